@@ -25,6 +25,7 @@ static BASE_BAND: BoardFamily = BoardFamily {
     },
     sends_serial: false,
     has_power_scale: false,
+    firmware: None,
     connect: |name, _host, _options| Box::pin(async move { Ok(base_band(name)) }),
 };
 

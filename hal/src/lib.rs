@@ -5,6 +5,7 @@ mod board;
 mod clock;
 mod describe;
 mod error;
+mod firmware;
 mod housekeeping;
 mod ids;
 mod legible;
@@ -26,6 +27,10 @@ pub use board::{Board, BoardHandle};
 pub use clock::{BoardTime, Clock, ReadClock, Wait};
 pub use describe::{Describe, Description, ModuleDescription, NcoRange, OperationKind};
 pub use error::{Certainty, Error, ErrorKind, Result};
+pub use firmware::{
+    Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity, FirmwareImage, FirmwareProgress,
+    FirmwareResult, PowerLoss,
+};
 pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};
 pub use ids::{ChannelId, Epoch, ModuleId, PhaseEpoch};
 pub use legible::{legible, legible_within};

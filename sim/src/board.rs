@@ -37,13 +37,17 @@ pub use self::counters::Counters;
 pub(crate) use self::counters::Tally;
 pub(crate) use self::held::{Client, Held, Watch, ignore};
 pub(crate) use self::kind::{
-    Connection, DEFAULT_KIND, Destination, Kind, Origin, Sending, Simulated, Work, kind, kind_names,
+    BootWindow, Connection, DEFAULT_KIND, Destination, Kind, Origin, Sending, Simulated, Work,
+    kind, kind_names,
 };
 pub(crate) use self::port::{Port, listen};
 pub use self::time::TimeMode;
 
 use self::stream::StreamTally;
-use crate::fault::{FaultSet, OnAnswer, OnCall, OnConnect, OnPacket, OnRequest, Packet, Scheduled};
+use crate::fault::{
+    FaultSet, FlashStep, OnAnswer, OnCall, OnConnect, OnFlash, OnPacket, OnRequest, Packet,
+    Scheduled,
+};
 
 /// State of a board that does not depend on its kind.
 #[derive(Debug)]
@@ -78,6 +82,10 @@ struct Power {
     /// Cancelled when the present run of the board ends, by a reboot or with the farm.
     life: CancellationToken,
     down_until: Option<Instant>,
+    /// True if the board has a boot window after each start.
+    has_boot_window: bool,
+    /// True from a start until the firmware runs. The port is closed.
+    booting: bool,
 }
 
 /// Arguments of [`Board::new`].
@@ -89,6 +97,8 @@ pub(crate) struct Parts {
     /// Numbers (from 1) of the modules that have detectors. Module 1 is always included.
     pub(crate) populated: Vec<u8>,
     pub(crate) faults: Vec<Scheduled>,
+    /// True if the board has a boot window after each start.
+    pub(crate) has_boot_window: bool,
     pub(crate) shut_down: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -112,6 +122,8 @@ impl Board {
             power: Mutex::new(Power {
                 life: parts.shut_down.child_token(),
                 down_until: None,
+                has_boot_window: parts.has_boot_window,
+                booting: parts.has_boot_window,
             }),
             changed: Notify::new(),
             fault_ended: Notify::new(),
@@ -273,6 +285,11 @@ impl Board {
         }
     }
 
+    /// Decision of the faults about a step of the flash.
+    pub(crate) fn on_flash(&self, step: FlashStep) -> OnFlash {
+        self.decide(OnFlash::Work, |faults, call| faults.on_flash(step, call))
+    }
+
     fn decide<T>(&self, without_faults: T, decide: impl FnOnce(&FaultSet, u64) -> T) -> T {
         if !self.faulty.load(Ordering::Relaxed) {
             return without_faults;
@@ -313,6 +330,7 @@ impl Board {
         power.life.cancel();
         power.life = self.shut_down.child_token();
         power.down_until = Some(Instant::now() + down);
+        power.booting = power.has_boot_window;
         drop(power);
         self.changed.notify_one();
     }
@@ -328,6 +346,18 @@ impl Board {
 
     pub(crate) fn end_downtime(&self) {
         lock(&self.power).down_until = None;
+    }
+
+    /// True if the board has power and its firmware runs.
+    pub(crate) fn is_up(&self) -> bool {
+        let power = lock(&self.power);
+        power.down_until.is_none() && !power.booting
+    }
+
+    /// Opens the port at the end of a boot window.
+    pub(crate) fn end_boot(&self) {
+        lock(&self.power).booting = false;
+        self.changed.notify_one();
     }
 
     /// Completes when faults or the power have changed, so that the port may have to be opened or

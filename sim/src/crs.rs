@@ -8,7 +8,9 @@
 //! | `service` | its HTTP service: connections, no protocol |
 //! | `stream` | packets of its sample streams |
 //! | `stamp` | time stamps |
+//! | `boot` | boot window: beacons, console of the boot loader, flash |
 
+mod boot;
 mod module;
 mod service;
 mod settings;
@@ -22,9 +24,12 @@ use std::time::Duration;
 use twotone_physics::{Conditions, TruthDetector};
 use twotone_wire::crs;
 
+use self::boot::Firmware;
 use self::module::Module;
 use self::settings::Settings;
-use crate::board::{Board, Connection, Destination, Kind, Origin, Sending, Simulated, Work, lock};
+use crate::board::{
+    Board, BootWindow, Connection, Destination, Kind, Origin, Sending, Simulated, Work, lock,
+};
 
 /// Number of modules of a board: 1-4 are on the low analog bank, 5-8 on the high one.
 const MODULES: usize = 2 * BANK;
@@ -56,6 +61,7 @@ struct Crs {
     board: Board,
     settings: Mutex<Settings>,
     modules: Vec<Mutex<Module>>,
+    firmware: Mutex<Firmware>,
 }
 
 impl Crs {
@@ -69,6 +75,7 @@ impl Crs {
             board,
             settings: Mutex::default(),
             modules: modules.collect(),
+            firmware: Mutex::default(),
         }
     }
 
@@ -99,6 +106,11 @@ impl Crs {
         self.board.end_streaming();
     }
 
+    /// The firmware release that runs.
+    fn release(&self) -> String {
+        lock(&self.firmware).release.clone()
+    }
+
     /// Resets all settings, closes all connections, and accepts no new ones for the time `down`.
     fn reboot(&self, down: Duration) {
         // The settings are reset first, so that a new connection finds those of power-up.
@@ -121,6 +133,14 @@ impl Simulated for Crs {
 
     fn send(self: Arc<Self>, sending: Sending) -> Work {
         Box::pin(stream::send(self, sending))
+    }
+
+    fn boot(self: Arc<Self>, window: BootWindow) -> Work {
+        Box::pin(boot::run(self, window))
+    }
+
+    fn power_cycle(&self, down: Duration) {
+        self.reboot(down);
     }
 
     fn detectors(&self, module: u8) -> Vec<TruthDetector> {

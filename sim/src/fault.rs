@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use kinds::*;
 pub use rule::{
-    Describe, Description, OnAnswer, OnCall, OnClock, OnConnect, OnPacket, OnRequest, Packet, Rule,
+    Describe, Description, FlashStep, OnAnswer, OnCall, OnClock, OnConnect, OnFlash, OnPacket,
+    OnRequest, Packet, Rule,
 };
 pub(crate) use script::Window;
 pub use script::{FaultScript, ScriptError};
@@ -143,6 +144,13 @@ impl FaultSet {
             .map(|(rule, nth)| rule.on_call(method, nth))
             .find(|verdict| *verdict != OnCall::Run)
             .unwrap_or(OnCall::Run)
+    }
+
+    pub(crate) fn on_flash(&self, step: FlashStep, call: u64) -> OnFlash {
+        self.acting(call)
+            .map(|(rule, _)| rule.on_flash(step))
+            .find(|verdict| *verdict != OnFlash::Work)
+            .unwrap_or(OnFlash::Work)
     }
 
     pub(crate) fn on_answer(&self, call: u64, answer: &Bytes) -> OnAnswer {

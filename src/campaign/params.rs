@@ -414,6 +414,7 @@ mod tests {
         },
         sends_serial: false,
         has_power_scale: false,
+        firmware: None,
         connect: |name, _, _| {
             let error = Error::new(ErrorKind::Unreachable, "it is not there").on(name);
             Box::pin(async move { Err(error) })

@@ -4,6 +4,7 @@ mod accuracy;
 mod campaign;
 mod composed;
 mod faults;
+mod firmware;
 mod frugality;
 mod handles;
 mod limits;

@@ -57,6 +57,7 @@ mod describe;
 mod encode;
 mod family;
 mod filters;
+mod firmware;
 mod housekeeping;
 mod identity;
 mod life;

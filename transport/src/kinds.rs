@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Serialize, Serializer};
-use twotone_hal::{BoardHandle, Error, ErrorKind, Result, Streams};
+use twotone_hal::{BoardHandle, Error, ErrorKind, Firmware, Result, Streams};
 
-use crate::{ConnectOptions, Host, crs};
+use crate::{ConnectOptions, FirmwareOptions, Host, crs};
 
 /// Kinds that this crate has clients for. A new kind is a constant of [`BoardKind`] and an entry in
 /// this list.
@@ -25,6 +25,11 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Sen
 
 /// Constructor of the sample streams of a board from its name, its address and its serial number.
 pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
+
+/// Constructor of the access to the firmware of boards, each given by its name and its place. The
+/// answers are in the same order. One call is for all boards that are flashed, since they share a
+/// socket.
+pub type FirmwareOf = fn(&[(&str, BoardPlace<'_>)], &FirmwareOptions) -> Vec<Arc<dyn Firmware>>;
 
 /// Properties that all boards of one kind have in common.
 #[derive(Debug)]
@@ -50,6 +55,9 @@ pub struct BoardFamily {
     /// True if the power of its tones is known in dBm. If not, the limits and start powers of
     /// maps, which are in dBm, do not apply to its boards.
     pub has_power_scale: bool,
+    /// Constructor of the access to the firmware. It needs no connection, since a board whose
+    /// firmware is replaced may run none. `None` if boards cannot be flashed over the network.
+    pub firmware: Option<FirmwareOf>,
     /// Connects to the board at an address, under the name that it has in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
 }

@@ -17,9 +17,11 @@ mod tuber;
 pub use array::{Connected, connect_all};
 pub use crs::{CrsBoard, CrsStreams};
 pub use host::Host;
-pub use kinds::{BoardFamily, BoardKind, BoardPlace, Connecting, StreamsOf, UsualStream};
+pub use kinds::{
+    BoardFamily, BoardKind, BoardPlace, Connecting, FirmwareOf, StreamsOf, UsualStream,
+};
 pub use lookup::look_up;
-pub use options::{ConnectOptions, SampleSource};
+pub use options::{ConnectOptions, FirmwareOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
 /// The wire protocols: the calls that [`TuberClient`] sends, and the values that it returns.

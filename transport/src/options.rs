@@ -1,5 +1,6 @@
 //! Options of the connections to a board.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use twotone_hal::ReceiveOptions;
@@ -134,6 +135,29 @@ impl ConnectOptions {
             "application/cbor,application/json"
         } else {
             "application/json"
+        }
+    }
+}
+
+/// Options of the access to the firmware of boards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirmwareOptions {
+    /// Address on which boards are heard that announce themselves. `None` is the usual port of
+    /// their kind, on all interfaces.
+    pub beacons: Option<SocketAddr>,
+    /// Longest time until a board announces itself. 5 minutes, in which a person can switch it off
+    /// and on.
+    pub window: Duration,
+    /// Longest time in which a board erases, writes or reads its flash. 10 minutes.
+    pub flash_time: Duration,
+}
+
+impl Default for FirmwareOptions {
+    fn default() -> Self {
+        Self {
+            beacons: None,
+            window: Duration::from_secs(300),
+            flash_time: Duration::from_secs(600),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Interface of a kind of boards, and the list of kinds.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -72,6 +73,18 @@ pub(crate) trait Simulated: fmt::Debug + Send + Sync {
     /// Sends the sample streams while they are wanted, until the farm is shut down.
     fn send(self: Arc<Self>, sending: Sending) -> Work;
 
+    /// Starts the board with a boot window, in which it can be flashed, and again after each
+    /// restart, until the farm is shut down. The default is for boards without flash: their port
+    /// opens at once.
+    fn boot(self: Arc<Self>, window: BootWindow) -> Work {
+        let _ = window;
+        self.board().end_boot();
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Takes the power away for the time `down`: settings and connections are lost.
+    fn power_cycle(&self, down: Duration);
+
     /// True parameters of the detectors of a module. Empty if there is no such module.
     fn detectors(&self, module: u8) -> Vec<TruthDetector>;
 
@@ -115,6 +128,15 @@ pub(crate) struct Sending {
     /// True while the streams must be sent. The sending end of this channel is dropped with the
     /// farm.
     pub(crate) wanted: watch::Receiver<bool>,
+}
+
+/// Time after a start in which a board can be flashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BootWindow {
+    pub(crate) lasting: Duration,
+    /// Address to which the board sends its beacons. Real boards broadcast them, but the loopback
+    /// interface has no broadcasts.
+    pub(crate) beacons_to: SocketAddr,
 }
 
 /// Destination of the sample streams.

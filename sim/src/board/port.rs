@@ -43,7 +43,7 @@ impl Port {
     /// Opens the port, or closes it during a fault that refuses connections and during the downtime
     /// of a reboot.
     pub(crate) fn follow_faults(self, board: &Board) -> io::Result<Self> {
-        if board.down_until().is_none() && board.on_connect() != OnConnect::Refuse {
+        if board.is_up() && board.on_connect() != OnConnect::Refuse {
             self.open()
         } else {
             self.close(board.address())
@@ -107,7 +107,7 @@ async fn accept(simulated: &Arc<dyn Simulated>, port: &Port) {
     let board = simulated.board();
     match listener.accept().await {
         // The connection was made before the port was closed.
-        Ok((stream, _)) if board.down_until().is_some() => drop(stream),
+        Ok((stream, _)) if !board.is_up() => drop(stream),
         Ok((stream, _)) if board.on_connect() == OnConnect::Serve => {
             // Nagle's algorithm would delay the last segment of every answer.
             let _ = stream.set_nodelay(true);

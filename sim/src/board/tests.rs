@@ -2,6 +2,7 @@
 //! text over TCP. It has a folder's worth of code here, and its line in the list of kinds.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, split};
 use twotone_physics::{Conditions, ModuleModel, TruthDetector};
@@ -97,6 +98,8 @@ impl Simulated for Registers {
         let (board, module, n) = (origin.board, origin.module, origin.detectors);
         ModuleModel::draw(seed, board, module, n, origin.band, n, params).truth()
     }
+
+    fn power_cycle(&self, _: Duration) {}
 
     fn set_conditions(&self, _: u8, _: Conditions) {}
 }

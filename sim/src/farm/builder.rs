@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -12,7 +13,8 @@ use twotone_physics::{Band, Profile, ProfileParams};
 use super::{Farm, OwnRuntime, SimBoard, limits, script, threads};
 use crate::board::stream::{Outbox, Pace, Streaming, watch as watch_joins};
 use crate::board::{
-    self, Board, Destination, Kind, Origin, Parts, Port, Sending, Simulated, TimeMode, address,
+    self, Board, BootWindow, Destination, Kind, Origin, Parts, Port, Sending, Simulated, TimeMode,
+    address,
 };
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled};
@@ -42,6 +44,7 @@ pub struct FarmBuilder {
     first_sequence: u32,
     faults: Vec<(usize, Scheduled)>,
     script: FaultScript,
+    boot_window: Option<BootWindow>,
 }
 
 impl Default for FarmBuilder {
@@ -63,6 +66,7 @@ impl Default for FarmBuilder {
             first_sequence: 0,
             faults: Vec::new(),
             script: FaultScript::default(),
+            boot_window: None,
         }
     }
 }
@@ -210,8 +214,20 @@ impl FarmBuilder {
         self
     }
 
+    /// Sets the time after each start in which a board sends beacons to `beacons_to` and can be
+    /// flashed, before its firmware runs and its port opens. By default the firmware of a board
+    /// runs at once.
+    #[must_use]
+    pub fn boot_window(mut self, lasting: Duration, beacons_to: SocketAddr) -> Self {
+        self.boot_window = Some(BootWindow {
+            lasting,
+            beacons_to,
+        });
+        self
+    }
+
     /// Starts the boards on the runtime of the caller. All ports are open when it returns, except
-    /// those that a fault keeps closed.
+    /// those that a fault keeps closed, and those of boards in a boot window.
     ///
     /// # Errors
     /// [`StartError`] if the farm cannot be started. No part of it is left running.
@@ -262,6 +278,11 @@ impl FarmBuilder {
             let origins = self.origins(index, kind, modules, &params);
             let (board, port, outbox) = self.board(index, kind, origins, &stop, &tasks)?;
             tasks.spawn(board::listen(Arc::clone(&board), port));
+            if let Some(window) = self.boot_window {
+                let booting = Arc::clone(&board).boot(window);
+                let stopped = stop.clone();
+                tasks.spawn(async move { stopped.run_until_cancelled(booting).await });
+            }
             let (switch, wanted) = watch::channel(self.streaming == Streaming::Always);
             tasks.spawn(Arc::clone(&board).send(Sending {
                 pace: Arc::clone(&pace),
@@ -388,6 +409,7 @@ impl FarmBuilder {
             time: self.time,
             populated: populated.map(|origin| origin.module as u8).collect(),
             faults: faults.map(|(_, fault)| fault.clone()).collect(),
+            has_boot_window: self.boot_window.is_some(),
             shut_down: stop.clone(),
             tasks: tasks.clone(),
         });

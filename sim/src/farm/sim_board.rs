@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::DuplexStream;
 use tokio::runtime::Handle;
@@ -93,6 +94,12 @@ impl SimBoard {
     /// on. Does nothing if the board has no such module.
     pub fn set_conditions(&self, module: u8, conditions: Conditions) {
         self.simulated.set_conditions(module, conditions);
+    }
+
+    /// Takes the power away for the time `down`: the board loses its settings and its connections,
+    /// and what it was writing to its flash is left as it is.
+    pub fn power_cycle(&self, down: Duration) {
+        self.simulated.power_cycle(down);
     }
 
     /// Adds a fault. Its call numbers count from the start of the board.

@@ -99,6 +99,36 @@ pub enum OnPacket {
     Serial(u16),
 }
 
+/// A step of an erasure or of a write of the flash. Offsets are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlashStep {
+    /// The block at this offset is erased.
+    Erase {
+        /// Offset of the block.
+        at: u64,
+    },
+    /// Bytes are written.
+    Write {
+        /// Offset of the first byte.
+        at: u64,
+        /// Offset after the last byte.
+        end: u64,
+    },
+}
+
+/// Decision about a step of the flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFlash {
+    /// The step is done.
+    Work,
+    /// The board loses its power before the step.
+    LosePower,
+    /// The step is done, and then a bit of the byte at this offset is wrong.
+    Spoil(u64),
+    /// The step is never done, and the boot loader answers no more.
+    Hang,
+}
+
 /// Error of a clock. A second has 156 250 000 parts, as in stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClock {
@@ -139,6 +169,10 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     /// Decides about a packet that is about to be sent.
     fn on_packet(&self, _packet: &Packet) -> OnPacket {
         OnPacket::Send
+    }
+    /// Decides about a step of the flash that is about to be done.
+    fn on_flash(&self, _step: FlashStep) -> OnFlash {
+        OnFlash::Work
     }
     /// True if the fault acts on packets of the streams. Packets are then counted in place of
     /// calls.

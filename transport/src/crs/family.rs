@@ -22,6 +22,7 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     },
     sends_serial: true,
     has_power_scale: true,
+    firmware: Some(super::firmware::firmware_of),
     connect: |name, host, options| {
         Box::pin(async move { Ok(CrsBoard::connect(name, host, options).await?.handle()) })
     },

@@ -13,6 +13,7 @@
 //! Boards share a multicast group, so a receiver also gets packets of other boards and modules. It
 //! must compare the serial number and the module before it uses the samples.
 
+pub mod boot;
 mod pfb;
 mod readout;
 mod stamp;

@@ -5,12 +5,8 @@ use twotone_wire::tuber::Slot;
 use super::call::{Call, Outcome, value_error};
 use super::names::{self, Sensor};
 
-/// Firmware release that a simulated board reports. The board behaves like firmware 1.6 and later.
-const FIRMWARE: [(&str, &str); 3] = [
-    ("version", "1.7.0-sim"),
-    ("build_date", "2026-01-01"),
-    ("commit_hash", "simulated"),
-];
+/// Properties of the firmware in addition to its release.
+const FIRMWARE: [(&str, &str); 2] = [("build_date", "2026-01-01"), ("commit_hash", "simulated")];
 
 fn sensor(
     call: &Call<'_, '_>,
@@ -88,8 +84,9 @@ pub(crate) fn dump_housekeeping(_call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
-pub(crate) fn get_firmware_release(_call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+pub(crate) fn get_firmware_release(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let mut map = out.map();
+    map.key("version").str(&call.crs.release());
     for (key, value) in FIRMWARE {
         map.key(key).str(value);
     }

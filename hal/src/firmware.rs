@@ -1,0 +1,212 @@
+//! Firmware of boards: replacing it over the network.
+//!
+//! A family whose boards can be flashed over the network has [`Firmware`]. A replacement goes in
+//! steps, the harmless ones first: [`identify`](Firmware::identify), [`stage`](Firmware::stage),
+//! [`commit`](Firmware::commit), [`verify`](Firmware::verify), [`boot`](Firmware::boot). Every
+//! answer and every error has a [`PowerLoss`], which shows if the board would survive the loss of
+//! its power at this moment.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Error, Result};
+
+/// Effect of a loss of power on a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerLoss {
+    /// The board starts again with complete firmware.
+    Harmless,
+    /// The board does not start again, and must be repaired by hand.
+    Fatal,
+    /// Either is possible: the board did not answer after it got a command that changes its flash.
+    Unknown,
+}
+
+impl PowerLoss {
+    /// The value as it is in JSON: `harmless`, `fatal` or `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::Fatal => "fatal",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Answer to a step, and what a loss of power would do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FirmwareAnswer<T> {
+    /// The answer.
+    pub value: T,
+    /// Effect of a loss of power after this step.
+    pub power_loss: PowerLoss,
+}
+
+impl<T> FirmwareAnswer<T> {
+    /// An answer after which a loss of power has this effect.
+    pub fn new(value: T, power_loss: PowerLoss) -> Self {
+        Self { value, power_loss }
+    }
+}
+
+/// Error of a step, and what a loss of power would do now.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FirmwareError {
+    /// The error. It names the board and the step.
+    pub error: Error,
+    /// Effect of a loss of power after this error.
+    pub power_loss: PowerLoss,
+}
+
+impl FirmwareError {
+    /// An error after which a loss of power has this effect.
+    pub fn new(error: Error, power_loss: PowerLoss) -> Self {
+        Self { error, power_loss }
+    }
+}
+
+impl From<Error> for FirmwareError {
+    /// An error of a step that has not changed the flash.
+    fn from(error: Error) -> Self {
+        Self::new(error, PowerLoss::Harmless)
+    }
+}
+
+impl fmt::Display for FirmwareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)?;
+        match self.power_loss {
+            PowerLoss::Harmless => Ok(()),
+            PowerLoss::Fatal => f.write_str("; KEEP THE POWER ON: the flash is not complete"),
+            PowerLoss::Unknown => f.write_str("; KEEP THE POWER ON: the flash may be incomplete"),
+        }
+    }
+}
+
+impl StdError for FirmwareError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Result of a step.
+pub type FirmwareResult<T> = std::result::Result<FirmwareAnswer<T>, FirmwareError>;
+
+/// Image of the firmware of a board.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FirmwareImage {
+    /// Kind of the boards that can run it, as in hardware maps.
+    pub kind: String,
+    /// Release, as boards report it.
+    pub release: String,
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for FirmwareImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            release,
+            bytes,
+        } = self;
+        write!(f, "FirmwareImage({kind} {release}, {} bytes)", bytes.len())
+    }
+}
+
+/// Identity of a board that is ready to be flashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FirmwareIdentity {
+    /// Kind of the board, as in hardware maps.
+    pub kind: String,
+    /// Its serial number, as the board writes it.
+    pub serial: Option<String>,
+    /// Serial number of its crate.
+    pub crate_serial: Option<String>,
+    /// The release that runs; `None` if none runs yet, as in a boot loader.
+    pub running: Option<String>,
+    /// Number of places for an image. With one place a commit overwrites the firmware that runs.
+    pub slots: u8,
+}
+
+impl FirmwareIdentity {
+    /// A board with one place for an image, of which only the kind is known.
+    pub fn new(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            serial: None,
+            crate_serial: None,
+            running: None,
+            slots: 1,
+        }
+    }
+}
+
+/// Receiver of the progress of a transfer: number of bytes that have arrived, and of all.
+pub type FirmwareProgress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
+
+/// Access to the firmware of one board.
+///
+/// # Contract
+/// * Nothing but [`commit`](Firmware::commit) changes the flash of the board, and nothing but these
+///   methods begins a step: connecting to a board never does.
+/// * **On cancel** a transfer ends, and the board keeps its firmware. A commit that has begun is
+///   driven to its end all the same.
+/// * Errors name the board and the step.
+#[async_trait]
+pub trait Firmware: fmt::Debug + Send + Sync {
+    /// The board's name in the hardware map.
+    fn name(&self) -> &str;
+
+    /// Checks the form of an image for boards of this family, without a board.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the image is for another kind, is
+    /// not complete, or is known to make boards unusable.
+    fn check(&self, image: &FirmwareImage) -> Result<()>;
+
+    /// Waits until the board can be flashed, takes control of it, and returns its identity.
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) if the board was not ready in time.
+    async fn identify(&self) -> FirmwareResult<FirmwareIdentity>;
+
+    /// Checks the image, transfers it to a place that the board does not start from, and has the
+    /// board compute its digest there.
+    ///
+    /// # Errors
+    /// If the image is refused, the transfer fails, or the digest differs.
+    async fn stage(
+        &self,
+        image: &FirmwareImage,
+        progress: FirmwareProgress<'_>,
+    ) -> FirmwareResult<()>;
+
+    /// Makes the image that was staged last the one that the board starts from. A board with one
+    /// place for an image is lost if its power fails during this step.
+    ///
+    /// # Errors
+    /// If nothing is staged, or the board does not confirm the step.
+    async fn commit(&self) -> FirmwareResult<()>;
+
+    /// Reads back what the board starts from, and compares its digest with that of `image`.
+    ///
+    /// # Errors
+    /// If the digests differ, or the board cannot be read.
+    async fn verify(&self, image: &FirmwareImage) -> FirmwareResult<()>;
+
+    /// Restarts the board. It then runs what was committed, and the control of it ends.
+    ///
+    /// # Errors
+    /// If the board does not confirm the restart.
+    async fn boot(&self) -> FirmwareResult<()>;
+}
+
+// Fails to compile if `Firmware` is not object safe.
+const _: fn(&dyn Firmware) = |_| ();

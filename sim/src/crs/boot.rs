@@ -1,0 +1,222 @@
+//! Boot window of a CRS board: it announces itself by beacons, and a host that answers gets the
+//! console of the boot loader, which can replace the firmware in the flash.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use twotone_wire::crs::boot::{
+    Beacon, Flash, FlashStep, Redirect, Uboot, XmodemReceiver, example_image, release_in,
+};
+
+use super::Crs;
+use crate::board::{BootWindow, lock};
+use crate::fault::{self, OnFlash};
+
+/// Firmware release of new boards. They behave like firmware 1.6 and later.
+const RELEASE: &str = "1.7.0-sim";
+
+/// Size of the image of new boards, bytes.
+const IMAGE: usize = 0x1_0000;
+
+/// Time between two beacons.
+const BEACON_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Time between two requests for the first block of a file.
+const START_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Largest datagram of a host, bytes.
+const MOST_DATAGRAM: usize = 2048;
+
+/// The firmware of a board.
+#[derive(Debug)]
+pub(super) struct Firmware {
+    /// The release that runs, or ran last.
+    pub(super) release: String,
+    /// What the flash holds. `None` is the image of new boards, which many boards never change.
+    flash: Option<Flash>,
+}
+
+impl Default for Firmware {
+    fn default() -> Self {
+        Self {
+            release: RELEASE.to_owned(),
+            flash: None,
+        }
+    }
+}
+
+/// End of a conversation on the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The host restarted the board.
+    Reset,
+    /// The power failed.
+    PowerLoss,
+}
+
+/// Starts the board, and again after each restart.
+pub(super) async fn run(crs: Arc<Crs>, window: BootWindow) {
+    loop {
+        let life = crs.board.life();
+        let started = async {
+            if let Some(until) = crs.board.down_until() {
+                sleep_until(until).await;
+            }
+            start(&crs, window).await
+        };
+        match life.run_until_cancelled(started).await {
+            // The power failed before the firmware ran.
+            None => {}
+            Some(Err(error)) => {
+                let board = crs.board.name();
+                tracing::error!(board, %error, "the boot window cannot be opened");
+                return;
+            }
+            Some(Ok(Some(Ended::Reset))) => crs.reboot(Duration::ZERO),
+            Some(Ok(Some(Ended::PowerLoss))) => crs.reboot(Duration::ZERO),
+            Some(Ok(None)) => life.cancelled().await,
+        }
+        // The farm is shut down, or the board has restarted.
+        if crs.board.shut_down().is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// Opens the boot window, and runs the firmware after it. Returns the end of the conversation if a
+/// host took the console. A board without complete firmware does nothing for ever.
+async fn start(crs: &Crs, window: BootWindow) -> std::io::Result<Option<Ended>> {
+    let flash = lock(&crs.firmware).flash.clone();
+    let flash = flash.unwrap_or_else(|| Flash::with_image(&example_image(RELEASE, IMAGE)));
+    let Some(release) = release_in(&flash.image()).map(str::to_owned) else {
+        tracing::warn!(
+            board = crs.board.name(),
+            "no complete firmware, the board does not start"
+        );
+        return std::future::pending().await;
+    };
+    if let Some((redirect, host)) = beacons(crs, window).await? {
+        return console(crs, flash, redirect, host).await.map(Some);
+    }
+    lock(&crs.firmware).release = release;
+    crs.board.end_boot();
+    Ok(None)
+}
+
+/// Sends beacons until the window ends, or until a host answers.
+async fn beacons(crs: &Crs, window: BootWindow) -> std::io::Result<Option<(Redirect, SocketAddr)>> {
+    let socket = UdpSocket::bind((crs.board.address().ip(), 0)).await?;
+    let beacon = Beacon {
+        version: 1,
+        serial: format!("{:04}", crs.board.serial()),
+        crate_serial: None,
+    }
+    .emit();
+    let end = Instant::now() + window.lasting;
+    let mut ticks = interval(BEACON_INTERVAL);
+    let mut datagram = [0; MOST_DATAGRAM];
+    loop {
+        tokio::select! {
+            () = sleep_until(end) => return Ok(None),
+            _ = ticks.tick() => {
+                // Nobody may be listening, which the system may report as an error.
+                let _ = socket.send_to(&beacon, window.beacons_to).await;
+            }
+            received = socket.recv_from(&mut datagram) => {
+                let Ok((size, from)) = received else { continue };
+                if let Ok(redirect) = Redirect::parse(&datagram[..size]) {
+                    return Ok(Some((redirect, from)));
+                }
+            }
+        }
+    }
+}
+
+/// Serves the console until the board restarts or its power fails. The flash is kept as it is then,
+/// even if this future is dropped.
+async fn console(
+    crs: &Crs,
+    flash: Flash,
+    redirect: Redirect,
+    host: SocketAddr,
+) -> std::io::Result<Ended> {
+    let board = crs.board.name();
+    let socket = UdpSocket::bind((crs.board.address().ip(), redirect.in_port)).await?;
+    socket
+        .connect((redirect.address, redirect.out_port))
+        .await?;
+    tracing::info!(board, %host, "the console is taken");
+    let mut session = Session {
+        crs,
+        uboot: Some(Uboot::new(flash)),
+    };
+    let mut ticks = interval(START_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.reset();
+    let mut datagram = [0; MOST_DATAGRAM];
+    loop {
+        let Some(uboot) = session.uboot.as_mut() else {
+            return Ok(Ended::PowerLoss);
+        };
+        while let Some(output) = uboot.output() {
+            // The host may have gone, which the system may report as an error.
+            let _ = socket.send(&output).await;
+        }
+        if uboot.is_reset() {
+            return Ok(Ended::Reset);
+        }
+        if let Some(step) = uboot.next_step() {
+            match crs.board.on_flash(fault_step(step)) {
+                OnFlash::Work => uboot.work(),
+                OnFlash::Spoil(at) => {
+                    uboot.work();
+                    uboot.flash_mut().spoil(at as usize);
+                }
+                OnFlash::LosePower => return Ok(Ended::PowerLoss),
+                OnFlash::Hang => return std::future::pending().await,
+            }
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let waits = uboot.waits_for_file();
+        tokio::select! {
+            received = socket.recv(&mut datagram) => {
+                if let Ok(size) = received {
+                    uboot.receive(&datagram[..size]);
+                }
+            }
+            _ = ticks.tick(), if waits => {
+                let _ = socket.send(XmodemReceiver::START).await;
+            }
+        }
+    }
+}
+
+/// The step, as faults have it.
+fn fault_step(step: FlashStep) -> fault::FlashStep {
+    match step {
+        FlashStep::Erase { at } => fault::FlashStep::Erase { at: at as u64 },
+        FlashStep::Write { at, size } => fault::FlashStep::Write {
+            at: at as u64,
+            end: (at + size) as u64,
+        },
+    }
+}
+
+/// A boot loader whose flash is kept when it ends.
+#[derive(Debug)]
+struct Session<'a> {
+    crs: &'a Crs,
+    uboot: Option<Uboot>,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if let Some(uboot) = self.uboot.take() {
+            lock(&self.crs.firmware).flash = Some(uboot.into_flash());
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Firmware of CRS boards: flashed in the boot window, over the console of the boot loader.
+//!
+//! The board must be in its boot window, in which it sends beacons: it gets there when its power is
+//! cycled. The image goes by XMODEM into the memory of the board, which computes its digest there.
+//! Only then the flash is erased and written. At last the flash is read back into memory behind the
+//! image, and its digest is compared. A board has one place for an image, so that a loss of power
+//! between the erasure and the end of the write is fatal.
+//!
+//! | file | content |
+//! |---|---|
+//! | `beacons` | the socket on which all boards are heard |
+//! | `console` | commands and transfers of one board |
+
+mod beacons;
+mod console;
+
+use std::fmt::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use md5::{Digest as _, Md5};
+use twotone_hal::{
+    Certainty, Error, ErrorKind, Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity,
+    FirmwareImage, FirmwareProgress, FirmwareResult, PowerLoss, Result,
+};
+use twotone_wire::crs::boot::{BEACON_PORT, Command, ERASE_BLOCK, check_image};
+
+use self::beacons::Beacons;
+use self::console::Console;
+use super::FAMILY;
+use crate::{BoardPlace, FirmwareOptions, deadline};
+
+/// First release whose `boot.bin` a board can start from its flash.
+const FIRST_RELEASE: (u32, u32) = (1, 7);
+
+/// Returns the access to the firmware of boards, in the order of `boards`, each a name and a place.
+/// They share a socket.
+pub(crate) fn firmware_of(
+    boards: &[(&str, BoardPlace<'_>)],
+    options: &FirmwareOptions,
+) -> Vec<Arc<dyn Firmware>> {
+    let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BEACON_PORT));
+    let beacons = Arc::new(Beacons::new(options.beacons.unwrap_or(usual)));
+    let boards = boards.iter().map(|(name, place)| {
+        let firmware = CrsFirmware {
+            name: (*name).to_owned(),
+            serial: place.serial.map(str::to_owned),
+            crate_serial: place.crate_serial.map(str::to_owned),
+            options: *options,
+            beacons: Arc::clone(&beacons),
+            session: Arc::default(),
+        };
+        Arc::new(firmware) as Arc<dyn Firmware>
+    });
+    boards.collect()
+}
+
+/// Firmware of a CRS board.
+struct CrsFirmware {
+    name: String,
+    serial: Option<String>,
+    crate_serial: Option<String>,
+    options: FirmwareOptions,
+    beacons: Arc<Beacons>,
+    session: Arc<tokio::sync::Mutex<Session>>,
+}
+
+/// State of a board whose console this client has.
+#[derive(Default)]
+struct Session {
+    console: Option<Console>,
+    /// Size of the image in the memory of the board, whose digest the board has confirmed.
+    staged: Option<usize>,
+    /// Effect of a loss of power, once this client has begun to change the flash.
+    power_loss: Option<PowerLoss>,
+}
+
+impl Session {
+    /// The console, or an error if the board was not identified.
+    fn console(&mut self) -> Result<&mut Console> {
+        let why = "the board is not under control: identify it first";
+        self.console
+            .as_mut()
+            .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, why))
+    }
+
+    /// Effect of a loss of power now.
+    fn power_loss(&self) -> PowerLoss {
+        self.power_loss.unwrap_or(PowerLoss::Harmless)
+    }
+
+    /// Erases and writes the flash. The effect of a loss of power is kept up to date.
+    async fn commit(&mut self) -> Result<()> {
+        let why = "no image is in the memory of the board";
+        let none = || Error::new(ErrorKind::InvalidArgument, why);
+        let size = self.staged.ok_or_else(none)?;
+        let console = self.console()?;
+        console.ask(Command::Probe).await?;
+        // The board erases as soon as it has the command, even if its answer is lost.
+        self.power_loss = Some(PowerLoss::Unknown);
+        self.console()?.ask(Command::Erase { size }).await?;
+        self.power_loss = Some(PowerLoss::Fatal);
+        self.console()?.ask(Command::Write { size }).await?;
+        // Until the flash is read back, only the word of the board says that it is complete.
+        self.power_loss = Some(PowerLoss::Unknown);
+        Ok(())
+    }
+
+    /// Reads the flash back, and compares its digest.
+    async fn verify(&mut self, size: usize, digest: &str) -> Result<()> {
+        let console = self.console()?;
+        // Behind the image in memory, so that its digest is not taken for that of the flash.
+        let offset = size.next_multiple_of(ERASE_BLOCK);
+        console.ask(Command::Probe).await?;
+        console.ask(Command::Read { offset, size }).await?;
+        let found = console.ask(Command::Digest { offset, size }).await?;
+        if found == digest {
+            self.power_loss = Some(PowerLoss::Harmless);
+            return Ok(());
+        }
+        if self.power_loss.is_some() {
+            // It was this client that wrote the flash, so that it holds neither image.
+            self.power_loss = Some(PowerLoss::Fatal);
+        }
+        let why = format!("the flash reads back with the digest {found}, not {digest}");
+        Err(Error::new(ErrorKind::Protocol, why).certainty_is(Certainty::Executed))
+    }
+}
+
+impl CrsFirmware {
+    /// Answer or error of a step, with the effect of a loss of power.
+    fn answer<T>(&self, session: &Session, step: &str, result: Result<T>) -> FirmwareResult<T> {
+        let power_loss = session.power_loss();
+        match result {
+            Ok(value) => Ok(FirmwareAnswer::new(value, power_loss)),
+            Err(error) => {
+                let error = error.on(&self.name).during(step);
+                Err(FirmwareError::new(error, power_loss))
+            }
+        }
+    }
+
+    async fn take_console(&self) -> Result<(Console, FirmwareIdentity)> {
+        let why = "the serial number of the board is not known, by which its beacon is recognised";
+        let none = || {
+            Error::new(ErrorKind::InvalidArgument, why)
+                .advise("write the key `serial` of the board into the hardware map")
+        };
+        let serial = self.serial.as_deref().ok_or_else(none)?;
+        let end = deadline::within(self.options.window);
+        let heard = deadline::until(end, self.beacons.wait_for(serial)).await;
+        let (beacon, from) = heard.map_err(|_| {
+            let seconds = self.options.window.as_secs_f64();
+            let why = format!("no beacon of the board with serial number {serial} in {seconds} s");
+            Error::new(ErrorKind::Timeout, why)
+                .certainty_is(Certainty::NotExecuted)
+                .advise("switch the board off and on again; it sends beacons while it starts")
+        })??;
+        if let (Some(expected), Some(found)) = (&self.crate_serial, &beacon.crate_serial)
+            && !beacons::same_serial(expected, found)
+        {
+            let why = format!("the board is in crate {found}, not in crate {expected}");
+            return Err(Error::new(ErrorKind::InvalidArgument, why));
+        }
+        let console = Console::open(&beacon, from, self.options.flash_time).await?;
+        let mut identity = FirmwareIdentity::new(FAMILY.name);
+        identity.serial = Some(beacon.serial);
+        identity.crate_serial = beacon.crate_serial;
+        Ok((console, identity))
+    }
+}
+
+#[async_trait]
+impl Firmware for CrsFirmware {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn check(&self, image: &FirmwareImage) -> Result<()> {
+        check(image).map_err(|error| error.on(&self.name).during("check"))
+    }
+
+    async fn identify(&self) -> FirmwareResult<FirmwareIdentity> {
+        let mut session = self.session.lock().await;
+        *session = Session::default();
+        let taken = self.take_console().await;
+        let taken = taken.map(|(console, identity)| {
+            session.console = Some(console);
+            identity
+        });
+        self.answer(&session, "identify", taken)
+    }
+
+    async fn stage(
+        &self,
+        image: &FirmwareImage,
+        progress: FirmwareProgress<'_>,
+    ) -> FirmwareResult<()> {
+        let mut session = self.session.lock().await;
+        session.staged = None;
+        let staged = async {
+            check(image)?;
+            let size = image.bytes.len();
+            let digest = md5(&image.bytes);
+            let console = session.console()?;
+            console.load(&image.bytes, progress).await?;
+            let found = console.ask(Command::Digest { offset: 0, size }).await?;
+            if found != digest {
+                let why = format!("the board computed the digest {found}, not {digest}");
+                return Err(Error::new(ErrorKind::Protocol, why));
+            }
+            Ok(size)
+        };
+        let staged = staged.await.map(|size| session.staged = Some(size));
+        self.answer(&session, "stage", staged)
+    }
+
+    async fn commit(&self) -> FirmwareResult<()> {
+        // A task, so that the write goes on if the caller stops waiting.
+        let mut session = Arc::clone(&self.session).lock_owned().await;
+        let committed = tworoutine::runtime().spawn(async move {
+            let committed = session.commit().await;
+            (committed, session)
+        });
+        match committed.await {
+            Ok((committed, session)) => self.answer(&session, "commit", committed),
+            Err(failed) => {
+                let why = format!("the task that writes the flash ended early: {failed}");
+                let error = Error::new(ErrorKind::Panicked, why).certainty_is(Certainty::Unknown);
+                let error = error.on(&self.name).during("commit");
+                Err(FirmwareError::new(error, PowerLoss::Unknown))
+            }
+        }
+    }
+
+    async fn verify(&self, image: &FirmwareImage) -> FirmwareResult<()> {
+        let mut session = self.session.lock().await;
+        let verified = session.verify(image.bytes.len(), &md5(&image.bytes)).await;
+        self.answer(&session, "verify", verified)
+    }
+
+    async fn boot(&self) -> FirmwareResult<()> {
+        let mut session = self.session.lock().await;
+        let booted = async {
+            if session.power_loss() != PowerLoss::Harmless {
+                let why = "the flash is not known to be complete: the board would not start again";
+                return Err(Error::new(ErrorKind::InvalidArgument, why)
+                    .advise("commit and verify again before a restart"));
+            }
+            session.console()?.ask(Command::Reset).await
+        };
+        let booted = booted.await.map(drop);
+        if booted.is_ok() {
+            *session = Session::default();
+        }
+        self.answer(&session, "boot", booted)
+    }
+}
+
+impl fmt::Debug for CrsFirmware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CrsFirmware({})", self.name)
+    }
+}
+
+/// Checks the kind, the release and the form of an image.
+fn check(image: &FirmwareImage) -> Result<()> {
+    let refused = |why: String| Error::new(ErrorKind::InvalidArgument, why);
+    if image.kind != FAMILY.name {
+        let (kind, name) = (&image.kind, FAMILY.name);
+        return Err(refused(format!(
+            "the image is for boards of the kind {kind}, not {name}"
+        )));
+    }
+    let release = image.release.trim_start_matches('r');
+    let mut numbers = release.split('.').map(|part| part.parse::<u32>().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
+        let release = &image.release;
+        return Err(refused(format!(
+            "`{release}` is not a release such as 1.7.0"
+        )));
+    };
+    if (major, minor) < FIRST_RELEASE {
+        let why = format!(
+            "the image of release {} makes a board unusable: only images from 1.7.0 on start from \
+             the flash",
+            image.release
+        );
+        return Err(refused(why));
+    }
+    check_image(&image.bytes).map_err(|error| refused(error.to_string()).caused_by(error))
+}
+
+/// MD5 digest in hexadecimal digits, which is what the boot loader can compute.
+fn md5(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(32);
+    for byte in Md5::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! Socket on which the beacons of all boards are heard.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::Instant;
+use twotone_hal::{Certainty, Error, ErrorKind, Result};
+use twotone_wire::crs::boot::Beacon;
+
+/// Largest beacon, bytes.
+const MOST_DATAGRAM: usize = 2048;
+
+/// Largest number of boards whose beacons are kept. Beacons of further ones are dropped, so that a
+/// sender of random serial numbers does not fill the memory.
+const MOST_BOARDS: usize = 4096;
+
+/// A beacon and its arrival.
+#[derive(Debug, Clone)]
+struct Heard {
+    beacon: Beacon,
+    from: SocketAddr,
+    at: Instant,
+}
+
+/// Beacons that arrived. Each waiting task reads the socket in its turn, for all of them.
+#[derive(Debug)]
+pub(super) struct Beacons {
+    bind: SocketAddr,
+    socket: OnceCell<UdpSocket>,
+    turn: tokio::sync::Mutex<()>,
+    heard: Mutex<HashMap<String, Heard>>,
+    changed: Notify,
+}
+
+/// True if two serial numbers are the same, with or without leading zeros.
+pub(super) fn same_serial(one: &str, other: &str) -> bool {
+    match (one.parse::<u64>(), other.parse::<u64>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+impl Beacons {
+    pub(super) fn new(bind: SocketAddr) -> Self {
+        Self {
+            bind,
+            socket: OnceCell::new(),
+            turn: tokio::sync::Mutex::default(),
+            heard: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Waits for a beacon of the board with this serial number, from now on, and returns it with
+    /// its sender.
+    ///
+    /// # Errors
+    /// If the port cannot be bound or read.
+    pub(super) async fn wait_for(&self, serial: &str) -> Result<(Beacon, SocketAddr)> {
+        let since = Instant::now();
+        let socket = self
+            .socket
+            .get_or_try_init(|| UdpSocket::bind(self.bind))
+            .await;
+        let socket = socket.map_err(|error| self.failed(error))?;
+        loop {
+            let changed = self.changed.notified();
+            if let Some(heard) = self.heard_since(since, serial) {
+                return Ok(heard);
+            }
+            tokio::select! {
+                () = changed => {}
+                received = self.receive(socket) => received.map_err(|error| self.failed(error))?,
+            }
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        let bind = self.bind;
+        let why = format!("the beacons of boards cannot be received on {bind}: {error}");
+        Error::new(ErrorKind::Unreachable, why)
+            .caused_by(error)
+            .certainty_is(Certainty::NotExecuted)
+            .advise("end other programs that flash boards: only one can listen on the port")
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<String, Heard>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard_since(&self, since: Instant, serial: &str) -> Option<(Beacon, SocketAddr)> {
+        let table = self.table();
+        let mut fresh = table.values().filter(|heard| heard.at >= since);
+        let heard = fresh.find(|heard| same_serial(&heard.beacon.serial, serial))?;
+        Some((heard.beacon.clone(), heard.from))
+    }
+
+    /// Receives one datagram, when no other task does.
+    async fn receive(&self, socket: &UdpSocket) -> io::Result<()> {
+        let _turn = self.turn.lock().await;
+        let mut datagram = [0; MOST_DATAGRAM];
+        let (size, from) = socket.recv_from(&mut datagram).await?;
+        let beacon = match Beacon::parse(&datagram[..size]) {
+            Ok(beacon) => beacon,
+            Err(error) => {
+                tracing::debug!(%from, %error, "a datagram is no beacon");
+                return Ok(());
+            }
+        };
+        let mut table = self.table();
+        if table.len() < MOST_BOARDS || table.contains_key(&beacon.serial) {
+            let at = Instant::now();
+            table.insert(beacon.serial.clone(), Heard { beacon, from, at });
+        }
+        drop(table);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+}

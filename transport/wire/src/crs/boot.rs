@@ -1,0 +1,53 @@
+//! Boot window of CRS boards: flashing firmware over the network. Sans-IO, both halves.
+//!
+//! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that answers
+//! with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between a port of the
+//! host and the same port of the board. On the console, the host sends an image into the memory of
+//! the board by XMODEM ([`XmodemSender`]), has the board compute its digest, and lets it erase and
+//! write its flash ([`Command`]).
+//!
+//! A board has one place for an image. If it loses its power after the start of the erasure and
+//! before the end of the write, it does not start again, and the flash must be written by a
+//! programmer on the bench.
+//!
+//! | file | content |
+//! |---|---|
+//! | `beacon` | announcement of a board in its boot window, and the answer of a host |
+//! | `console` | commands of the console and their answers: the half of the host |
+//! | `image` | form of a `boot.bin` |
+//! | `xmodem` | transfer of a file in blocks of 1 KiB |
+//! | `flash`, `uboot` | the half of the board (feature `server`) |
+
+mod beacon;
+mod console;
+#[cfg(feature = "server")]
+mod flash;
+mod image;
+#[cfg(feature = "server")]
+mod uboot;
+mod xmodem;
+
+pub use beacon::{Beacon, BeaconError, Redirect};
+pub use console::{Command, ConsoleError, Transcript};
+#[cfg(feature = "server")]
+pub use flash::{Flash, FlashStep};
+pub use image::{ImageError, check_image};
+#[cfg(feature = "server")]
+pub use image::{example_image, release_in};
+#[cfg(feature = "server")]
+pub use uboot::Uboot;
+#[cfg(feature = "server")]
+pub use xmodem::XmodemReceiver;
+pub use xmodem::{XmodemError, XmodemSender, XmodemStep};
+
+/// UDP port to which boards broadcast their beacons.
+pub const BEACON_PORT: u16 = 9875;
+
+/// Prompt of the boot loader.
+pub const PROMPT: &str = "ZynqMP>";
+
+/// Size of an erase block of the flash, bytes.
+pub const ERASE_BLOCK: usize = 0x2_0000;
+
+/// Size of the flash, bytes. An image is at most as large.
+pub const FLASH_SIZE: usize = 0x400_0000;

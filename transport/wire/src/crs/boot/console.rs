@@ -1,0 +1,204 @@
+//! Commands of the boot loader's console, and the check of their answers: the half of the host.
+
+use super::{ERASE_BLOCK, PROMPT};
+
+/// A command of the console.
+///
+/// Images are in the memory of the board from `$loadaddr` on. `offset` is a distance from there, in
+/// bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Print a prompt.
+    Wake,
+    /// Receive a file by XMODEM. The answer comes after the transfer.
+    Load,
+    /// Compute the MD5 digest of bytes in memory.
+    Digest {
+        /// Distance of the bytes from `$loadaddr`.
+        offset: usize,
+        /// Number of bytes.
+        size: usize,
+    },
+    /// Find the flash. Other commands of the flash come after it.
+    Probe,
+    /// Erase the blocks of the flash that hold the first `size` bytes. From now on the board does
+    /// not start without a write.
+    Erase {
+        /// Number of bytes; it is rounded up to whole blocks.
+        size: usize,
+    },
+    /// Write bytes from memory to the start of the flash.
+    Write {
+        /// Number of bytes.
+        size: usize,
+    },
+    /// Read bytes from the start of the flash into memory.
+    Read {
+        /// Distance of the place in memory from `$loadaddr`.
+        offset: usize,
+        /// Number of bytes.
+        size: usize,
+    },
+    /// Restart the board. No prompt follows.
+    Reset,
+}
+
+/// Reason why the answer to a command is not the expected one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the board answered `{command}` with {answer:?}")]
+pub struct ConsoleError {
+    /// The command, as it was sent.
+    pub command: String,
+    /// The answer, without the echo and the prompt; at most 200 characters of it.
+    pub answer: String,
+}
+
+impl Command {
+    /// The line to send, with its end.
+    pub fn line(self) -> String {
+        match self {
+            Self::Wake => String::from("\n"),
+            Self::Load => String::from("loadx\n"),
+            Self::Digest { offset: 0, size } => format!("md5sum $loadaddr {size:#x}\n"),
+            Self::Digest { offset, size } => {
+                format!("setexpr at $loadaddr + {offset:#x}; md5sum $at {size:#x}\n")
+            }
+            Self::Probe => String::from("sf probe 0:0\n"),
+            Self::Erase { size } => {
+                format!("sf erase 0x0 {:#x}\n", size.next_multiple_of(ERASE_BLOCK))
+            }
+            Self::Write { size } => format!("sf write $loadaddr 0x0 {size:#x}\n"),
+            Self::Read { offset, size } => {
+                format!("setexpr at $loadaddr + {offset:#x}; sf read $at 0x0 {size:#x}\n")
+            }
+            Self::Reset => String::from("reset\n"),
+        }
+    }
+
+    /// Text in the answer of a command that succeeded.
+    fn success(self) -> &'static str {
+        match self {
+            Self::Wake => "",
+            Self::Load => "## Total Size",
+            Self::Digest { .. } => "md5 for",
+            Self::Probe => "erase size 128 KiB",
+            Self::Erase { .. } => "Erased: OK",
+            Self::Write { .. } => "Written: OK",
+            Self::Read { .. } => "Read: OK",
+            Self::Reset => "resetting",
+        }
+    }
+
+    /// True if the command has changed the flash once it was sent, or may have done so.
+    pub fn changes_flash(self) -> bool {
+        matches!(self, Self::Erase { .. } | Self::Write { .. })
+    }
+
+    /// Checks the answer of the board. For [`Command::Digest`] it returns the digest, 32 hexadecimal
+    /// digits in lower case; for others an empty string.
+    ///
+    /// # Errors
+    /// If the answer is not that of a command that succeeded.
+    pub fn check(self, answer: &str) -> Result<String, ConsoleError> {
+        let failed = || ConsoleError {
+            command: self.line().trim_end().to_owned(),
+            answer: answer.trim().chars().take(200).collect(),
+        };
+        if !answer.contains(self.success()) {
+            return Err(failed());
+        }
+        if !matches!(self, Self::Digest { .. }) {
+            return Ok(String::new());
+        }
+        let digest = answer
+            .split_whitespace()
+            .find(|word| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        digest.map(str::to_ascii_lowercase).ok_or_else(failed)
+    }
+}
+
+/// Output of the console since the last command.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    text: String,
+}
+
+impl Transcript {
+    /// Number of characters that are kept. A board that prints without end costs no more memory.
+    const MOST_TEXT: usize = 0x1_0000;
+
+    /// Adds a datagram of the board. Bytes that are no text are replaced.
+    pub fn receive(&mut self, datagram: &[u8]) {
+        if self.text.len() < Self::MOST_TEXT {
+            self.text.push_str(&String::from_utf8_lossy(datagram));
+        }
+    }
+
+    /// Returns the answer to a command, without the echo, if it is complete: it ends with the
+    /// prompt. For [`Command::Reset`], which has no prompt, it ends with its word.
+    pub fn answer(&mut self, command: Command) -> Option<String> {
+        let end = match command {
+            Command::Reset => {
+                let word = Command::Reset.success();
+                self.text.find(word)? + word.len()
+            }
+            _ => self.text.find(PROMPT)?,
+        };
+        let answer = self.text[..end].replace('\r', "");
+        self.text.clear();
+        let echo = command.line();
+        let answer = answer.trim_start();
+        Some(
+            answer
+                .strip_prefix(echo.trim_end())
+                .unwrap_or(answer)
+                .to_owned(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_complete_with_its_prompt_and_has_no_echo() {
+        let mut transcript = Transcript::default();
+        transcript.receive(b"sf probe 0:0\r\nSF: Detected mt25qu512a with page size 512 Bytes, ");
+        assert_eq!(transcript.answer(Command::Probe), None);
+        transcript.receive(b"erase size 128 KiB, total 64 MiB\r\nZynq");
+        transcript.receive(b"MP> ");
+        let answer = transcript.answer(Command::Probe).unwrap();
+        assert!(answer.trim_start().starts_with("SF:"), "{answer:?}");
+        assert_eq!(Command::Probe.check(&answer), Ok(String::new()));
+        assert_eq!(transcript.answer(Command::Probe), None);
+    }
+
+    #[test]
+    fn a_digest_is_read_from_its_answer() {
+        let command = Command::Digest { offset: 0, size: 5 };
+        let answer = "md5 for 08000000 ... 08000004 ==> 5D41402ABC4B2A76B9719D911017C592";
+        assert_eq!(
+            command.check(answer).as_deref(),
+            Ok("5d41402abc4b2a76b9719d911017c592")
+        );
+        assert!(command.check("md5 for 08000000 ... 08000004 ==>").is_err());
+    }
+
+    #[test]
+    fn an_erasure_covers_whole_blocks() {
+        assert_eq!(Command::Erase { size: 1 }.line(), "sf erase 0x0 0x20000\n");
+        assert_eq!(
+            Command::Erase { size: 0x2_0001 }.line(),
+            "sf erase 0x0 0x40000\n"
+        );
+    }
+
+    #[test]
+    fn answers_that_do_not_succeed_are_refused_with_their_text() {
+        let refused = Command::Erase { size: 1 }.check("\nERROR: flash erase failed\n");
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("flash erase failed"), "{refused}");
+        assert!(refused.contains("sf erase 0x0 0x20000"), "{refused}");
+    }
+}
