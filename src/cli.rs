@@ -10,6 +10,7 @@ mod demo;
 mod descriptors;
 mod dry_run;
 mod exit;
+mod firmware;
 mod import;
 mod info;
 mod interrupt;
@@ -88,6 +89,8 @@ enum Command {
     Check(check::Check),
     /// Switch all tones of a hardware map's modules off, and read back that they are.
     Off(off::Off),
+    /// Print the firmware releases of boards, and replace them over the network.
+    Firmware(firmware::Firmware),
     /// Convert a Python hardware map of CRS boards (YAML), and print the result.
     Import(import::Import),
     /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
@@ -149,6 +152,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Off(off) => off.run(json),
         Command::Info(info) => info.run(json),
         Command::Sweep(sweep) => sweep.run(json),
+        Command::Firmware(firmware) => firmware.run(json),
         Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run(),
         Command::Serve(serve) => serve.run(json),

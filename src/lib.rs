@@ -42,6 +42,7 @@
 //! | [`campaign`] | a map and parameters become a tune, a sweep, a switch-off or a capture |
 //! | [`Array`], [`Connections`] | the boards of a map, connected, and connections that are kept |
 //! | `capture` | sample streams, to disk (feature `arrow`) |
+//! | [`firmware`] | releases of boards, and a new one for all of them |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
 //! | [`lock`] | one program a board, on this host |
 //! | [`record`] | run directories: written whole or not at all |
@@ -63,6 +64,7 @@ pub mod capture;
 pub mod cli;
 mod connections;
 mod family;
+pub mod firmware;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod identity;

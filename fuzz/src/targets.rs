@@ -4,6 +4,7 @@
 //! `corpus/`.
 
 mod answer;
+mod boot;
 mod check;
 mod faults;
 mod http;
@@ -53,7 +54,7 @@ const RFMUX: &str = "transport/wire/tests/golden/rfmux";
 const TUBERD: &str = "transport/wire/tests/golden/tuberd";
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target {
         name: "request-json",
         run: request::json,
@@ -113,6 +114,34 @@ pub const TARGETS: [Target; 15] = [
         },
         tokens: &[],
         golden: &[(RFMUX, "slots.bin")],
+    },
+    Target {
+        name: "boot-text",
+        run: boot::text,
+        memory: Memory {
+            fixed: 64 << 10,
+            per_byte: 64,
+        },
+        tokens: &[
+            "FWREQ/1",
+            "FWRESP/1",
+            "Serial: ",
+            "ncip:",
+            "ncinport:",
+            "ncoutport:",
+            "ZynqMP> ",
+        ],
+        golden: &[],
+    },
+    Target {
+        name: "boot-image",
+        run: boot::image,
+        memory: Memory {
+            fixed: 64 << 10,
+            per_byte: 64,
+        },
+        tokens: &["simulated-release="],
+        golden: &[],
     },
     Target {
         name: "http-request",

@@ -1,11 +1,14 @@
 //! `twotone sim`: a farm of simulated boards in the foreground.
 
 use std::fs::Permissions;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use tworoutine::Wait;
 use twotone::input::{self, shown};
 use twotone::sim::fault::FaultScript;
@@ -15,6 +18,7 @@ use super::Exit;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::parent::end_with_parent;
+use super::tune::parse_seconds;
 
 /// Options that say which farm is simulated.
 #[derive(Debug, Args)]
@@ -97,6 +101,13 @@ pub(crate) struct Sim {
     /// A file of faults of the boards, in TOML.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Give the boards a boot window of this many seconds after each start, in which they send
+    /// beacons and can be flashed. The signal USR1 switches all boards off and on.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    boot_window: Option<f64>,
+    /// Address to which boards in their boot window send beacons.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9875")]
+    beacons_to: SocketAddr,
     /// End when the parent process ends.
     #[arg(long)]
     with_parent: bool,
@@ -169,6 +180,10 @@ impl Sim {
                 }
             };
         }
+        if let Some(seconds) = self.boot_window {
+            let lasting = Duration::from_secs_f64(seconds);
+            builder = builder.boot_window(lasting, self.beacons_to);
+        }
         let farm = match start(builder) {
             Ok(farm) => farm,
             Err(exit) => return exit,
@@ -191,7 +206,10 @@ impl Sim {
             }
         }
         self.print_ready(&farm, json);
-        interrupt.first.cancelled().wait();
+        tworoutine::wait(async {
+            let power = power_cycles(&farm);
+            interrupt.first.run_until_cancelled(power).await;
+        });
         farm.shut_down().wait();
         Exit::Well
     }
@@ -220,6 +238,22 @@ impl Sim {
                 self.farm.detectors,
                 first.as_deref().unwrap_or("nowhere"),
             ));
+        }
+    }
+}
+
+/// Switches all boards off and on at each signal USR1. It does not end.
+async fn power_cycles(farm: &Farm) {
+    let mut signals = match signal(SignalKind::user_defined1()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("the signal USR1 cannot be received: {error}"));
+            return std::future::pending().await;
+        }
+    };
+    while signals.recv().await.is_some() {
+        for board in farm.boards() {
+            board.power_cycle(Duration::ZERO);
         }
     }
 }

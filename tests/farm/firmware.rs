@@ -9,8 +9,7 @@ use twotone::hal::{
 };
 use twotone::map::BoardKind;
 use twotone::sim::fault::{FlashHang, FlashPowerLoss, FlashWrongBit, Scheduled};
-use twotone::sim::{Farm, SimBoard};
-use twotone::transport::wire::crs::boot::example_image;
+use twotone::sim::{Farm, SimBoard, example_image};
 use twotone::transport::{BoardPlace, ConnectOptions, FirmwareOptions, Host};
 
 /// Time after a start in which a board can be flashed. Longer than a busy machine may sleep.

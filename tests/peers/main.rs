@@ -4,6 +4,7 @@
 //! The environment variable `TWOTONE_PYTHON` names a Python that has their packages
 //! (`cargo xtask test interoperability` makes one); without it each test says so and passes.
 
+mod firmware;
 mod metrics;
 mod mock;
 mod python;

@@ -5,6 +5,7 @@
 //! users.
 
 mod check;
+pub(crate) mod firmware;
 mod release;
 mod remote;
 mod report;

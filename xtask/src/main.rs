@@ -56,6 +56,8 @@ enum Verb {
     Dist(dist::Args),
     /// Bring the control hosts of a site to a version, and back.
     Deploy(deploy::Args),
+    /// Flash a new firmware to the boards of a site, some first.
+    Firmware(deploy::firmware::Args),
     /// Run every reader on mutated inputs, and store an input that fails.
     Fuzz(fuzz::Args),
 }
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
             Verb::Soak(args) => soak::run(&workspace, &args),
             Verb::Dist(args) => dist::run(&workspace, &args),
             Verb::Deploy(args) => deploy::run(&workspace, &args),
+            Verb::Firmware(args) => deploy::firmware::run(&args),
             Verb::Fuzz(args) => fuzz::run(&workspace, &args),
         });
     match outcome {

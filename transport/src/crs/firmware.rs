@@ -24,7 +24,9 @@ use twotone_hal::{
     Certainty, Error, ErrorKind, Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity,
     FirmwareImage, FirmwareProgress, FirmwareResult, PowerLoss, Result,
 };
-use twotone_wire::crs::boot::{BEACON_PORT, Command, ERASE_BLOCK, check_image};
+use twotone_wire::crs::boot::{
+    BEACON_PORT, Beacon, Command, ERASE_BLOCK, check_image, is_for_simulated_boards,
+};
 
 use self::beacons::Beacons;
 use self::console::Console;
@@ -141,6 +143,17 @@ impl CrsFirmware {
         }
     }
 
+    /// Refuses a board that is in another crate than the map says.
+    fn check_crate(&self, beacon: &Beacon) -> Result<()> {
+        match (&self.crate_serial, &beacon.crate_serial) {
+            (Some(expected), Some(found)) if !beacons::same_serial(expected, found) => {
+                let why = format!("the board is in crate {found}, not in crate {expected}");
+                Err(Error::new(ErrorKind::InvalidArgument, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn take_console(&self) -> Result<(Console, FirmwareIdentity)> {
         let why = "the serial number of the board is not known, by which its beacon is recognised";
         let none = || {
@@ -149,21 +162,30 @@ impl CrsFirmware {
         };
         let serial = self.serial.as_deref().ok_or_else(none)?;
         let end = deadline::within(self.options.window);
-        let heard = deadline::until(end, self.beacons.wait_for(serial)).await;
-        let (beacon, from) = heard.map_err(|_| {
+        let taken = deadline::until(end, async {
+            loop {
+                let (beacon, from) = self.beacons.wait_for(serial).await?;
+                self.check_crate(&beacon)?;
+                match Console::open(&beacon, from, self.options.flash_time).await {
+                    Ok(console) => return Ok((console, beacon)),
+                    // The window may have ended in between. The next one is as good.
+                    Err(error) if error.kind() == ErrorKind::Timeout => {
+                        tracing::warn!(board = self.name, %error, "waiting for the next beacon");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        let (console, beacon) = taken.await.map_err(|_| {
             let seconds = self.options.window.as_secs_f64();
-            let why = format!("no beacon of the board with serial number {serial} in {seconds} s");
+            let why = format!(
+                "the board with serial number {serial} did not announce itself in {seconds} s, or \
+                 took no commands"
+            );
             Error::new(ErrorKind::Timeout, why)
                 .certainty_is(Certainty::NotExecuted)
-                .advise("switch the board off and on again; it sends beacons while it starts")
+                .advise("switch the board off and on again; it takes commands while it starts")
         })??;
-        if let (Some(expected), Some(found)) = (&self.crate_serial, &beacon.crate_serial)
-            && !beacons::same_serial(expected, found)
-        {
-            let why = format!("the board is in crate {found}, not in crate {expected}");
-            return Err(Error::new(ErrorKind::InvalidArgument, why));
-        }
-        let console = Console::open(&beacon, from, self.options.flash_time).await?;
         let mut identity = FirmwareIdentity::new(FAMILY.name);
         identity.serial = Some(beacon.serial);
         identity.crate_serial = beacon.crate_serial;
@@ -201,6 +223,10 @@ impl Firmware for CrsFirmware {
         session.staged = None;
         let staged = async {
             check(image)?;
+            if is_for_simulated_boards(&image.bytes) && !session.console()?.is_on_this_machine() {
+                let why = "the image is for simulated boards: a real board would not start with it";
+                return Err(Error::new(ErrorKind::InvalidArgument, why));
+            }
             let size = image.bytes.len();
             let digest = md5(&image.bytes);
             let console = session.console()?;

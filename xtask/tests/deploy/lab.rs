@@ -209,14 +209,13 @@ impl Lab {
 
     /// A command of `cargo xtask deploy` in the site.
     fn deployer(&self, words: &[&str]) -> Command {
+        self.verb("deploy", words)
+    }
+
+    /// A command of `cargo xtask` in the site.
+    fn verb(&self, verb: &str, words: &[&str]) -> Command {
         let site = self.folder.path().join("site.toml").display().to_string();
-        let first = [
-            env!("CARGO_BIN_EXE_xtask"),
-            "deploy",
-            "--json",
-            "--site",
-            &site,
-        ];
+        let first = [env!("CARGO_BIN_EXE_xtask"), verb, "--json", "--site", &site];
         let mut command = self.command(&[&first[..], words].concat());
         command
             .env("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"))
@@ -230,6 +229,11 @@ impl Lab {
         let mut command = self.deployer(words);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Deployer(command.spawn().expect("xtask runs"))
+    }
+
+    /// Runs another verb of `cargo xtask`, and returns what it tells.
+    pub(crate) fn xtask(&self, verb: &str, words: &[&str]) -> Told {
+        Told::of(&self.verb(verb, words).output().expect("xtask runs"))
     }
 
     /// Runs `cargo xtask deploy`, and returns what it tells of each host.

@@ -8,6 +8,8 @@
 )]
 
 mod cuts;
+mod firmware;
+mod guide;
 mod lab;
 mod package;
 mod refusals;

@@ -61,12 +61,17 @@ impl Beacons {
     /// # Errors
     /// If the port cannot be bound or read.
     pub(super) async fn wait_for(&self, serial: &str) -> Result<(Beacon, SocketAddr)> {
-        let since = Instant::now();
         let socket = self
             .socket
             .get_or_try_init(|| UdpSocket::bind(self.bind))
             .await;
         let socket = socket.map_err(|error| self.failed(error))?;
+        // Beacons that came while no task was waiting are of boards that may run by now.
+        if let Ok(_turn) = self.turn.try_lock() {
+            let mut datagram = [0; MOST_DATAGRAM];
+            while socket.try_recv_from(&mut datagram).is_ok() {}
+        }
+        let since = Instant::now();
         loop {
             let changed = self.changed.notified();
             if let Some(heard) = self.heard_since(since, serial) {

@@ -94,6 +94,13 @@ impl Console {
         Err(Error::new(ErrorKind::Timeout, why).advise(advice))
     }
 
+    /// True if the board has a loopback address, which only simulated ones have.
+    pub(super) fn is_on_this_machine(&self) -> bool {
+        self.socket
+            .peer_addr()
+            .is_ok_and(|board| board.ip().is_loopback())
+    }
+
     /// Discards the output until the board is silent: prompts of earlier attempts.
     async fn drain(&mut self) {
         let mut datagram = [0; MOST_DATAGRAM];

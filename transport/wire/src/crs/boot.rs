@@ -31,7 +31,7 @@ pub use beacon::{Beacon, BeaconError, Redirect};
 pub use console::{Command, ConsoleError, Transcript};
 #[cfg(feature = "server")]
 pub use flash::{Flash, FlashStep};
-pub use image::{ImageError, check_image};
+pub use image::{ImageError, check_image, is_for_simulated_boards};
 #[cfg(feature = "server")]
 pub use image::{example_image, release_in};
 #[cfg(feature = "server")]

@@ -125,8 +125,12 @@ pub fn check_image(image: &[u8]) -> Result<(), ImageError> {
 }
 
 /// Text before the release in an image for simulated boards.
-#[cfg(feature = "server")]
 const RELEASE: &[u8] = b"simulated-release=";
+
+/// True if the image is for simulated boards only. A real board would not start with it.
+pub fn is_for_simulated_boards(image: &[u8]) -> bool {
+    image.windows(RELEASE.len()).any(|window| window == RELEASE)
+}
 
 /// Returns an image for simulated boards, with one partition of `payload` bytes that names the
 /// release. Real boards cannot run it.

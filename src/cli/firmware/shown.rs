@@ -1,0 +1,124 @@
+//! Text for people: tables of boards, and the progress of each.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use twotone::firmware::{BoardRelease, BoardStatus, Event, RolloutReport};
+
+use super::{Checked, CheckedBoard};
+use crate::cli::output::{complain, say};
+use crate::cli::table::Table;
+
+/// Steps of the progress of a transfer that are printed, in percent.
+const PRINTED_PERCENT: usize = 25;
+
+fn or_dash(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_else(|| String::from("-"))
+}
+
+/// Prints the release of each board.
+pub(super) fn say_list(boards: &[BoardRelease]) {
+    let mut table = Table::new(["board", "kind", "serial", "crate", "release"]);
+    for board in boards {
+        table.row([
+            board.name.clone(),
+            board.kind.to_string(),
+            or_dash(board.serial.as_ref()),
+            or_dash(board.crate_serial.as_ref()),
+            or_dash(board.release.as_ref()),
+        ]);
+        if let Some(error) = &board.error {
+            table.note(format!("  {}", error.cause()));
+        }
+    }
+    say(&table.to_string());
+}
+
+/// Prints an image, and the boards that can be flashed with it.
+pub(super) fn say_checked(checked: &Checked) {
+    let Checked {
+        release,
+        sha256,
+        size,
+        ..
+    } = checked;
+    say(&format!(
+        "release {release}, {size} bytes, SHA-256 {sha256}"
+    ));
+    if checked.boards.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["board", "release", "can be flashed"]);
+    for CheckedBoard { board, refused } in &checked.boards {
+        let can = match refused {
+            None => String::from("yes"),
+            Some(why) => format!("no: {}", why.cause()),
+        };
+        table.row([board.name.clone(), or_dash(board.release.as_ref()), can]);
+    }
+    say(&table.to_string());
+}
+
+/// Prints the result of a roll-out.
+pub(super) fn say_report(report: &RolloutReport) {
+    let mut table = Table::new(["board", "before", "now", "result"]);
+    for board in &report.boards {
+        let result = match board.status {
+            BoardStatus::AlreadyDone => "done before",
+            BoardStatus::Flashed => "flashed and verified",
+            BoardStatus::Verified => "verified",
+            BoardStatus::Staged => "staged, flash unchanged",
+            BoardStatus::Refused => "refused",
+            BoardStatus::NotStarted => "not begun",
+            _ => "FAILED",
+        };
+        let (before, now) = (
+            or_dash(board.before.as_ref()),
+            or_dash(board.release.as_ref()),
+        );
+        table.row([board.name.clone(), before, now, result.to_owned()]);
+        if board.writes > 1 {
+            table.note(format!("  the flash was written {} times", board.writes));
+        }
+        if let Some(error) = &board.error {
+            table.note(format!("  {}", error.cause()));
+        }
+    }
+    say(&table.to_string());
+}
+
+/// Prints the progress of the boards on standard error, a line for each step. It does so with
+/// `--json` too, since somebody must switch the boards off and on.
+#[derive(Default)]
+pub(super) struct Narrator {
+    /// Progress of each transfer that was printed last, in percent.
+    printed: Mutex<HashMap<String, usize>>,
+}
+
+impl Narrator {
+    pub(super) fn print(&self, board: &str, event: Event) {
+        let text = match event {
+            Event::Waiting => String::from("waiting for the board to start: switch it off and on"),
+            Event::Controlled => String::from("the boot loader takes commands"),
+            Event::Transferred(sent, all) => match self.percent(board, sent, all) {
+                Some(percent) => format!("{percent} % of the image transferred"),
+                None => return,
+            },
+            Event::Writing => String::from("erasing and writing the flash: KEEP THE POWER ON"),
+            Event::Verifying => String::from("reading the flash back"),
+            Event::Restarting => String::from("restarting"),
+        };
+        complain(&format!("{board}: {text}"));
+    }
+
+    /// Progress of a transfer, if it is time to print it.
+    fn percent(&self, board: &str, sent: usize, all: usize) -> Option<usize> {
+        let percent = (100 * sent / all.max(1)) / PRINTED_PERCENT * PRINTED_PERCENT;
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = printed.entry(board.to_owned()).or_default();
+        (percent > *last).then(|| {
+            *last = percent;
+            percent
+        })
+    }
+}

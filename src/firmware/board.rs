@@ -1,0 +1,366 @@
+//! Steps of one board.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use twotone_hal::{
+    Acquire, BoardHandle, Error, ErrorKind, Firmware, FirmwareError, FirmwareResult, ModuleId,
+    PowerLoss,
+};
+
+use super::{BoardRelease, Image, Release};
+use crate::connections::{Connections, Locking, place};
+use crate::lock;
+use crate::map::BoardEntry;
+use crate::record::Failure;
+use crate::transport::ConnectOptions;
+
+/// Time between two attempts to reach a board that restarts.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Number of samples that a board acquires to show that it works.
+const SAMPLES: u32 = 10;
+
+/// Number of times that the flash of a board is written before the board is given up. The image is
+/// in its memory, so that a second write costs no transfer.
+const WRITES: usize = 2;
+
+/// Work on each board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Transfer the image and compare its digest, then restart the board. Its flash stays as it is.
+    Stage,
+    /// Replace the firmware.
+    Flash,
+    /// Read the flash back and compare its digest, then restart the board.
+    Verify,
+}
+
+/// Outcome of the work on a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BoardStatus {
+    /// An earlier call flashed and verified the board, and it reports the release.
+    AlreadyDone,
+    /// The image was written and verified, and the board reports its release and acquires samples.
+    Flashed,
+    /// The flash holds the image, and the board reports its release and acquires samples.
+    Verified,
+    /// The image arrived whole. The board was restarted with the firmware that it had.
+    Staged,
+    /// The image is not for this board. It was not touched.
+    Refused,
+    /// A step failed.
+    Failed,
+    /// Another board failed before, or the call was interrupted. The board was not changed.
+    NotStarted,
+}
+
+impl BoardStatus {
+    /// True if the board is as it was asked for.
+    pub fn is_well(self) -> bool {
+        matches!(
+            self,
+            Self::AlreadyDone | Self::Flashed | Self::Verified | Self::Staged
+        )
+    }
+}
+
+/// Result of the work on a board.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BoardReport {
+    /// Name of the board.
+    pub name: String,
+    /// Outcome.
+    pub status: BoardStatus,
+    /// Release that the board reported before; `None` if it reported none.
+    pub before: Option<String>,
+    /// Release that it reported last.
+    pub release: Option<String>,
+    /// Effect of a loss of power on the board now: `harmless`, `fatal` or `unknown`.
+    pub power_loss: &'static str,
+    /// Number of times that its flash was written.
+    pub writes: usize,
+    /// Reason why it failed, was refused or was not started.
+    pub error: Option<Failure>,
+}
+
+impl BoardReport {
+    /// Report of a board whose firmware was not touched.
+    pub(super) fn untouched(
+        release: &BoardRelease,
+        status: BoardStatus,
+        error: Option<Failure>,
+    ) -> Self {
+        Self {
+            name: release.name.clone(),
+            status,
+            before: release.release.clone(),
+            release: release.release.clone(),
+            power_loss: PowerLoss::Harmless.as_str(),
+            writes: 0,
+            error,
+        }
+    }
+}
+
+/// Progress of the work on a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The board is waited for: its power must be cycled.
+    Waiting,
+    /// The boot loader of the board takes commands.
+    Controlled,
+    /// Number of bytes that have arrived, and of all.
+    Transferred(usize, usize),
+    /// The flash is erased and written. The power must stay on.
+    Writing,
+    /// The flash is read back.
+    Verifying,
+    /// The board restarts.
+    Restarting,
+}
+
+/// Receiver of the progress of all boards, with their names.
+pub type Observe = Arc<dyn Fn(&str, Event) + Send + Sync>;
+
+/// A board and all that its steps need.
+pub(super) struct OneBoard {
+    pub(super) entry: BoardEntry,
+    pub(super) firmware: Arc<dyn Firmware>,
+    pub(super) image: Arc<Image>,
+    pub(super) task: Task,
+    pub(super) before: Option<String>,
+    /// Held from the erasure until the board is back, by one board of a crate at a time.
+    pub(super) crate_turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) back_within: Duration,
+    pub(super) stop: CancellationToken,
+    pub(super) observe: Observe,
+}
+
+/// End of the steps of a board before the last one.
+enum Ended {
+    /// A step failed, while the boot loader took commands.
+    Failed(FirmwareError),
+    /// The board did not come back as it should after its restart.
+    NotBack(Error),
+    /// The call was interrupted.
+    Stopped,
+}
+
+impl From<FirmwareError> for Ended {
+    fn from(error: FirmwareError) -> Self {
+        Self::Failed(error)
+    }
+}
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl OneBoard {
+    /// Does the work, and returns its result. An interruption ends it before the flash is changed,
+    /// or after the board is back.
+    pub(super) async fn run(self) -> BoardReport {
+        let mut report = BoardReport {
+            name: self.entry.name.clone(),
+            status: BoardStatus::NotStarted,
+            before: self.before.clone(),
+            release: self.before.clone(),
+            power_loss: PowerLoss::Harmless.as_str(),
+            writes: 0,
+            error: None,
+        };
+        match self.work(&mut report).await {
+            Ok(status) => report.status = status,
+            Err(Ended::Stopped) => report.error = Some(Failure::of_words("interrupted")),
+            Err(Ended::NotBack(error)) => {
+                report.status = BoardStatus::Failed;
+                report.error = Some(Failure::from(&error));
+            }
+            Err(Ended::Failed(failed)) => {
+                report.status = BoardStatus::Failed;
+                report.power_loss = failed.power_loss.as_str();
+                let mut failure = Failure::from(&failed.error);
+                if failed.power_loss != PowerLoss::Harmless {
+                    let advice = "KEEP THE POWER ON: the flash is not known to be complete, and \
+                                  the board waits in its boot loader";
+                    failure.advice = Some(advice.to_owned());
+                }
+                report.error = Some(failure);
+            }
+        }
+        report
+    }
+
+    fn tell(&self, event: Event) {
+        (self.observe)(&self.entry.name, event);
+    }
+
+    /// Awaits a step that may be given up.
+    async fn unless_stopped<T>(
+        &self,
+        step: impl Future<Output = FirmwareResult<T>>,
+    ) -> Result<T, Ended> {
+        match self.stop.run_until_cancelled(step).await {
+            Some(answer) => Ok(answer?.value),
+            None => Err(Ended::Stopped),
+        }
+    }
+
+    async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
+        // No other program sets the board meanwhile.
+        let _lock = self.lock().await?;
+        self.tell(Event::Waiting);
+        self.unless_stopped(self.firmware.identify()).await?;
+        self.tell(Event::Controlled);
+        let done = self.controlled(report).await;
+        let is_in_boot_loader = match &done {
+            Ok(_) | Err(Ended::NotBack(_)) => false,
+            Err(Ended::Stopped) => true,
+            // A restart would lose a board whose flash is not complete.
+            Err(Ended::Failed(failed)) => failed.power_loss == PowerLoss::Harmless,
+        };
+        if is_in_boot_loader && self.restart().await.is_err() {
+            tracing::warn!(
+                board = self.entry.name,
+                "the board stays in its boot loader"
+            );
+        }
+        done
+    }
+
+    /// Steps of a board whose boot loader takes commands.
+    async fn controlled(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
+        let image = self.image.image();
+        if self.task != Task::Stage {
+            self.tell(Event::Verifying);
+            match self.unless_stopped(self.firmware.verify(image)).await {
+                Ok(()) => {
+                    self.finish(report).await?;
+                    return Ok(BoardStatus::Verified);
+                }
+                // The flash holds something else, which is what a new image is for.
+                Err(Ended::Failed(failed))
+                    if self.task == Task::Flash && failed.error.kind() == ErrorKind::Protocol => {}
+                Err(ended) => return Err(ended),
+            }
+        }
+        let progress = |sent, all| self.tell(Event::Transferred(sent, all));
+        self.unless_stopped(self.firmware.stage(image, &progress))
+            .await?;
+        if self.task == Task::Stage {
+            self.finish(report).await?;
+            return Ok(BoardStatus::Staged);
+        }
+        let _turn = self.stop.run_until_cancelled(self.crate_turn.lock()).await;
+        if self.stop.is_cancelled() {
+            return Err(Ended::Stopped);
+        }
+        loop {
+            self.tell(Event::Writing);
+            report.writes += 1;
+            self.firmware.commit().await?;
+            self.tell(Event::Verifying);
+            match self.firmware.verify(image).await {
+                Ok(_) => break,
+                Err(failed) if report.writes < WRITES => {
+                    let board = &self.entry.name;
+                    tracing::warn!(board, %failed, "the flash is written again");
+                }
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+        // The turn of the crate lasts until the board is back.
+        self.finish(report).await?;
+        Ok(BoardStatus::Flashed)
+    }
+
+    /// Restarts the board, and waits until it is back.
+    async fn finish(&self, report: &mut BoardReport) -> Result<(), Ended> {
+        self.restart().await?;
+        // A board that did not answer before is not expected to answer with the same firmware.
+        if self.task == Task::Stage && self.before.is_none() {
+            return Ok(());
+        }
+        report.release = self.back().await.map_err(Ended::NotBack)?;
+        Ok(())
+    }
+
+    async fn restart(&self) -> Result<(), FirmwareError> {
+        self.tell(Event::Restarting);
+        self.firmware.boot().await?;
+        Ok(())
+    }
+
+    /// Waits until the board answers, and returns the release that it reports. Unless the flash was
+    /// left as it was, another release than that of the image is an error, and the board acquires
+    /// samples.
+    async fn back(&self) -> Result<Option<String>, Error> {
+        let name = &self.entry.name;
+        let seconds = self.back_within.as_secs_f64();
+        let answering = async {
+            loop {
+                match self.connect().await {
+                    Ok(board) => return board,
+                    Err(error) => tracing::debug!(board = name, %error, "not back yet"),
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        let board = tokio::time::timeout(self.back_within, answering).await;
+        let board = board.map_err(|_| {
+            let why = format!("the board did not come back in {seconds} s after its restart");
+            Error::new(ErrorKind::Timeout, why)
+                .on(name)
+                .during("restart")
+        })?;
+        let release = board.describe().await?.firmware;
+        if self.task == Task::Stage {
+            return Ok(Some(release));
+        }
+        if Release::parse(&release).as_ref() != Some(self.image.release()) {
+            let to = self.image.release();
+            let why =
+                format!("the board reports the release {release:?} after its restart, not {to}");
+            return Err(Error::new(ErrorKind::Protocol, why)
+                .on(name)
+                .during("restart"));
+        }
+        let samples = board
+            .samples()
+            .mean(ModuleId::FIRST, Acquire::new(SAMPLES))
+            .await;
+        samples.map_err(|error| error.during("acquire samples with the new firmware"))?;
+        Ok(Some(release))
+    }
+
+    async fn connect(&self) -> Result<BoardHandle, Error> {
+        let connections = Connections::none();
+        connections
+            .connect(&self.entry, &ConnectOptions::default())
+            .await
+    }
+
+    async fn lock(&self) -> Result<Arc<lock::BoardLock>, Error> {
+        let place = place(&self.entry).await;
+        let refused = |why: String, advice: String| {
+            let error = Error::new(ErrorKind::Busy, why).advise(advice);
+            error.on(&self.entry.name).during("lock")
+        };
+        match Connections::none().lock(&place, false) {
+            Ok(Locking::Taken(lock, _)) => Ok(lock),
+            Ok(Locking::Held(by)) => Err(refused(lock::in_use(&by), lock::advice(&by))),
+            Err(error) => {
+                let advice = lock::ADVICE_NOT_LOCKABLE.to_owned();
+                Err(refused(lock::not_lockable(&error), advice))
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `twotone firmware` on simulated boards, which a person switches off and on.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use twotone::firmware::write_example;
+use twotone::sim::fault::FlashWrongBit;
+use twotone::sim::{Farm, SimBoard};
+
+use crate::process::{run, run_json, signal_to, twotone};
+
+/// Time after a start in which a board can be flashed.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// A farm, its map, and an image for it.
+struct Site {
+    farm: Farm,
+    folder: tempfile::TempDir,
+    beacons: SocketAddr,
+}
+
+impl Site {
+    /// Boards whose firmware runs: their first boot window has ended.
+    fn of(boards: usize) -> Self {
+        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let beacons = port.local_addr().unwrap();
+        drop(port);
+        let farm = Farm::builder().boards(boards).detectors(4);
+        let farm = farm.boot_window(WINDOW, beacons).start_blocking().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let site = Self {
+            farm,
+            folder,
+            beacons,
+        };
+        fs::write(site.map(), site.farm.map_toml()).unwrap();
+        write_example(&site.path("boot.bin"), "1.8.0", 300_000).unwrap();
+        while site.releases().contains(&Value::Null) {
+            std::thread::yield_now();
+        }
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+    fn map(&self) -> PathBuf {
+        self.path("map.toml")
+    }
+    fn image(&self) -> PathBuf {
+        self.path("boot.toml")
+    }
+
+    fn board(&self, name: &str) -> &SimBoard {
+        let mut boards = self.farm.boards().iter();
+        boards.find(|board| board.name() == name).unwrap()
+    }
+
+    fn text(path: PathBuf) -> String {
+        path.into_os_string().into_string().unwrap()
+    }
+
+    /// Releases that the boards report.
+    fn releases(&self) -> Vec<Value> {
+        let map = Self::text(self.map());
+        let (_, listed) = run_json(&["firmware", "list", &map]);
+        let boards = listed["boards"].as_array().unwrap();
+        let releases = boards.iter().map(|board| board["release"].clone());
+        releases.collect()
+    }
+
+    /// Runs a command on all boards, and switches each board off and on when the program waits for
+    /// it. Returns the exit status, standard output and standard error.
+    fn work(&self, command: &str, more: &[&str]) -> (i32, String, String) {
+        let (map, image) = (Self::text(self.map()), Self::text(self.image()));
+        let beacons = self.beacons.to_string();
+        let done = Self::text(self.path("done.json"));
+        let mut args = vec!["firmware", command, &map, &image, "--beacons", &beacons];
+        args.extend(["--wait", "60", "--back-within", "60"]);
+        if command == "flash" {
+            args.extend(["--done", &done]);
+        }
+        args.extend(more);
+        let mut child = twotone(&args);
+        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let mut told = String::new();
+        for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some((board, _)) = line.split_once(": waiting for the board to start") {
+                let board = board.rsplit(' ').next().unwrap();
+                self.board(board).power_cycle(Duration::ZERO);
+            }
+            told.push_str(&line);
+            told.push('\n');
+        }
+        let output = child.wait_with_output().unwrap();
+        let status = output.status.code().unwrap_or(-1);
+        (status, String::from_utf8(output.stdout).unwrap(), told)
+    }
+}
+
+#[test]
+fn all_boards_are_flashed_and_a_second_call_changes_nothing() {
+    let site = Site::of(3);
+    assert_eq!(site.releases(), ["1.7.0-sim"; 3]);
+    let (status, out, told) = site.work("flash", &[]);
+    assert_eq!(status, 0, "{out}{told}");
+    assert_eq!(out.matches("flashed and verified").count(), 3, "{out}");
+    assert_eq!(told.matches("KEEP THE POWER ON").count(), 3, "{told}");
+    assert_eq!(site.releases(), ["1.8.0"; 3]);
+    let (status, out, told) = site.work("flash", &[]);
+    assert_eq!((status, told.as_str()), (0, ""), "{out}");
+    assert_eq!(out.matches("done before").count(), 3, "{out}");
+    // Without the file, the flash is read back and not written.
+    fs::remove_file(site.path("done.json")).unwrap();
+    let (status, out, told) = site.work("flash", &[]);
+    assert_eq!(status, 0, "{out}{told}");
+    assert_eq!(out.matches("  verified").count(), 3, "{out}");
+    assert!(!told.contains("erasing"), "{told}");
+}
+
+#[test]
+fn staging_and_verifying_leave_the_flash_as_it_is() {
+    let site = Site::of(2);
+    let (status, out, told) = site.work("stage", &[]);
+    assert_eq!(status, 0, "{out}{told}");
+    assert_eq!(out.matches("staged, flash unchanged").count(), 2, "{out}");
+    let (status, out, told) = site.work("verify", &[]);
+    assert_eq!(status, 3, "{out}{told}");
+    assert!(out.contains("reads back with the digest"), "{out}");
+    assert!(out.contains("not begun"), "{out}");
+    assert!(!told.contains("erasing"), "{told}");
+}
+
+#[test]
+fn an_interrupt_before_the_flash_is_changed_leaves_the_board_as_it_is() {
+    let site = Site::of(1);
+    let (map, image) = (Site::text(site.map()), Site::text(site.image()));
+    let beacons = site.beacons.to_string();
+    let args = ["firmware", "flash", &map, &image, "--beacons", &beacons];
+    let done = Site::text(site.path("done.json"));
+    let mut child = twotone(&[&args[..], &["--done", &done, "--json"]].concat());
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    // The program waits for the board, which is not switched off and on.
+    let waits = told.any(|line| line.unwrap().contains("waiting for the board"));
+    assert!(waits);
+    signal_to(&child, Signal::INT);
+    assert!(told.all(|line| line.is_ok()));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["boards"][0]["status"], "not_started");
+    assert_eq!(report["boards"][0]["power_loss"], "harmless");
+    assert_eq!(site.releases(), ["1.7.0-sim"]);
+}
+
+#[test]
+fn the_first_board_that_is_lost_ends_the_roll_out() {
+    let site = Site::of(2);
+    site.board("crs0001").inject(FlashWrongBit { at: 1000 });
+    let (status, out, told) = site.work("flash", &[]);
+    assert_eq!(status, 3, "{out}{told}");
+    assert!(out.contains("FAILED"), "{out}");
+    assert!(out.contains("KEEP THE POWER ON"), "{out}");
+    assert!(out.contains("another board failed before"), "{out}");
+    // The flash was written twice before the board was given up.
+    assert_eq!(told.matches("erasing").count(), 2, "{told}");
+    assert_eq!(site.releases(), [Value::Null, "1.7.0-sim".into()]);
+    let failed = fs::read_to_string(site.path("done.json"));
+    assert!(failed.is_err(), "{failed:?}");
+}
+
+#[test]
+fn wrong_and_older_images_are_refused_by_name() {
+    let site = Site::of(1);
+    let (map, image) = (Site::text(site.map()), Site::text(site.image()));
+    let described = fs::read_to_string(&image).unwrap();
+    let check = |from: &str, to: &str| {
+        fs::write(&image, described.replace(from, to)).unwrap();
+        run(&["firmware", "check", &image, &map])
+    };
+    let (status, out, _) = check("", "");
+    assert_eq!(status, 0, "{out}");
+    for (from, to, status, why) in [
+        ("crs", "toaster", 2, "there is no board kind \"toaster\""),
+        ("1.8.0", "1.6.2", 3, "makes a board unusable"),
+        ("1.8.0", "newest", 2, "is not a release"),
+        ("sha256 = \"", "sha256 = \"00", 2, "its SHA-256 digest is"),
+        ("size = 3", "size = 4", 2, "but its description says 4"),
+        ("boot.bin", "gone.bin", 2, "No such file"),
+        ("file", "File", 2, "unknown field"),
+        (
+            "size",
+            "oldest = \"1.7.5\"\nsize",
+            3,
+            "the image needs at least 1.7.5",
+        ),
+    ] {
+        let (found, out, err) = check(from, to);
+        assert_eq!(found, status, "{to}: {out}{err}");
+        assert!(format!("{out}{err}").contains(why), "{to}: {out}{err}");
+    }
+    // An older one is refused unless it is allowed.
+    write_example(&site.path("boot.bin"), "1.7.0rc1", 3000).unwrap();
+    let (status, out, _) = run(&["firmware", "check", &image, &map]);
+    assert_eq!(status, 3, "{out}");
+    assert!(out.contains("which is later than 1.7.0rc1"), "{out}");
+    let (status, out, _) = run(&["firmware", "check", &image, &map, "--allow-older"]);
+    assert_eq!(status, 0, "{out}");
+    // The image in place of its description.
+    let bin = Site::text(site.path("boot.bin"));
+    let (status, _, err) = run(&["firmware", "check", &bin]);
+    assert_eq!(status, 2);
+    assert!(err.contains("name the description of the image"), "{err}");
+}

@@ -1,0 +1,479 @@
+//! `cargo xtask firmware`: a new firmware for the boards of a site.
+//!
+//! The control hosts flash their boards with `twotone firmware flash`, each in a unit of systemd
+//! that goes on if a connection is cut. This program sends the image, and gives the order: one
+//! board of the site first, then a tenth of them, then the rest. The first failure ends the
+//! roll-out. A second call goes on with the boards that are not done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::check::Facts;
+use super::remote::{Answered, Failure, Remote, Sockets, unique};
+use super::site::{Site, is_plain};
+use crate::Result;
+
+/// Interval at which a host is asked how far it is.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Folder of the images on a host.
+const FOLDER: &str = "/var/lib/twotone/firmware";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Description of the image, in TOML: the one that `twotone firmware` takes.
+    image: PathBuf,
+    /// Site file: the control hosts, whose maps name the boards.
+    #[arg(long, value_name = "FILE")]
+    site: PathBuf,
+    /// Work on this host alone. Can be given more than once.
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Say which boards would be flashed in which order, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Flash boards that run a later release, or one that is not known.
+    #[arg(long)]
+    allow_older: bool,
+    /// Longest time until a board starts and announces itself, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 300)]
+    wait: u32,
+    /// Address on which the hosts hear boards that announce themselves.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    beacons: Option<String>,
+    /// Print one JSON object on standard output instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Description of an image.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    kind: String,
+    release: String,
+    file: PathBuf,
+    sha256: String,
+    size: u64,
+    oldest: Option<String>,
+}
+
+/// An image, and its folder on the hosts.
+struct Image {
+    described: Described,
+    path: PathBuf,
+    folder: String,
+}
+
+impl Image {
+    fn read(path: &Path) -> Result<Self> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+        let described: Described = toml::from_str(&text).map_err(|error| failed(&error))?;
+        let file = path.parent().unwrap_or(Path::new("")).join(&described.file);
+        let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let sum = super::sum(&bytes)?;
+        if bytes.len() as u64 != described.size || sum != described.sha256.to_ascii_lowercase() {
+            let file = file.display();
+            return Err(format!(
+                "{file}: another size or SHA-256 than its description says"
+            ));
+        }
+        let texts = [
+            Some(&described.kind),
+            Some(&described.release),
+            described.oldest.as_ref(),
+        ];
+        if let Some(bad) = texts.into_iter().flatten().find(|it| !is_plain(it, "._-")) {
+            return Err(failed(&format!(
+                "`{bad}` has characters that no release or kind has"
+            )));
+        }
+        let folder = format!("{FOLDER}/{}-{}", described.release, &sum[..12]);
+        Ok(Self {
+            described: Described {
+                sha256: sum,
+                ..described
+            },
+            path: file,
+            folder,
+        })
+    }
+}
+
+/// A board of the site.
+#[derive(Clone, Debug)]
+struct Board {
+    host: usize,
+    name: String,
+    report: Option<Value>,
+}
+
+/// Flashes the boards of a site. Returns false if one of them is not done.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let site = Site::read(&args.site, &args.hosts)?;
+    let image = Image::read(&args.image)?;
+    let sockets = Sockets::new()?;
+    let mut remotes: Vec<_> = site
+        .hosts
+        .iter()
+        .map(|host| Mutex::new(Remote::new(host, &site.ssh, &sockets)))
+        .collect();
+    // Without all hosts the order of the boards is not known, so that none is begun.
+    let checked = on_all(&mut remotes, |remote| {
+        remote.connect()?;
+        send(remote, &image)?;
+        check(remote, &image, args)
+    });
+    let mut boards = Vec::new();
+    for (host, checked) in checked.into_iter().enumerate() {
+        let name = &site.hosts[host].name;
+        let checked = checked.map_err(|failure| format!("{name}: {}", failure.text()))?;
+        boards.extend(checked.into_iter().map(|board| Board { host, ..board }));
+    }
+    let open: Vec<usize> = (0..boards.len())
+        .filter(|at| boards[*at].report.is_none())
+        .collect();
+    if args.dry_run {
+        for (number, group) in groups(&open).enumerate() {
+            let names = group.iter().map(|at| shown(&site, &boards[*at]));
+            let names: Vec<_> = names.collect();
+            eprintln!("group {}: {}", number + 1, names.join(", "));
+        }
+    } else {
+        let mut failed = false;
+        for group in groups(&open) {
+            if failed {
+                break;
+            }
+            failed = !flash_group(&site, &mut remotes, &image, args, group, &mut boards);
+        }
+        let ended = on_all(&mut remotes, |remote| {
+            remote.script(include_str!("scripts/firmware_end.sh"), &[&image.folder])
+        });
+        for (host, ended) in ended.iter().enumerate() {
+            if let Err(failure) = ended {
+                let name = &site.hosts[host].name;
+                eprintln!(
+                    "firmware: {name}: the daemon is not started: {}",
+                    failure.text()
+                );
+            }
+        }
+    }
+    Ok(print(&site, &image, &boards, args))
+}
+
+fn shown(site: &Site, board: &Board) -> String {
+    format!("{} {}", site.hosts[board.host].name, board.name)
+}
+
+/// Groups of a roll-out: one board, a tenth of the others, the rest.
+fn groups(boards: &[usize]) -> impl Iterator<Item = &[usize]> {
+    let (first, others) = boards.split_at(boards.len().min(1));
+    let (tenth, rest) = others.split_at(others.len().div_ceil(10));
+    [first, tenth, rest]
+        .into_iter()
+        .filter(|group| !group.is_empty())
+}
+
+/// Does some work on all hosts at the same time. The answers are in the order of the hosts.
+fn on_all<T: Send>(
+    remotes: &mut [Mutex<Remote<'_>>],
+    work: impl Fn(&mut Remote<'_>) -> Answered<T> + Sync,
+) -> Vec<Answered<T>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let running: Vec<_> = remotes
+            .iter_mut()
+            .map(|remote| {
+                scope.spawn(move || match remote.get_mut() {
+                    Ok(remote) => work(remote),
+                    Err(_) => Err(Failure::Refused("a host made us panic".to_owned())),
+                })
+            })
+            .collect();
+        let ended = running.into_iter().map(|running| {
+            let panicked = || Failure::Refused("a host made us panic".to_owned());
+            running.join().unwrap_or_else(|_| Err(panicked()))
+        });
+        ended.collect()
+    })
+}
+
+/// Sends the image to a host, from where an upload before was cut.
+fn send(remote: &Remote<'_>, image: &Image) -> Answered<()> {
+    let Described {
+        kind,
+        release,
+        sha256,
+        size,
+        oldest,
+        ..
+    } = &image.described;
+    let folder = image.folder.as_str();
+    remote.again(|| {
+        let part = include_str!("scripts/firmware_part.sh");
+        let there = remote.script_once(part, &[folder, sha256])?;
+        let there: u64 = there.trim().parse().unwrap_or(0);
+        if there < *size {
+            remote.send(&image.path, there, &format!("{folder}/image.part"))?;
+        }
+        Ok(())
+    })?;
+    let size = size.to_string();
+    let oldest = oldest.as_deref().unwrap_or("none");
+    let arguments = [folder, sha256, kind, release, &size, oldest];
+    remote.script(include_str!("scripts/firmware_place.sh"), &arguments)?;
+    Ok(())
+}
+
+/// Asks a host for its boards. Those that are not to be flashed have their report.
+fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>> {
+    let mut arguments = vec![image.folder.as_str()];
+    arguments.extend(args.allow_older.then_some("--allow-older"));
+    let facts = loop {
+        let told = remote.script(include_str!("scripts/firmware_check.sh"), &arguments)?;
+        let facts = Facts::parse(&told);
+        if facts.get("work") != Some("active") {
+            break facts;
+        }
+        eprintln!(
+            "firmware: {}: an earlier call is still flashing boards",
+            remote.host.name
+        );
+        thread::sleep(POLL_INTERVAL);
+    };
+    let parsed = |name| {
+        facts
+            .get(name)
+            .and_then(|text| serde_json::from_str::<Value>(text).ok())
+    };
+    let checked = parsed("check").unwrap_or_default();
+    let Some(boards) = checked["boards"].as_array() else {
+        let why = "the program of the host cannot check the image: deploy a newer version";
+        return Err(Failure::Refused(why.to_owned()));
+    };
+    let done = parsed("done").unwrap_or_default();
+    let boards = boards.iter().map(|board| {
+        let name = board["name"].as_str().unwrap_or_default().to_owned();
+        let is_done = done["boards"].get(&name).is_some()
+            && board["release"]
+                .as_str()
+                .is_some_and(|it| same(it, &image.described.release));
+        let status = match is_done {
+            true => Some("already_done"),
+            false => (!board["refused"].is_null()).then_some("refused"),
+        };
+        let report = status.map(|status| {
+            let release = &board["release"];
+            json!({
+                "name": name, "status": status, "before": release, "release": release,
+                "power_loss": "harmless", "writes": 0, "error": board["refused"],
+            })
+        });
+        Board {
+            host: 0,
+            name,
+            report,
+        }
+    });
+    Ok(boards.collect())
+}
+
+/// True if two names of a release are the same, whichever has the letter `r` before its numbers.
+fn same(one: &str, other: &str) -> bool {
+    one.trim_start_matches('r') == other.trim_start_matches('r')
+}
+
+/// Flashes the boards of a group, at all hosts at the same time. Returns true if all are done.
+fn flash_group(
+    site: &Site,
+    remotes: &mut [Mutex<Remote<'_>>],
+    image: &Image,
+    args: &Args,
+    group: &[usize],
+    boards: &mut [Board],
+) -> bool {
+    let names = group.iter().map(|at| shown(site, &boards[*at]));
+    eprintln!("firmware: {}", names.collect::<Vec<_>>().join(", "));
+    let of_host: Vec<Vec<String>> = (0..site.hosts.len())
+        .map(|host| {
+            let boards = group.iter().map(|at| &boards[*at]);
+            let of_host = boards.filter(|board| board.host == host);
+            of_host.map(|board| board.name.clone()).collect()
+        })
+        .collect();
+    let host_of = |remote: &Remote<'_>| {
+        site.hosts
+            .iter()
+            .position(|host| host.name == remote.host.name)
+    };
+    let results = on_all(remotes, |remote| {
+        let names = host_of(remote).map(|host| of_host[host].as_slice());
+        match names.filter(|names| !names.is_empty()) {
+            Some(names) => flash(remote, image, args, names),
+            None => Ok(Value::Null),
+        }
+    });
+    let mut all = true;
+    for at in group {
+        let board = &mut boards[*at];
+        let report = match &results[board.host] {
+            Ok(result) => {
+                let mut reports = result["boards"].as_array().into_iter().flatten();
+                reports
+                    .find(|report| report["name"] == board.name.as_str())
+                    .cloned()
+            }
+            Err(failure) => Some(unknown(&board.name, failure.text())),
+        };
+        let report = report.unwrap_or_else(|| unknown(&board.name, "the host told no result"));
+        all &= is_well(&report);
+        board.report = Some(report);
+    }
+    all
+}
+
+/// Report of a board whose host did not tell what became of it.
+fn unknown(name: &str, why: &str) -> Value {
+    let failure = json!({
+        "kind": null, "certainty": "unknown", "operation": "flash", "message": why,
+        "advice": "KEEP THE POWER ON, and run the same command again: the host goes on by itself",
+    });
+    json!({
+        "name": name, "status": "failed", "before": null, "release": null,
+        "power_loss": "unknown", "writes": null, "error": failure,
+    })
+}
+
+fn is_well(report: &Value) -> bool {
+    let status = report["status"].as_str();
+    status.is_some_and(|status| ["already_done", "flashed", "verified"].contains(&status))
+}
+
+/// Flashes boards of a host, and waits for the end.
+fn flash(remote: &Remote<'_>, image: &Image, args: &Args, boards: &[String]) -> Answered<Value> {
+    let (id, wait) = (unique(), args.wait.to_string());
+    let mut arguments = vec![image.folder.as_str(), &id, "--wait", &wait];
+    arguments.extend(args.allow_older.then_some("--allow-older"));
+    if let Some(beacons) = &args.beacons {
+        arguments.extend(["--beacons", beacons]);
+    }
+    for board in boards {
+        arguments.extend(["--board", board]);
+    }
+    remote.script(include_str!("scripts/firmware_start.sh"), &arguments)?;
+    let mut line = 1;
+    loop {
+        let from = line.to_string();
+        let poll = include_str!("scripts/firmware_poll.sh");
+        let told = remote.script(poll, &[&image.folder, &from])?;
+        let facts = Facts::parse(&told);
+        for text in facts.all("log") {
+            eprintln!("firmware: {}: {text}", remote.host.name);
+            line += 1;
+        }
+        match facts.get("status") {
+            Some("running") => thread::sleep(POLL_INTERVAL),
+            Some("cut") | None => {
+                let why = "the work ended without a result, as after a loss of power of the host";
+                return Err(Failure::Cut(why.to_owned()));
+            }
+            Some(_) => {
+                let result = facts.get("result").unwrap_or_default();
+                let failed = |error: serde_json::Error| {
+                    let log = facts.all("log").join("; ");
+                    Failure::Refused(format!("no result ({error}): {log}"))
+                };
+                return serde_json::from_str(result).map_err(failed);
+            }
+        }
+    }
+}
+
+/// Prints the boards. Returns true if all are done.
+fn print(site: &Site, image: &Image, boards: &[Board], args: &Args) -> bool {
+    let ok = args.dry_run
+        || boards
+            .iter()
+            .all(|board| board.report.as_ref().is_some_and(is_well));
+    if args.json {
+        let boards = boards.iter().map(|board| {
+            let mut report = board
+                .report
+                .clone()
+                .unwrap_or_else(|| json!({ "name": board.name, "status": "not_started" }));
+            report["host"] = json!(site.hosts[board.host].name);
+            report
+        });
+        let boards: Vec<_> = boards.collect();
+        let Described {
+            release, sha256, ..
+        } = &image.described;
+        println!(
+            "{}",
+            json!({ "ok": ok, "release": release, "sha256": sha256, "boards": boards })
+        );
+        return ok;
+    }
+    for board in boards {
+        let report = board.report.as_ref();
+        let status = report.and_then(|report| report["status"].as_str());
+        let status = status.unwrap_or("not_started").replace('_', " ");
+        let release = report
+            .and_then(|report| report["release"].as_str())
+            .unwrap_or("-");
+        println!("{}  {status}  {release}", shown(site, board));
+        let error = report
+            .map(|report| &report["error"])
+            .filter(|error| !error.is_null());
+        if let Some(error) = error {
+            let words = [&error["message"], &error["advice"]];
+            let words: Vec<_> = words.iter().filter_map(|it| it.as_str()).collect();
+            println!("    {}", words.join("; "));
+        }
+    }
+    ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_board_of_the_site_comes_first_then_a_tenth_then_the_rest() {
+        for (boards, expected) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (3, vec![1, 1, 1]),
+            (41, vec![1, 4, 36]),
+        ] {
+            let boards: Vec<usize> = (0..boards).collect();
+            let sizes: Vec<_> = groups(&boards).map(<[usize]>::len).collect();
+            assert_eq!(sizes, expected);
+        }
+    }
+
+    #[test]
+    fn only_boards_whose_release_was_proven_count_as_done() {
+        for (status, well) in [
+            ("already_done", true),
+            ("flashed", true),
+            ("verified", true),
+            ("staged", false),
+            ("refused", false),
+            ("failed", false),
+            ("not_started", false),
+        ] {
+            assert_eq!(is_well(&json!({ "status": status })), well, "{status}");
+        }
+        assert!(!is_well(&unknown("b", "cut")));
+    }
+}
