@@ -4,7 +4,6 @@
 //! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line
 //! with a delay, and noise.
 
-use std::any::Any;
 use std::f64::consts::TAU;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +47,8 @@ const GAIN: f64 = 4e6;
 const NOISE: f64 = 5.0;
 const SAMPLE_RATE_HZ: f64 = 1000.0;
 
+/// A board, and its samples as they come: one every millisecond, of all channels.
+#[derive(Debug, Clone)]
 struct BaseBand(String, Shared);
 
 type Shared = Arc<Mutex<State>>;
@@ -76,23 +77,14 @@ impl Board for BaseBand {
 
     // `address` stays `None`: a board in memory has none.
     fn streams(&self) -> Option<Arc<dyn Streams>> {
-        Some(Arc::new(Sampling(self.0.clone(), Arc::clone(&self.1))))
+        Some(Arc::new(self.clone()))
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut state = lock(&self.1);
         let description = describe();
-        for op in batch.ops() {
-            let checked = description.check(op);
-            let checked = checked.and_then(|()| state.module.check(batch, op));
-            checked.map_err(|error| error.during(op.to_string()).on(&self.0).after(0))?;
-        }
-        let mut replies = RepliesBuilder::new(batch);
-        while let Some(op) = replies.next_op() {
-            let answered = state.answer(batch, op, &mut replies);
-            answered.map_err(|error| error.on(&self.0))?;
-        }
-        replies.finish().map_err(|error| error.on(&self.0))
+        batch.check_each(&self.0, |op| description.check(batch, op))?;
+        batch.answer_each(&self.0, |op, replies| state.answer(batch, op, replies))
     }
 }
 
@@ -111,8 +103,7 @@ impl State {
                 let channels = samples.len() / acquire.samples as usize;
                 replies.samples(channels, samples, false, false)
             }
-            op if self.module.answer(batch, op, replies)? => Ok(()),
-            _ => Err(Error::new(ErrorKind::Unsupported, "there is no such thing")),
+            op => self.module.answer(batch, op, replies),
         }
     }
 
@@ -140,47 +131,31 @@ impl State {
 
     /// Number above 0 and up to 1: Knuth, The Art of Computer Programming 2, section 3.3.4.
     fn uniform(&mut self) -> f64 {
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        let next = self.random.wrapping_mul(6_364_136_223_846_793_005);
+        self.random = next.wrapping_add(1);
         ((self.random >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 }
 
 fn describe() -> Description {
+    use OperationKind as Kind;
     let module = ModuleDescription {
-        module: ModuleId::FIRST,
-        channels: CHANNELS,
-        nco: None,
         max_offset: Hertz(200e6),
         frequency_step: Hertz(0.01),
         sample_rate: Hertz(SAMPLE_RATE_HZ),
-        settle_samples: 0,
-        noise_correlation: Vec::new(),
         max_samples: 10_000,
-        full_scale: None,
         volts_per_count: Volts(1e-7),
-        limits: ModuleLimits::default(),
+        ..ModuleDescription::new(ModuleId::FIRST, CHANNELS)
     };
-    use OperationKind as Kind;
     Description {
-        kind: KIND.to_owned(),
         serial: "0007".to_owned(),
         firmware: "1".to_owned(),
-        epoch: Epoch(0),
-        operations: vec![Kind::Describe, Kind::Tones, Kind::Samples],
-        modules: vec![module],
-        doubts: Vec::new(),
+        ..Description::new(KIND, [Kind::Describe, Kind::Tones, Kind::Samples], [module])
     }
 }
 
-/// The samples of the board as they come, one every millisecond, of all channels.
-#[derive(Debug)]
-struct Sampling(String, Shared);
-
 #[async_trait]
-impl Streams for Sampling {
+impl Streams for BaseBand {
     fn name(&self) -> &str {
         &self.0
     }
@@ -198,20 +173,17 @@ impl Streams for Sampling {
         requests: &[StreamRequest],
         _options: &ReceiveOptions,
     ) -> Result<Box<dyn StreamReceiver>> {
-        let streams = requests.iter().map(|request| {
-            let streams: &dyn Any = &*request.streams;
-            let two_kinds = || Error::new(ErrorKind::InvalidArgument, "boards of two kinds");
-            let Self(_, state) = streams.downcast_ref().ok_or_else(two_kinds)?;
-            Ok(Stream {
+        let mut streams = Vec::new();
+        for request in requests {
+            let Self(_, state) = request.streams_as(KIND)?;
+            streams.extend(request.modules.iter().map(|module| Stream {
                 state: Arc::clone(state),
-                channels: (0..CHANNELS.into())
-                    .filter_map(ChannelId::from_index)
-                    .collect(),
-                samples: 0,
+                channels: module.channels_of(CHANNELS.into()),
+                coverage: Coverage::at_rate(SAMPLE_RATE_HZ),
                 end_s: f64::INFINITY,
-            })
-        });
-        Ok(Box::new(Receiver(streams.collect::<Result<_>>()?)))
+            }));
+        }
+        Ok(Box::new(Receiver(streams)))
     }
 }
 
@@ -220,43 +192,29 @@ struct Receiver(Vec<Stream>);
 struct Stream {
     state: Shared,
     channels: Vec<ChannelId>,
-    samples: u64,
+    coverage: Coverage,
     end_s: f64,
 }
 
 impl Stream {
-    fn coverage(&self) -> Coverage {
-        let mut coverage = Coverage::new();
-        coverage.change(Duration::from_secs_f64(1.0 / SAMPLE_RATE_HZ));
-        coverage.add(self.samples);
-        coverage
-    }
-
     /// The samples of this time. The board has no clock: they have numbers, and no times.
     fn block(&mut self, stream: usize, time: Duration) -> StreamBlock {
-        let samples = (time.as_secs_f64() * SAMPLE_RATE_HZ).round() as u64;
-        let count = self.coverage().samples_left(self.end_s, samples) as usize;
-        let numbers = self.samples..self.samples + count as u64;
-        self.samples = numbers.end;
+        let mut block = StreamBlock::new(stream);
+        block.rate_hz = SAMPLE_RATE_HZ;
+        let due = (time.as_secs_f64() * SAMPLE_RATE_HZ).round() as u64;
         let mut state = lock(&self.state);
-        let all = Acquire::new(1);
-        let received: Vec<_> = numbers
-            .clone()
-            .flat_map(|_| state.samples(&all, 1, NOISE))
-            .collect();
-        StreamBlock {
-            stream,
-            stage: 0,
-            rate_hz: SAMPLE_RATE_HZ,
-            sequence: numbers.map(|number| number as u32).collect(),
-            lost_before: vec![0; count],
-            time_ns: vec![None; count],
-            time_source: vec![None; count],
-            overrange: vec![false; count],
-            overvoltage: vec![false; count],
-            i: received.iter().map(|z| z.re as i32).collect(),
-            q: received.iter().map(|z| z.im as i32).collect(),
+        for _ in 0..self.coverage.samples_left(self.end_s, due) {
+            block.push(self.coverage.samples() as u32, 0, false, false);
+            block.push_time(None);
+            for channel in &self.channels {
+                let tone = state.module.tone(*channel);
+                let sample = state.received(&tone, NOISE);
+                block.i.push(sample.re as i32);
+                block.q.push(sample.im as i32);
+            }
+            self.coverage.add(1);
         }
+        block
     }
 }
 
@@ -279,13 +237,13 @@ impl StreamReceiver for Receiver {
     }
 
     fn coverage(&self, stream: usize) -> Coverage {
-        self.0[stream].coverage()
+        self.0[stream].coverage
     }
 
     fn status(&self, stream: usize) -> StreamStatus {
         let mut status = StreamStatus::default();
-        status.counters.expected = self.0[stream].samples;
-        status.counters.received = self.0[stream].samples;
+        status.counters.expected = self.0[stream].coverage.samples();
+        status.counters.received = status.counters.expected;
         status
     }
 }

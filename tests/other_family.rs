@@ -2,7 +2,6 @@
 //! is made here, in memory.
 #![cfg(feature = "arrow")]
 
-use std::any::Any;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,14 +78,14 @@ impl Streams for Sampling {
         requests: &[StreamRequest],
         options: &ReceiveOptions,
     ) -> Result<Box<dyn StreamReceiver>> {
-        let made = requests.iter().flat_map(|request| {
-            let streams: &dyn Any = &*request.streams;
-            let streams = streams.downcast_ref::<Self>().expect("its own kind");
-            assert_eq!(streams.family, self.family, "families do not mix");
-            request.modules.iter().map(Made::new)
-        });
+        let mut streams = Vec::new();
+        for request in requests {
+            let board: &Self = request.streams_as("made")?;
+            assert_eq!(board.family, self.family, "families do not mix");
+            streams.extend(request.modules.iter().zip(streams.len()..).map(Made::new));
+        }
         Ok(Box::new(Receiving {
-            streams: made.collect(),
+            streams,
             samples: options.block_samples(CHANNELS, 1.0 / PERIOD.as_secs_f64()),
         }))
     }
@@ -108,14 +107,11 @@ struct Made {
 }
 
 impl Made {
-    fn new(request: &ModuleRequest) -> Self {
-        let all = || (0..CHANNELS).filter_map(ChannelId::from_index).collect();
-        let mut coverage = Coverage::new();
-        coverage.change(PERIOD);
+    fn new((request, stream): (&ModuleRequest, usize)) -> Self {
         Self {
-            channels: request.channels.clone().unwrap_or_else(all),
-            block: StreamBlock::default(),
-            coverage,
+            channels: request.channels_of(CHANNELS),
+            block: StreamBlock::new(stream),
+            coverage: Coverage::at_rate(1.0 / PERIOD.as_secs_f64()),
             received: 0,
             end_s: f64::INFINITY,
         }
@@ -133,14 +129,10 @@ impl Made {
         self.received += 1;
         let block = &mut self.block;
         block.rate_hz = 1.0 / PERIOD.as_secs_f64();
-        block.sequence.push(FIRST_SEQUENCE.wrapping_add(at as u32));
         let lost = if at == LOST.1 { LOST.1 - LOST.0 } else { 0 };
-        block.lost_before.push(lost);
+        block.push(FIRST_SEQUENCE.wrapping_add(at as u32), lost, false, false);
         let since_first = PERIOD.as_nanos() as i64 * at as i64;
-        block.time_ns.push(Some(FIRST_NS + since_first));
-        block.time_source.push(Some(TimeOrigin::Stamp));
-        block.overrange.push(false);
-        block.overvoltage.push(false);
+        block.push_time(Some((FIRST_NS + since_first, TimeOrigin::Stamp)));
         for channel in &self.channels {
             block.i.push(value(at, channel.index()));
             block.q.push(0);
@@ -170,12 +162,8 @@ impl StreamReceiver for Receiving {
     }
 
     fn take_rest(&mut self) -> Vec<StreamBlock> {
-        let streams = self.streams.iter_mut().enumerate();
-        let blocks = streams.map(|(stream, made)| StreamBlock {
-            stream,
-            ..std::mem::take(&mut made.block)
-        });
-        blocks.collect()
+        let streams = self.streams.iter_mut();
+        streams.map(|made| made.block.take()).collect()
     }
 
     fn end_at(&mut self, stream: usize, seconds: f64) {

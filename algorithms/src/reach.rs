@@ -51,29 +51,22 @@ impl Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use twotone_hal::{Dbm, ModuleId, ModuleLimits, Volts};
+    use twotone_hal::{ModuleId, ModuleLimits};
 
     fn module(f_min: Option<f64>, f_max: Option<f64>) -> ModuleDescription {
         ModuleDescription {
-            module: ModuleId::FIRST,
-            channels: 8,
             nco: Some(twotone_hal::NcoRange {
                 min: Hertz(0.0),
                 max: Hertz(5e9),
             }),
             max_offset: Hertz(100.0),
             frequency_step: Hertz(0.5),
-            sample_rate: Hertz(600.0),
-            settle_samples: 7,
-            noise_correlation: Vec::new(),
-            max_samples: 100,
-            full_scale: Some(Dbm(0.0)),
-            volts_per_count: Volts(1e-7),
             limits: ModuleLimits {
                 f_min: f_min.map(Hertz),
                 f_max: f_max.map(Hertz),
                 ..ModuleLimits::default()
             },
+            ..ModuleDescription::new(ModuleId::FIRST, 8)
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::replies::Entry;
 use crate::tones::ToneUpdate;
 use crate::{
-    Acquire, ChannelId, Error, ErrorKind, Hertz, ModuleId, OperationKind, Replies, Result,
-    ToneFields,
+    Acquire, ChannelId, Error, ErrorKind, Hertz, ModuleId, OperationKind, Replies, RepliesBuilder,
+    Result, ToneFields,
 };
 
 /// One operation of a batch. The methods of [`Batch`] build it, and boards execute it.
@@ -306,16 +306,43 @@ impl Batch {
     /// [`ErrorKind::Unsupported`] with the first operation for which `knows` returns false. The
     /// error names `board` as the board.
     pub fn refuse_unknown(&self, board: &str, knows: impl Fn(&Op) -> bool) -> Result<()> {
-        match self.ops.iter().find(|op| !knows(op)) {
-            None => Ok(()),
-            Some(op) => Err(Error::new(
+        self.check_each(board, |op| match knows(op) {
+            true => Ok(()),
+            false => Err(Error::new(
                 ErrorKind::Unsupported,
                 "this program cannot run the operation",
-            )
-            .during(op.to_string())
-            .on(board)
-            .after(0)),
+            )),
+        })
+    }
+
+    /// Checks the operations in order, before anything is sent.
+    ///
+    /// # Errors
+    /// The first error of `check`. It names the operation and `board`, and says that nothing was
+    /// executed.
+    pub fn check_each(&self, board: &str, mut check: impl FnMut(&Op) -> Result<()>) -> Result<()> {
+        let named = |error: Error, op: &Op| error.during(op.to_string()).on(board).after(0);
+        let mut ops = self.ops.iter();
+        ops.try_for_each(|op| check(op).map_err(|error| named(error, op)))
+    }
+
+    /// Runs the batch on a board that executes one operation at a time. `answer` executes an
+    /// operation, and answers it with the builder.
+    ///
+    /// # Errors
+    /// The first error of `answer`, after which no operation is executed. It names the operation
+    /// and `board`, and has the number of operations before it.
+    pub fn answer_each(
+        &self,
+        board: &str,
+        mut answer: impl FnMut(&Op, &mut RepliesBuilder<'_>) -> Result<()>,
+    ) -> Result<Replies> {
+        let mut replies = RepliesBuilder::new(self);
+        for (done, op) in self.ops.iter().enumerate() {
+            let answered = answer(op, &mut replies);
+            answered.map_err(|error| error.during(op.to_string()).on(board).after(done))?;
         }
+        replies.finish().map_err(|error| error.on(board))
     }
 
     /// Adds an operation that no board has, for tests of the code that must refuse it.

@@ -164,6 +164,24 @@ impl NcoRange {
 }
 
 impl Description {
+    /// A description in epoch 0 and without doubts, of a board that reports neither a serial number
+    /// nor a firmware release.
+    pub fn new(
+        kind: impl Into<String>,
+        operations: impl Into<Vec<OperationKind>>,
+        modules: impl Into<Vec<ModuleDescription>>,
+    ) -> Self {
+        Self {
+            kind: kind.into(),
+            serial: String::new(),
+            firmware: String::new(),
+            epoch: Epoch(0),
+            operations: operations.into(),
+            modules: modules.into(),
+            doubts: Vec::new(),
+        }
+    }
+
     /// The description of `module`.
     ///
     /// # Errors
@@ -204,14 +222,18 @@ impl Description {
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
-    /// Checks that the board has an operation and the module that it is for.
+    /// Checks that the board has an operation of `batch`, the module that it is for, and its
+    /// arguments in the ranges of the module.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for an operation of a kind that the board lacks, and that of
-    /// [`Description::module`].
-    pub fn check(&self, op: &Op) -> Result<(), Error> {
+    /// [`ErrorKind::Unsupported`] for an operation of a kind that the board lacks, and those of
+    /// [`Description::module`] and [`ModuleDescription::check`].
+    pub fn check(&self, batch: &Batch, op: &Op) -> Result<(), Error> {
         self.require(&[op.kind()])?;
-        op.module().map_or(Ok(()), |id| self.module(id).map(drop))
+        match op.module() {
+            Some(module) => self.module(module)?.check(batch, op, |_, _| false),
+            None => Ok(()),
+        }
     }
 
     /// True if the board has the operations of this kind.
@@ -221,6 +243,26 @@ impl Description {
 }
 
 impl ModuleDescription {
+    /// A module that has nothing of what a module may lack: no NCO, no scale in dBm, no limits, and
+    /// samples that need not settle and have uncorrelated noise. The caller sets the other fields:
+    /// until then they are NaN, and no acquisition is short enough.
+    pub fn new(module: ModuleId, channels: u16) -> Self {
+        Self {
+            module,
+            channels,
+            nco: None,
+            max_offset: Hertz(f64::NAN),
+            frequency_step: Hertz(f64::NAN),
+            sample_rate: Hertz(f64::NAN),
+            settle_samples: 0,
+            noise_correlation: Vec::new(),
+            max_samples: 0,
+            full_scale: None,
+            volts_per_count: Volts(f64::NAN),
+            limits: ModuleLimits::default(),
+        }
+    }
+
     /// Returns [`ModuleDescription::full_scale`], for code that sets the power of a tone or checks
     /// it against a limit.
     ///

@@ -67,6 +67,12 @@ impl ChannelId {
             .map(Self)
     }
 
+    /// This channel and those after it, `count` in all.
+    pub fn range(self, count: usize) -> impl Iterator<Item = Self> + Clone {
+        let indices = (self.index()..).take(count);
+        indices.filter_map(Self::from_index)
+    }
+
     /// The number, counted from 1.
     pub fn number(self) -> u16 {
         self.0.get()

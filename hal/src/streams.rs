@@ -226,6 +226,27 @@ impl StreamRequest {
             modules: modules.into_iter().map(all).collect(),
         }
     }
+
+    /// The streams as the type of a family, for its [`Streams::open`]. `family` is the name of the
+    /// family in the error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if the board is of another family.
+    pub fn streams_as<S: Streams>(&self, family: &str) -> Result<&S> {
+        let streams: &dyn Any = &*self.streams;
+        streams.downcast_ref().ok_or_else(|| {
+            let why = format!("it is no {family} board, and cannot share a receiver with one");
+            Error::new(ErrorKind::InvalidArgument, why).on(self.streams.name())
+        })
+    }
+}
+
+impl ModuleRequest {
+    /// The channels that are asked for, of a module that has so many.
+    pub fn channels_of(&self, channels: usize) -> Vec<ChannelId> {
+        let all = || ChannelId::FIRST.range(channels).collect();
+        self.channels.clone().unwrap_or_else(all)
+    }
 }
 
 // Fails to compile if one of the traits is not object safe, or if its objects cannot move between

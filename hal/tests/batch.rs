@@ -1,5 +1,7 @@
 //! Tests of batches and their replies, with a board that is defined in this file.
 
+use std::time::Duration;
+
 use futures::executor::block_on;
 use twotone_hal::{
     Acquire, Batch, Board, BoardHandle, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz,
@@ -17,41 +19,35 @@ impl Board for Echo {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let mut replies = RepliesBuilder::new(batch);
-        while let Some(op) = replies.next_op() {
-            match op {
-                Op::SetTones { .. } | Op::ClearTones { .. } => replies.done()?,
-                Op::SetNco { frequency, .. } => replies.nco(NcoState {
-                    frequency: *frequency,
-                    phase_epoch: PhaseEpoch(1),
-                })?,
-                Op::ReadTones { first, count, .. } => {
-                    let first = first.index();
-                    replies.tones((first..first + usize::from(*count)).map(|index| ToneState {
-                        channel: ChannelId::from_index(index).unwrap(),
-                        offset: None,
-                        amplitude: Some(0.0),
-                        phase: None,
-                        rotation: None,
-                    }))?;
-                }
-                Op::AcquireMean { acquire, .. } => {
-                    let count = acquire.count.unwrap_or(4);
-                    let first = acquire.first.number();
-                    let mean = (first..first + count).map(|n| Complex64::new(f64::from(n), 0.0));
-                    replies.mean(mean, (0..count).map(|_| 0.5), false, false)?;
-                }
-                other => {
-                    return Err(
-                        Error::new(ErrorKind::Unsupported, "echo lacks the operation")
-                            .on("echo")
-                            .during(other.to_string())
-                            .after(replies.answered()),
-                    );
-                }
+        batch.answer_each("echo", |op, replies| match op {
+            Op::SetTones { .. } | Op::ClearTones { .. } => replies.done(),
+            Op::SetNco { frequency, .. } => replies.nco(NcoState {
+                frequency: *frequency,
+                phase_epoch: PhaseEpoch(1),
+            }),
+            Op::ReadTones { first, count, .. } => {
+                let channels = first.range(usize::from(*count));
+                replies.tones(channels.map(|channel| ToneState {
+                    channel,
+                    offset: None,
+                    amplitude: Some(0.0),
+                    phase: None,
+                    rotation: None,
+                }))
             }
-        }
-        replies.finish()
+            Op::AcquireMean { acquire, .. } => {
+                let channels = acquire.first.range(acquire.count.unwrap_or(4).into());
+                let mean = channels.map(|channel| Complex64::new(channel.number().into(), 0.0));
+                let scatter = mean.clone().map(|_| 0.5);
+                replies.mean(mean, scatter, false, false)
+            }
+            // It forgets to answer.
+            Op::Wait { .. } => Ok(()),
+            _ => {
+                let message = "echo lacks the operation";
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+        })
     }
 }
 
@@ -144,6 +140,18 @@ fn a_failed_batch_has_the_number_of_executed_operations() {
     assert_eq!(
         error.to_string(),
         "board echo: read the clock: not supported: echo lacks the operation"
+    );
+    batch.clear();
+    batch.wait(module(), Duration::ZERO);
+    let error = block_on(board.run(&batch)).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.executed()),
+        (ErrorKind::Protocol, Some(0))
+    );
+    assert_eq!(
+        error.to_string(),
+        "board echo: wait 0 s on module 1: protocol broken: the operation has no answer (the board \
+         may or may not have done it)"
     );
 }
 

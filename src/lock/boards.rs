@@ -34,14 +34,11 @@ impl Board for Refused {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        match batch.ops().iter().find(|op| **op != Op::Describe) {
-            None => self.board.run(batch).await,
-            Some(op) => Err(Error::new(ErrorKind::Busy, self.why.clone())
-                .advise(self.advice.clone())
-                .during(op.to_string())
-                .on(self.name())
-                .after(0)),
-        }
+        batch.check_each(self.name(), |op| match op {
+            Op::Describe => Ok(()),
+            _ => Err(Error::new(ErrorKind::Busy, &*self.why).advise(&*self.advice)),
+        })?;
+        self.board.run(batch).await
     }
 }
 

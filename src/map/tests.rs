@@ -4,7 +4,7 @@ mod many;
 mod refused;
 mod round_trip;
 
-use twotone_hal::{Dbm, Description, Epoch, Hertz, ModuleDescription, ModuleId};
+use twotone_hal::{Dbm, Description, Hertz, ModuleDescription, ModuleId};
 
 use super::*;
 
@@ -88,8 +88,6 @@ fn addresses_follow_from_crate_and_slot_or_serial() {
 fn a_board_without_modules_has_those_that_it_describes() {
     let one = ModuleId::new(1).unwrap();
     let described = ModuleDescription {
-        module: one,
-        channels: 1024,
         nco: Some(twotone_hal::NcoRange {
             min: Hertz(1e8),
             max: Hertz(5e9),
@@ -98,23 +96,12 @@ fn a_board_without_modules_has_those_that_it_describes() {
         frequency_step: Hertz(1e-3),
         sample_rate: Hertz(600.0),
         settle_samples: 7,
-        noise_correlation: vec![],
-        max_samples: 1000,
         full_scale: Some(Dbm(0.0)),
-        volts_per_count: twotone_hal::Volts(1e-7),
-        limits: twotone_hal::ModuleLimits::default(),
+        ..ModuleDescription::new(one, 1024)
     };
     assert_eq!(described.reach(), (Hertz(0.0), Hertz(5.3e9)));
     let entry = ModuleEntry::conservative(one);
-    let description = Description {
-        kind: "crs".into(),
-        serial: "1".into(),
-        firmware: "1".into(),
-        epoch: Epoch(0),
-        operations: vec![],
-        modules: vec![described],
-        doubts: vec![],
-    };
+    let description = Description::new("crs", [], [described]);
     let mut board = BoardEntry::new("x", BoardKind::CRS, Host::parse("h", 80).unwrap());
     assert_eq!(
         board.modules_of(&description).unwrap(),

@@ -18,6 +18,7 @@ const NOISE: f64 = 1.0;
 const DELAY_S: f64 = 100e-9;
 /// Width of the resonances, in hertz.
 const LINEWIDTH_HZ: f64 = 60e3;
+const NO_SENSORS: &str = "a board of a dry run has no clock and no sensors";
 /// Distance from a resonance beyond which it is left out of the sample, in linewidths.
 const REACH_LW: f64 = 100.0;
 
@@ -135,14 +136,13 @@ impl DryRun {
 
     /// Checks an operation before anything of its batch is executed.
     fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
-        self.description.check(op)?;
-        if matches!(op, Op::ReadClock | Op::ReadHousekeeping) {
-            let message = "a board of a dry run has no clock and no sensors";
-            return Err(Error::new(ErrorKind::Unsupported, message));
+        self.description.check(batch, op)?;
+        match op {
+            Op::ReadClock | Op::ReadHousekeeping => {
+                Err(Error::new(ErrorKind::Unsupported, NO_SENSORS))
+            }
+            _ => Ok(()),
         }
-        let modules = self.modules();
-        let memory = op.module().and_then(|module| modules.get(&module));
-        memory.map_or(Ok(()), |memory| memory.check(batch, op))
     }
 
     /// Executes and answers an operation.
@@ -152,15 +152,15 @@ impl DryRun {
             Some(id) => modules.get_mut(&id),
             None => None,
         };
-        let is_answered = match (op, module) {
-            (Op::Describe, _) => return replies.description(self.description.clone()),
+        match (op, module) {
+            (Op::Describe, _) => replies.description(self.description.clone()),
             (Op::AcquireMean { module, acquire }, Some(memory)) => {
                 let means = self.samples(*module, memory, acquire);
                 let means: Vec<_> = means
                     .map(|mean| mean + self.noise(acquire.samples))
                     .collect();
                 let scatter = vec![NOISE; means.len()];
-                return replies.mean(means, scatter, false, false);
+                replies.mean(means, scatter, false, false)
             }
             (Op::AcquireSamples { module, acquire }, Some(memory)) => {
                 let means: Vec<_> = self.samples(*module, memory, acquire).collect();
@@ -168,16 +168,11 @@ impl DryRun {
                 let each = means
                     .into_iter()
                     .flat_map(|mean| (0..acquire.samples).map(move |_| mean + self.noise(1)));
-                return replies.samples(channels, each, false, false);
+                replies.samples(channels, each, false, false)
             }
-            (op, Some(memory)) => memory.answer(batch, op, replies)?,
-            (_, None) => false,
-        };
-        if is_answered {
-            return Ok(());
+            (op, Some(memory)) => memory.answer(batch, op, replies),
+            (_, None) => Err(Error::new(ErrorKind::Unsupported, NO_SENSORS)),
         }
-        let message = "a dry run does not have it";
-        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     /// Samples without noise of the channels of an acquisition, in readout counts.
@@ -261,19 +256,9 @@ impl Board for DryRun {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         batch.refuse_unknown(self.name(), Op::is_modelled)?;
-        let fail =
-            |error: Error, op: &Op, done| error.during(op.to_string()).on(self.name()).after(done);
-        for op in batch.ops() {
-            self.check(batch, op).map_err(|error| fail(error, op, 0))?;
-        }
+        batch.check_each(self.name(), |op| self.check(batch, op))?;
         self.count(batch);
-        let mut replies = RepliesBuilder::new(batch);
-        while let Some(op) = replies.next_op() {
-            let done = replies.answered();
-            let answered = self.answer(batch, op, &mut replies);
-            answered.map_err(|error| fail(error, op, done))?;
-        }
-        replies.finish()
+        batch.answer_each(self.name(), |op, replies| self.answer(batch, op, replies))
     }
 }
 

@@ -263,28 +263,14 @@ impl Journal {
 
     /// Refuses channels, and an NCO, that the module does not have: they could not be recorded.
     fn refuse_unknown_channels(&self, batch: &Batch) -> Result<()> {
-        for (_, op) in self.writes(batch) {
-            if matches!(op, Op::SetNco { .. }) && self.described.nco.is_none() {
-                let message = "the module has no NCO; its tones are relative to 0 Hz";
-                return Err(Error::new(ErrorKind::Unsupported, message)
-                    .during(op.to_string())
-                    .on(self.name())
-                    .after(0));
-            }
-            let Op::SetTones { updates, .. } = op else {
-                continue;
-            };
-            let has = self.described.channels;
-            let updates = &batch.tone_updates()[updates.clone()];
-            if let Some(update) = updates.iter().find(|one| one.channel.number() > has) {
-                let message = format!("there is no channel {}; the last is {has}", update.channel);
-                return Err(Error::new(ErrorKind::InvalidArgument, message)
-                    .during(op.to_string())
-                    .on(self.name())
-                    .after(0));
-            }
-        }
-        Ok(())
+        batch.check_each(self.name(), |op| match op {
+            op if !self.concerns(op) => Ok(()),
+            Op::SetNco { .. } => self.described.check_nco(),
+            Op::SetTones { updates, .. } => batch.tone_updates()[updates.clone()]
+                .iter()
+                .try_for_each(|update| self.described.check_channels(update.channel, 1)),
+            _ => Ok(()),
+        })
     }
 
     fn broken(&self, message: String) -> Error {

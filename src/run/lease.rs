@@ -128,17 +128,14 @@ impl Board for Leased {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let foreign = batch.ops().iter().find(|op| {
+        batch.check_each(self.name(), |op| {
             // A write about no module changes the whole board.
-            op.safety().writes() && op.module() != Some(self.module)
-        });
-        if let Some(op) = foreign {
+            if !op.safety().writes() || op.module() == Some(self.module) {
+                return Ok(());
+            }
             let message = format!("this run has module {} only", self.module);
-            return Err(Error::new(ErrorKind::InvalidArgument, message)
-                .during(op.to_string())
-                .on(self.name())
-                .after(0));
-        }
+            Err(Error::new(ErrorKind::InvalidArgument, message))
+        })?;
         let _on_its_way = self.on_their_way.token();
         if self.ended.is_cancelled() {
             return Err(self

@@ -313,11 +313,9 @@ impl Board for CrsBoard {
         let mut began = Instant::now();
         let survey = self.survey().await;
         let survey = survey.map_err(|error| error.on(&self.name).after(0))?;
-        for op in batch.ops() {
-            let memory = self.memory(op.module());
-            encode::check(&survey, memory, batch, op)
-                .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
-        }
+        batch.check_each(&self.name, |op| {
+            encode::check(&survey, self.memory(op.module()), batch, op)
+        })?;
         let mut resends = Resends::default();
         let (mut number, mut first) = (None, None);
         // First operation of a request that is sent again as a whole. The first attempt may have

@@ -140,35 +140,28 @@ impl FakeBoard {
     }
 
     fn description(&self) -> Description {
+        let module = ModuleDescription {
+            nco: Some(NcoRange {
+                min: Hertz(self.nco_hz.0),
+                max: Hertz(self.nco_hz.1),
+            }),
+            max_offset: Hertz(self.max_offset_hz),
+            frequency_step: Hertz(625e6 / 256.0 / 4_294_967_296.0),
+            sample_rate: Hertz(596.0),
+            settle_samples: 7,
+            max_samples: 100_000,
+            full_scale: Some(Dbm(0.0)),
+            volts_per_count: Volts(1e-7),
+            limits: self.limits,
+            ..ModuleDescription::new(ModuleId::FIRST, CHANNELS as u16)
+        };
+        use OperationKind as Kind;
+        let operations = [Kind::Describe, Kind::Tones, Kind::Nco, Kind::Samples];
         Description {
-            kind: "fake".into(),
             serial: "1".into(),
             firmware: "0".into(),
             epoch: Epoch(7),
-            operations: vec![
-                OperationKind::Describe,
-                OperationKind::Tones,
-                OperationKind::Nco,
-                OperationKind::Samples,
-            ],
-            doubts: Vec::new(),
-            modules: vec![ModuleDescription {
-                module: ModuleId::FIRST,
-                channels: CHANNELS as u16,
-                nco: Some(NcoRange {
-                    min: Hertz(self.nco_hz.0),
-                    max: Hertz(self.nco_hz.1),
-                }),
-                max_offset: Hertz(self.max_offset_hz),
-                frequency_step: Hertz(625e6 / 256.0 / 4_294_967_296.0),
-                sample_rate: Hertz(596.0),
-                settle_samples: 7,
-                noise_correlation: Vec::new(),
-                max_samples: 100_000,
-                full_scale: Some(Dbm(0.0)),
-                volts_per_count: Volts(1e-7),
-                limits: self.limits,
-            }],
+            ..Description::new("fake", operations, [module])
         }
     }
 
@@ -326,13 +319,11 @@ impl Board for Running {
             });
         }
         self.board.check(batch)?;
-        let mut replies = twotone_hal::RepliesBuilder::new(batch);
-        while let Some(op) = replies.next_op() {
+        batch.answer_each(self.name(), |op, replies| {
             let module = self.module();
             self.state.lock().unwrap().count(op, batch, &module);
-            self.board.answer(batch, op, &mut replies)?;
-        }
-        replies.finish()
+            self.board.answer(batch, op, replies)
+        })
     }
 }
 
@@ -376,8 +367,9 @@ pub(crate) fn switch_off(module: &mut MemoryModule) {
 }
 
 fn tones(module: &MemoryModule) -> Vec<(usize, f64, f64)> {
-    let channels = (0..CHANNELS).filter_map(ChannelId::from_index);
-    let tones = channels.map(|channel| module.tone(channel));
+    let tones = ChannelId::FIRST
+        .range(CHANNELS)
+        .map(|channel| module.tone(channel));
     tones
         .filter(ToneState::is_on)
         .map(|tone| {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use num_complex::Complex64;
 
 use crate::{
-    Acquire, Batch, Board, BoardHandle, Description, Error, ErrorKind, MemoryModule, ModuleId, Op,
-    Replies, RepliesBuilder, Result,
+    Acquire, Batch, Board, BoardHandle, Description, MemoryModule, ModuleId, Op, Replies,
+    RepliesBuilder, Result,
 };
 
 /// Means of an acquisition: one for each of its channels, in order.
@@ -97,32 +97,21 @@ impl MemoryBoard {
     /// Those of [`MemoryBoard::check`] and [`MemoryBoard::answer`].
     pub fn execute(&self, batch: &Batch) -> Result<Replies> {
         self.check(batch)?;
-        let mut replies = RepliesBuilder::new(batch);
-        while let Some(op) = replies.next_op() {
-            self.answer(batch, op, &mut replies)?;
-        }
-        replies.finish()
+        let name = &self.0.name;
+        batch.answer_each(name, |op, replies| self.answer(batch, op, replies))
     }
 
     /// Checks the operations of a batch and their arguments. Nothing is executed.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for operations that the description or this double does not
-    /// have, and those of [`MemoryModule::check`].
+    /// have, and those of [`Description::check`].
     pub fn check(&self, batch: &Batch) -> Result<()> {
         batch.refuse_unknown(&self.0.name, |op| match op {
             Op::ReadClock | Op::ReadHousekeeping | Op::AcquireSamples { .. } => false,
             op => op.is_modelled(),
         })?;
-        let modules = self.modules();
-        for op in batch.ops() {
-            let checked = self.0.description.check(op).and_then(|()| {
-                let module = op.module().and_then(|module| modules.get(&module));
-                module.map_or(Ok(()), |module| module.check(batch, op))
-            });
-            checked.map_err(|error| self.failed(error, op, 0))?;
-        }
-        Ok(())
+        batch.check_each(&self.0.name, |op| self.0.description.check(batch, op))
     }
 
     /// Executes `op`, the next operation of `batch` that `replies` has no answer for, and answers
@@ -133,47 +122,23 @@ impl MemoryBoard {
     /// board does not have.
     pub fn answer(&self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
         let done = replies.answered();
-        match op {
-            Op::Describe => replies.description(self.0.description.clone()),
-            Op::AcquireMean { module, acquire } => {
+        let answered = match (op, op.module()) {
+            (Op::Describe, _) => replies.description(self.0.description.clone()),
+            (Op::AcquireMean { module, acquire }, _) => {
                 let module = self.with_module(*module, |module| module.clone());
-                let mut measure = self
-                    .0
-                    .measure
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                let means =
-                    measure(&module, acquire).map_err(|error| self.failed(error, op, done))?;
-                replies.mean(
-                    means.mean,
-                    means.scatter,
-                    means.overrange,
-                    means.overvoltage,
-                )
+                let measure = self.0.measure.lock();
+                let means = measure.unwrap_or_else(PoisonError::into_inner)(&module, acquire);
+                means.and_then(|means| {
+                    let flags = (means.overrange, means.overvoltage);
+                    replies.mean(means.mean, means.scatter, flags.0, flags.1)
+                })
             }
-            op => {
-                let answered = match op.module() {
-                    Some(module) => {
-                        self.with_module(module, |module| module.answer(batch, op, replies))?
-                    }
-                    None => false,
-                };
-                let lacks = || {
-                    Error::new(
-                        ErrorKind::Unsupported,
-                        "a board in memory does not have this operation",
-                    )
-                };
-                answered
-                    .then_some(())
-                    .ok_or_else(|| self.failed(lacks(), op, done))
+            (op, Some(module)) => {
+                self.with_module(module, |module| module.answer(batch, op, replies))
             }
-        }
-    }
-
-    /// An error at `op`, after `done` operations of its batch.
-    fn failed(&self, error: Error, op: &Op, done: usize) -> Error {
-        error.on(&self.0.name).during(op.to_string()).after(done)
+            (_, None) => Err(MemoryModule::lacks()),
+        };
+        answered.map_err(|error| error.on(&self.0.name).during(op.to_string()).after(done))
     }
 
     fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleId, MemoryModule>> {

@@ -64,6 +64,38 @@ pub struct StreamBlock {
 }
 
 impl StreamBlock {
+    /// A block of this stream without samples.
+    pub fn new(stream: usize) -> Self {
+        Self {
+            stream,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a sample, with its sequence number, the number of samples lost just before it, and true
+    /// if a converter exceeded its range or an input its voltage. The caller adds its parts and
+    /// its time.
+    pub fn push(&mut self, sequence: u32, lost_before: u64, overrange: bool, overvoltage: bool) {
+        self.sequence.push(sequence);
+        self.lost_before.push(lost_before);
+        self.overrange.push(overrange);
+        self.overvoltage.push(overvoltage);
+    }
+
+    /// Adds the time of the first sample that has none yet: nanoseconds since the start of 1970,
+    /// with the origin, or `None` if it is not known.
+    pub fn push_time(&mut self, time: Option<(i64, TimeOrigin)>) {
+        self.time_ns.push(time.map(|(time_ns, _)| time_ns));
+        self.time_source.push(time.map(|(_, origin)| origin));
+    }
+
+    /// Returns the block, and leaves one of the same stream without samples.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let next = Self::new(self.stream);
+        std::mem::replace(self, next)
+    }
+
     /// Number of samples.
     pub fn samples(&self) -> usize {
         self.sequence.len()

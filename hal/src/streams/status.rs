@@ -24,6 +24,15 @@ impl Coverage {
         Self::default()
     }
 
+    /// Coverage of no sample yet, at this rate.
+    pub fn at_rate(rate_hz: f64) -> Self {
+        let period = Duration::from_secs_f64(1.0 / rate_hz);
+        Self {
+            period,
+            ..Self::default()
+        }
+    }
+
     /// Sets the time between the samples that follow.
     pub fn change(&mut self, period: Duration) {
         *self = Self {

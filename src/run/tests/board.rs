@@ -383,34 +383,26 @@ impl Board for Fake {
 }
 
 pub(super) fn description() -> Description {
+    let module = ModuleDescription {
+        nco: Some(NcoRange {
+            min: Hertz(0.0),
+            max: Hertz(3e9),
+        }),
+        max_offset: Hertz(250e6),
+        frequency_step: Hertz(0.001),
+        sample_rate: Hertz(600.0),
+        settle_samples: 7,
+        max_samples: 1000,
+        full_scale: Some(Dbm(0.0)),
+        volts_per_count: Volts(1e-7),
+        ..ModuleDescription::new(module(), CHANNELS)
+    };
+    use OperationKind as Kind;
+    let operations = [Kind::Describe, Kind::Tones, Kind::Nco, Kind::Samples];
     Description {
-        kind: "fake".to_owned(),
         serial: "1".to_owned(),
         firmware: "1".to_owned(),
         epoch: Epoch(1),
-        operations: vec![
-            OperationKind::Describe,
-            OperationKind::Tones,
-            OperationKind::Nco,
-            OperationKind::Samples,
-        ],
-        doubts: Vec::new(),
-        modules: vec![ModuleDescription {
-            module: module(),
-            channels: CHANNELS,
-            nco: Some(NcoRange {
-                min: Hertz(0.0),
-                max: Hertz(3e9),
-            }),
-            max_offset: Hertz(250e6),
-            frequency_step: Hertz(0.001),
-            sample_rate: Hertz(600.0),
-            settle_samples: 7,
-            noise_correlation: Vec::new(),
-            max_samples: 1000,
-            full_scale: Some(Dbm(0.0)),
-            volts_per_count: Volts(1e-7),
-            limits: twotone_hal::ModuleLimits::default(),
-        }],
+        ..Description::new("fake", operations, [module])
     }
 }

@@ -78,7 +78,7 @@ async fn one_tone_has_its_limit() {
         error,
         (
             ErrorKind::InvalidArgument,
-            "there is no channel 9; the last is 8".into()
+            "channel 9 is past the 8 of module 1".into()
         )
     );
 }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use twotone_hal::{
-    Acquire, Batch, Change, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, ModuleId, Op,
-    Result, Setting, SettingKey, ToneFields, ToneUpdate,
+    Acquire, Batch, Change, ChannelId, Error, ErrorKind, Hertz, ModuleId, Op, Result, Setting,
+    SettingKey, ToneFields, ToneUpdate,
 };
 use twotone_wire::tuber::BatchWriter;
 
 use super::describe::{OBJECT, Survey};
 use super::life::{BatchState, ModuleMemory};
-use super::out_of_range::is_in_range;
 
 /// Longest time of one wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -142,8 +141,7 @@ impl Encoder<'_> {
     }
 
     fn read_tones(&mut self, module: ModuleId, first: ChannelId, count: u16, fields: ToneFields) {
-        let channels = (first.index()..).take(usize::from(count));
-        for channel in channels.filter_map(ChannelId::from_index) {
+        for channel in first.range(count.into()) {
             for (wanted, setting) in [
                 (fields.offset, Setting::Offset),
                 (fields.amplitude, Setting::Amplitude),
@@ -191,43 +189,20 @@ pub(super) fn check(
     let Some(module) = op.module() else {
         return Ok(());
     };
-    let module = survey.module(module)?;
+    survey.module(module)?.check(batch, op, |key, value| {
+        memory.is_some_and(|one| one.out_of_range.has(key, value))
+    })?;
     match op {
-        Op::SetTones { updates, .. } => batch.tone_updates()[updates.clone()]
-            .iter()
-            .try_for_each(|u| check_tone(module, memory, u)),
-        Op::ReadTones { first, count, .. } => check_channels(module, *first, Some(*count)),
-        Op::SetNco { frequency, .. }
-            if is_allowed(module, memory, SettingKey::NCO, frequency.0) =>
-        {
-            Ok(())
+        Op::Wait { time, .. } if *time > LONGEST_WAIT => {
+            let (asked, most) = (time.as_secs_f64(), LONGEST_WAIT.as_secs());
+            let why = format!("a wait of {asked} s is longer than {most} s");
+            Err(Error::new(ErrorKind::InvalidArgument, why))
         }
-        Op::SetNco { frequency, .. } => {
-            let range = module.nco_range();
-            Err(outside("NCO", *frequency, range.min, range.max))
-        }
-        Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
-            check_acquire(module, acquire)
-        }
-        Op::Wait { time, .. } if *time > LONGEST_WAIT => Err(refuse(format!(
-            "a wait of {} s is longer than {} s",
-            time.as_secs_f64(),
-            LONGEST_WAIT.as_secs()
-        ))),
         Op::Wait { .. } if survey.stage.is_none() => Err(Error::new(
             ErrorKind::Unsupported,
             "the board does not say the rate of its samples, which its time is counted by",
         )),
-        Op::Describe
-        | Op::ReadClock
-        | Op::ReadHousekeeping
-        | Op::ClearTones { .. }
-        | Op::ReadNco { .. }
-        | Op::Wait { .. } => Ok(()),
-        _ => Err(Error::new(
-            ErrorKind::Unsupported,
-            "the client of CRS boards does not have this operation",
-        )),
+        _ => Ok(()),
     }
 }
 
@@ -247,85 +222,4 @@ pub(super) fn is_known(op: &Op) -> bool {
             | Op::ReadHousekeeping
             | Op::Wait { .. }
     )
-}
-
-fn refuse(message: String) -> Error {
-    Error::new(ErrorKind::InvalidArgument, message)
-}
-
-fn outside(what: &str, value: Hertz, low: Hertz, high: Hertz) -> Error {
-    refuse(format!(
-        "{what} frequency {value} is outside {low} to {high}"
-    ))
-}
-
-/// True if the value is in the range of the setting, or was read back from the board.
-fn is_allowed(
-    module: &ModuleDescription,
-    memory: Option<&ModuleMemory>,
-    key: SettingKey,
-    value: f64,
-) -> bool {
-    is_in_range(module, key.setting, value)
-        || memory.is_some_and(|one| one.out_of_range.has(key, value))
-}
-
-fn check_tone(
-    module: &ModuleDescription,
-    memory: Option<&ModuleMemory>,
-    update: &ToneUpdate,
-) -> Result<()> {
-    check_channels(module, update.channel, Some(1))?;
-    let key = |setting| SettingKey::tone(update.channel, setting);
-    if let Some(offset) = update.offset
-        && !is_allowed(module, memory, key(Setting::Offset), offset.0)
-    {
-        let what = format!("channel {}: offset", update.channel);
-        let most = module.max_offset;
-        return Err(outside(&what, offset, -most, most));
-    }
-    if let Some(amplitude) = update.amplitude
-        && !is_allowed(module, memory, key(Setting::Amplitude), amplitude)
-    {
-        let channel = update.channel;
-        return Err(refuse(format!(
-            "channel {channel}: amplitude {amplitude} is outside -1 to 1"
-        )));
-    }
-    if [update.phase, update.rotation]
-        .into_iter()
-        .flatten()
-        .any(|phase| !phase.is_finite())
-    {
-        return Err(refuse(format!(
-            "channel {}: a phase is not finite",
-            update.channel
-        )));
-    }
-    Ok(())
-}
-
-fn check_channels(module: &ModuleDescription, first: ChannelId, count: Option<u16>) -> Result<()> {
-    let last = u32::from(first.number()) + u32::from(count.unwrap_or(1).max(1)) - 1;
-    if count == Some(0) {
-        return Err(refuse("no channels are asked for".to_owned()));
-    }
-    if last > u32::from(module.channels) {
-        let (id, channels) = (module.module, module.channels);
-        return Err(refuse(format!(
-            "channel {last} is past the {channels} of module {id}"
-        )));
-    }
-    Ok(())
-}
-
-fn check_acquire(module: &ModuleDescription, acquire: &Acquire) -> Result<()> {
-    check_channels(module, acquire.first, acquire.count)?;
-    if acquire.samples == 0 || acquire.samples > module.max_samples {
-        let (asked, most) = (acquire.samples, module.max_samples);
-        return Err(refuse(format!(
-            "{asked} samples are not between 1 and {most}"
-        )));
-    }
-    Ok(())
 }

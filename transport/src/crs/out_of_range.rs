@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use twotone_hal::{Hertz, ModuleDescription, Setting, SettingKey};
+use twotone_hal::{ModuleDescription, SettingKey};
 
 /// Values outside their range that were read from one module. Only the latest one of each setting
 /// is kept.
@@ -17,7 +17,7 @@ pub(super) struct OutOfRange(Mutex<BTreeMap<SettingKey, f64>>);
 impl OutOfRange {
     /// Records a value that was read back if it is outside the range of `module`.
     pub(super) fn note(&self, module: &ModuleDescription, key: SettingKey, value: f64) {
-        if value.is_finite() && !is_in_range(module, key.setting, value) {
+        if value.is_finite() && !module.is_in_range(key.setting, value) {
             let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             found.insert(key, value);
         }
@@ -27,15 +27,5 @@ impl OutOfRange {
     pub(super) fn has(&self, key: SettingKey, value: f64) -> bool {
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         found.get(&key) == Some(&value)
-    }
-}
-
-/// True if `value` is in the range that `module` has for the setting.
-pub(super) fn is_in_range(module: &ModuleDescription, setting: Setting, value: f64) -> bool {
-    match setting {
-        Setting::Nco => module.nco_range().contains(Hertz(value)),
-        Setting::Offset => value.abs() <= module.max_offset.0,
-        Setting::Amplitude => value.abs() <= 1.0,
-        Setting::Phase | Setting::Rotation => value.is_finite(),
     }
 }

@@ -1,6 +1,5 @@
 //! The readout stream of a CRS board, as [`twotone_hal::Streams`].
 
-use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -133,12 +132,8 @@ impl Streams for CrsStreams {
         let mut wanted = Vec::new();
         let mut sources = Vec::with_capacity(requests.len());
         for request in requests {
-            let streams: &dyn Any = &*request.streams;
+            let streams: &Self = request.streams_as("CRS")?;
             let name = request.streams.name();
-            let Some(streams) = streams.downcast_ref::<Self>() else {
-                let why = "it is no CRS board, and cannot share a receiver with one";
-                return Err(Error::new(ErrorKind::InvalidArgument, why).on(name));
-            };
             let modules: Vec<_> = request.modules.iter().map(|one| one.module).collect();
             streams.check(&modules).map_err(|error| error.on(name))?;
             let source = streams.source().await.map_err(|error| error.on(name))?;

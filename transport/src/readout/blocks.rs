@@ -163,15 +163,11 @@ impl Stream {
         module: ModuleId,
         channels: Option<Vec<ChannelId>>,
     ) -> Self {
-        let block = StreamBlock {
-            stream: number,
-            ..StreamBlock::default()
-        };
         Self {
             board,
             module,
             channels,
-            block,
+            block: StreamBlock::new(number),
             block_samples: 1,
             timeline: Timeline::new(),
             coverage: Coverage::new(),
@@ -207,10 +203,8 @@ impl Stream {
         };
         self.take_form(form, packet.sequence());
         self.coverage.add(frame.lost_before + 1);
-        let channels = self.channels.get_or_insert_with(|| {
-            let all = (0..form.channels).filter_map(ChannelId::from_index);
-            all.collect()
-        });
+        let all = || ChannelId::FIRST.range(form.channels).collect();
+        let channels = self.channels.get_or_insert_with(all);
         self.left_out += frame.lost_before;
         if channels
             .last()
@@ -232,12 +226,10 @@ impl Stream {
             block.q.reserve(self.block_samples * channels.len());
         }
         push_samples(block, packet.samples(), channels);
-        block.sequence.push(packet.sequence());
-        block.lost_before.push(frame.lost_before);
-        block.overrange.push(packet.overrange());
-        block.overvoltage.push(packet.overvoltage());
-        self.overrange += u64::from(packet.overrange());
-        self.overvoltage += u64::from(packet.overvoltage());
+        let (overrange, overvoltage) = (packet.overrange(), packet.overvoltage());
+        block.push(packet.sequence(), frame.lost_before, overrange, overvoltage);
+        self.overrange += u64::from(overrange);
+        self.overvoltage += u64::from(overvoltage);
         let stamped = Stamped {
             lost_before: std::mem::take(&mut self.left_out),
             ..Stamped::of(frame, received)
@@ -247,7 +239,7 @@ impl Stream {
         // The times of the first samples are known only after a tenth of a second, so a block may
         // have more samples than times until then.
         if block.samples() >= self.block_samples && block.time_ns.len() == block.samples() {
-            full.push(self.take_block());
+            full.push(block.take());
         }
     }
 
@@ -288,20 +280,11 @@ impl Stream {
         self.coverage.change(period);
     }
 
-    /// Returns the block and begins another. All its times must be known.
-    fn take_block(&mut self) -> StreamBlock {
-        let next = StreamBlock {
-            stream: self.block.stream,
-            ..StreamBlock::default()
-        };
-        std::mem::replace(&mut self.block, next)
-    }
-
     /// Determines the remaining times and returns the block.
     fn take_rest(&mut self) -> StreamBlock {
         let block = &mut self.block;
         self.timeline.settle(&mut |time| push_time(block, time));
-        self.take_block()
+        block.take()
     }
 
     /// Counters of the stream up to its end.
@@ -325,10 +308,7 @@ impl Stream {
 
 /// Adds the time of the first sample of the block that has no time yet.
 fn push_time(block: &mut StreamBlock, judged: Option<JudgedTime>) {
-    block
-        .time_ns
-        .push(judged.map(|judged| judged.time.unix_ns()));
-    block.time_source.push(judged.map(|judged| judged.origin));
+    block.push_time(judged.map(|judged| (judged.time.unix_ns(), judged.origin)));
 }
 
 /// Adds the samples of `channels`, which are in ascending order, from the samples of all channels
