@@ -133,9 +133,10 @@ fn stream(boards: usize, detectors: usize, profile: Profile) -> Vec<(String, f64
     }
     pass(SPAN / 5);
     let counted = || {
-        let modules = farm.boards().iter().flat_map(SimBoard::stream_counters);
+        let boards = farm.boards().iter();
+        let modules = boards.flat_map(|board| board.stream_counters("readout"));
         modules.fold((0, 0), |(made, skipped), module| {
-            (made + module.readout.made, skipped + module.readout.skipped)
+            (made + module.made, skipped + module.skipped)
         })
     };
     let ((made, skipped), processor, begin) = (counted(), processor_s(), now());

@@ -114,7 +114,7 @@ impl Board {
             clock: Clock::new(parts.time != TimeMode::Accelerated),
             populated: parts.populated.into(),
             tally: Tally::new(parts.kind.methods),
-            streamed: StreamTally::new(parts.kind.modules),
+            streamed: StreamTally::new(parts.kind.modules, parts.kind.streams.len()),
             requests: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             faulty: AtomicBool::new(!parts.faults.is_empty()),

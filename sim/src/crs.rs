@@ -37,6 +37,10 @@ const MODULES: usize = 2 * BANK;
 /// Number of modules of an analog bank. Packets count the modules from 0 in each bank.
 const BANK: usize = crs::MODULES_IN_BANK as usize;
 
+/// Indices of the streams in [`KIND`].
+const READOUT: usize = 0;
+const PFB: usize = 1;
+
 /// CRS boards, as data.
 pub(crate) static KIND: Kind = Kind {
     name: "crs",
@@ -45,10 +49,11 @@ pub(crate) static KIND: Kind = Kind {
     populated: BANK,
     channels: settings::LONG_CHANNELS,
     methods: tuber::METHODS,
+    streams: &["readout", "pfb"],
+    // The port of the second stream is the one after that.
     destination: Destination {
         group: crs::GROUP,
-        readout_port: crs::READOUT_PORT,
-        pfb_port: crs::PFB_PORT,
+        port: crs::READOUT_PORT,
     },
     create: |board, origins| Arc::new(Crs::new(board, origins)),
 };

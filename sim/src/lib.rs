@@ -15,7 +15,7 @@ mod error;
 mod farm;
 pub mod fault;
 
-pub use board::stream::{PacketCounters, StreamCounters, Streaming};
+pub use board::stream::{PacketCounters, Streaming};
 pub use board::{Counters, TimeMode};
 pub use error::StartError;
 pub use farm::{BoardTruth, Farm, FarmBuilder, ModuleTruth, SimBoard, Truth};

@@ -94,12 +94,8 @@ fn join(farm: &Farm, port: u16) -> Vec<UdpSocket> {
 
 fn counters(farm: &Farm) -> Vec<Vec<PacketCounters>> {
     let boards = farm.boards().iter();
-    let of_board = |modules: Vec<twotone_sim::StreamCounters>| {
-        let streamed = modules.into_iter().take(4);
-        streamed.map(|module| module.readout).collect()
-    };
     boards
-        .map(|board| of_board(board.stream_counters()))
+        .map(|board| board.stream_counters("readout")[..4].to_vec())
         .collect()
 }
 

@@ -58,7 +58,7 @@ fn start() -> (Farm, Client, Listener) {
     let farm = Farm::builder()
         .detectors(0)
         .seed(5)
-        .pfb_port(listener.port())
+        .stream_port(listener.port() - 1) // that of the PFB stream is the next
         .start_blocking()
         .unwrap();
     let mut client = Client::connect(farm.boards()[0].address());
@@ -231,7 +231,7 @@ fn a_stream_of_channels_is_whole_and_shows_their_tones() {
             }
         }
         board.ok("set_pfb_streamer", json!([null]), json!({"module": 1}));
-        let counters = farm.boards()[0].stream_counters()[0].pfb;
+        let counters = farm.boards()[0].stream_counters("pfb")[0];
         assert!(counters.made >= 200 && counters.lost == 0, "{counters:?}");
     }
 }

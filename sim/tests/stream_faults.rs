@@ -46,11 +46,11 @@ fn received(fault: impl Into<Fault>) -> (PacketCounters, Vec<ReadoutHeader>, u64
         }
     }
     headers.retain(|header| header.module == 0);
-    let counters = board.stream_counters();
-    let counted = counters[0].readout;
+    let counters = board.stream_counters("readout");
+    let counted = counters[0];
     assert!(counted.made > FIRST + COUNT + 10, "{counted:?}");
     assert_eq!((counted.unsent, counted.skipped), (0, 0));
-    let all = counters.iter().map(|module| module.readout.spoilt);
+    let all = counters.iter().map(|module| module.spoilt);
     assert_eq!(spoilt, all.sum::<u64>());
     (counted, headers, spoilt)
 }

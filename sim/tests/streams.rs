@@ -97,8 +97,8 @@ fn boards_send_to_their_own_listeners_alone() {
     }
     // The other modules have no listeners and do not send.
     for silent in [0, 2] {
-        let counters = farm.boards()[silent].stream_counters();
-        assert!(counters.iter().all(|module| module.readout.made == 0));
+        let counters = farm.boards()[silent].stream_counters("readout");
+        assert!(counters.iter().all(|module| module.made == 0));
     }
 }
 
@@ -108,11 +108,8 @@ fn sending_begins_with_a_join_and_ends_with_the_leave() {
     let farm = start(Farm::builder().detectors(0), &listener);
     let board = &farm.boards()[0];
     let made = || {
-        let counters = board.stream_counters();
-        counters
-            .iter()
-            .map(|module| module.readout.made)
-            .sum::<u64>()
+        let counters = board.stream_counters("readout");
+        counters.iter().map(|module| module.made).sum::<u64>()
     };
     assert_eq!(made(), 0);
     let mut last = 0;
@@ -174,7 +171,7 @@ fn a_listener_to_any_source_does_not_wake_boards_that_heed_sources() {
             .receive_within(Duration::from_millis(750))
             .is_none()
     );
-    assert_eq!(farm.boards()[0].stream_counters()[0].readout.made, 0);
+    assert_eq!(farm.boards()[0].stream_counters("readout")[0].made, 0);
 }
 
 #[test]
@@ -185,7 +182,7 @@ fn a_board_is_told_to_send_always_or_never() {
         let board = &farm.boards()[0];
         let mut client = Client::connect(board.address());
         if streaming == Streaming::Always {
-            while board.stream_counters()[0].readout.made == 0 {
+            while board.stream_counters("readout")[0].made == 0 {
                 client.ok("get_timestamp", json!([]), json!({}));
             }
             listener.join(board.ip());

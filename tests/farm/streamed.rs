@@ -357,9 +357,9 @@ fn a_tune_through_the_stream_tunes() {
         })
         .wait();
     let sent: u64 = farm.boards()[0]
-        .stream_counters()
+        .stream_counters("readout")
         .iter()
-        .map(|one| one.readout.made)
+        .map(|one| one.made)
         .sum();
     assert!(sent > 100, "the stream was not used: {sent} packets");
     let tunes = outcomes.iter().map(|outcome| {

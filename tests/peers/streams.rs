@@ -52,10 +52,10 @@ fn rfmux_reads_samples_spectra_and_pfb_samples() {
         assert_eq!(read, 200, "{report:#}");
         // This board has sent the packets that were read. The script has checked that the
         // samples are complete.
-        let sent = board.stream_counters()[0].readout;
+        let sent = board.stream_counters("readout")[0];
         assert!(sent.made > 600 && sent.foreign == 0, "{sent:?}");
     }
-    let pfb = boards[0].stream_counters()[0].pfb;
+    let pfb = boards[0].stream_counters("pfb")[0];
     assert!(pfb.made > 100, "{pfb:?}");
-    assert_eq!(boards[1].stream_counters()[0].pfb.made, 0);
+    assert_eq!(boards[1].stream_counters("pfb")[0].made, 0);
 }

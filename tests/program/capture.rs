@@ -325,7 +325,7 @@ fn an_interrupt_ends_a_capture_and_leaves_it_whole() {
         .farm
         .boards()
         .iter()
-        .any(|board| board.stream_counters()[0].readout.made < 300)
+        .any(|board| board.stream_counters("readout")[0].made < 300)
     {
         assert!(capture.try_wait().unwrap().is_none(), "it ended by itself");
         std::process::Command::new("sleep")

@@ -48,6 +48,8 @@ pub(crate) struct Kind {
     pub(crate) channels: usize,
     /// Names of the methods whose calls are counted.
     pub(crate) methods: &'static [&'static str],
+    /// Names of the sample streams that each module sends.
+    pub(crate) streams: &'static [&'static str],
     /// Default destination of the sample streams.
     pub(crate) destination: Destination,
     /// Creates a board from its common state and from an [`Origin`] for each module.
@@ -143,6 +145,6 @@ pub(crate) struct BootWindow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) group: Ipv4Addr,
-    pub(crate) readout_port: u16,
-    pub(crate) pfb_port: u16,
+    /// Port of the first stream. Each other stream has the port after that of the one before.
+    pub(crate) port: u16,
 }

@@ -19,8 +19,8 @@ pub(crate) use joins::watch;
 pub(crate) use outbox::{LaneId, Outbox};
 pub(crate) use pace::Pace;
 pub(crate) use room::Room;
-pub(crate) use tally::{Count, StreamKind, StreamTally};
-pub use tally::{PacketCounters, StreamCounters};
+pub use tally::PacketCounters;
+pub(crate) use tally::{Count, StreamTally};
 
 /// Times at which a board sends its streams.
 ///

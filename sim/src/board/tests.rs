@@ -17,10 +17,10 @@ pub(super) static KIND: Kind = Kind {
     populated: 2,
     channels: 3,
     methods: &["read", "write"],
+    streams: &[],
     destination: Destination {
         group: std::net::Ipv4Addr::new(239, 192, 0, 9),
-        readout_port: 1,
-        pfb_port: 2,
+        port: 1,
     },
     create: |board, origins| {
         Arc::new(Registers {

@@ -40,7 +40,6 @@ pub struct FarmBuilder {
     streaming: Streaming,
     stream_group: Option<Ipv4Addr>,
     stream_port: Option<u16>,
-    pfb_port: Option<u16>,
     first_sequence: u32,
     faults: Vec<(usize, Scheduled)>,
     script: FaultScript,
@@ -62,7 +61,6 @@ impl Default for FarmBuilder {
             streaming: Streaming::WhenJoined,
             stream_group: None,
             stream_port: None,
-            pfb_port: None,
             first_sequence: 0,
             faults: Vec::new(),
             script: FaultScript::default(),
@@ -178,22 +176,16 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets the UDP port of the readout stream. The default is 9876.
+    /// Sets the UDP port of the first sample stream of the boards. A second stream has the port
+    /// after it. The default is 9876, the port of real boards.
     #[must_use]
     pub fn stream_port(mut self, port: u16) -> Self {
         self.stream_port = Some(port);
         self
     }
 
-    /// Sets the UDP port of the PFB stream. The default is 9877.
-    #[must_use]
-    pub fn pfb_port(mut self, port: u16) -> Self {
-        self.pfb_port = Some(port);
-        self
-    }
-
-    /// Sets the sequence number of the first sample of the readout stream of each module, and of
-    /// the first sample after a reboot. The default is 0.
+    /// Sets the sequence number of the first sample of the first stream of each module, and of the
+    /// first sample after a reboot. The default is 0.
     #[must_use]
     pub fn first_sequence(mut self, number: u32) -> Self {
         self.first_sequence = number;
@@ -340,8 +332,7 @@ impl FarmBuilder {
         let default = kind.destination;
         Destination {
             group: self.stream_group.unwrap_or(default.group),
-            readout_port: self.stream_port.unwrap_or(default.readout_port),
-            pfb_port: self.pfb_port.unwrap_or(default.pfb_port),
+            port: self.stream_port.unwrap_or(default.port),
         }
     }
 

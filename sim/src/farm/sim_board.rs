@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use twotone_physics::Conditions;
 
 use super::truth::{BoardTruth, ModuleTruth};
-use crate::board::stream::StreamCounters;
+use crate::board::stream::PacketCounters;
 use crate::board::{Board, Counters, Simulated, ignore};
 use crate::fault::{OnConnect, Scheduled};
 
@@ -63,9 +63,12 @@ impl SimBoard {
         self.board().counters()
     }
 
-    /// Counters of the packets of the sample streams of each module.
-    pub fn stream_counters(&self) -> Vec<StreamCounters> {
-        self.board().streamed().read()
+    /// Counters of the packets of the sample stream with this name (`readout` or `pfb` of a CRS
+    /// board), one for each module in order. Empty if boards of the kind have no such stream.
+    pub fn stream_counters(&self, stream: &str) -> Vec<PacketCounters> {
+        let names = self.board().kind().streams;
+        let stream = names.iter().position(|name| *name == stream);
+        stream.map_or_else(Vec::new, |stream| self.board().streamed().read(stream))
     }
 
     /// Opens a connection to the board without a socket, for tests under virtual time. It is a pipe

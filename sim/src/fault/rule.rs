@@ -77,7 +77,7 @@ pub struct Packet {
 }
 
 /// Decision about a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OnPacket {
     /// The packet is sent.
     Send,
@@ -129,15 +129,16 @@ pub enum OnFlash {
     Hang,
 }
 
-/// Error of a clock. A second has 156 250 000 parts, as in stamps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Error of a clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OnClock {
-    /// The clock is ahead by this number of parts of a second.
-    Ahead(i64),
+    /// The clock is ahead by this number of seconds.
+    Ahead(f64),
     /// The clock has stopped at the time at which the fault began.
     Stopped,
-    /// The clock shows the previous second during this number of parts at the start of each second.
-    LateSecond(i64),
+    /// The clock shows the previous second during this time, in seconds, at the start of each
+    /// second.
+    LateSecond(f64),
     /// The clock shows a wrong year of the century or a wrong day of the year.
     Date {
         /// The wrong year; `None` if the year is right.

@@ -20,7 +20,7 @@ use super::{Lab, batches, check_rows};
 
 /// Waits until a board has sent `more` packets.
 pub(super) fn wait_for_packets(board: &SimBoard, more: u64) {
-    let made = || board.stream_counters()[0].readout.made;
+    let made = || board.stream_counters("readout")[0].made;
     let until = made() + more;
     while made() < until {
         pause();
@@ -108,7 +108,7 @@ fn a_stream_that_stops_or_begins_late_is_told() {
     );
 
     // The first board is still silent, and streams again after the second one has for a while.
-    let sent = other.stream_counters()[0].readout.made;
+    let sent = other.stream_counters("readout")[0].made;
     let out = lab.text_path("late");
     std::thread::scope(|scope| {
         let capture = scope.spawn(|| run(&["capture", &lab.map, "--seconds", "4", "--out", &out]));

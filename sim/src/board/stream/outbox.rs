@@ -9,7 +9,7 @@ use rustix::net::sockopt::{
 };
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use super::tally::{Count, StreamKind, StreamTally};
+use super::tally::{Count, StreamTally};
 
 /// Largest number of packets in a system call.
 const TOGETHER: usize = 64;
@@ -41,7 +41,8 @@ struct Ready {
 pub(crate) struct LaneId {
     /// Index of the module, from 0.
     pub(crate) module: usize,
-    pub(crate) kind: StreamKind,
+    /// Index of the stream among those of the [`Kind`](crate::board::Kind).
+    pub(crate) stream: usize,
     pub(crate) to: SocketAddrV4,
 }
 
@@ -107,7 +108,7 @@ impl Outbox {
             let sent = send(&self.socket, &self.bytes, together);
             for packet in together.get(sent..).unwrap_or_default() {
                 let lane = packet.lane;
-                tally.of(lane.module, lane.kind).add(Count::Unsent, 1);
+                tally.of(lane.module, lane.stream).add(Count::Unsent, 1);
             }
         }
         self.bytes.clear();

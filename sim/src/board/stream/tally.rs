@@ -4,17 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counters of the packets of one module since the board started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct StreamCounters {
-    /// The module, from 1.
-    pub module: u8,
-    /// Packets of the readout stream.
-    pub readout: PacketCounters,
-    /// Packets of the stream before the decimation.
-    pub pfb: PacketCounters,
-}
-
 /// Counters of the packets of one stream of a module since the board started.
 ///
 /// The number of datagrams sent is `made - lost - unsent + doubled`.
@@ -88,38 +77,24 @@ impl PacketTally {
     }
 }
 
-/// Kinds of streams of a module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StreamKind {
-    Readout,
-    Pfb,
-}
-
-/// Atomic counters of a board: by module, and by [`StreamKind`].
+/// Atomic counters of a board: of each stream of each module.
 #[derive(Debug)]
-pub(crate) struct StreamTally(Box<[[PacketTally; 2]]>);
+pub(crate) struct StreamTally(Box<[Box<[PacketTally]>]>);
 
 impl StreamTally {
-    pub(crate) fn new(modules: usize) -> Self {
-        Self((0..modules).map(|_| Default::default()).collect())
+    pub(crate) fn new(modules: usize, streams: usize) -> Self {
+        let module = |_| (0..streams).map(|_| PacketTally::default()).collect();
+        Self((0..modules).map(module).collect())
     }
 
     /// Counters of a stream of the module with this index, from 0. An index out of range selects
     /// the last module.
-    pub(crate) fn of(&self, module: usize, kind: StreamKind) -> &PacketTally {
-        &self.0[module.min(self.0.len() - 1)][kind as usize]
+    pub(crate) fn of(&self, module: usize, stream: usize) -> &PacketTally {
+        &self.0[module.min(self.0.len() - 1)][stream]
     }
 
-    pub(crate) fn read(&self) -> Vec<StreamCounters> {
-        let counters = self
-            .0
-            .iter()
-            .zip(1..)
-            .map(|(tally, module)| StreamCounters {
-                module,
-                readout: tally[StreamKind::Readout as usize].read(),
-                pfb: tally[StreamKind::Pfb as usize].read(),
-            });
-        counters.collect()
+    /// Counters of a stream of each module.
+    pub(crate) fn read(&self, stream: usize) -> Vec<PacketCounters> {
+        self.0.iter().map(|tally| tally[stream].read()).collect()
     }
 }

@@ -62,7 +62,7 @@ impl Lane {
         moment: Moment,
         write: impl FnOnce(&mut [u8], Labels),
     ) {
-        let tally = board.streamed().of(self.id.module, self.id.kind);
+        let tally = board.streamed().of(self.id.module, self.id.stream);
         let nth = tally.get(Count::Made);
         tally.add(Count::Made, 1);
         let packet = Packet {
@@ -123,10 +123,11 @@ impl Lane {
             return on_the_wire(moment.parts, moment.source);
         };
         let second = i64::from(crs::Stamp::PARTS_PER_SECOND);
+        let parts_of = |seconds: f64| (seconds * second as f64) as i64;
         let parts = match wrong {
-            OnClock::Ahead(parts) => moment.parts.saturating_add(parts),
+            OnClock::Ahead(seconds) => moment.parts.saturating_add(parts_of(seconds)),
             OnClock::Stopped => *self.stopped.get_or_insert(moment.parts),
-            OnClock::LateSecond(late) if moment.parts.rem_euclid(second) < late => {
+            OnClock::LateSecond(late) if moment.parts.rem_euclid(second) < parts_of(late) => {
                 moment.parts - second
             }
             OnClock::LateSecond(_) | OnClock::Date { .. } => moment.parts,

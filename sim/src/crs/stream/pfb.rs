@@ -6,11 +6,11 @@ use twotone_wire::crs::{PfbHeader, PfbMode, PfbPacket};
 
 use super::lane::{Lane, Moment};
 use super::readout::source;
-use crate::board::stream::{Count, Outbox, Pace, StreamKind};
+use crate::board::stream::{Count, Outbox, Pace};
 use crate::crs::module::on_the_wire;
 use crate::crs::settings::Settings;
 use crate::crs::stamp::Stamp;
-use crate::crs::{BANK, Crs};
+use crate::crs::{BANK, Crs, PFB};
 
 /// Largest number of ticks that a stream may be behind: 0.1 s. Beyond this, it skips all samples
 /// that are due. The limit is shorter than for the readout stream, since one channel has as much
@@ -67,7 +67,7 @@ impl PfbStream {
         let behind = now.saturating_sub(self.tick);
         if behind > MAX_BEHIND {
             let packets = behind * PFB_SAMPLES_PER_TICK / in_packet as u64;
-            let tally = crs.board.streamed().of(index, StreamKind::Pfb);
+            let tally = crs.board.streamed().of(index, PFB);
             tally.add(Count::Skipped, packets);
             pace.log_skipped();
             self.sequence = self.sequence.wrapping_add(packets as u32);

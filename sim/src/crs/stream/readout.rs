@@ -3,12 +3,12 @@
 use twotone_wire::crs::{self as wire, PacketLength, ReadoutHeader, StampSource};
 
 use super::lane::{Lane, Moment};
-use crate::board::stream::{Count, Outbox, Pace, StreamKind};
+use crate::board::stream::{Count, Outbox, Pace};
 use crate::crs::module::Rows;
 use crate::crs::settings::{SHORT_CHANNELS, Settings};
 use crate::crs::stamp::Stamp;
 use crate::crs::tuber::names;
-use crate::crs::{BANK, Crs};
+use crate::crs::{BANK, Crs, READOUT};
 
 /// Makes packets of the samples that are due, at most those of one turn. Returns true if more are
 /// due.
@@ -29,7 +29,7 @@ pub(super) fn send_due(
         module.stream(settings.channels(), now_s, pace.room(), rows)
     };
     if had.skipped > 0 {
-        let tally = crs.board.streamed().of(index, StreamKind::Readout);
+        let tally = crs.board.streamed().of(index, READOUT);
         tally.add(Count::Skipped, had.skipped);
         pace.log_skipped();
     }

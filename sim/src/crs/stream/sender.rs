@@ -10,11 +10,11 @@ use twotone_physics::Complex64;
 use super::lane::Lane;
 use super::pfb::PfbStream;
 use super::readout;
-use crate::board::stream::{LaneId, Outbox, Pace, StreamKind};
+use crate::board::stream::{LaneId, Outbox, Pace};
 use crate::board::{Destination, Sending};
 use crate::crs::module::Rows;
 use crate::crs::settings::Settings;
-use crate::crs::{Crs, MODULES};
+use crate::crs::{Crs, MODULES, PFB, READOUT};
 
 /// Time between two bursts of packets. At stage 6, a burst has three samples of each module. A real
 /// board sends each sample immediately; bursts are cheaper, since many simulated boards share a
@@ -71,13 +71,13 @@ pub(crate) async fn send(crs: Arc<Crs>, sending: Sending) {
 
 impl Sender {
     fn new(crs: Arc<Crs>, pace: Arc<Pace>, outbox: Outbox, to: Destination) -> Self {
-        let lane = |module, kind, port| {
-            let to = SocketAddrV4::new(to.group, port);
-            Lane::new(LaneId { module, kind, to })
+        let lane = |module, stream| {
+            let to = SocketAddrV4::new(to.group, to.port.saturating_add(stream as u16));
+            Lane::new(LaneId { module, stream, to })
         };
         let lanes = (0..MODULES).map(|module| Lanes {
-            readout: lane(module, StreamKind::Readout, to.readout_port),
-            pfb: lane(module, StreamKind::Pfb, to.pfb_port),
+            readout: lane(module, READOUT),
+            pfb: lane(module, PFB),
             pfb_stream: PfbStream::default(),
         });
         Self {

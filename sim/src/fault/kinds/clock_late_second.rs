@@ -1,7 +1,6 @@
 //! A clock whose second advances late.
 
 use serde::{Deserialize, Serialize};
-use twotone_wire::crs::Stamp;
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
@@ -17,8 +16,7 @@ pub struct ClockLateSecond {
 
 impl Rule for ClockLateSecond {
     fn on_packet(&self, _packet: &Packet) -> OnPacket {
-        let late = f64::from(self.late_ms) * 1e-3 * f64::from(Stamp::PARTS_PER_SECOND);
-        OnPacket::Clock(OnClock::LateSecond(late as i64))
+        OnPacket::Clock(OnClock::LateSecond(f64::from(self.late_ms) * 1e-3))
     }
 
     fn counts_packets(&self) -> bool {

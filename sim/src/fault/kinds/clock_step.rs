@@ -1,7 +1,6 @@
 //! A clock that is set to another time.
 
 use serde::{Deserialize, Serialize};
-use twotone_wire::crs::Stamp;
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
@@ -16,9 +15,7 @@ pub struct ClockStep {
 
 impl Rule for ClockStep {
     fn on_packet(&self, _packet: &Packet) -> OnPacket {
-        OnPacket::Clock(OnClock::Ahead(
-            (self.seconds * f64::from(Stamp::PARTS_PER_SECOND)) as i64,
-        ))
+        OnPacket::Clock(OnClock::Ahead(self.seconds))
     }
 
     fn counts_packets(&self) -> bool {
