@@ -7,7 +7,7 @@ use twotone::transport::{ConnectOptions, CrsBoard, Host};
 #[tworoutine::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().detectors(16).start().await?;
-    // A real board has the host `Host::of_serial("0042")`, or `"host:port".parse()?`.
+    // A real board has the host `CrsBoard::host_of_serial("0042")`, or `"host:port".parse()?`.
     let address = farm.boards()[0].address();
     let host = Host::new(address.ip().to_string(), address.port());
     let board = CrsBoard::connect("bench", host, ConnectOptions::new()).await?;

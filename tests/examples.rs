@@ -220,7 +220,6 @@ fn a_stream_of_samples() {
     };
     assert_eq!(samples, "200 samples");
     assert_eq!(period, "1.7 ms from one to the next");
-    // A block begins anew after a loss, so a busy machine may need several attempts.
     let (lost, rest) = number(lost);
     let expected = rest.strip_prefix("lost of ").expect("a count");
     let expected: f64 = expected.parse().expect("a number");

@@ -4,10 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
-/// Grid of the CRS boards' bias policy, in hertz. Intermodulation products of tones on its
-/// multiples are outside the detectors' band.
-pub const INTERMODULATION_GRID_HZ: f64 = 625e6 / 2_097_152.0;
-
 /// Rule for the point of the resonance at which a tone is placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,15 +160,16 @@ mod tests {
 
     #[test]
     fn grid_rounding_is_recorded() {
+        let grid_hz = 298.0232;
         let params = PlacementParams {
-            grid_hz: Some(INTERMODULATION_GRID_HZ),
+            grid_hz: Some(grid_hz),
             ..Default::default()
         };
         let placed = place(&resonator(0.0, 0.0), &params).unwrap();
-        let steps = placed.tone_hz / INTERMODULATION_GRID_HZ;
+        let steps = placed.tone_hz / grid_hz;
         assert!((steps - steps.round()).abs() < 1e-6);
         assert!((1.2e9 + placed.rounding_hz - placed.tone_hz).abs() < 1e-6);
-        assert!(placed.rounding_hz.abs() <= 0.5 * INTERMODULATION_GRID_HZ);
+        assert!(placed.rounding_hz.abs() <= 0.5 * grid_hz);
     }
 
     #[test]

@@ -19,10 +19,10 @@ pub struct Connected {
 /// board that does not answer fails at its own deadline. It does not delay or fail the others.
 ///
 /// ```no_run
-/// use twotone_transport::{ConnectOptions, CrsBoard, Host, connect_all};
+/// use twotone_transport::{ConnectOptions, CrsBoard, connect_all};
 /// # async fn connect() {
 /// let connecting = ["0042", "0043"].map(|serial| async move {
-///     let host = Host::of_serial(serial);
+///     let host = CrsBoard::host_of_serial(serial);
 ///     Ok(CrsBoard::connect(serial, host, ConnectOptions::new()).await?.handle())
 /// });
 /// let connected = connect_all(connecting, 64).await;

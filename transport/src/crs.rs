@@ -65,6 +65,7 @@ mod out_of_range;
 mod question;
 mod read_back;
 mod reader;
+pub mod readout;
 mod resends;
 mod run;
 mod segment;

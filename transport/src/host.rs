@@ -79,22 +79,6 @@ impl Host {
         }
     }
 
-    /// The board with this serial number, by its name in multicast DNS.
-    pub fn of_serial(serial: &str) -> Self {
-        Self {
-            name: format!("rfmux{serial}.local"),
-            port: Self::DEFAULT_PORT,
-        }
-    }
-
-    /// The board in this slot of a crate, by its name in multicast DNS.
-    pub fn of_slot(slot: u8, crate_serial: &str) -> Self {
-        Self {
-            name: format!("slot{slot}.crate{crate_serial}.local"),
-            port: Self::DEFAULT_PORT,
-        }
-    }
-
     /// The name or address, without brackets.
     pub fn name(&self) -> &str {
         &self.name
@@ -271,11 +255,6 @@ mod tests {
             assert_eq!((host.name(), host.port()), (name, port), "{text}");
             assert_eq!(host.to_string().parse::<Host>().unwrap(), host);
         }
-        assert_eq!(Host::of_serial("0042").to_string(), "rfmux0042.local:80");
-        assert_eq!(
-            Host::of_slot(3, "007").to_string(),
-            "slot3.crate007.local:80"
-        );
     }
 
     #[test]

@@ -10,12 +10,11 @@ mod kinds;
 mod link;
 mod lookup;
 mod options;
-pub mod readout;
 mod stream;
 mod tuber;
 
 pub use array::{Connected, connect_all};
-pub use crs::{CrsBoard, CrsStreams};
+pub use crs::{CrsBoard, CrsStreams, readout};
 pub use host::Host;
 pub use kinds::{
     BoardFamily, BoardKind, BoardPlace, Connecting, FirmwareOf, StreamsOf, UsualStream,

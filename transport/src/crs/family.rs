@@ -28,11 +28,25 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     },
 };
 
-/// Host names that CRS boards announce by multicast DNS.
+impl CrsBoard {
+    /// The host of the board with this serial number, by its name in multicast DNS.
+    ///
+    /// ```
+    /// # use twotone_transport::CrsBoard;
+    /// assert_eq!(CrsBoard::host_of_serial("0042").to_string(), "rfmux0042.local:80");
+    /// ```
+    pub fn host_of_serial(serial: &str) -> Host {
+        Host::new(format!("rfmux{serial}.local"), Host::DEFAULT_PORT)
+    }
+}
+
 fn host(place: &BoardPlace<'_>) -> Option<Host> {
     match (place.serial, place.crate_serial, place.slot) {
-        (_, Some(crate_serial), Some(slot)) => Some(Host::of_slot(slot, crate_serial)),
-        (Some(serial), ..) => Some(Host::of_serial(serial)),
+        (_, Some(crate_serial), Some(slot)) => {
+            let name = format!("slot{slot}.crate{crate_serial}.local");
+            Some(Host::new(name, Host::DEFAULT_PORT))
+        }
+        (Some(serial), ..) => Some(CrsBoard::host_of_serial(serial)),
         _ => None,
     }
 }

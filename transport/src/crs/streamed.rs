@@ -24,11 +24,11 @@ use twotone_wire::tuber::{Answer, BatchWriter, Limits};
 use super::describe::Survey;
 use super::life::BoardLife;
 use super::reader::{Reader, Samples};
+use super::readout::{Block, Receiver, SampleTime, SharedReceiver, Source, Take, in_packets};
 use super::streams::CrsStreams;
 use crate::http::Post;
 use crate::link::{Link, Sent};
 use crate::options::SampleSource;
-use crate::readout::{Block, Receiver, SampleTime, SharedReceiver, Source, Take, in_packets};
 use crate::tuber::broken;
 use crate::{ConnectOptions, Connector, deadline};
 

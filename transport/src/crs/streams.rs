@@ -11,7 +11,9 @@ use twotone_hal::{
 };
 use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 
-use crate::readout::{BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials};
+use super::readout::{
+    BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials,
+};
 use crate::{Host, look_up};
 
 /// Name of the family of CRS boards.

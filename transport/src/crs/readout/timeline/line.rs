@@ -2,8 +2,8 @@
 
 use super::findings::count_step;
 use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
-use crate::readout::SampleTime;
-use crate::readout::time::year_start;
+use crate::crs::readout::SampleTime;
+use crate::crs::readout::time::year_start;
 
 /// Largest distance of a stamp from the line, as a divisor of the sampling period. It is much less
 /// than a period, so that one missing sample is noticed, and at most [`MOST_JITTER`], which is 100

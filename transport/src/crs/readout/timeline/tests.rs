@@ -8,7 +8,7 @@ mod rates;
 use twotone_wire::crs::StampSource;
 
 use super::*;
-use crate::readout::time::year_start;
+use crate::crs::readout::time::year_start;
 
 const DAY: i64 = 86_400 * PARTS;
 
