@@ -5,9 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use twotone_hal::{Batch, BoardHandle, ChannelId, ErrorKind, Result, ToneFields};
-use twotone_transport::ConnectOptions;
+use twotone_transport::{ConnectOptions, look_up_ipv4};
 
-use crate::family::address;
 use crate::lock::{Asked, BoardLock, Holder};
 use crate::map::BoardEntry;
 
@@ -148,7 +147,7 @@ pub(crate) async fn ask(board: &BoardHandle) -> Result<()> {
 /// cannot be looked up.
 pub(crate) async fn place(entry: &BoardEntry) -> String {
     let host = entry.address();
-    match address(entry).await {
+    match look_up_ipv4(&host).await {
         Ok(ip) => format!("{ip}:{}", host.port()),
         Err(_) => host.to_string(),
     }

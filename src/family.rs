@@ -1,10 +1,9 @@
-//! Sample streams and addresses of the boards of a map, as their kinds have them.
+//! Sample streams of the boards of a map, as their kinds have them.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use twotone_hal::{Error, ErrorKind, Result, Streams};
-use twotone_transport::{Host, look_up};
+use twotone_transport::Host;
 
 use crate::map::BoardEntry;
 
@@ -38,24 +37,4 @@ pub(crate) fn check_serial(entry: &BoardEntry) -> Result<()> {
         Some(serial) => format!("packets bear serial numbers up to 65535, and its is {serial}"),
     };
     Err(Error::new(ErrorKind::InvalidArgument, why))
-}
-
-/// The IPv4 address at which a board is reached, and from which its packets come.
-pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
-    let address = entry.address();
-    if let Some(IpAddr::V4(ip)) = address.ip() {
-        return Ok(ip);
-    }
-    let found = look_up(address.name(), address.port()).await;
-    let found = found.map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
-    })?;
-    let ip = found.iter().find_map(|found| match found.ip() {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
-    ip.ok_or_else(|| {
-        let why = format!("{address} has no IPv4 address, and sample streams need one");
-        Error::new(ErrorKind::Unreachable, why)
-    })
 }

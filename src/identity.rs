@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use twotone_hal::ReceiveOptions;
+use twotone_transport::look_up_ipv4;
 
 use crate::family;
 use crate::map::{BoardEntry, HardwareMap, Host, same_serial};
@@ -161,16 +162,17 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
         nothing: Some(why.to_owned()),
         ..Heard::default()
     };
-    if family::streams(entry, &entry.address()).is_err() {
+    let address = entry.address();
+    if family::streams(entry, &address).is_err() {
         return nothing("boards of its kind have no stream");
     }
     // A name that takes long to look up must not hold up the others.
-    let ip = match tokio::time::timeout(LISTEN, family::address(entry)).await {
+    let ip = match tokio::time::timeout(LISTEN, look_up_ipv4(&address)).await {
         Ok(Ok(ip)) => ip,
         Ok(Err(error)) => return nothing(&error.chain().to_string()),
         Err(_) => return nothing("its address was not found in time"),
     };
-    let host = Host::new(ip.to_string(), entry.address().port());
+    let host = Host::new(ip.to_string(), address.port());
     let found = Heard {
         ip: Some(ip),
         ..Heard::default()

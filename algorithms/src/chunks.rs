@@ -34,22 +34,11 @@ pub enum JoinStatus {
     Inconsistent,
 }
 
-impl JoinStatus {
-    /// All statuses, success first.
-    pub const ALL: [Self; 3] = [Self::Success, Self::TooLittleOverlap, Self::Inconsistent];
-
-    /// True only for success.
-    pub fn is_success(self) -> bool {
-        self == Self::Success
-    }
-
-    /// Name in files and tables, which stays the same in all versions.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::TooLittleOverlap => "too_little_overlap",
-            Self::Inconsistent => "inconsistent",
-        }
+crate::status::names_of_status! {
+    JoinStatus {
+        Success => "success",
+        TooLittleOverlap => "too_little_overlap",
+        Inconsistent => "inconsistent",
     }
 }
 

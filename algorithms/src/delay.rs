@@ -43,34 +43,15 @@ pub enum DelayStatus {
     Ambiguous,
 }
 
-impl DelayStatus {
-    /// All statuses, success first.
-    pub const ALL: [Self; 7] = [
-        Self::Success,
-        Self::TooFewPoints,
-        Self::NonFinite,
-        Self::NoSignal,
-        Self::TooManyRejected,
-        Self::Uncertain,
-        Self::Ambiguous,
-    ];
-
-    /// True only for success.
-    pub fn is_success(self) -> bool {
-        self == Self::Success
-    }
-
-    /// Name in files and tables, which stays the same in all versions.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::TooFewPoints => "too_few_points",
-            Self::NonFinite => "non_finite",
-            Self::NoSignal => "no_signal",
-            Self::TooManyRejected => "too_many_rejected",
-            Self::Uncertain => "uncertain",
-            Self::Ambiguous => "ambiguous",
-        }
+crate::status::names_of_status! {
+    DelayStatus {
+        Success => "success",
+        TooFewPoints => "too_few_points",
+        NonFinite => "non_finite",
+        NoSignal => "no_signal",
+        TooManyRejected => "too_many_rejected",
+        Uncertain => "uncertain",
+        Ambiguous => "ambiguous",
     }
 }
 

@@ -137,34 +137,15 @@ pub enum FindStatus {
     InvalidParameters,
 }
 
-impl FindStatus {
-    /// All statuses, success first.
-    pub const ALL: [Self; 7] = [
-        Self::Success,
-        Self::TooFewPoints,
-        Self::NonFinite,
-        Self::NotAscending,
-        Self::NoSignal,
-        Self::TooCoarse,
-        Self::InvalidParameters,
-    ];
-
-    /// True only for success.
-    pub fn is_success(self) -> bool {
-        self == Self::Success
-    }
-
-    /// Name in files and tables, which stays the same in all versions.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::TooFewPoints => "too_few_points",
-            Self::NonFinite => "non_finite",
-            Self::NotAscending => "not_ascending",
-            Self::NoSignal => "no_signal",
-            Self::TooCoarse => "too_coarse",
-            Self::InvalidParameters => "invalid_parameters",
-        }
+crate::status::names_of_status! {
+    FindStatus {
+        Success => "success",
+        TooFewPoints => "too_few_points",
+        NonFinite => "non_finite",
+        NotAscending => "not_ascending",
+        NoSignal => "no_signal",
+        TooCoarse => "too_coarse",
+        InvalidParameters => "invalid_parameters",
     }
 }
 

@@ -18,6 +18,7 @@ mod reach;
 pub mod resonator;
 pub mod robust;
 mod session;
+mod status;
 mod tune;
 
 pub use band::Band;

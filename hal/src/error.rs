@@ -79,6 +79,16 @@ pub enum Certainty {
     Unknown,
 }
 
+impl Certainty {
+    /// Remark at the end of the message about a failed operation; empty if its effect is known.
+    pub fn remark(self) -> &'static str {
+        match self {
+            Self::NotExecuted | Self::Executed => "",
+            Self::Unknown => " (the board may or may not have done it)",
+        }
+    }
+}
+
 /// A failure on one board. It holds the names of the board and of the operation, the kind of the
 /// failure, the certainty about the operation's effect, and the underlying cause. Its size is that
 /// of one pointer.
@@ -332,10 +342,10 @@ impl fmt::Display for Error {
         if let Some(advice) = &self.0.advice {
             write!(f, "; {advice}")?;
         }
-        if self.0.certainty == Certainty::Unknown && self.0.operation.is_some() {
-            f.write_str(" (the board may or may not have done it)")?;
+        match &self.0.operation {
+            Some(_) => f.write_str(self.0.certainty.remark()),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

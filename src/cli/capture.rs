@@ -72,10 +72,7 @@ impl Capture {
     pub(crate) fn run(self, json: bool) -> Exit {
         match self.read() {
             Ok((map, settings)) => self.capture(map, settings, json),
-            Err(message) => {
-                complain(&message);
-                Exit::Usage
-            }
+            Err(message) => Exit::usage(&message),
         }
     }
 

@@ -12,7 +12,6 @@ use twotone::record::UtcTime;
 use super::campaign::{INTERRUPTED, campaign};
 use super::exit::complain_of_refusal;
 use super::interrupt::Interrupt;
-use super::output::complain;
 use super::sim::{FarmArgs, start};
 use super::{Exit, limits, tune};
 
@@ -34,21 +33,14 @@ impl Demo {
         };
         let map = match HardwareMap::try_from(&farm) {
             Ok(map) => map,
-            Err(error) => {
-                complain(&error.to_string());
-                return Exit::Usage;
-            }
+            Err(error) => return Exit::usage(&error.to_string()),
         };
         if let Err(why) = limits::enough_for(&map) {
-            complain(&why);
-            return Exit::Usage;
+            return Exit::usage(&why);
         }
         let out = match self.out.map_or_else(new_directory, Ok) {
             Ok(out) => out,
-            Err(error) => {
-                complain(&format!("no place for the run directory: {error}"));
-                return Exit::Usage;
-            }
+            Err(error) => return Exit::usage(&format!("no place for the run directory: {error}")),
         };
         let interrupt = Interrupt::watch(INTERRUPTED);
         let campaign = campaign(map, &interrupt, json)

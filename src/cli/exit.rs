@@ -25,6 +25,12 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Complains of what is wrong with the command line, a file or the system. Nothing was touched.
+    pub(crate) fn usage(why: &str) -> Self {
+        complain(why);
+        Self::Usage
+    }
+
     /// The exit status.
     pub(crate) fn status(self) -> u8 {
         match self {

@@ -33,10 +33,7 @@ impl Import {
                 say(imported.toml.trim_end());
                 Exit::Well
             }
-            Err(error) => {
-                complain(&error);
-                Exit::Usage
-            }
+            Err(error) => Exit::usage(&error),
         }
     }
 }

@@ -19,7 +19,7 @@ use twotone::record::Failure;
 
 use super::interrupt::Interrupt;
 use super::job;
-use super::output::{complain, say, say_json};
+use super::output::{say, say_json};
 use super::table::Table;
 use super::{Exit, limits, load_map};
 use asked::found;
@@ -110,8 +110,7 @@ impl Info {
             Err(exit) => return exit,
         };
         if let Err(why) = limits::enough_for(&map) {
-            complain(&why);
-            return Exit::Usage;
+            return Exit::usage(&why);
         }
         let interrupt = Interrupt::watch("");
         let connections = job::connections();

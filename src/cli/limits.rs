@@ -10,16 +10,12 @@ use twotone::map::HardwareMap;
 
 use super::descriptors::{self, TOO_MANY_OPEN_FILES};
 use super::job;
-use super::output::complain;
 use super::{Command, Exit};
 
 /// Raises what can be raised, and starts the threads that `command` needs.
 pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
     descriptors::raise_limit();
-    checked(command).map_err(|why| {
-        complain(&format!("{why}; nothing was begun"));
-        Exit::Usage
-    })
+    checked(command).map_err(|why| Exit::usage(&format!("{why}; nothing was begun")))
 }
 
 /// Refuses a map whose boards cannot all be worked on at the same time.

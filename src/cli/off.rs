@@ -9,7 +9,7 @@ use twotone::hal::ModuleId;
 
 use super::campaign::campaign;
 use super::interrupt::Interrupt;
-use super::output::{complain, say, say_json};
+use super::output::{say, say_json};
 use super::tune::parse_seconds;
 use super::{Exit, descriptors, limits, load_map};
 
@@ -35,8 +35,7 @@ impl Off {
             Err(exit) => return exit,
         };
         if let Err(why) = limits::enough_to_switch_off(&map) {
-            complain(&why);
-            return Exit::Usage;
+            return Exit::usage(&why);
         }
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
         // With few open files the boards take turns.

@@ -18,17 +18,11 @@ use crate::serve::{Cancel, Event, Failure, Host, JobReport, Submission};
 pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> Exit {
     let files = match files(command) {
         Ok(files) => files,
-        Err(why) => {
-            complain(&why);
-            return Exit::Usage;
-        }
+        Err(why) => return Exit::usage(&why),
     };
     let arguments = match arguments() {
         Ok(arguments) => arguments,
-        Err(why) => {
-            complain(&why);
-            return Exit::Usage;
-        }
+        Err(why) => return Exit::usage(&why),
     };
     let submission = Submission {
         command: arguments,

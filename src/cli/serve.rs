@@ -22,7 +22,7 @@ use twotone::map::HardwareMap;
 
 use super::interrupt::Interrupt;
 use super::job::Surroundings;
-use super::output::{complain, say, say_json};
+use super::output::{say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
 use crate::serve::{
@@ -111,18 +111,12 @@ impl Serve {
             .and_then(|()| self.prepare(map));
         let daemon = match prepared {
             Ok(daemon) => daemon,
-            Err(why) => {
-                complain(&why);
-                return Exit::Usage;
-            }
+            Err(why) => return Exit::usage(&why),
         };
         let interrupt = Interrupt::watch(ENDING);
         match wait(daemon.serve(self.group, self.listen, interrupt, json)) {
             Ok(()) => Exit::Well,
-            Err(why) => {
-                complain(&why);
-                Exit::Usage
-            }
+            Err(why) => Exit::usage(&why),
         }
     }
 

@@ -16,7 +16,7 @@ use twotone::sim::{Farm, FarmBuilder, Profile, Streaming, TimeMode};
 
 use super::Exit;
 use super::interrupt::Interrupt;
-use super::output::{complain, say, say_json};
+use super::output::{say, say_json};
 use super::parent::end_with_parent;
 use super::tune::parse_seconds;
 
@@ -159,10 +159,9 @@ impl Sim {
                 Ok(true) => {}
                 Ok(false) => return Exit::Interrupted,
                 Err(error) => {
-                    complain(&format!(
+                    return Exit::usage(&format!(
                         "the end of the parent cannot be watched for: {error}"
                     ));
-                    return Exit::Usage;
                 }
             }
         }
@@ -174,10 +173,7 @@ impl Sim {
                 .and_then(|text| FaultScript::parse(&text).map_err(|error| error.to_string()));
             builder = match script {
                 Ok(script) => builder.script(script),
-                Err(error) => {
-                    complain(&format!("{}: {error}", shown(path)));
-                    return Exit::Usage;
-                }
+                Err(error) => return Exit::usage(&format!("{}: {error}", shown(path))),
             };
         }
         if let Some(seconds) = self.boot_window {
@@ -197,8 +193,7 @@ impl Sim {
             let text = match serde_json::to_string(&farm.truth()) {
                 Ok(text) => text,
                 Err(error) => {
-                    complain(&format!("the truth cannot be written as JSON: {error}"));
-                    return Exit::Usage;
+                    return Exit::usage(&format!("the truth cannot be written as JSON: {error}"));
                 }
             };
             if let Err(exit) = write_file(path, &text) {
@@ -260,10 +255,8 @@ async fn power_cycles(farm: &Farm) {
 
 /// Starts a farm, or complains of the reason that it cannot be started.
 pub(crate) fn start(farm: FarmBuilder) -> Result<Farm, Exit> {
-    tworoutine::wait(farm.start()).map_err(|error| {
-        complain(&format!("the farm cannot be started: {error}"));
-        Exit::Usage
-    })
+    tworoutine::wait(farm.start())
+        .map_err(|error| Exit::usage(&format!("the farm cannot be started: {error}")))
 }
 
 /// Writes a file whole or not at all, so that a program that waits for it never reads half of it.
@@ -288,8 +281,5 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
         true => std::fs::write(path, text),
         false => whole(),
     };
-    written.map_err(|error| {
-        complain(&format!("{} cannot be written: {error}", shown(path)));
-        Exit::Usage
-    })
+    written.map_err(|error| Exit::usage(&format!("{} cannot be written: {error}", shown(path))))
 }

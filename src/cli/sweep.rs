@@ -88,10 +88,7 @@ impl Sweep {
     pub(crate) fn run(self, json: bool) -> Exit {
         match self.read() {
             Ok((map, params)) => self.sweep(map, params, json),
-            Err(message) => {
-                complain(&message);
-                Exit::Usage
-            }
+            Err(message) => Exit::usage(&message),
         }
     }
 

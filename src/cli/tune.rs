@@ -78,10 +78,7 @@ impl Tune {
     pub(crate) fn run(self, json: bool) -> Exit {
         match self.read() {
             Ok((map, params, truth)) => self.tune(map, params, truth.as_ref(), json),
-            Err(message) => {
-                complain(&message);
-                Exit::Usage
-            }
+            Err(message) => Exit::usage(&message),
         }
     }
 

@@ -111,10 +111,10 @@ impl fmt::Display for Failure {
             write!(f, "{operation}: ")?;
         }
         f.write_str(&self.cause())?;
-        if self.certainty == Some(Certainty::Unknown) && self.operation.is_some() {
-            f.write_str(" (the board may or may not have done it)")?;
+        match (&self.operation, self.certainty) {
+            (Some(_), Some(certainty)) => f.write_str(certainty.remark()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub use host::Host;
 pub use kinds::{
     BoardFamily, BoardKind, BoardPlace, Connecting, FirmwareOf, StreamsOf, UsualStream,
 };
-pub use lookup::look_up;
+pub use lookup::{look_up, look_up_ipv4};
 pub use options::{ConnectOptions, FirmwareOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};

@@ -192,7 +192,7 @@ const MOST_VERIFICATIONS: u32 = 3;
 
 fn timed_out(sent: bool) -> Error {
     if sent {
-        Error::new(ErrorKind::Timeout, "no answer came before the deadline")
+        Error::new(ErrorKind::Timeout, Failure::Late.to_string())
     } else {
         Error::new(
             ErrorKind::Timeout,

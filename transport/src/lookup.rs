@@ -4,13 +4,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, thread};
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use twotone_hal::{Error, ErrorKind, Result};
+
+use crate::Host;
 
 /// Largest number of look-ups that run at the same time. A look-up without an answer takes up to 30
 /// s.
@@ -38,6 +41,21 @@ pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     OF_PROCESS.look_up(name, port).await
+}
+
+/// The IPv4 address of `host`, which sample streams need.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`] if the host is not found, or has no such address.
+pub async fn look_up_ipv4(host: &Host) -> Result<Ipv4Addr> {
+    let unreachable = |why: &str| Error::new(ErrorKind::Unreachable, format!("{host} {why}"));
+    let found = look_up(host.name(), host.port()).await;
+    let found = found.map_err(|error| unreachable("is not found").caused_by(error))?;
+    let address = found.iter().find_map(|found| match found.ip() {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    });
+    address.ok_or_else(|| unreachable("has no IPv4 address, and sample streams need one"))
 }
 
 type Found = io::Result<Vec<SocketAddr>>;

@@ -107,48 +107,22 @@ pub enum FitStatus {
     Bifurcated,
 }
 
-impl FitStatus {
-    /// All statuses, success first.
-    pub const ALL: [Self; 14] = [
-        Self::Success,
-        Self::TooFewPoints,
-        Self::NonFinite,
-        Self::NoSignal,
-        Self::NoResonance,
-        Self::NoConvergence,
-        Self::ResidualTooLarge,
-        Self::OutsideSweep,
-        Self::NegativeQi,
-        Self::Undersampled,
-        Self::TooWide,
-        Self::FrUncertain,
-        Self::AUncertain,
-        Self::Bifurcated,
-    ];
-
-    /// True only for success.
-    pub fn is_success(self) -> bool {
-        self == Self::Success
-    }
-
-    /// Name in files and tables, which stays the same in all versions.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::TooFewPoints => "too_few_points",
-            Self::NonFinite => "non_finite",
-            Self::NoSignal => "no_signal",
-            Self::NoResonance => "no_resonance",
-            Self::NoConvergence => "no_convergence",
-            Self::ResidualTooLarge => "residual_too_large",
-            Self::OutsideSweep => "outside_sweep",
-            Self::NegativeQi => "negative_qi",
-            Self::Undersampled => "undersampled",
-            Self::TooWide => "too_wide",
-            Self::FrUncertain => "fr_uncertain",
-            Self::AUncertain => "a_uncertain",
-            Self::Bifurcated => "bifurcated",
-        }
+crate::status::names_of_status! {
+    FitStatus {
+        Success => "success",
+        TooFewPoints => "too_few_points",
+        NonFinite => "non_finite",
+        NoSignal => "no_signal",
+        NoResonance => "no_resonance",
+        NoConvergence => "no_convergence",
+        ResidualTooLarge => "residual_too_large",
+        OutsideSweep => "outside_sweep",
+        NegativeQi => "negative_qi",
+        Undersampled => "undersampled",
+        TooWide => "too_wide",
+        FrUncertain => "fr_uncertain",
+        AUncertain => "a_uncertain",
+        Bifurcated => "bifurcated",
     }
 }
 

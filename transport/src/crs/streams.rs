@@ -1,6 +1,6 @@
 //! The readout stream of a CRS board, as [`twotone_hal::Streams`].
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +11,8 @@ use twotone_hal::{
 };
 use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 
-use super::readout::{
-    BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials,
-};
-use crate::{Host, look_up};
+use super::readout::{BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials};
+use crate::{Host, look_up_ipv4};
 
 /// Name of the family of CRS boards.
 const FAMILY: &str = "crs";
@@ -66,24 +64,16 @@ impl CrsStreams {
 
     async fn look_up(&self) -> Result<Ipv4Addr> {
         let authority = &self.authority;
-        let unreachable = |why: String| Error::new(ErrorKind::Unreachable, why);
-        let not_found = || unreachable(format!("{authority} is not found"));
+        let not_found = || {
+            let why = format!("{authority} is not found");
+            Error::new(ErrorKind::Unreachable, why)
+        };
         // If the caller provides the byte streams, the authority can be any text.
         let host = Host::parse(authority, 0).map_err(|why| not_found().caused_by(why))?;
         if host.port() == 0 {
             return Err(not_found().caused_by("invalid socket address"));
         }
-        let found = look_up(host.name(), host.port()).await;
-        let found = found.map_err(|error| not_found().caused_by(error))?;
-        let address = found.iter().find_map(|found| match found.ip() {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        });
-        address.ok_or_else(|| {
-            unreachable(format!(
-                "{authority} has no IPv4 address, and streams have no other"
-            ))
-        })
+        look_up_ipv4(&host).await
     }
 }
 

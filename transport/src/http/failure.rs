@@ -65,10 +65,7 @@ impl Failure {
             Self::Lost { source, .. } => {
                 lost("closed the connection before its answer was whole").caused_by(source)
             }
-            Self::Late => new(
-                ErrorKind::Timeout,
-                "no answer came before the deadline".to_owned(),
-            ),
+            Self::Late => new(ErrorKind::Timeout, self.to_string()),
             Self::Status(status, location) => {
                 let advice = advice(status, location.as_deref());
                 protocol(format!("{authority} answered HTTP {status}: {advice}"))

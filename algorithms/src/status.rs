@@ -1,0 +1,26 @@
+//! Names of statuses in files and tables.
+
+/// Gives a status the list of its variants, `is_success` and `as_str`, from each variant with its
+/// name. The variant `Success` comes first.
+macro_rules! names_of_status {
+    ($status:ident { $($variant:ident => $name:literal,)+ }) => {
+        impl $status {
+            /// All statuses, success first.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// True only for success.
+            pub fn is_success(self) -> bool {
+                self == Self::Success
+            }
+
+            /// Name in files and tables, which stays the same in all versions.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use names_of_status;
