@@ -190,7 +190,7 @@ impl Array {
         let places: Vec<_> = places.collect();
         for (index, place) in places.into_iter().enumerate() {
             let asked = match place.await {
-                Ok(place) => self.connections.lock(&place, take_over),
+                Ok(place) => self.connections.lock(place, take_over).await,
                 Err(ended) => Err(std::io::Error::other(ended.to_string())),
             };
             let board = self.boards[index].clone();

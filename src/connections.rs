@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tworoutine::offload;
 use twotone_hal::{Batch, BoardHandle, ChannelId, ErrorKind, Result, ToneFields};
 use twotone_transport::{ConnectOptions, look_up_ipv4};
 
@@ -21,14 +22,49 @@ use crate::map::BoardEntry;
 ///
 /// [`Campaign::connections`]: crate::campaign::Campaign::connections
 #[derive(Debug, Clone, Default)]
-pub struct Connections(Option<Arc<Mutex<Kept>>>);
+pub struct Connections(Option<Arc<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    all: Mutex<All>,
+    /// Held while the lock of a board is asked for.
+    locking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// All that is kept.
+#[derive(Debug, Default)]
+struct All {
     /// Connected boards, by their names in the map.
     boards: BTreeMap<String, BoardHandle>,
     /// Locks of boards, by their addresses.
     locks: BTreeMap<String, Arc<BoardLock>>,
+}
+
+impl Kept {
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kept lock of the board at an address, if nobody has taken the board over.
+    fn held(&self, place: &str) -> Option<Arc<BoardLock>> {
+        // No file is touched while others wait for what is kept.
+        let lock = self.all().locks.get(place).cloned();
+        lock.filter(|lock| lock.taken_over().is_none())
+    }
+
+    fn lock(&self, place: &str, take_over: bool) -> io::Result<Locking> {
+        if let Some(lock) = self.held(place) {
+            return Ok(Locking::Taken(lock, None));
+        }
+        // Its files are removed when it is dropped.
+        let lost = self.all().locks.remove(place);
+        drop(lost);
+        let locking = Locking::of(BoardLock::ask(place, take_over)?);
+        if let Locking::Taken(lock, _) = &locking {
+            self.all().locks.insert(place.to_owned(), Arc::clone(lock));
+        }
+        Ok(locking)
+    }
 }
 
 /// Result of locking a board.
@@ -51,9 +87,8 @@ impl Connections {
         Self(Some(Arc::default()))
     }
 
-    fn kept(&self) -> Option<MutexGuard<'_, Kept>> {
-        let kept = self.0.as_ref()?;
-        Some(kept.lock().unwrap_or_else(PoisonError::into_inner))
+    fn kept(&self) -> Option<MutexGuard<'_, All>> {
+        Some(self.0.as_ref()?.all())
     }
 
     /// Returns the kept connection of a board if the board answers over it, or else connects the
@@ -94,35 +129,41 @@ impl Connections {
     /// Gives everything back that is kept: the boards are free for other programs once no campaign
     /// uses them any more.
     pub fn release(&self) {
-        if let Some(mut kept) = self.kept() {
-            *kept = Kept::default();
-        }
+        // Files are removed when the locks are dropped, which others do not wait for.
+        let released = self.kept().map(|mut kept| std::mem::take(&mut *kept));
+        drop(released);
     }
 
     /// Locks the board at an address, or takes it over.
     ///
     /// # Errors
     /// As [`BoardLock::ask`].
-    pub(crate) fn lock(&self, place: &str, take_over: bool) -> io::Result<Locking> {
-        let mut kept = self.kept();
-        if let Some(kept) = &mut kept
-            && let Some(lock) = kept.locks.get(place)
-        {
-            if lock.taken_over().is_none() {
-                return Ok(Locking::Taken(Arc::clone(lock), None));
-            }
-            kept.locks.remove(place);
+    pub(crate) async fn lock(&self, place: String, take_over: bool) -> io::Result<Locking> {
+        let Some(kept) = self.0.clone() else {
+            return offload(move || BoardLock::ask(&place, take_over).map(Locking::of)).await;
+        };
+        // The usual case: a look at a file that is open.
+        if let Some(lock) = kept.held(&place) {
+            return Ok(Locking::Taken(lock, None));
         }
-        Ok(match BoardLock::ask(place, take_over)? {
-            Asked::Held(by) => Locking::Held(by),
-            Asked::Taken(lock, from) => {
-                let lock = Arc::new(lock);
-                if let Some(kept) = &mut kept {
-                    kept.locks.insert(place.to_owned(), Arc::clone(&lock));
-                }
-                Locking::Taken(lock, from)
-            }
+        // Two that ask at once would be told that this program has the board.
+        let alone = Arc::clone(&kept.locking).lock_owned().await;
+        // The files of the locks may hold it up, and no event loop waits for them.
+        offload(move || {
+            // Kept if the caller gives up before this is done.
+            let _alone = alone;
+            kept.lock(&place, take_over)
         })
+        .await
+    }
+}
+
+impl Locking {
+    fn of(asked: Asked) -> Self {
+        match asked {
+            Asked::Held(by) => Self::Held(by),
+            Asked::Taken(lock, from) => Self::Taken(Arc::new(lock), from),
+        }
     }
 }
 

@@ -123,6 +123,10 @@ impl Boards {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_connected(&self, board: &str) -> bool {
+        self.locked().get(board).is_some_and(|one| one.connected)
+    }
+
     /// Facts about all boards, in the order of the map.
     pub(crate) fn reports(&self) -> Vec<BoardReport> {
         let reports = self.locked();
@@ -154,8 +158,10 @@ impl Boards {
     ) {
         let (uses_of, read_back) = (Arc::new(uses_of), Arc::new(read_back));
         let at_once = Arc::new(Semaphore::new(CONNECT_AT_ONCE));
-        for entry in self.map.boards() {
+        let count = self.map.boards().len();
+        for (index, entry) in self.map.boards().iter().enumerate() {
             let (boards, entry) = (Arc::clone(self), entry.clone());
+            let share = QUESTION_INTERVAL.mul_f64(index as f64 / count as f64);
             let (uses_of, read_back) = (Arc::clone(&uses_of), Arc::clone(&read_back));
             let at_once = Arc::clone(&at_once);
             runtime().spawn(async move {
@@ -163,12 +169,19 @@ impl Boards {
                     let mut known = None;
                     loop {
                         if let Some(uses) = uses_of(&entry.name) {
-                            let _turn = at_once.acquire().await;
+                            // Boards that answer wait for none that have to be connected.
+                            let _place = match boards.is_connected(&entry.name) {
+                                true => None,
+                                false => at_once.acquire().await.ok(),
+                            };
                             let before = known.replace(uses);
                             let anew = before.is_some_and(|before| before != uses);
                             boards.turn(&entry, anew, &*read_back).await;
                             if before.is_none() {
                                 boards.counts.send_modify(|counts| counts.tried += 1);
+                                // The turns are spread over the interval from now on: all at the
+                                // same moment would delay whatever else is answered then.
+                                sleep(share).await;
                             }
                         }
                         boards.turns.fetch_add(1, Ordering::Relaxed);
@@ -265,7 +278,7 @@ impl Boards {
         }
         report.connected = true;
         (report.error, report.in_use_by, report.locked) = (None, None, false);
-        match self.connections.lock(&report.place, false) {
+        match self.connections.lock(report.place.clone(), false).await {
             Ok(Locking::Taken(..)) => report.locked = true,
             Ok(Locking::Held(by)) => report.in_use_by = Some(by),
             Err(error) => report.error = Some(crate::lock::not_lockable(&error)),
