@@ -34,17 +34,19 @@ mod tune;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 use twotone::map::HardwareMap;
 use twotone::run::ENDINGS;
 
-use crate::serve::Host;
+use crate::serve::{Host, STATE_FORMAT};
 pub(crate) use exit::Exit;
 
 /// Control software for large arrays of FPGA readout boards.
 #[derive(Debug, Parser)]
 #[command(name = "twotone", version = twotone::release::described(), propagate_version = true)]
+#[command(long_version = LONG_VERSION.as_str())]
 #[command(after_help = "\
 Exit status: 0 all well; 2 usage, a file that is wrong, or too low a limit of the system; 3 some \
 boards or channels failed; 4 nothing reachable; 130 interrupted and the hardware restored.
@@ -160,6 +162,12 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Jobs | Command::Follow(_) | Command::Cancel(_) | Command::Health(_) => Exit::Usage,
     }
 }
+
+/// Version with the form of the daemon's state: what is packed with the program has both.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = twotone::release::described();
+    format!("{version}\nstate format {STATE_FORMAT}")
+});
 
 /// Runs the program on the arguments of the process, and returns its exit status.
 ///

@@ -6,6 +6,7 @@
 //! The parts know nothing of the command line: [`Jobs`] takes a function that makes work of a
 //! command.
 
+mod admission;
 mod api;
 mod boards;
 mod claim;
@@ -13,6 +14,7 @@ mod client;
 mod http;
 mod job;
 mod jobs;
+mod life_signs;
 mod metrics;
 mod notify;
 mod records;
@@ -26,6 +28,7 @@ pub(crate) use client::{Failure, Host};
 pub(crate) use http::{ControlSocket, Server};
 pub(crate) use job::Job;
 pub(crate) use jobs::{Jobs, Work};
+pub(crate) use life_signs::{LONGEST_SILENCE, LifeSigns};
 pub(crate) use notify::Notify;
-pub(crate) use records::JobRecords;
+pub(crate) use records::{JobRecords, STATE_FORMAT};
 pub(crate) use routes::{ROOM_KIB, Routes};

@@ -12,7 +12,7 @@ use clap::{Args, Parser};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tworoutine::runtime;
 use twotone::hal::legible;
@@ -26,8 +26,8 @@ use super::output::{say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
 use crate::serve::{
-    Boards, Claim, ControlSocket, JobRecords, JobReport, Jobs, ModuleTones, Notify, ROOM_KIB,
-    Routes, Server, Submission, Use, Work,
+    Boards, Claim, ControlSocket, JobRecords, JobReport, Jobs, LONGEST_SILENCE, LifeSigns,
+    ModuleTones, Notify, ROOM_KIB, Routes, Server, Submission, Use, Work,
 };
 
 /// The arguments of `twotone serve`.
@@ -75,9 +75,6 @@ fn parse_group(text: &str) -> Result<u32, String> {
         Err(error) => Err(error.to_string()),
     }
 }
-
-/// Time without any turn of any board after which the daemon counts as hanging.
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// Time between two looks at the turns of the boards, if systemd wants no other.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -292,13 +289,9 @@ impl Daemon {
         let boards = Arc::clone(&self.boards);
         let period = notify.watchdog().map_or(WATCH_INTERVAL, |time| time / 2);
         runtime().spawn(async move {
-            let (mut turns, mut moved) = (boards.turns(), Instant::now());
+            let mut signs = LifeSigns::new();
             loop {
-                let now = boards.turns();
-                if now != turns {
-                    (turns, moved) = (now, Instant::now());
-                }
-                let is_alive = moved.elapsed() < LONGEST_SILENCE;
+                let is_alive = signs.is_alive(boards.turns());
                 if is_alive {
                     notify.alive();
                 } else {

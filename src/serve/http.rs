@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tworoutine::runtime;
 
-use super::routes::{Endpoint, Routes};
+use super::admission::Endpoint;
+use super::routes::Routes;
 use super::stall_timeout::StallTimeout;
 
 /// Connections of a listener at the same time; others wait until one ends.

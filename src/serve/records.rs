@@ -3,7 +3,7 @@
 //! A job has a file `N.json` with its facts from its submission on, written anew when they change,
 //! and `N.events` with its events from its end on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,10 @@ use bytes::Bytes;
 
 use super::api::{Event, JobReport, State};
 use crate::input;
+
+/// Number of the form of the daemon's folder of state, which `twotone --version` tells. It gets a
+/// new number when an older program could not read what is written any more.
+pub(crate) const STATE_FORMAT: u32 = 1;
 
 /// Jobs of which the daemon keeps a record; those that ended first are forgotten first.
 const MOST_RECORDS: usize = 1000;
@@ -25,13 +29,15 @@ const RECORD_BYTES: u64 = 4 << 20;
 pub(crate) struct JobRecords {
     folder: PathBuf,
     over: Mutex<BTreeMap<u64, JobReport>>,
+    /// Numbers of jobs that are over and whose facts on disk are older, as on a full disk.
+    unsaved: Mutex<BTreeSet<u64>>,
     /// Largest number of a job that was there when the records were opened.
     highest: u64,
 }
 
 impl JobRecords {
     /// Opens the records in `folder`, which is made if it is not there. Jobs that were not over
-    /// when the last daemon ended are interrupted, and returned.
+    /// when the last daemon ended are interrupted, and returned, also if that cannot be written.
     ///
     /// # Errors
     /// If the folder cannot be made or read.
@@ -66,10 +72,13 @@ impl JobRecords {
         let records = Self {
             folder: folder.to_owned(),
             over: Mutex::new(over),
+            unsaved: Mutex::default(),
             highest,
         };
         for report in &interrupted {
-            records.save(report)?;
+            if let Err(error) = records.save_end(report) {
+                tracing::warn!(job = report.id, %error, "the record of a job cannot be written");
+            }
         }
         Ok((records, interrupted))
     }
@@ -102,16 +111,44 @@ impl JobRecords {
         self.write(&format!("{}.json", report.id), |file| file.write_all(&text))
     }
 
-    /// Writes the events of a job that is over, and its facts after them.
+    /// Writes the facts about a job that is over. If they cannot be written, they are when there is
+    /// room again: otherwise the job would be told as interrupted after the next start.
+    fn save_end(&self, report: &JobReport) -> io::Result<()> {
+        let saved = self.save(report);
+        if saved.is_err() {
+            self.unsaved().insert(report.id);
+        }
+        saved
+    }
+
+    /// Writes the facts that could not be written before.
+    fn save_the_unsaved(&self) {
+        let unsaved = std::mem::take(&mut *self.unsaved());
+        // Those that were forgotten since need none.
+        for report in unsaved.into_iter().filter_map(|id| self.report(id)) {
+            // It stays for the next time.
+            let _ = self.save_end(&report);
+        }
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the events of a job that is over, and its facts after them. Those of earlier jobs are
+    /// written too if they could not be before.
     ///
     /// # Errors
-    /// If they cannot be written.
+    /// If they cannot be written. The facts are known all the same, and are written even if the
+    /// events cannot be.
     pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
-        let written = self
-            .write(&format!("{}.events", report.id), |file| {
-                events.iter().try_for_each(|line| file.write_all(line))
-            })
-            .and_then(|()| self.save(&report));
+        let written = self.write(&format!("{}.events", report.id), |file| {
+            events.iter().try_for_each(|line| file.write_all(line))
+        });
+        let written = written.and(self.save_end(&report));
+        if written.is_ok() {
+            self.save_the_unsaved();
+        }
         let forgotten = {
             let mut over = self.over();
             over.insert(report.id, report);
@@ -187,6 +224,69 @@ mod tests {
             status: None,
             steps: Vec::new(),
         }
+    }
+
+    /// Records as programs of the form 1 write them, and have to read them. A record that is
+    /// written otherwise, so that they could not, is of another form: give it a new number in
+    /// `STATE_FORMAT`, and a text of its own here. Facts that are only added are left out by them.
+    #[test]
+    fn records_of_this_form_are_read_and_written() {
+        assert_eq!(STATE_FORMAT, 1);
+        let text = r#"{"id":7,"command":["tune","--out","x"],"by":"person","state":"ended","cancelled":true,"boards":["crs0042"],"waits_for":[5],"submitted":"2026-11-22T21:04:21Z","started":"2026-11-22T21:04:22Z","ended":"2026-11-22T21:04:23Z","status":130,"steps":[]}"#;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("7.json"), text).unwrap();
+        let (records, interrupted) = JobRecords::open(folder.path()).unwrap();
+        assert!(interrupted.is_empty());
+        let read = records.report(7).unwrap();
+        let command = ["tune", "--out", "x"].map(str::to_owned).to_vec();
+        assert_eq!((&read.command, read.status), (&command, Some(130)));
+        let by: (Option<&str>, bool) = (read.by.as_deref(), read.cancelled);
+        assert_eq!(by, (Some("person"), true));
+        records.save(&read).unwrap();
+        let written = fs::read_to_string(folder.path().join("7.json")).unwrap();
+        assert_eq!(written, text);
+        for (state, name) in [
+            (State::Queued, "queued"),
+            (State::Running, "running"),
+            (State::Ended, "ended"),
+            (State::Interrupted, "interrupted"),
+        ] {
+            assert_eq!(serde_json::to_value(state).unwrap(), name);
+        }
+        for (event, line) in [
+            (
+                Event::Ended { status: 3 },
+                r#"{"event":"ended","status":3}"#,
+            ),
+            (
+                Event::Out {
+                    text: "a".to_owned(),
+                },
+                r#"{"event":"out","text":"a"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&event).unwrap(), line);
+            assert_eq!(serde_json::from_str::<Event>(line).unwrap(), event);
+        }
+    }
+
+    /// As on a full disk, which writes nothing until there is room again.
+    #[test]
+    fn ends_that_could_not_be_written_are_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (jobs, away) = (folder.path().join("jobs"), folder.path().join("away"));
+        let (records, _) = JobRecords::open(&jobs).unwrap();
+        records.save(&report(1, State::Running)).unwrap();
+        fs::rename(&jobs, &away).unwrap();
+        records.close(report(1, State::Ended), &[]).unwrap_err();
+        assert_eq!(records.report(1).unwrap().state, State::Ended);
+        fs::rename(&away, &jobs).unwrap();
+        records.save(&report(2, State::Running)).unwrap();
+        records.close(report(2, State::Ended), &[]).unwrap();
+        let (records, interrupted) = JobRecords::open(&jobs).unwrap();
+        assert!(interrupted.is_empty(), "{interrupted:?}");
+        let states: Vec<_> = records.reports().iter().map(|one| one.state).collect();
+        assert_eq!(states, [State::Ended; 2]);
     }
 
     #[test]

@@ -21,22 +21,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tworoutine::{offload, runtime};
 
-use super::api::{Cancel, Event, Refusal, State, Submission};
+use super::admission::{Endpoint, allowed};
+use super::api::{Cancel, Event, JobReport, Refusal, State, Submission};
 use super::boards::Boards;
 use super::job::{Job, Origin, Position, line};
 use super::jobs::Jobs;
 use super::metrics;
 use crate::release;
-
-/// The way by which a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    /// The socket, which its group may open: it takes commands, of the user of this number if that
-    /// is known.
-    Control(Option<u32>),
-    /// A port of this host, which every program on it can open: it answers questions.
-    Ask,
-}
 
 /// Body of an answer.
 type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
@@ -216,7 +207,7 @@ impl Routes {
         let (jobs, of) = (Arc::clone(&self.jobs), report.id);
         match offload(move || jobs.records().events(of)).await {
             Ok(file) => {
-                runtime().spawn(send_record(file, report.state, from, sender));
+                runtime().spawn(send_record(file, report, from, sender));
                 lines(body.boxed_unsync())
             }
             Err(error) => refused(
@@ -242,10 +233,20 @@ async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
 /// Sends the events on record of a job that is over, part by part.
 async fn send_record(
     mut file: Option<BufReader<File>>,
-    state: State,
+    report: JobReport,
     from: usize,
     mut sender: Sender<Bytes>,
 ) {
+    if let (None, Some(status)) = (&file, report.status) {
+        let text = "the output of this job is not on record: it could not be written when the job \
+                    ended, as on a full disk";
+        let text = text.to_owned();
+        for event in [Event::Err { text }, Event::Ended { status }] {
+            // Nobody is there any more if it fails.
+            let _ = sender.send_data(line(&event)).await;
+        }
+        return;
+    }
     let mut left_out = from;
     while let Some(mut opened) = file.take() {
         let read = offload(move || {
@@ -270,52 +271,9 @@ async fn send_record(
             }
         }
     }
-    if state == State::Interrupted {
-        // Nobody is there any more if it fails.
+    if report.state == State::Interrupted {
         let _ = sender.send_data(line(&Event::Interrupted)).await;
     }
-}
-
-/// Says if a request may come by a endpoint. What a page in a browser sends has an `Origin`, or the
-/// name of another host.
-fn allowed<T>(endpoint: Endpoint, request: &Request<T>) -> Result<(), (StatusCode, String)> {
-    let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !is_question && *request.method() != Method::POST {
-        let why = format!("{} is not known here", request.method());
-        return Err((StatusCode::METHOD_NOT_ALLOWED, why));
-    }
-    if !is_question && request.headers().contains_key(header::ORIGIN) {
-        let why = "pages in a browser give no commands".to_owned();
-        return Err((StatusCode::FORBIDDEN, why));
-    }
-    if matches!(endpoint, Endpoint::Control(_)) {
-        return Ok(());
-    }
-    if !is_question {
-        let why = "this address only answers questions; give commands by the socket of the daemon \
-                   (--host unix:PATH)";
-        return Err((StatusCode::METHOD_NOT_ALLOWED, why.to_owned()));
-    }
-    let host = request.headers().get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    match host {
-        Some(host) if is_this_host(host) => Ok(()),
-        _ => {
-            let why = "the request is for another host: use 127.0.0.1 or localhost".to_owned();
-            Err((StatusCode::FORBIDDEN, why))
-        }
-    }
-}
-
-/// True if a `Host` header names this host, by an address that no name of others leads to.
-fn is_this_host(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let address: Option<std::net::IpAddr> = name.parse().ok();
-    name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
 }
 
 /// Name of a user, or their number if they have none.
@@ -428,32 +386,4 @@ fn lines(body: UnsyncBoxBody<Bytes, std::convert::Infallible>) -> Answer {
 
 fn full(text: String) -> UnsyncBoxBody<Bytes, std::convert::Infallible> {
     Full::new(Bytes::from(text)).boxed_unsync()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_host_are_taken_for_it() {
-        let own = [
-            "localhost",
-            "LOCALHOST:8742",
-            "127.0.0.1",
-            "127.0.0.1:8742",
-            "127.9.9.9:1",
-        ];
-        let own = own.iter().chain(&["[::1]", "[::1]:8742"]);
-        own.for_each(|host| assert!(is_this_host(host), "{host}"));
-        let others = [
-            "",
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost.evil.example:80",
-        ];
-        let others = others
-            .iter()
-            .chain(&["192.0.2.1:8742", "0.0.0.0", "[2001:db8::1]:80", ":80"]);
-        others.for_each(|host| assert!(!is_this_host(host), "{host}"));
-    }
 }

@@ -335,3 +335,14 @@ fn a_farm_ends_with_an_interrupt_and_with_its_parent() {
     });
     assert!(ended, "process {id} outlived its parent");
 }
+
+#[test]
+fn the_version_says_which_form_of_the_state_the_program_reads() {
+    let (status, out, _) = run(&["--version"]);
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!((status, lines.len()), (0, 2), "{out}");
+    assert!(lines[0].starts_with("twotone 0."), "{out}");
+    // `cargo xtask dist` reads this line.
+    assert_eq!(lines[1], "state format 1");
+    assert_eq!(run(&["-V"]).1.lines().count(), 1);
+}

@@ -4,6 +4,8 @@ mod ends;
 mod http;
 mod jobs;
 mod same;
+mod slow;
+mod strangers;
 mod systemd;
 
 use std::io::{BufRead, BufReader, Read, Write};

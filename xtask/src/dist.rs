@@ -134,11 +134,16 @@ fn missing(tools: &[(&str, &str)]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("not on the PATH: {}", missing.join(", ")))
 }
 
-/// Returns the archive of the commit that is checked out, which is made if it is not there.
-pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
+/// Returns the path of the archive of the commit that is checked out, which may not be there.
+pub(crate) fn archive_path(workspace: &Workspace) -> Result<PathBuf> {
     let source = Source::read(&workspace.root, false)?;
     let name = format!("twotone-{}.tar.gz", source.version);
-    let path = workspace.target.join("dist").join(name);
+    Ok(workspace.target.join("dist").join(name))
+}
+
+/// Returns the archive of the commit that is checked out, which is made if it is not there.
+pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
+    let path = archive_path(workspace)?;
     if !path.is_file() {
         run(workspace, &Args::default())?;
     }
@@ -179,8 +184,11 @@ fn described(source: &Source, program: PathBuf, target: &str, quick: bool) -> Re
             version.trim()
         ));
     }
+    let state_format = contents::state_format(&version)
+        .ok_or_else(|| format!("the program says no `state format`: {}", version.trim()))?;
     let profile = if quick { "dev" } else { "dist" };
-    let manifest = Manifest::new(source, &needs, target, profile, &build::rustc()?);
+    let rustc = build::rustc()?;
+    let manifest = Manifest::new(source, &needs, target, profile, &rustc, state_format);
     Ok(Built {
         program,
         manifest,

@@ -1,5 +1,11 @@
 //! Ends of the daemon: asked for, and not.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
 use rustix::process::Signal;
 use serde_json::json;
 use twotone::prelude::{Array, ChannelId, HardwareMap, Hertz, ModuleId, ToneUpdate, Wait};
@@ -7,7 +13,7 @@ use twotone::prelude::{Array, ChannelId, HardwareMap, Hertz, ModuleId, ToneUpdat
 use super::Daemon;
 use super::jobs::{slow, wait_for_tones};
 use crate::interrupt::any_tone_on;
-use crate::process::{SimProcess, run, twotone};
+use crate::process::{SimProcess, run, twotone, write};
 
 #[test]
 fn a_daemon_that_is_stopped_ends_its_jobs_and_restores_the_hardware() {
@@ -76,6 +82,112 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
     assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
 }
 
+/// A relay to a board, which keeps what is sent to it. It sends nothing before it is opened.
+struct Relay {
+    address: String,
+    sent: Arc<Mutex<Vec<u8>>>,
+    open: Arc<Barrier>,
+}
+
+impl Relay {
+    fn start(board: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, sent) = (listener.local_addr().unwrap(), Arc::default());
+        let open = Arc::new(Barrier::new(2));
+        let opened = Arc::clone(&open);
+        let kept: Arc<Mutex<Vec<u8>>> = Arc::clone(&sent);
+        thread::spawn(move || {
+            opened.wait();
+            for ours in listener.incoming() {
+                let (mut ours, mut theirs) = (ours.unwrap(), TcpStream::connect(&board).unwrap());
+                let (mut back, mut answers) =
+                    (ours.try_clone().unwrap(), theirs.try_clone().unwrap());
+                // Either end may be gone at any time, which ends the copy.
+                thread::spawn(move || drop(std::io::copy(&mut answers, &mut back)));
+                let kept = Arc::clone(&kept);
+                thread::spawn(move || {
+                    let mut bytes = [0; 1 << 16];
+                    while let Ok(count @ 1..) = ours.read(&mut bytes) {
+                        kept.lock().unwrap().extend_from_slice(&bytes[..count]);
+                        if theirs.write_all(&bytes[..count]).is_err() {
+                            return;
+                        }
+                    }
+                    drop(theirs.shutdown(Shutdown::Both));
+                });
+            }
+        });
+        Self {
+            address: address.to_string(),
+            sent,
+            open,
+        }
+    }
+
+    /// Place of a word in what was sent, such as the first call of a method.
+    fn first(&self, word: &str) -> Option<usize> {
+        let sent = self.sent.lock().unwrap();
+        let mut windows = sent.windows(word.len());
+        windows.position(|window| window == word.as_bytes())
+    }
+}
+
+#[test]
+fn after_a_kill_the_board_is_read_back_before_anything_is_sent() {
+    let sim = slow("1");
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &sim.map());
+    daemon.detach(&["tune", "--out", "killed"]);
+    wait_for_tones(&sim);
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    let socket = folder.path().join("control.sock");
+    std::fs::remove_file(&socket).unwrap();
+    let board = HardwareMap::load(sim.map()).unwrap().boards()[0]
+        .address()
+        .to_string();
+    let relay = Relay::start(board.clone());
+    let text = std::fs::read_to_string(sim.map()).unwrap();
+    let map = write(
+        folder.path(),
+        "relay.toml",
+        &text.replace(&board, &relay.address),
+    );
+    // A command that is there before the board is.
+    let (sent, open) = (Arc::clone(&relay.sent), Arc::clone(&relay.open));
+    let early = thread::spawn(move || {
+        let mut stream = loop {
+            if let Ok(stream) = UnixStream::connect(&socket) {
+                break stream;
+            }
+        };
+        let command = "{\"command\":[\"off\"]}";
+        let head = "POST /jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length";
+        write!(stream, "{head}: {}\r\n\r\n{command}", command.len()).unwrap();
+        open.wait();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        sent.lock().unwrap().extend_from_slice(b"TAKEN");
+        answer
+    });
+    let daemon = Daemon::start(folder.path(), &map);
+    let answer = early.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let told = daemon.run(&["follow", "2"]);
+    assert_eq!(told.0, 0, "{told:?}");
+    let place = |word: &str| relay.first(word).unwrap_or(usize::MAX);
+    let read = place("get_amplitude");
+    // No command was taken before, and nothing was set.
+    for later in ["TAKEN", "clear_channels", "set_"] {
+        assert!(
+            read < place(later),
+            "{later}: {} before {read}",
+            place(later)
+        );
+    }
+    assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
+}
+
 #[test]
 fn a_tone_with_a_negative_amplitude_is_on() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
@@ -105,6 +217,13 @@ fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("off, read back"), "{out}");
     assert!(err.contains("the job is not on record"), "{err}");
+    // Its end is told all the same, without its output.
+    let (status, out, err) = daemon.run(&["follow", "1"]);
+    assert_eq!((status, out.as_str()), (0, ""), "{err}");
+    assert!(
+        err.contains("the output of this job is not on record"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -8,14 +8,14 @@ use std::thread;
 use super::Daemon;
 use crate::process::{SimProcess, run};
 
-fn daemon(folder: &tempfile::TempDir) -> (SimProcess, Daemon) {
+pub(super) fn daemon(folder: &tempfile::TempDir) -> (SimProcess, Daemon) {
     let sim = SimProcess::start(&["--boards", "2", "--detectors", "4"]);
     let daemon = Daemon::start(folder.path(), &sim.map());
     (sim, daemon)
 }
 
 /// A request with lines in its head and a body.
-fn request(first: &str, lines: &[&str], body: &str) -> String {
+pub(super) fn request(first: &str, lines: &[&str], body: &str) -> String {
     let mut text = format!("{first} HTTP/1.1\r\nConnection: close\r\n");
     for line in lines {
         text.push_str(line);

@@ -12,10 +12,6 @@ use super::tree::Tree;
 use super::{INPUTS, gzipped, manual, notices, said};
 use crate::Result;
 
-/// Number of the form of the folder with state, `/var/lib/twotone`. A new one is given when an
-/// older program could not read it any more.
-const STATE_FORMAT: u32 = 1;
-
 /// Shells: the name that `twotone completions` knows, and the place of its file.
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/twotone"),
@@ -44,6 +40,7 @@ pub(crate) struct Manifest {
     glibc: Option<String>,
     /// Shared libraries that the program needs.
     libraries: Vec<String>,
+    /// Number of the form of the folder with state, `/var/lib/twotone`, as the program tells it.
     state_format: u32,
     /// The compiler, as it describes itself.
     rustc: String,
@@ -56,6 +53,7 @@ impl Manifest {
         target: &str,
         profile: &str,
         rustc: &str,
+        state_format: u32,
     ) -> Self {
         Self {
             version: source.version.clone(),
@@ -66,7 +64,7 @@ impl Manifest {
             profile: profile.to_owned(),
             glibc: needs.glibc.map(|glibc| glibc.to_string()),
             libraries: needs.libraries.iter().cloned().collect(),
-            state_format: STATE_FORMAT,
+            state_format,
             rustc: rustc.trim().to_owned(),
         }
     }
@@ -74,6 +72,13 @@ impl Manifest {
     fn text(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| format!("cannot write the manifest: {error}"))
     }
+}
+
+/// Returns the number of the form of the state that the program can read and write, from what it
+/// says as its version; `None` if it says none.
+pub(crate) fn state_format(version: &str) -> Option<u32> {
+    let mut lines = version.lines();
+    lines.find_map(|line| line.strip_prefix("state format ")?.parse().ok())
 }
 
 /// Returns the tree of a release. The program is asked for its help and its completions.
@@ -183,6 +188,7 @@ mod tests {
                 target,
                 "dist",
                 "rustc 1\nLLVM 2\n",
+                7,
             );
             manifest.text().unwrap()
         };
@@ -199,13 +205,21 @@ mod tests {
         ] {
             assert_eq!(manifest[key].as_str(), Some(expected), "{key}");
         }
-        assert_eq!(
-            manifest["state_format"].as_integer(),
-            Some(STATE_FORMAT.into())
-        );
+        assert_eq!(manifest["state_format"].as_integer(), Some(7));
         assert_eq!(manifest["libraries"][0].as_str(), Some("libc.so.6"));
         let linked_statically: toml::Table = text(None).parse().unwrap();
         assert!(!linked_statically.contains_key("glibc"));
+    }
+
+    #[test]
+    fn the_form_of_the_state_is_what_the_program_says() {
+        for (version, expected) in [
+            ("twotone 0.1.0 (not a release)\nstate format 12\n", Some(12)),
+            ("twotone 0.1.0 (not a release)\n", None),
+            ("twotone 0.1.0\nstate format of old\n", None),
+        ] {
+            assert_eq!(state_format(version), expected, "{version}");
+        }
     }
 
     #[test]

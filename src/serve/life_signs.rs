@@ -1,0 +1,58 @@
+//! Signs that the daemon works: its boards have their turns.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Time without any turn of any board after which the daemon counts as hanging.
+pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+
+/// Turns of the boards, as they were seen last.
+#[derive(Debug)]
+pub(crate) struct LifeSigns {
+    turns: u64,
+    moved: Instant,
+}
+
+impl LifeSigns {
+    /// Signs of a daemon that is alive now.
+    pub(crate) fn new() -> Self {
+        Self {
+            turns: 0,
+            moved: Instant::now(),
+        }
+    }
+
+    /// True if a board had a turn lately. `turns` is the number of turns of all boards until now.
+    pub(crate) fn is_alive(&mut self, turns: u64) -> bool {
+        if turns != self.turns {
+            (self.turns, self.moved) = (turns, Instant::now());
+        }
+        self.moved.elapsed() < LONGEST_SILENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tworoutine::test(start_paused = true)]
+    async fn a_daemon_whose_boards_have_no_turns_is_not_alive() {
+        const MOMENT: Duration = Duration::from_secs(1);
+        let mut signs = LifeSigns::new();
+        // It may take its time to begin.
+        sleep(LONGEST_SILENCE - MOMENT).await;
+        assert!(signs.is_alive(0));
+        for turns in 1..100 {
+            sleep(MOMENT).await;
+            assert!(signs.is_alive(turns));
+        }
+        sleep(LONGEST_SILENCE - MOMENT).await;
+        assert!(signs.is_alive(99));
+        sleep(MOMENT).await;
+        assert!(!signs.is_alive(99));
+        assert!(signs.is_alive(100), "it is alive again");
+    }
+}
