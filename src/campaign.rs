@@ -80,5 +80,5 @@ pub use settings::Campaign;
 pub use sweep::{SweepRun, Swept};
 pub use sweep_report::{SweepReport, SweptBoard, SweptModule};
 pub use tune::TuneRun;
-pub use tune_report::{TuneReport, TunedBoard, TunedChannel, TunedModule};
+pub use tune_report::{TuneReport, TunedBoard, TunedChannel, TunedModule, detectors_in_words};
 pub use write::SweepFormat;

@@ -27,12 +27,13 @@ mod screen;
 mod selection;
 mod serve;
 mod sim;
+mod site;
 mod sweep;
 mod table;
 mod tune;
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -66,7 +67,14 @@ struct Cli {
     /// only asks. An interrupt ends the job; if this program ends otherwise, the job goes on.
     #[arg(long, global = true, value_name = "WHERE", help_heading = "Daemon")]
     host: Option<Host>,
-    /// With --host, print the number of the job and do not wait for its end.
+    /// Give the command to the daemons of all control hosts in this site file, side by side: tune,
+    /// sweep, capture, off, info, status, jobs, follow and cancel. docs/deployment.md has the file.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Daemon")]
+    site: Option<PathBuf>,
+    /// With --site, only this host; may be given again.
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Daemon")]
+    only: Vec<String>,
+    /// With --host or --site, print the numbers of the jobs and do not wait for their ends.
     #[arg(long, global = true, help_heading = "Daemon")]
     detach: bool,
 }
@@ -97,6 +105,8 @@ enum Command {
     Import(import::Import),
     /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
     Serve(serve::Serve),
+    /// Tell the version, boards, jobs, tones and room of a daemon, or of each of a site.
+    Status,
     /// List the jobs of a daemon.
     Jobs,
     /// Follow a job of a daemon to its end, and print what it prints. Returns its exit status.
@@ -129,13 +139,26 @@ fn read_map(path: Option<&Path>) -> Result<HardwareMap, String> {
 /// Runs a command, here or at the daemon.
 fn run(cli: Cli) -> Exit {
     let Cli { json, detach, .. } = cli;
+    match cli.site {
+        Some(_) if cli.host.is_some() => {
+            output::complain("--site names the hosts: leave --host out");
+            return Exit::Usage;
+        }
+        Some(file) => return site::run(&file, &cli.only, cli.command, json, detach),
+        None if !cli.only.is_empty() => {
+            output::complain("--only is of use with --site alone");
+            return Exit::Usage;
+        }
+        None => {}
+    }
     match (cli.host, cli.command) {
+        (host, Command::Status) => site::of_one(ask::or_of_this_host(host), json),
         (host, Command::Jobs) => ask::jobs(host, json),
         (host, Command::Follow(follow)) => follow.run(host, json),
         (host, Command::Cancel(cancel)) => cancel.run(host),
         (host, Command::Health(health)) => health.run(host, json),
         (None, _) if detach => {
-            output::complain("--detach is of use with --host alone");
+            output::complain("--detach is of use with --host and --site alone");
             Exit::Usage
         }
         (Some(host), command) => remote::run(&host, &command, json, detach),
@@ -159,7 +182,11 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Completions(completions) => completions.run(),
         Command::Serve(serve) => serve.run(json),
         // Those that only daemons can answer have been run before.
-        Command::Jobs | Command::Follow(_) | Command::Cancel(_) | Command::Health(_) => Exit::Usage,
+        Command::Status
+        | Command::Jobs
+        | Command::Follow(_)
+        | Command::Cancel(_)
+        | Command::Health(_) => Exit::Usage,
     }
 }
 

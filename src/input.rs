@@ -26,6 +26,9 @@ pub const IMPORT_BYTES: u64 = 8 << 20;
 /// Most bytes of a file of parameters, or of faults of simulated boards.
 pub const PARAMS_BYTES: u64 = 1 << 20;
 
+/// Most bytes of a site file.
+pub const SITE_BYTES: u64 = 1 << 20;
+
 /// Most bytes of the manifest of an earlier run: it has a whole hardware map, and a record of each
 /// board.
 pub const MANIFEST_BYTES: u64 = 64 << 20;

@@ -3,6 +3,7 @@
 //!
 //! Jobs on different modules run at the same time, those on the same module one after the other.
 //! A job goes on when the client that gave it has gone, and any number of clients can follow it.
+//! The clients of one daemon, and of those of all hosts of a site, are here too.
 //! The parts know nothing of the command line: [`Jobs`] takes a function that makes work of a
 //! command.
 
@@ -19,10 +20,12 @@ mod metrics;
 mod notify;
 mod records;
 mod routes;
+mod site;
 mod stall_timeout;
+mod tunnel;
 
-pub(crate) use api::{Cancel, Event, JobReport, Submission};
-pub(crate) use boards::{Boards, ModuleTones};
+pub(crate) use api::{Cancel, Disk, Event, JobReport, State, Submission};
+pub(crate) use boards::{BoardReport, Boards, ModuleTones};
 pub(crate) use claim::{Claim, Use};
 pub(crate) use client::{Failure, Host};
 pub(crate) use http::{ControlSocket, Server};
@@ -32,3 +35,5 @@ pub(crate) use life_signs::{LONGEST_SILENCE, LifeSigns};
 pub(crate) use notify::Notify;
 pub(crate) use records::{JobRecords, STATE_FORMAT};
 pub(crate) use routes::{ROOM_KIB, Routes};
+pub(crate) use site::{SOCKET, Site, SiteHost};
+pub(crate) use tunnel::Link;

@@ -304,29 +304,7 @@ impl TunedBoard {
     /// Returns sentences about the detectors of the map that are not tuned: for each status their
     /// number, and the ids of the first of them.
     pub fn detectors_in_words(&self) -> Vec<String> {
-        let mut by_status: BTreeMap<DetectorStatus, Vec<&str>> = BTreeMap::new();
-        for detector in &self.detectors {
-            if detector.status != DetectorStatus::Tuned {
-                by_status
-                    .entry(detector.status)
-                    .or_default()
-                    .push(&detector.id);
-            }
-        }
-        let all = self.detectors.len();
-        let sentence = |(status, ids): (DetectorStatus, Vec<&str>)| {
-            let more = match ids.len().checked_sub(MOST_IDS) {
-                None | Some(0) => String::new(),
-                Some(more) => format!(" and {more} more"),
-            };
-            let named = ids[..ids.len().min(MOST_IDS)].join(", ");
-            let status = status.as_str().replace('_', " ");
-            format!(
-                "{} of {all} detectors of the map are {status}: {named}{more}",
-                ids.len()
-            )
-        };
-        by_status.into_iter().map(sentence).collect()
+        detectors_in_words(&self.detectors)
     }
 
     /// Number of channels that ended with each status, for the manifest.
@@ -343,6 +321,34 @@ impl TunedBoard {
             .map(|(status, count)| (status.to_owned(), count))
             .collect()
     }
+}
+
+/// Returns sentences about the detectors that are not tuned, as
+/// [`TunedBoard::detectors_in_words`] has them.
+pub fn detectors_in_words(detectors: &[DetectorTune]) -> Vec<String> {
+    let mut by_status: BTreeMap<DetectorStatus, Vec<&str>> = BTreeMap::new();
+    for detector in detectors {
+        if detector.status != DetectorStatus::Tuned {
+            by_status
+                .entry(detector.status)
+                .or_default()
+                .push(&detector.id);
+        }
+    }
+    let all = detectors.len();
+    let sentence = |(status, ids): (DetectorStatus, Vec<&str>)| {
+        let more = match ids.len().checked_sub(MOST_IDS) {
+            None | Some(0) => String::new(),
+            Some(more) => format!(" and {more} more"),
+        };
+        let named = ids[..ids.len().min(MOST_IDS)].join(", ");
+        let status = status.as_str().replace('_', " ");
+        format!(
+            "{} of {all} detectors of the map are {status}: {named}{more}",
+            ids.len()
+        )
+    };
+    by_status.into_iter().map(sentence).collect()
 }
 
 /// Number of times that each name comes.

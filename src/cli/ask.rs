@@ -1,6 +1,7 @@
 //! Questions to a daemon: its jobs, one of them, and its health.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -11,13 +12,10 @@ use super::Exit;
 use super::output::{complain, say, say_json};
 use super::remote::{self, complain_of, wait};
 use super::table::Table;
-use crate::serve::{self, Cancel as CancelJob, JobReport};
-
-/// Socket of the daemon of a control host.
-pub(crate) const SOCKET: &str = "/run/twotone/control.sock";
+use crate::serve::{self, Cancel as CancelJob, JobReport, SOCKET};
 
 /// The daemon that is asked if none is named.
-fn or_of_this_host(host: Option<serve::Host>) -> serve::Host {
+pub(crate) fn or_of_this_host(host: Option<serve::Host>) -> serve::Host {
     host.unwrap_or_else(|| serve::Host::Unix(PathBuf::from(SOCKET)))
 }
 
@@ -51,30 +49,73 @@ pub(crate) fn jobs(host: Option<serve::Host>, json: bool) -> Exit {
 /// The arguments of `twotone follow`.
 #[derive(Debug, Args)]
 pub(crate) struct Follow {
-    /// Number of the job.
-    job: u64,
+    /// Number of the job. With --site: HOST:NUMBER, once or more.
+    #[arg(required = true)]
+    pub(crate) job: Vec<JobName>,
 }
 
 impl Follow {
     pub(crate) fn run(self, host: Option<serve::Host>, json: bool) -> Exit {
-        remote::follow(&or_of_this_host(host), self.job, json, false)
+        match JobName::alone(&self.job) {
+            Ok(job) => remote::follow(&or_of_this_host(host), job, json, false),
+            Err(exit) => exit,
+        }
     }
 }
 
 /// The arguments of `twotone cancel`.
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
-    /// Number of the job.
-    job: u64,
+    /// Number of the job. With --site: HOST:NUMBER, once or more.
+    #[arg(required = true)]
+    pub(crate) job: Vec<JobName>,
     /// Give up the clean-up too: tones may be left on.
     #[arg(long)]
-    abandon: bool,
+    pub(crate) abandon: bool,
+}
+
+/// A job, by its number and the name of its host if there are several.
+#[derive(Debug, Clone)]
+pub(crate) struct JobName {
+    pub(crate) host: Option<String>,
+    pub(crate) id: u64,
+}
+
+impl FromStr for JobName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, number) = match text.rsplit_once(':') {
+            Some((host, number)) => (Some(host.to_owned()), number),
+            None => (None, text),
+        };
+        let id = number.parse();
+        let id = id.map_err(|_| "the number of a job, or HOST:NUMBER with --site".to_owned())?;
+        Ok(Self { host, id })
+    }
+}
+
+impl JobName {
+    /// Number of the one job of one daemon.
+    fn alone(jobs: &[Self]) -> Result<u64, Exit> {
+        match jobs {
+            [Self { host: None, id }] => Ok(*id),
+            _ => {
+                complain("one job, without a host, unless --site names a site");
+                Err(Exit::Usage)
+            }
+        }
+    }
 }
 
 impl Cancel {
     pub(crate) fn run(self, host: Option<serve::Host>) -> Exit {
         let host = or_of_this_host(host);
-        let Self { job, abandon } = self;
+        let job = match JobName::alone(&self.job) {
+            Ok(job) => job,
+            Err(exit) => return exit,
+        };
+        let abandon = self.abandon;
         let path = format!("/jobs/{job}/cancel");
         let told = wait(async move { host.post::<Value>(&path, &CancelJob { abandon }).await });
         match told {
@@ -93,19 +134,21 @@ pub(crate) struct Health {
     expect_boards: Option<usize>,
 }
 
+/// Health of a daemon.
 #[derive(Debug, Serialize, Deserialize)]
-struct Found {
-    ok: bool,
-    version: String,
-    commit: Option<String>,
-    boards: FoundBoards,
+pub(crate) struct Found {
+    pub(crate) ok: bool,
+    pub(crate) version: String,
+    pub(crate) commit: Option<String>,
+    pub(crate) boards: FoundBoards,
     jobs: FoundJobs,
 }
 
+/// Boards of a daemon.
 #[derive(Debug, Serialize, Deserialize)]
-struct FoundBoards {
-    connected: usize,
-    of: usize,
+pub(crate) struct FoundBoards {
+    pub(crate) connected: usize,
+    pub(crate) of: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -122,8 +165,8 @@ impl Health {
             Err(failure) => {
                 complain_of(&failure);
                 return match failure {
-                    serve::Failure::Unreachable(_) => Exit::NothingReachable,
-                    _ => Exit::SomeFailed,
+                    serve::Failure::Refused(_) | serve::Failure::Lost(_) => Exit::SomeFailed,
+                    _ => Exit::NothingReachable,
                 };
             }
         };

@@ -81,6 +81,11 @@ impl Capture {
         self.map.as_deref()
     }
 
+    /// The boards and modules that are given.
+    pub(crate) fn part(&self) -> &Selection {
+        &self.part
+    }
+
     /// The part of `map` that is captured, and the use of its modules.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
         Ok(Claim::of(&self.part.part_of(map)?, Use::Listens))

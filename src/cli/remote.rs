@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tworoutine::runtime;
 use twotone::campaign::Observer;
@@ -16,17 +17,9 @@ use crate::serve::{Cancel, Event, Failure, Host, JobReport, Submission};
 /// Gives a command to a daemon, and follows the job to its end. With `detach` it only says the
 /// number of the job.
 pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> Exit {
-    let files = match files(command) {
-        Ok(files) => files,
+    let submission = match submission(command) {
+        Ok(submission) => submission,
         Err(why) => return Exit::usage(&why),
-    };
-    let arguments = match arguments() {
-        Ok(arguments) => arguments,
-        Err(why) => return Exit::usage(&why),
-    };
-    let submission = Submission {
-        command: arguments,
-        files,
     };
     let asked = host.clone();
     let submitted = wait(async move { asked.post::<JobReport>("/jobs", &submission).await });
@@ -45,7 +38,21 @@ pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> E
     follow(host, job.id, json, true)
 }
 
-/// Arguments of the program, without those about the daemon.
+/// The command of this program for a daemon, with the files that it names.
+///
+/// # Errors
+/// If it is not one for a daemon, or a file cannot be read, with the reason.
+pub(crate) fn submission(command: &Command) -> Result<Submission, String> {
+    Ok(Submission {
+        files: files(command)?,
+        command: arguments()?,
+    })
+}
+
+/// Options about daemons that have a value.
+const ABOUT_DAEMONS: [&str; 3] = ["--host", "--site", "--only"];
+
+/// Arguments of the program, without those about daemons.
 fn arguments() -> Result<Vec<String>, String> {
     let mut given = std::env::args_os().skip(1);
     let mut arguments = Vec::new();
@@ -54,11 +61,11 @@ fn arguments() -> Result<Vec<String>, String> {
             let word = word.to_string_lossy();
             format!("`{word}` is no text in UTF-8, which a daemon could not be told")
         })?;
-        match word.as_str() {
-            "--host" => drop(given.next()),
-            "--detach" => {}
-            word if word.starts_with("--host=") => {}
-            _ => arguments.push(word),
+        let option = word.split('=').next().unwrap_or_default();
+        if ABOUT_DAEMONS.contains(&word.as_str()) {
+            drop(given.next());
+        } else if word != "--detach" && !ABOUT_DAEMONS.contains(&option) {
+            arguments.push(word);
         }
     }
     Ok(arguments)
@@ -100,9 +107,14 @@ fn files(command: &Command) -> Result<BTreeMap<String, String>, String> {
 pub(crate) fn follow(host: &Host, id: u64, json: bool, is_ours: bool) -> Exit {
     let bars = Bars::new(json);
     let (asked, mut end) = (host.clone(), None);
-    let interrupts = is_ours.then(|| pass_interrupts_on(host.clone(), id));
+    let interrupts = is_ours.then(|| {
+        let (count, counting) = interrupts();
+        let passing = pass_interrupts_on(host.clone(), id, count, String::new());
+        (counting, AbortOnDropHandle::new(runtime().spawn(passing)))
+    });
     let followed = wait(async move {
-        let followed = asked.follow(id, |event| take(event, &bars, &mut end)).await;
+        let (mut seen, take) = (0, |event| take(event, &bars, &mut end));
+        let followed = asked.follow(id, &mut seen, take).await;
         followed.map(|()| end)
     });
     drop(interrupts);
@@ -140,35 +152,51 @@ fn take(event: Event, bars: &Bars, end: &mut Option<Exit>) {
     }
 }
 
-/// Passes interrupts on to a job until the result is dropped: the first ends it, the second gives
-/// its clean-up up.
-fn pass_interrupts_on(host: Host, id: u64) -> AbortOnDropHandle<()> {
+/// Counts interrupts until the second part of the result is dropped.
+pub(crate) fn interrupts() -> (watch::Receiver<u32>, AbortOnDropHandle<()>) {
     let _runtime = runtime().enter();
     let interrupts = signal(SignalKind::interrupt());
-    AbortOnDropHandle::new(runtime().spawn(async move {
+    let (count, counted) = watch::channel(0);
+    let counting = runtime().spawn(async move {
         let Ok(mut interrupts) = interrupts else {
             return;
         };
-        let mut abandon = false;
         while interrupts.recv().await.is_some() {
-            let path = format!("/jobs/{id}/cancel");
-            let cancel = Cancel { abandon };
-            let told = host.post::<serde_json::Value>(&path, &cancel).await;
-            if let Err(failure) = told {
-                complain(&format!(
-                    "the daemon was not told of the interrupt: {failure}"
-                ));
-            }
-            abandon = true;
+            count.send_modify(|count| *count += 1);
         }
-    }))
+    });
+    (counted, AbortOnDropHandle::new(counting))
+}
+
+/// Passes interrupts on to a job: the first ends it, the second gives its clean-up up. What goes
+/// wrong is told with `prefix` before it.
+pub(crate) async fn pass_interrupts_on(
+    host: Host,
+    id: u64,
+    mut count: watch::Receiver<u32>,
+    prefix: String,
+) {
+    let path = format!("/jobs/{id}/cancel");
+    let mut passed = 0;
+    while count.wait_for(|count| *count > passed).await.is_ok() {
+        let cancel = Cancel {
+            abandon: passed > 0,
+        };
+        passed += 1;
+        let told = host.post::<serde_json::Value>(&path, &cancel).await;
+        if let Err(failure) = told {
+            complain(&format!(
+                "{prefix}the daemon was not told of the interrupt: {failure}"
+            ));
+        }
+    }
 }
 
 /// Complains of a daemon that did not do what it was asked for.
 pub(crate) fn complain_of(failure: &Failure) -> Exit {
     complain(&failure.to_string());
     match failure {
-        Failure::Unreachable(_) => Exit::NothingReachable,
+        Failure::Unreachable(_) | Failure::Closed(_) | Failure::Silent(_) => Exit::NothingReachable,
         Failure::Refused(_) => Exit::Usage,
         Failure::Lost(_) => Exit::SomeFailed,
     }

@@ -28,6 +28,11 @@ impl Selection {
         Ok(part)
     }
 
+    /// Names of the boards that are given.
+    pub(crate) fn boards(&self) -> &[String] {
+        &self.board
+    }
+
     /// The part of a map.
     pub(crate) fn part_of(&self, map: &HardwareMap) -> Result<HardwareMap, String> {
         let part = map.only(&self.board, &self.module);

@@ -24,10 +24,10 @@ use super::interrupt::Interrupt;
 use super::job::Surroundings;
 use super::output::{say, say_json};
 use super::remote::wait;
-use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
+use super::{Cli, Command, Exit, limits, load_map, run_here};
 use crate::serve::{
     Boards, Claim, ControlSocket, JobRecords, JobReport, Jobs, LONGEST_SILENCE, LifeSigns,
-    ModuleTones, Notify, ROOM_KIB, Routes, Server, Submission, Use, Work,
+    ModuleTones, Notify, ROOM_KIB, Routes, SOCKET, Server, Submission, Use, Work,
 };
 
 /// The arguments of `twotone serve`.
@@ -124,7 +124,7 @@ impl Serve {
         let state = state.unwrap_or_else(|| PathBuf::from("/var/lib/twotone"));
         let in_folder = of_systemd("RUNTIME_DIRECTORY").map(|folder| folder.join("control.sock"));
         let socket = self.socket.clone().or(in_folder);
-        let socket = socket.unwrap_or_else(|| PathBuf::from(ask::SOCKET));
+        let socket = socket.unwrap_or_else(|| PathBuf::from(SOCKET));
         let socket = std::path::absolute(&socket).unwrap_or(socket);
         let runs = self.runs.clone().unwrap_or_else(|| state.join("runs"));
         let made = |folder: &Path| {
@@ -340,7 +340,7 @@ fn read_back(board: &str, module: &ModuleTones) -> String {
 fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim, Work), String> {
     let arguments = std::iter::once("twotone").chain(submission.command.iter().map(String::as_str));
     let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
-    if cli.host.is_some() {
+    if cli.host.is_some() || cli.site.is_some() {
         return Err("a command for a daemon names no other one".to_owned());
     }
     let named = match &cli.command {

@@ -102,6 +102,11 @@ impl Sweep {
         self.params.as_deref()
     }
 
+    /// The boards and modules that are given.
+    pub(crate) fn part(&self) -> &Selection {
+        &self.part
+    }
+
     /// The part of `map` that is swept, and the use of its modules.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
         let uses = match self.dry_run {

@@ -5,7 +5,7 @@ use std::fmt;
 use twotone::hal::{legible, legible_within};
 
 /// Largest number of characters of a cell.
-const WIDEST: usize = 100;
+pub(crate) const WIDEST: usize = 100;
 
 /// Rows of cells under a heading, with notes between them.
 #[derive(Debug)]

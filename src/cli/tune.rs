@@ -97,6 +97,11 @@ impl Tune {
         self.truth.as_deref()
     }
 
+    /// The boards and modules that are given.
+    pub(crate) fn part(&self) -> &Selection {
+        &self.part
+    }
+
     /// The part of `map` that is tuned, and the use of its modules.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
         let uses = match self.dry_run {

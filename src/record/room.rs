@@ -17,7 +17,7 @@ pub struct Room {
 impl Room {
     /// Room of the file system on which `file` lies; `None` if that does not say it, as some
     /// network file systems do not.
-    pub(super) fn of(file: impl AsFd) -> Option<Self> {
+    pub(crate) fn of(file: impl AsFd) -> Option<Self> {
         Self::by_numbers(&fstatvfs(file).ok()?, geteuid().is_root())
     }
 

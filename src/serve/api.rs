@@ -100,6 +100,17 @@ impl JobReport {
     }
 }
 
+/// Room for run directories.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Disk {
+    /// Folder of those that are named by a relative path.
+    pub(crate) runs: String,
+    /// Bytes that can still be written there. `None` if the file system does not say it.
+    pub(crate) free_bytes: Option<u64>,
+    /// Files that can still be made there. `None` if there is no limit, or it is not known.
+    pub(crate) free_files: Option<u64>,
+}
+
 /// A step of an algorithm on a module of a board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BoardStep {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -64,7 +65,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Time for the beginning of an answer, from connecting on.
+/// Time for the beginning of an answer, from connecting on, unless another is given.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Pause before a socket that has too many waiting for it is tried again.
@@ -76,8 +77,13 @@ const MOST_BYTES: usize = 1 << 30;
 /// Reason that a daemon did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It cannot be reached, or does not answer.
+    /// It cannot be reached.
     Unreachable(String),
+    /// It was reached, and ended the connection instead of an answer: it may or may not have done
+    /// what it was asked for.
+    Closed(String),
+    /// It was reached, and has not answered in time: as before.
+    Silent(String),
     /// It has refused the request.
     Refused(String),
     /// Its answer ended early.
@@ -87,7 +93,9 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) | Self::Refused(why) => f.write_str(why),
+            Self::Unreachable(why) | Self::Closed(why) | Self::Silent(why) | Self::Refused(why) => {
+                f.write_str(why)
+            }
             Self::Lost(why) => write!(f, "the answer of the daemon ended early: {why}"),
         }
     }
@@ -99,7 +107,44 @@ impl Host {
     /// # Errors
     /// As [`Failure`] says.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        whole(self.request(Method::GET, path, Vec::new()).await?).await
+        self.get_within(ANSWER_WITHIN, path).await
+    }
+
+    /// Asks a question that is to be answered within a time.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub(crate) async fn get_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        path: &str,
+    ) -> Result<T, Failure> {
+        let answer = self.request(Method::GET, path, Vec::new(), limit).await?;
+        self.within(limit, whole(answer)).await
+    }
+
+    /// Asks for the health of the daemon, which also tells it when it is not well.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub(crate) async fn health<T: DeserializeOwned>(&self, limit: Duration) -> Result<T, Failure> {
+        let answer = self
+            .request(Method::GET, "/healthz", Vec::new(), limit)
+            .await?;
+        match answer.status() {
+            StatusCode::SERVICE_UNAVAILABLE => self.within(limit, read(answer)).await,
+            _ => self.within(limit, whole(answer)).await,
+        }
+    }
+
+    /// Waits for an answer for a time.
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let waited = timeout(limit, answer).await;
+        waited.unwrap_or_else(|_| Err(self.silent_for(limit)))
     }
 
     /// Sends something, as JSON.
@@ -113,20 +158,26 @@ impl Host {
     ) -> Result<T, Failure> {
         let body =
             serde_json::to_vec(value).map_err(|error| Failure::Refused(error.to_string()))?;
-        whole(self.request(Method::POST, path, body).await?).await
+        let limit = ANSWER_WITHIN;
+        let answer = self.request(Method::POST, path, body, limit).await?;
+        self.within(limit, whole(answer)).await
     }
 
-    /// Follows the events of a job to its end, and gives each to `take`.
+    /// Follows the events of a job to its end, and gives each to `take`. `seen` is the number of
+    /// events that a follower has already, steps left out; it grows with each.
     ///
     /// # Errors
     /// As [`Failure`] says.
     pub(crate) async fn follow(
         &self,
         id: u64,
+        seen: &mut usize,
         mut take: impl FnMut(Event) + Send,
     ) -> Result<(), Failure> {
-        let path = format!("/jobs/{id}/events");
-        let answer = self.request(Method::GET, &path, Vec::new()).await?;
+        let path = format!("/jobs/{id}/events?from={seen}");
+        let answer = self
+            .request(Method::GET, &path, Vec::new(), ANSWER_WITHIN)
+            .await?;
         if !answer.status().is_success() {
             return whole::<serde_json::Value>(answer).await.map(drop);
         }
@@ -144,9 +195,9 @@ impl Host {
                 }
                 if part.ends_with(b"\n") {
                     // Events that only a later daemon knows are left out.
-                    if let Ok(event) = serde_json::from_slice(&begun) {
-                        take(event);
-                    }
+                    let event = serde_json::from_slice(&begun).ok();
+                    *seen += usize::from(!matches!(event, Some(Event::Step(_))));
+                    event.into_iter().for_each(&mut take);
                     begun.clear();
                 }
             }
@@ -159,8 +210,11 @@ impl Host {
         method: Method,
         path: &str,
         body: Vec<u8>,
+        limit: Duration,
     ) -> Result<Response<Incoming>, Failure> {
-        let unreachable = |why: String| Failure::Unreachable(format!("no daemon at {self}: {why}"));
+        let unreachable =
+            |why: &dyn fmt::Display| Failure::Unreachable(format!("no daemon at {self}: {why}"));
+        let is_connected = AtomicBool::new(false);
         let asked = async {
             match self {
                 Self::Unix(socket) => {
@@ -170,40 +224,46 @@ impl Host {
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                                 sleep(PAUSE).await;
                             }
-                            other => break other,
+                            other => break other.map_err(|error| unreachable(&error))?,
                         }
                     };
+                    is_connected.store(true, Ordering::Relaxed);
                     send(stream, "localhost", method, path, body).await
                 }
                 Self::Http(address) => {
-                    send(
-                        TcpStream::connect(address).await,
-                        address,
-                        method,
-                        path,
-                        body,
-                    )
-                    .await
+                    let stream = TcpStream::connect(address).await;
+                    let stream = stream.map_err(|error| unreachable(&error))?;
+                    is_connected.store(true, Ordering::Relaxed);
+                    send(stream, address, method, path, body).await
                 }
             }
+            .map_err(|why| Failure::Closed(self.no_answer(&why)))
         };
-        match timeout(ANSWER_WITHIN, asked).await {
-            Ok(answer) => answer.map_err(unreachable),
-            Err(_) => Err(unreachable(format!("no answer within {ANSWER_WITHIN:?}"))),
+        match timeout(limit, asked).await {
+            Ok(answer) => answer,
+            Err(_) if is_connected.load(Ordering::Relaxed) => Err(self.silent_for(limit)),
+            Err(_) => Err(unreachable(&format!("no connection within {limit:?}"))),
         }
+    }
+
+    fn silent_for(&self, limit: Duration) -> Failure {
+        Failure::Silent(self.no_answer(&format!("nothing came within {limit:?}")))
+    }
+
+    fn no_answer(&self, why: &str) -> String {
+        format!("the daemon at {self} does not answer: {why}")
     }
 }
 
 /// Sends a request over a connection of its own.
 async fn send(
-    stream: io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     host: &str,
     method: Method,
     path: &str,
     body: Vec<u8>,
 ) -> Result<Response<Incoming>, String> {
-    let stream = TokioIo::new(stream.map_err(|error| error.to_string())?);
-    let shaken = http1::handshake(stream).await;
+    let shaken = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
     runtime().spawn(connection);
     let request = Request::builder()
@@ -219,20 +279,25 @@ async fn send(
         .map_err(|error| error.to_string())
 }
 
-/// Reads an answer whole.
+/// Reads an answer whole, or the reason that the request was refused.
 async fn whole<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Failure> {
     let status = answer.status();
-    let read = http_body_util::Limited::new(answer.into_body(), MOST_BYTES).collect();
-    let body = read
-        .await
-        .map_err(|error| Failure::Lost(error.to_string()))?
-        .to_bytes();
-    if !status.is_success() {
-        let refusal: Result<Refusal, _> = serde_json::from_slice(&body);
-        let why = refusal.map_or_else(|_| format!("it answered {status}"), |refusal| refusal.error);
-        return Err(Failure::Refused(why));
+    if status.is_success() {
+        return read(answer).await;
     }
-    serde_json::from_slice(&body).map_err(|error| Failure::Lost(error.to_string()))
+    let why = match read::<Refusal>(answer).await {
+        Ok(refusal) => refusal.error,
+        Err(_) => format!("it answered {status}"),
+    };
+    Err(Failure::Refused(why))
+}
+
+/// Reads an answer whole.
+async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Failure> {
+    let lost = |why: &dyn fmt::Display| Failure::Lost(why.to_string());
+    let read = http_body_util::Limited::new(answer.into_body(), MOST_BYTES).collect();
+    let body = read.await.map_err(|error| lost(&error))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| lost(&error))
 }
 
 #[cfg(test)]

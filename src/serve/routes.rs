@@ -22,11 +22,12 @@ use tokio::time::timeout;
 use tworoutine::{offload, runtime};
 
 use super::admission::{Endpoint, allowed};
-use super::api::{Cancel, Event, JobReport, Refusal, State, Submission};
+use super::api::{Cancel, Disk, Event, JobReport, Refusal, State, Submission};
 use super::boards::Boards;
 use super::job::{Job, Origin, Position, line};
 use super::jobs::Jobs;
 use super::metrics;
+use crate::record::Room;
 use crate::release;
 
 /// Body of an answer.
@@ -76,6 +77,7 @@ impl Routes {
             ["metrics"] if !is_post => self.metrics(),
             ["boards"] if !is_post => json_answer(StatusCode::OK, &self.boards.reports()),
             ["runs"] if !is_post => self.runs().await,
+            ["disk"] if !is_post => self.disk().await,
             ["jobs"] if !is_post => json_answer(StatusCode::OK, &self.jobs.reports()),
             ["jobs"] => self.submit(endpoint, request).await,
             ["jobs", id] if !is_post => match self.jobs.report(number(id)) {
@@ -139,6 +141,18 @@ impl Routes {
             Ok(runs) => json_answer(StatusCode::OK, &runs),
             Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
+    }
+
+    async fn disk(&self) -> Answer {
+        let folder = self.runs.clone();
+        // A file system of another computer may take its time.
+        let room = offload(move || Room::of(File::open(folder).ok()?)).await;
+        let disk = Disk {
+            runs: self.runs.display().to_string(),
+            free_bytes: room.map(|room| room.bytes),
+            free_files: room.and_then(|room| room.files),
+        };
+        json_answer(StatusCode::OK, &disk)
     }
 
     async fn submit(&self, endpoint: Endpoint, request: Request<Incoming>) -> Answer {

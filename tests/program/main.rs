@@ -17,5 +17,6 @@ mod lock;
 mod process;
 mod record;
 mod serve;
+mod site;
 mod tune;
 mod unread;

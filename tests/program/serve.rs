@@ -2,7 +2,7 @@
 
 mod ends;
 mod http;
-mod jobs;
+pub(crate) mod jobs;
 mod same;
 mod slow;
 mod strangers;

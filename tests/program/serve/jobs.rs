@@ -11,7 +11,7 @@ use crate::interrupt::any_tone_on;
 use crate::process::{SimProcess, rest, run_json, signal_to};
 
 /// A farm whose tunes take some seconds.
-pub(super) fn slow(modules: &str) -> SimProcess {
+pub(crate) fn slow(modules: &str) -> SimProcess {
     SimProcess::start(&[
         "--boards",
         "1",
@@ -26,7 +26,7 @@ pub(super) fn slow(modules: &str) -> SimProcess {
 }
 
 /// Waits until the boards of a farm drive tones.
-pub(super) fn wait_for_tones(sim: &SimProcess) {
+pub(crate) fn wait_for_tones(sim: &SimProcess) {
     let map = HardwareMap::load(sim.map()).unwrap();
     while !any_tone_on(&map) {}
 }

@@ -68,6 +68,9 @@ pub(crate) struct Host {
     pub(crate) name: String,
     /// Name or address for `ssh`. If it is absent: `name`.
     pub(crate) address: Option<String>,
+    /// Socket of its daemon, for `twotone --site`: a path on the host, or `unix:` and a path on
+    /// the computer that asks. A deployment does not use it.
+    pub(crate) control: Option<String>,
     /// User for `ssh`. If it is absent: whom the configuration of `ssh` says.
     pub(crate) user: Option<String>,
     #[serde(default, rename = "become")]
@@ -207,6 +210,13 @@ impl Host {
         plain("address", self.address(), "._-:@%[]")?;
         if let Some(user) = &self.user {
             plain("user", user, "._-@\\+")?;
+        }
+        if let Some(control) = &self.control {
+            let local = control.strip_prefix("unix:");
+            plain("control", local.unwrap_or(control), "._-/@")?;
+            if local.is_none() && !control.starts_with('/') {
+                return Err(format!("control = `{control}` is no absolute path"));
+            }
         }
         if let Some(root) = &self.root {
             plain("root", root.trim_start_matches('/'), "._-/@")?;
@@ -367,6 +377,26 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_read() {
+        let text = include_str!("../../packaging/site.toml");
+        let site = Site::parse(text, Path::new("/site")).unwrap();
+        let read = site.hosts.iter().map(|it| (it.name.as_str(), it.address()));
+        let expected = [
+            ("north", "north.site.example"),
+            ("south", "south"),
+            ("here", "localhost"),
+        ];
+        assert_eq!(read.collect::<Vec<_>>(), expected);
+        let controls = site.hosts.iter().map(|it| it.control.as_deref());
+        let expected = [
+            None,
+            Some("/run/array/control.sock"),
+            Some("unix:control.sock"),
+        ];
+        assert_eq!(controls.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn values_with_a_meaning_for_a_shell_or_ssh_are_refused() {
         for (key, value) in [
             ("name", "-oProxyCommand=x"),
@@ -375,6 +405,9 @@ mod tests {
             ("address", "-oProxyCommand=x"),
             ("address", "host;reboot"),
             ("user", "a$(reboot)"),
+            ("control", "/a:/b"),
+            ("control", "a.sock"),
+            ("control", "unix:"),
             ("root", "/opt/$x"),
             ("root", "opt"),
             ("root", "/opt/../etc"),

@@ -134,6 +134,8 @@ pub(crate) fn add_files(tree: &mut Tree, source: &Source) -> Result<()> {
     tree.put("lib/sysusers.d/twotone.conf", users);
     let settings = source.bytes(&format!("{INPUTS}/sysctl.conf"))?;
     tree.put(format!("{DOC}/examples/sysctl.conf"), settings);
+    let site = source.bytes(&format!("{INPUTS}/site.toml"))?;
+    tree.put(format!("{DOC}/examples/site.toml"), site);
     Ok(())
 }
 
@@ -242,6 +244,7 @@ mod tests {
             "share/doc/twotone/docs/hardware-map.md",
             "share/doc/twotone/examples/maps/one-board.toml",
             "share/doc/twotone/examples/sysctl.conf",
+            "share/doc/twotone/examples/site.toml",
         ] {
             assert!(
                 paths.iter().any(|it| it == path),

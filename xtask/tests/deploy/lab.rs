@@ -224,6 +224,15 @@ impl Lab {
         command
     }
 
+    /// A command of `twotone --site` in the site.
+    pub(crate) fn of_site(&self, program: &str, words: &[&str]) -> Command {
+        let site = self.folder.path().join("site.toml").display().to_string();
+        let first = [program, "--json", "--site", &site];
+        let mut command = self.command(&[&first[..], words].concat());
+        command.env("TMPDIR", "/tmp").env_remove("TWOTONE_LOCKS");
+        command
+    }
+
     /// Starts `cargo xtask deploy`.
     pub(crate) fn start_deploy(&self, words: &[&str]) -> Deployer {
         let mut command = self.deployer(words);

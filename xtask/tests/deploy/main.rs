@@ -14,6 +14,7 @@ mod lab;
 mod package;
 mod refusals;
 mod releases;
+mod site;
 mod unhealthy;
 
 use lab::Lab;

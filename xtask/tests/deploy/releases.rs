@@ -43,6 +43,12 @@ impl Releases {
         Self { folder }
     }
 
+    /// Path of the program.
+    pub(crate) fn program(&self) -> String {
+        let program = self.folder.path().join("given/bin/twotone");
+        program.display().to_string()
+    }
+
     /// Makes an archive with another version, and a daemon like this. Returns its path.
     pub(crate) fn make(&self, version: &str, daemon: Daemon) -> String {
         self.make_with(version, daemon, |_| {})

@@ -1,0 +1,341 @@
+//! A job at one host of a site, from its submission to its end. If the connection is cut, it is
+//! made anew and the same job is followed on.
+
+use std::collections::BTreeMap;
+use std::iter::successors;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+use tworoutine::runtime;
+use twotone::hal::{Certainty, ErrorKind};
+use twotone::record;
+
+use super::give::with_boards;
+use super::outcome::HostOutcome;
+use super::{error, failure};
+use crate::cli::output::complain;
+use crate::cli::remote::pass_interrupts_on;
+use crate::serve::{BoardReport, Event, Failure, Host, JobReport, Link, State, Submission};
+
+/// Pause before a connection that was cut is made anew. It doubles from time to time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Number of the interrupt at which the program no longer waits for the hosts that it has given
+/// something to.
+const LEAVE_AT: u32 = 3;
+
+/// Work of every host.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub(super) work: Work,
+    /// Boards by name that the command is for. Each host gets those that it has.
+    pub(super) boards: Vec<String>,
+    /// True if the end of the job is not waited for.
+    pub(super) detach: bool,
+    /// The site file, as it is named in advice.
+    pub(super) file: String,
+    /// Number of interrupts until now. They are passed on to a job that was given, and end this
+    /// program if a job is followed.
+    pub(super) interrupts: watch::Receiver<u32>,
+}
+
+/// Kind of work at a host.
+#[derive(Clone)]
+pub(super) enum Work {
+    /// A command becomes a job.
+    Give(Arc<Submission>),
+    /// The job of each host, by its name, is followed.
+    Follow(Arc<BTreeMap<String, u64>>),
+}
+
+/// Events of a job until now.
+#[derive(Default)]
+struct Heard {
+    seen: usize,
+    printed: String,
+    said: Vec<String>,
+    end: Option<End>,
+}
+
+/// End of a job.
+enum End {
+    Status(u8),
+    Interrupted,
+}
+
+/// Carries a task out at a host.
+pub(super) async fn carry_out(mut link: Link, task: Task) -> HostOutcome {
+    let mut outcome = HostOutcome::of(&link.host);
+    let mut interrupts = task.interrupts.clone();
+    let leave_at = match task.work {
+        Work::Give(_) => LEAVE_AT,
+        Work::Follow(_) => 1,
+    };
+    let done = tokio::select! {
+        done = work(&mut link, &task, &mut outcome) => done,
+        () = interrupted(&mut interrupts, leave_at) => Err(error(
+            "wait for the end",
+            ErrorKind::Cancelled,
+            Certainty::Unknown,
+            "interrupted",
+        )),
+    };
+    if let Err(mut failed) = done {
+        if failed.advice.is_none() {
+            failed.advice = advice(&outcome, &task, failed.certainty);
+        }
+        say(&outcome.host, &super::in_words(&failed));
+        outcome.error = Some(failed);
+    }
+    outcome
+}
+
+/// Step that may help if it is not known what became of a job.
+fn advice(outcome: &HostOutcome, task: &Task, certainty: Option<Certainty>) -> Option<String> {
+    let (file, host) = (&task.file, &outcome.host);
+    match outcome.job {
+        Some(id) => Some(format!(
+            "if the job goes on, `twotone --site {file} follow {host}:{id}` follows it"
+        )),
+        None if certainty == Some(Certainty::Unknown) => Some(format!(
+            "`twotone --site {file} --only {host} jobs` tells if it was taken"
+        )),
+        None => None,
+    }
+}
+
+async fn work(
+    link: &mut Link,
+    task: &Task,
+    outcome: &mut HostOutcome,
+) -> Result<(), record::Failure> {
+    let host = reach(link, task).await?;
+    let job = match &task.work {
+        Work::Follow(ids) => {
+            let path = format!("/jobs/{}", ids.get(&outcome.host).copied().unwrap_or(0));
+            let found = host.get_within::<JobReport>(link.ssh().silence(), &path);
+            let found = found.await;
+            found.map_err(|failed| failure("ask for the job", true, &failed))?
+        }
+        Work::Give(submission) => {
+            let Some(submission) = of_host(submission, &host, link, task, outcome).await? else {
+                return Ok(());
+            };
+            if *task.interrupts.borrow() > 0 {
+                return Err(interrupted_before());
+            }
+            let given = host.post::<JobReport>("/jobs", &submission).await;
+            given.map_err(|failed| failure("give the command", false, &failed))?
+        }
+    };
+    let id = job.id;
+    outcome.job = Some(id);
+    if task.detach {
+        return Ok(());
+    }
+    say(&outcome.host, &format!("job {id}"));
+    let mut heard = Heard::default();
+    let followed = follow(link, host, &job, task, &mut heard).await;
+    outcome.said = std::mem::take(&mut heard.said);
+    followed?;
+    match heard.end {
+        Some(End::Status(status)) => {
+            outcome.ended(status, &heard.printed);
+            Ok(())
+        }
+        _ => {
+            let mut ended = record::Failure::of_words("the daemon ended before the job did");
+            ended.certainty = Some(Certainty::Unknown);
+            ended.operation = Some(format!("job {id}"));
+            ended.advice = Some("its lines say which tones were found on afterwards".to_owned());
+            Err(ended)
+        }
+    }
+}
+
+/// Makes the connection, unless there is an interrupt before.
+async fn reach(link: &mut Link, task: &Task) -> Result<Host, record::Failure> {
+    let mut interrupts = task.interrupts.clone();
+    let reached = tokio::select! {
+        reached = link.reach::<Value>() => reached,
+        () = interrupted(&mut interrupts, 1) => return Err(interrupted_before()),
+    };
+    let (host, _) = reached.map_err(|failed| failure("reach the daemon", true, &failed))?;
+    Ok(host)
+}
+
+fn interrupted_before() -> record::Failure {
+    error(
+        "give the command",
+        ErrorKind::Cancelled,
+        Certainty::NotExecuted,
+        "interrupted before the command was given",
+    )
+}
+
+/// Waits for an interrupt of this number.
+async fn interrupted(interrupts: &mut watch::Receiver<u32>, number: u32) {
+    if interrupts.wait_for(|count| *count >= number).await.is_err() {
+        // Nobody counts any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The command for a host, with those of the boards that it has. `None` if it has none of them.
+async fn of_host(
+    submission: &Submission,
+    host: &Host,
+    link: &Link,
+    task: &Task,
+    outcome: &mut HostOutcome,
+) -> Result<Option<Submission>, record::Failure> {
+    if task.boards.is_empty() {
+        return Ok(Some(submission.clone()));
+    }
+    let there = host.get_within::<Vec<BoardReport>>(link.ssh().silence(), "/boards");
+    let there = there.await;
+    let there = there.map_err(|failed| failure("ask for the boards", true, &failed))?;
+    let is_there = |board: &&String| there.iter().any(|one| one.name == **board);
+    outcome.boards = task.boards.iter().filter(is_there).cloned().collect();
+    outcome.left_out = outcome.boards.is_empty();
+    Ok((!outcome.left_out).then(|| with_boards(submission, &outcome.boards)))
+}
+
+/// Follows a job to its end, over as many connections as it takes.
+async fn follow(
+    link: &mut Link,
+    mut host: Host,
+    job: &JobReport,
+    task: &Task,
+    heard: &mut Heard,
+) -> Result<(), record::Failure> {
+    let (id, name) = (job.id, link.host.name.clone());
+    let mut pauses = pauses(link.ssh().attempts);
+    loop {
+        let passing = matches!(task.work, Work::Give(_)).then(|| {
+            let (host, count, prefix) =
+                (host.clone(), task.interrupts.clone(), format!("{name}: "));
+            let passing = pass_interrupts_on(host, id, count, prefix);
+            AbortOnDropHandle::new(runtime().spawn(passing))
+        });
+        let before = heard.seen;
+        let mut why = follow_once(&host, id, &name, link.ssh().silence(), heard).await;
+        drop(passing);
+        if heard.end.is_some() {
+            return Ok(());
+        }
+        if heard.seen > before {
+            pauses = self::pauses(link.ssh().attempts);
+        }
+        let mut is_by_ssh = link.is_by_ssh();
+        host = loop {
+            let is_cut = match why {
+                Failure::Refused(_) => false,
+                // The first time it may be the network. A daemon that hangs would hang again.
+                Failure::Silent(_) => std::mem::take(&mut is_by_ssh),
+                _ => true,
+            };
+            let Some(pause) = pauses.next().filter(|_| is_cut) else {
+                let mut lost = failure(&format!("follow job {id}"), false, &why);
+                lost.certainty = Some(Certainty::Unknown);
+                return Err(lost);
+            };
+            say(&name, &format!("{why}; once more"));
+            sleep(pause).await;
+            match again(link, job, heard).await {
+                Ok(reached) => break reached,
+                Err(failed) => why = failed,
+            }
+        };
+    }
+}
+
+/// Pauses before the further attempts of something that may be tried so often.
+fn pauses(attempts: u32) -> impl Iterator<Item = Duration> {
+    let pauses = successors(Some(FIRST_PAUSE), |pause| {
+        Some(LONGEST_PAUSE.min(*pause * 2))
+    });
+    pauses.take(attempts.saturating_sub(1) as usize)
+}
+
+/// Makes the connection anew, and makes sure that the job is the same.
+async fn again(link: &mut Link, job: &JobReport, heard: &mut Heard) -> Result<Host, Failure> {
+    let (host, _) = link.reach::<Value>().await?;
+    let path = format!("/jobs/{}", job.id);
+    let found: JobReport = host.get_within(link.ssh().silence(), &path).await?;
+    if found.submitted != job.submitted {
+        let why = "the daemon has lost its record of the job, and has another one of this number";
+        return Err(Failure::Refused(why.to_owned()));
+    }
+    if found.state == State::Interrupted {
+        // Its record has only what was found afterwards.
+        heard.seen = 0;
+    }
+    Ok(host)
+}
+
+/// Follows a job until its end, or until the connection is cut or the daemon hangs. Returns why it
+/// ended if the job has not.
+async fn follow_once(
+    host: &Host,
+    id: u64,
+    name: &str,
+    silence: Duration,
+    heard: &mut Heard,
+) -> Failure {
+    let Heard {
+        seen,
+        printed,
+        said,
+        end,
+    } = heard;
+    let take = |event| match event {
+        Event::Queued { waits_for } => {
+            let numbers: Vec<_> = waits_for.iter().map(u64::to_string).collect();
+            say(name, &format!("waiting for job {}", numbers.join(", ")));
+        }
+        Event::Begin { modules } => say(name, &format!("begins, modules: {}", modules.len())),
+        Event::Out { text } => {
+            printed.push_str(&text);
+            printed.push('\n');
+        }
+        Event::Err { text } => {
+            text.lines().for_each(|line| say(name, line));
+            said.push(text);
+        }
+        Event::Ended { status } => *end = Some(End::Status(status)),
+        Event::Interrupted => *end = Some(End::Interrupted),
+        Event::Started | Event::Step(_) | Event::End => {}
+    };
+    tokio::select! {
+        followed = host.follow(id, seen, take) => match followed {
+            Ok(()) => Failure::Lost("the daemon told no end of the job".to_owned()),
+            Err(failed) => failed,
+        },
+        hangs = hang(host, silence) => hangs,
+    }
+}
+
+/// Waits until a daemon does not answer although it is there.
+async fn hang(host: &Host, silence: Duration) -> Failure {
+    loop {
+        sleep(silence / 3).await;
+        let asked = host.health::<Value>(silence).await;
+        // If it is gone, its events end by themselves.
+        if let Err(failed @ Failure::Silent(_)) = asked {
+            return failed;
+        }
+    }
+}
+
+/// Says something about a host at once.
+fn say(host: &str, text: &str) {
+    complain(&format!("{host}: {text}"));
+}
