@@ -79,7 +79,11 @@ fn files(command: &Command) -> Result<BTreeMap<String, String>, String> {
         Command::Capture(capture) => (capture.map(), None, None),
         Command::Off(off) => (off.map(), None, None),
         Command::Info(info) => (info.map(), None, None),
-        _ => return Err("this command needs no daemon: give it without --host".to_owned()),
+        _ => {
+            return Err(
+                "this command needs no daemon: give it without --host and --site".to_owned(),
+            );
+        }
     };
     let named = [
         (map, input::MAP_BYTES),
