@@ -11,7 +11,8 @@ use crate::samples::{MeanEntry, SamplesEntry};
 use crate::tones::ToneState;
 use crate::{Batch, Description, Error, ErrorKind, Op, Operation, Result, Ticket};
 
-/// The replies to a batch, one for each operation, in flat buffers. Fetch each with its ticket.
+/// The replies to a batch, one for each operation, in flat buffers. [`Replies::get`] returns the
+/// reply that belongs to a ticket.
 #[derive(Debug, Clone, Default)]
 pub struct Replies {
     entries: Vec<Entry>,
@@ -23,7 +24,7 @@ pub struct Replies {
     repeats: u32,
 }
 
-/// Position of one reply in the buffers.
+/// One reply: its value, or the position of its values in the buffers.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -41,7 +42,8 @@ impl Replies {
     /// Returns the reply to the operation of `ticket`.
     ///
     /// # Panics
-    /// If the ticket is of another batch. The replies of a batch always fit its own tickets,
+    /// If the ticket belongs to another batch, and this batch has no operation with the same type
+    /// of reply at the position of the ticket. The replies to a batch always fit its own tickets,
     /// because [`RepliesBuilder`] refuses an answer that does not fit its operation.
     pub fn get<O: Operation>(&self, ticket: Ticket<O>) -> O::Reply<'_> {
         self.entries
@@ -55,15 +57,15 @@ impl Replies {
         self.entries.get(operation)
     }
 
-    /// Every description among the replies, for a wrapper that sets narrower limits on a module
-    /// than its board does.
+    /// Every description among the replies. A wrapper of a board changes them if its modules have
+    /// narrower limits than those of the board itself.
     pub fn descriptions_mut(&mut self) -> &mut [Description] {
         &mut self.descriptions
     }
 
-    /// Number of repetitions until every operation was answered. A single refusal, a single answer
-    /// that makes no sense or a single lost connection costs one repetition, and the result is
-    /// still complete.
+    /// Number of times that a request to the board had to be repeated before every operation was
+    /// answered. A single refusal, a single answer that makes no sense or a single lost connection
+    /// costs one repetition, and the replies are still complete.
     pub fn repeats(&self) -> u32 {
         self.repeats
     }
@@ -82,8 +84,9 @@ impl Replies {
 /// Collects the replies to a batch, in the order of its operations, for implementations of
 /// [`crate::Board`].
 ///
-/// Each method answers the next operation. An answer that does not fit its operation, an extra
-/// answer and a missing answer are errors of the kind [`ErrorKind::Protocol`].
+/// Each of the methods from [`RepliesBuilder::done`] to [`RepliesBuilder::readings`] answers the
+/// next operation. An answer that does not fit its operation, an extra answer and a missing answer
+/// are errors of the kind [`ErrorKind::Protocol`].
 #[derive(Debug)]
 pub struct RepliesBuilder<'a> {
     batch: &'a Batch,
@@ -91,19 +94,19 @@ pub struct RepliesBuilder<'a> {
 }
 
 impl<'a> RepliesBuilder<'a> {
-    /// A builder of the replies to `batch`, with nothing answered yet.
+    /// A builder of the replies to `batch`, in which no operation is answered yet.
     pub fn new(batch: &'a Batch) -> Self {
         let mut replies = Replies::default();
         replies.entries.reserve_exact(batch.len());
         Self { batch, replies }
     }
 
-    /// Number of operations that are answered so far.
+    /// Number of operations that have been answered so far.
     pub fn answered(&self) -> usize {
         self.replies.entries.len()
     }
 
-    /// Adds `times` to the number of repetitions: see [`Replies::repeats`].
+    /// Adds `times` to the number of repetitions that [`Replies::repeats`] returns.
     pub fn repeated(&mut self, times: u32) {
         self.replies.repeats = self.replies.repeats.saturating_add(times);
     }
@@ -162,7 +165,7 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Answers [`Op::SetNco`] and [`Op::ReadNco`].
+    /// Answers [`Op::SetNco`] or [`Op::ReadNco`].
     ///
     /// # Errors
     /// If the next operation is of another kind.
@@ -173,11 +176,13 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Answers [`Op::AcquireMean`] with means and scatters of equally many channels, in readout
-    /// counts. Each flag is true if it was set for any sample.
+    /// Answers [`Op::AcquireMean`] with the mean and the scatter of each requested channel, in
+    /// readout counts. `overrange` and `overvoltage` are true if the board set this flag for any
+    /// sample.
     ///
     /// # Errors
-    /// If the next operation is of another kind, or the lengths differ.
+    /// If the next operation is of another kind, or if there is not one mean and one scatter for
+    /// each requested channel.
     pub fn mean(
         &mut self,
         mean: impl IntoIterator<Item = Complex64>,
@@ -203,11 +208,12 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Answers [`Op::AcquireSamples`] with `channels` streams of equally many samples, one stream
-    /// after the other, in readout counts. Each flag is true if it was set for any sample.
+    /// Answers [`Op::AcquireSamples`] with the samples of `channels` channels, in readout counts:
+    /// all samples of the first channel, then all samples of the next one, and so on. `overrange`
+    /// and `overvoltage` are true if the board set this flag for any sample.
     ///
     /// # Errors
-    /// If the next operation is of another kind, or the lengths are not the requested ones.
+    /// If the next operation is of another kind or requests other numbers of channels or samples.
     pub fn samples(
         &mut self,
         channels: usize,

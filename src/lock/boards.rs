@@ -1,4 +1,5 @@
-//! Wrappers of boards: one for a board that is locked, one for a board that could not be.
+//! Wrappers of boards: one for a board that this program has locked, and one for a board that it
+//! must not use.
 
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use twotone_hal::{
 
 use super::BoardLock;
 
-/// A board that this program has not locked: every request but for its description is refused.
+/// A board that this program must not use, for instance because another program has locked it.
+/// A batch with any operation other than [`Op::Describe`] is refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     board: BoardHandle,
@@ -42,8 +44,8 @@ impl Board for Refused {
     }
 }
 
-/// A board that this program has locked. Once another program has taken it over, every batch that
-/// changes settings is refused.
+/// A board that this program has locked. Once another program has taken the board over, every batch
+/// that changes settings is refused.
 #[derive(Debug)]
 pub(crate) struct Locked {
     board: BoardHandle,

@@ -36,8 +36,8 @@ impl SweepKind {
 pub struct SweepHead {
     /// The module.
     pub module: ModuleId,
-    /// The channel whose tone was swept; `None` for a network analysis, whose points any channel
-    /// may have measured.
+    /// The channel whose tone was swept. `None` for a network analysis, because its points may have
+    /// been measured with different channels.
     pub channel: Option<ChannelId>,
     /// Kind of the sweep.
     pub kind: SweepKind,
@@ -50,16 +50,17 @@ pub struct SweepHead {
 pub struct SweepPoint {
     /// Sweep that the point belongs to.
     pub head: SweepHead,
-    /// Absolute frequency of the tone, as it was really set.
+    /// Absolute frequency that the tone really had, which may differ from the requested one.
     pub frequency: Hertz,
     /// Mean sample, in readout counts.
     pub mean: Complex64,
-    /// Error of the mean sample, `sqrt(<|n|^2>)` over both quadratures, in readout counts; `None`
-    /// if it is not known.
+    /// Error of the mean sample, in readout counts: `sqrt(<|n|^2>)`, where `n` is the complex noise
+    /// of the mean sample. `None` if it is not known.
     pub noise: Option<f64>,
 }
 
-/// The sweeps of one board, a point a row, in the order in which they were added.
+/// The sweeps of one board, as a table with one row for each point, in the order in which the
+/// points were added.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SweepTable {
     /// Origin of the sweeps, as names and values; see
@@ -82,11 +83,13 @@ impl SweepTable {
         self.points.push(point);
     }
 
-    /// Adds the points of a sweep: absolute frequencies in hertz and mean samples in counts, of one
-    /// length, and the error of each mean, in counts.
+    /// Adds the points of a sweep. `frequency_hz` has the absolute frequency of each point, in
+    /// hertz. `mean` has the mean sample at each point, in readout counts. `noise` is the error of
+    /// every mean sample, in readout counts; see [`SweepPoint::noise`].
     ///
     /// # Errors
-    /// [`RecordError::Format`] if the lengths differ; nothing is added then.
+    /// [`RecordError::Format`] if `frequency_hz` and `mean` have different lengths. No point is
+    /// added then.
     pub fn push_sweep(
         &mut self,
         head: SweepHead,

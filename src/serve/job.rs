@@ -1,4 +1,5 @@
-//! One job of the daemon: its state, its events, and the position of each follower in them.
+//! One job of the daemon: its state, its events, and the position of each follower in its events. A
+//! follower is a client that receives the events of a job until the job has ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,7 +30,7 @@ pub(crate) struct Job {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// Origin of a command.
+/// Facts about the request that submitted a command.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     /// Name of the user who gave the command.
@@ -41,11 +42,12 @@ pub(crate) struct Origin {
 /// History of a job until now.
 struct History {
     report: JobReport,
-    /// Events that are kept, one line of JSON each.
+    /// All events except steps, one line of JSON each.
     events: Vec<Bytes>,
-    /// Number of bytes of the output.
+    /// Number of bytes that the command has written to standard output and standard error.
     bytes: usize,
-    /// Last step of each module, with the number of the step among all steps of the job.
+    /// Last step of each module, with the number of this step among all steps of the job, counted
+    /// from 1.
     steps: BTreeMap<(String, ModuleId), (u64, Step)>,
     last_step: u64,
     /// Message for the followers when the job is cancelled.
@@ -55,20 +57,20 @@ struct History {
 /// Position of a follower in the events of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Position {
-    /// Number of kept events that the follower has received.
+    /// Number of events in [`History::events`] that the follower has received.
     events: usize,
     /// Number of the last step that the follower has received.
     step: u64,
 }
 
 impl From<usize> for Position {
-    /// Position of a follower that has received this number of kept events.
+    /// Position of a follower that has received this number of events, not counting steps.
     fn from(events: usize) -> Self {
         Self { events, step: 0 }
     }
 }
 
-/// Most bytes that the output of one job may have.
+/// Largest number of bytes of the output of one job that followers receive.
 const MOST_OUTPUT: usize = 256 << 20;
 
 impl Job {
@@ -133,7 +135,7 @@ impl Job {
         self.history().report.state
     }
 
-    /// Events until now, one line of JSON each.
+    /// Events until now except steps, one line of JSON each.
     pub(crate) fn events(&self) -> Vec<Bytes> {
         self.history().events.clone()
     }
@@ -166,7 +168,8 @@ impl Job {
         });
     }
 
-    /// Ends the job early. The followers get the reason `why`, unless it is empty.
+    /// Ends the job early. The followers get the reason `why`, unless it is empty or the job was
+    /// cancelled before.
     pub(crate) fn cancel(&self, why: &str) {
         let said = std::mem::take(&mut self.history().on_cancel);
         if !why.is_empty() && !self.cancel.is_cancelled() {
@@ -211,8 +214,8 @@ impl Job {
             self.add(&event(text.to_owned()));
         } else if bytes - text.len() <= MOST_OUTPUT {
             let text = format!(
-                "the rest of the output is left out: it has more than {MOST_OUTPUT} bytes. The run \
-                 directory has the whole result"
+                "the output has more than {MOST_OUTPUT} bytes, so the rest of it is left out. The \
+                 run directory has the whole result"
             );
             self.add(&Event::Err { text });
         }
@@ -222,8 +225,8 @@ impl Job {
         self.change(event, |_| ());
     }
 
-    /// Changes the facts about the job and adds the event about the change, in one step. Then wakes
-    /// the followers.
+    /// Changes the facts about the job and adds the event about the change, under one lock. Then
+    /// wakes the followers.
     fn change(&self, event: &Event, change: impl FnOnce(&mut JobReport)) {
         let line = line(event);
         {
@@ -234,8 +237,9 @@ impl Job {
         self.changed.send_replace(());
     }
 
-    /// Waits until there are events after `position`, and returns some of them, one line of JSON
-    /// each. Returns `None` if the job has ended and the follower has received all events.
+    /// Waits until there are events after `position`, returns some of them, one line of JSON each,
+    /// and moves `position` past them. Returns `None` if the job has ended and the follower has
+    /// received all events.
     pub(crate) async fn next(&self, position: &mut Position) -> Option<Vec<Bytes>> {
         let mut changed = self.changed.subscribe();
         loop {
@@ -342,7 +346,8 @@ mod tests {
         }
     }
 
-    /// Names of the events that a follower gets next.
+    /// Names of the events that a follower gets next. The name of a step is followed by its number
+    /// of finished parts.
     async fn next(job: &Job, position: &mut Position) -> Option<Vec<String>> {
         let lines = job.next(position).await?;
         let name = |line: &Bytes| {

@@ -1,10 +1,14 @@
 //! Detection of the end of a thread, when its thread-locals are destroyed.
 //!
-//! Code on a fiber that is unwound at that time could use thread-locals that no longer exist.
+//! A context that is kept in a thread-local is dropped when the thread ends. If its fiber were
+//! unwound at that time, code on the fiber could use thread-locals that no longer exist. So a
+//! context must be able to tell that its thread is ending.
+//!
 //! Thread-locals are destroyed in the reverse order of their creation. A sentinel is a thread-local
-//! that sets a flag when it is destroyed. So the flag is set before any context in a thread-local
-//! that is older than the sentinel is dropped. New sentinels are created from time to time as
-//! contexts are made.
+//! that sets a flag when it is destroyed. If a context is kept in a thread-local that is older than
+//! a sentinel, the flag is therefore set before the context is dropped. New sentinels are created
+//! from time to time as contexts are made, because a thread-local can be younger than the first
+//! sentinel.
 
 use std::cell::Cell;
 
@@ -24,12 +28,12 @@ impl Drop for Sentinel {
     }
 }
 
-/// True if thread-locals of this thread are being destroyed.
+/// True if a sentinel of this thread has been destroyed, which shows that the thread is ending.
 pub(crate) fn in_progress() -> bool {
     EXITING.get()
 }
 
-/// Counts one more context, and creates a sentinel from time to time.
+/// Counts one more context, and creates a new sentinel at some of the counts.
 #[inline]
 pub(crate) fn count_context() {
     let made = MADE.get().wrapping_add(1);
@@ -50,13 +54,14 @@ fn create() {
 }
 
 /// Further sentinels, on systems on which Rust registers destructors of thread-locals with the C
-/// library. The C library accepts any number of destructors.
+/// library. Each is such a destructor without a thread-local; the C library accepts any number of
+/// destructors.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod further_sentinels {
     use std::ffi::c_void;
     use std::ptr;
 
-    // SAFETY: the two are declared as the C library and the linker define them.
+    // SAFETY: both items are declared as the C library and the linker define them.
     unsafe extern "C" {
         static __dso_handle: u8;
         fn __cxa_thread_atexit_impl(
@@ -70,15 +75,16 @@ mod further_sentinels {
     ///
     /// # Safety
     ///
-    /// Any argument is allowed, at any time. The function is `unsafe` only because the type in the
-    /// C library is.
+    /// The function may be called at any time, with any argument. It is `unsafe` only because
+    /// [`__cxa_thread_atexit_impl`] takes a function of this type.
     unsafe extern "C" fn callback(_: *mut c_void) {
         super::EXITING.set(true);
     }
 
     pub(super) fn create() {
-        // SAFETY: the function is in every glibc that Rust supports. The callback touches nothing
-        // but a thread-local without destructor, and the handle keeps the code loaded until then.
+        // SAFETY: the function is in every glibc that Rust supports. The callback uses nothing but
+        // a thread-local that has no destructor, and so is never destroyed. The handle keeps the
+        // code of the callback loaded until the callback has run.
         unsafe {
             let library = (&raw const __dso_handle).cast_mut().cast();
             __cxa_thread_atexit_impl(callback, ptr::null_mut(), library);

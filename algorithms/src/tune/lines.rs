@@ -10,17 +10,20 @@ use crate::fit::{
 };
 use crate::resonator::{Direction, Resonator};
 
-/// Largest number of lines of one joint fit.
+/// Largest number of lines that are fitted jointly.
 const MOST_JOINT: usize = 4;
-/// Distance up to which neighbours are divided out before a line is fitted, in linewidths.
+/// Largest distance of a neighbour, in linewidths, at which the sweep is divided by the neighbour's
+/// notch before a line is fitted.
 const NEIGHBOUR_LW: f64 = 30.0;
-/// Largest difference of two frequencies that count as equal, in hertz.
+/// Largest difference between two frequencies that count as equal, in hertz.
 const SAME_HZ: f64 = 0.01;
-/// Number of times that each line is fitted again, with the latest fits of its neighbours divided
-/// out.
+/// Number of times that each line is fitted again, each time to the sweep divided by the notches of
+/// the latest fits of its neighbours.
 const NEIGHBOUR_ROUNDS: usize = 2;
 
-/// Returns groups of candidates that are crowded together, each in order of frequency.
+/// Divides the candidates, which are in order of frequency, into groups of neighbours that are
+/// crowded together. A candidate that is not crowded is a group of its own. A group has at most
+/// [`MOST_JOINT`] members. Returns the indices of the members of each group.
 pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for i in 0..candidates.len() {
@@ -44,10 +47,11 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Returns one fit for each target.
+/// Returns one fit for each of the candidates with the indices `chosen`, in this order.
 ///
-/// Each line is fitted alone, and then again with its neighbours divided out, so that their wings
-/// do not distort the result. Crowded lines whose fits still fail are fitted jointly.
+/// Each line is fitted alone, and then again after its sweep was divided by the notches of its
+/// neighbours, so that their wings do not distort the result. If the fit of any member of a group
+/// of crowded lines still fails, the group is fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
@@ -71,8 +75,8 @@ pub(super) fn fit_all(
                 .collect();
             let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), tau_s, params);
             if fit.status.is_success() {
-                // The neighbours are added to the model again, because the samples at the tone
-                // contain them.
+                // The neighbours' notches are put back into the model, because the samples at the
+                // tone contain them.
                 fit.model = with_neighbours(&fit.model, near.iter(), Direction::Up);
                 fits[k] = fit;
             }
@@ -92,7 +96,8 @@ pub(super) fn fit_all(
     fits
 }
 
-/// Returns the resonators of all candidates: as fitted, or as found if no fit succeeded.
+/// Returns a resonator for each candidate: the fitted one if the candidate was fitted with success,
+/// and otherwise the one that was found in the wide sweep.
 fn lines(candidates: &[Candidate], chosen: &[usize], fits: &[Fit]) -> Vec<Resonator> {
     let mut lines: Vec<Resonator> = candidates.iter().map(as_found).collect();
     for (&i, fit) in chosen.iter().zip(fits) {
@@ -116,7 +121,7 @@ fn as_found(candidate: &Candidate) -> Resonator {
     }
 }
 
-/// Returns the lines that are so near to `own` that their wings matter.
+/// Returns the lines that are so near to the line at index `own` that their wings distort its fit.
 fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     let reach =
         |other: &Resonator| NEIGHBOUR_LW * other.linewidth_hz().max(lines[own].linewidth_hz());
@@ -128,15 +133,16 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     others.map(|(_, other)| *other).collect()
 }
 
-/// Returns a sweep with lines divided out. The frequency pull of these lines by the tone of the
-/// sweep is included to first order only. That is enough: either the tone is far from them, or they
-/// are fitted jointly.
+/// Returns a sweep divided by the notches of `lines`. The tone of the sweep pulls the frequencies
+/// of these lines. This pull is included to first order only, which is enough: either the tone is
+/// far from these lines, or they are fitted jointly with the line of the sweep.
 fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
     let mut without = sweep.clone();
     for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
         for line in lines {
             let notch = line.notch(line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2)));
-            // The sweep cannot be divided by a notch that is near zero.
+            // The magnitude of the notch is raised to at least 0.02, because a division by a notch
+            // near zero would magnify the noise.
             *z /= notch * (notch.norm().max(0.02) / notch.norm().max(f64::MIN_POSITIVE));
         }
     }
@@ -150,15 +156,17 @@ fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
         .collect()
 }
 
-/// Returns the nonlinear fit of one line, or the linear fit if only that one succeeds. A second
-/// sweep in the other direction shows hysteresis.
+/// Returns the nonlinear fit of one line to its first sweep, or the linear fit if only the linear
+/// fit succeeds. If a later sweep in the other direction shows hysteresis, the fit is marked as
+/// bifurcated.
 fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     let Some(first) = sweeps.first() else {
         return Fit::failed(FitStatus::TooFewPoints, Direction::Up);
     };
     let data = first.data(tau_s);
     let mut fit = fit_nonlinear(&data, params);
-    // If the pull is small, the nonlinearity may be undetermined although the linear fit is good.
+    // If the tone pulls the resonance frequency only a little, the nonlinearity may be undetermined
+    // although the linear fit is good.
     if !fit.status.is_success() && fit.status != FitStatus::Bifurcated {
         let linear = fit_linear(&data, params);
         if linear.status.is_success() {
@@ -174,7 +182,8 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     fit
 }
 
-/// True if two sweeps in opposite directions differ by a large part of the loop.
+/// True if two sweeps in opposite directions differ at any frequency by a large part of `diameter`,
+/// the diameter of the resonance circle.
 fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
     let ascending = |sweep: &Sweep| {
         let points = sweep.frequency_hz.iter().copied();
@@ -182,7 +191,7 @@ fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
-    // Each of the two sweeps may lack points of the other.
+    // Each of the two sweeps may lack points that the other one has.
     let back = ascending(second);
     let same = |f_hz: f64| {
         let at = back.partition_point(|point| point.0 < f_hz - SAME_HZ);
@@ -215,7 +224,8 @@ fn fit_group(
     let (mut f, mut z) = (Vec::new(), Vec::new());
     let mut noise: f64 = 0.0;
     for &member in members {
-        // Only sweeps in one direction are joined, since the model has one branch.
+        // Only the first sweep of each member is used: sweeps in opposite directions may follow
+        // different branches of a bifurcated resonance, and the model follows only one.
         for sweep in sweeps_of(fine, member).into_iter().take(1) {
             f.extend_from_slice(&sweep.frequency_hz);
             z.extend_from_slice(&sweep.z);

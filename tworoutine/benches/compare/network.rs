@@ -1,4 +1,5 @@
-//! Measurement of a round trip over a loopback socket, and a check that background tasks go on.
+//! Measurement of a round trip over a loopback socket, and a check that background tasks make
+//! progress while no thread waits for a future.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -54,12 +55,12 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
 
 /// Starts a server that sends back the bytes that it receives, and returns its address.
 fn echo_server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener binds to a free port");
+    let address = listener.local_addr().expect("a listener has an address");
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            stream.set_nodelay(true).expect("an option");
+            let mut stream = stream.expect("a connection is made");
+            stream.set_nodelay(true).expect("TCP_NODELAY can be set");
             std::thread::spawn(move || {
                 let mut bytes = [0; 64];
                 while let Ok(()) = stream.read_exact(&mut bytes) {
@@ -78,8 +79,8 @@ const TRIPS: u32 = 2000;
 fn waited(address: SocketAddr) -> f64 {
     let mut stream = async { tokio::net::TcpStream::connect(address).await }
         .wait()
-        .expect("a connection");
-    stream.set_nodelay(true).expect("an option");
+        .expect("a connection is made");
+    stream.set_nodelay(true).expect("TCP_NODELAY can be set");
     let mut trips = || {
         for _ in 0..TRIPS {
             let trip = async {
@@ -87,20 +88,20 @@ fn waited(address: SocketAddr) -> f64 {
                 stream.write_all(&bytes).await?;
                 stream.read_exact(&mut bytes).await
             };
-            trip.wait().expect("an echo");
+            trip.wait().expect("the bytes come back");
         }
     };
     median(7, || timed(&mut trips)) / f64::from(TRIPS)
 }
 
 fn blocking(address: SocketAddr) -> f64 {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_nodelay(true).expect("an option");
+    let mut stream = TcpStream::connect(address).expect("a connection is made");
+    stream.set_nodelay(true).expect("TCP_NODELAY can be set");
     let mut trips = || {
         for _ in 0..TRIPS {
             let mut bytes = [1; 64];
-            stream.write_all(&bytes).expect("a write");
-            stream.read_exact(&mut bytes).expect("an echo");
+            stream.write_all(&bytes).expect("the bytes are sent");
+            stream.read_exact(&mut bytes).expect("the bytes come back");
         }
     };
     median(7, || timed(&mut trips)) / f64::from(TRIPS)

@@ -1,44 +1,48 @@
-//! The commit that is packaged, and the names that follow from it.
+//! The commit that is packaged, and the version and dates of the packages that follow from it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
 
-/// A source tree, at a commit.
+/// A source tree at a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// Top folder of the tree, absolute.
     pub(crate) root: PathBuf,
     /// Version of the workspace, such as `0.1.0`.
     pub(crate) workspace_version: String,
-    /// The commit, with `-changed` if files differ from it.
+    /// Hash of the commit, followed by `-changed` if files differ from the commit.
     pub(crate) commit: String,
-    /// Time of the commit, in seconds since 1970. All files in what is made have this time.
+    /// Time of the commit, in seconds since 1970. All files in the packages have this time.
     pub(crate) epoch: u64,
-    /// The same time in UTC, as RFC 3339 has it.
+    /// The same time in UTC, in the format of RFC 3339.
     pub(crate) date: String,
-    /// The same time in UTC, as RFC 2822 has it.
+    /// The same time in UTC, in the format of RFC 2822.
     pub(crate) mail_date: String,
-    /// Version of what is made, such as `0.1.0~20261122T210421.34ef050`, which sorts before 0.1.0
-    /// and by date. It is `0.1.0` if the commit has the tag `v0.1.0`.
+    /// Version of the packages. It is `0.1.0` if the commit has the tag `v0.1.0` and no file
+    /// differs from the commit. Otherwise it has the time and the hash of the commit, as
+    /// `0.1.0~20261122T210421.34ef050` does. Such versions sort before `0.1.0`, in the order of
+    /// their times.
     pub(crate) version: String,
 }
 
 impl Source {
-    /// Asks git about a tree.
+    /// Reads the commit of a tree from git, and the version of the workspace from `Cargo.toml`.
     ///
     /// # Errors
-    /// If git cannot tell, or if files differ from the commit and `allow_changed` is false.
+    /// If git fails, if `Cargo.toml` cannot be read, or if files differ from the commit and
+    /// `allow_changed` is false.
     pub(crate) fn read(root: &Path, allow_changed: bool) -> Result<Self> {
         let changed = git(root, &["status", "--porcelain"])?;
         if !changed.is_empty() && !allow_changed {
             return Err(format!(
                 "these files differ from the last commit:\n{changed}\ncommit them, or give \
-                 --allow-changed, and the version will say so"
+                 --allow-changed: the version then ends in `.changed`"
             ));
         }
-        // `-local` is the zone of the environment, which `git` sets to UTC.
+        // Formats with `-local` use the time zone of the environment, which the function `git`
+        // sets to UTC.
         let shown = |format: &str, date: &str| {
             git(
                 root,
@@ -55,7 +59,7 @@ impl Source {
         let epoch = shown("%ct", "iso")?;
         let epoch = epoch
             .parse()
-            .map_err(|error| format!("git says that the commit is of `{epoch}`: {error}"))?;
+            .map_err(|error| format!("git gives `{epoch}` as the time of the commit: {error}"))?;
         let workspace_version = workspace_version(root)?;
         let tags = git(root, &["tag", "--points-at", "HEAD"])?;
         let is_tagged = tags
@@ -83,7 +87,8 @@ impl Source {
     }
 }
 
-/// Returns the version of what is made of a commit.
+/// Returns the version of the packages that are made from a commit. `stamp` is the time of the
+/// commit.
 fn version(
     workspace: &str,
     is_tagged: bool,
@@ -114,7 +119,8 @@ fn workspace_version(root: &Path) -> Result<String> {
         .to_owned())
 }
 
-/// Returns what git prints, in UTC and without the line's end.
+/// Runs git in the time zone UTC, and returns the text that it prints, without the line break at
+/// its end.
 pub(super) fn git(root: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new("git")
         .args(args)
@@ -163,7 +169,7 @@ mod tests {
             else {
                 return;
             };
-            assert!(compared.success(), "{lower} is not below {higher}");
+            assert!(compared.success(), "{lower} does not sort before {higher}");
         }
     }
 
@@ -187,13 +193,17 @@ mod tests {
         let source = read(false).unwrap();
         assert!(source.version.starts_with("1.2.3~20"), "{}", source.version);
         assert_eq!(source.commit.len(), 40);
-        // All three forms are of the time of the commit, not of the author's.
+        // The version and both dates show the time of the commit, and not the date of the author,
+        // which the command above sets to 2001.
         let stamp: String = source.date.chars().filter(char::is_ascii_digit).collect();
         let told: String = source.version[6..]
             .chars()
             .filter(|it| *it != 'T')
             .collect();
-        assert!(told.starts_with(&stamp), "{told} is not of {stamp}");
+        assert!(
+            told.starts_with(&stamp),
+            "{told} does not begin with {stamp}"
+        );
         assert!(source.mail_date.ends_with("+0000") && !source.date.starts_with("2001"));
 
         git(root, &["tag", "v1.2.3"]).unwrap();

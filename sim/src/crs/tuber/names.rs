@@ -1,14 +1,14 @@
 //! Enumerations that clients read as properties, and the sensors of the board.
 //!
-//! Each is a list of (name, value). A client sends the value. The board also accepts the name,
-//! which its acceptance tests send.
+//! Each member of an enumeration has a name and a value. A client sends the value. The board also
+//! accepts the name, which the board's acceptance tests send.
 
 use twotone_wire::crs::StampSource;
 
 /// Name and value of each member of an enumeration.
 pub(crate) type Members = &'static [(&'static str, &'static str)];
 
-// Values that methods and settings use.
+// Values of members that other parts of the simulated board refer to.
 pub(crate) const RAW: &str = "raw";
 pub(crate) const NORMALIZED: &str = "normalized";
 pub(crate) const DEGREES: &str = "degrees";
@@ -39,7 +39,8 @@ pub(crate) const UNITS: Members = &[
     ("DBM", DBM),
 ];
 
-/// Parts of the signal path to which a phase or a Nyquist zone belongs.
+/// Parts of the signal path that a method can be asked to act on, such as the one whose phase or
+/// Nyquist zone is set.
 pub(crate) const TARGET: Members = &[
     ("CARRIER", "carrier"),
     ("NULLER", "nuller"),
@@ -59,7 +60,7 @@ pub(crate) const CLOCKSOURCE: Members = &[("VCXO", VCXO), ("SMA", SMA), ("BACKPL
 pub(crate) const ADC_CALIBRATION_MODE: Members =
     &[("AUTO", AUTO), ("MODE1", "MODE1"), ("MODE2", "MODE2")];
 
-/// Blocks of the calibration of the ADC.
+/// Blocks of the calibration of the ADC, each with coefficients of its own.
 pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[
     ("OCB1", "OCB1"),
     ("OCB2", "OCB2"),
@@ -67,12 +68,12 @@ pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[
     ("TSCB", "TSCB"),
 ];
 
-/// A quantity that the board measures of itself.
+/// A sensor on the board, which measures one temperature, voltage or current.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sensor {
     pub(crate) name: &'static str,
     pub(crate) value: &'static str,
-    /// Typical reading of a board on a laboratory bench: degrees C, V or A.
+    /// Typical reading of the sensor on a laboratory bench, in degrees C, V or A.
     pub(crate) reading: f64,
 }
 
@@ -89,7 +90,7 @@ macro_rules! sensors {
 }
 
 sensors! {
-    /// Thermometers, degrees C.
+    /// Thermometers, with readings in degrees C.
     TEMPERATURE_SENSOR, TEMPERATURE_SENSOR_MEMBERS,
     "MOTHERBOARD_POWER" "MOTHERBOARD_TEMPERATURE_POWER" 38.0;
     "MOTHERBOARD_ARM" "MOTHERBOARD_TEMPERATURE_ARM" 44.5;
@@ -117,7 +118,7 @@ sensors! {
 }
 
 sensors! {
-    /// Supply rails: value and nominal voltage, V.
+    /// Supply rails. The reading of each is its nominal voltage, in V.
     RAIL, RAIL_MEMBERS,
     "MB_VCC3V3" "MOTHERBOARD_RAIL_VCC3V3" 3.3;
     "MB_VCC12V0" "MOTHERBOARD_RAIL_VCC12V0" 12.0;
@@ -131,7 +132,7 @@ sensors! {
 }
 
 sensors! {
-    /// Voltages measured at the regulators and inside the chip, V.
+    /// Sensors of the voltages at the regulators and inside the RFSoC, with readings in V.
     VOLTAGE_SENSOR, VOLTAGE_SENSOR_MEMBERS,
     "MB_VBP" "MB_VBP" 12.1;
     "MB_R0V85A" "MB_R0V85A" 0.856;
@@ -169,7 +170,7 @@ sensors! {
 }
 
 sensors! {
-    /// Currents of the regulators, A.
+    /// Sensors of the currents of the regulators, with readings in A.
     CURRENT_SENSOR, CURRENT_SENSOR_MEMBERS,
     "MB_R0V85A" "MB_R0V85A" 5.1;
     "MB_R0V85B" "MB_R0V85B" 4.9;
@@ -183,7 +184,7 @@ sensors! {
     "MB_VBP" "MB_VBP" 2.4;
 }
 
-/// Currents of the rails, A, in the order of [`RAIL`].
+/// Currents of the supply rails, in A, in the order of [`RAIL`].
 pub(crate) const RAIL_CURRENT: &[f64] = &[1.0, 0.5, 0.8, 0.3, 0.4, 0.6, 0.7, 0.9, 0.2];
 
 /// Returns the member whose value or name is `text`, ignoring case.

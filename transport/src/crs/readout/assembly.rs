@@ -20,7 +20,7 @@ pub(super) struct Head {
     pub(super) sequence: u32,
 }
 
-/// A packet that is next in order.
+/// A packet that is next in the order of its module.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ready {
     pub(super) source: Source,
@@ -43,7 +43,7 @@ pub(super) struct Assembler {
     strangers: u64,
     copies: Copies,
     ready: Vec<Ready>,
-    /// Number of packets in `ready` that have been handed over.
+    /// Number of packets in `ready` that have been handed over to the caller.
     taken: usize,
 }
 
@@ -56,10 +56,11 @@ struct Board {
 #[derive(Debug)]
 struct Address {
     address: Ipv4Addr,
-    /// Serial numbers of the boards at this address, and their indices in `boards`.
+    /// Serial numbers of the boards at this address, and their indices in [`Assembler::boards`].
     boards: Vec<(u16, usize)>,
     foreign: u64,
-    /// Serial number of the last foreign packet.
+    /// Serial number of the last foreign packet: one with a serial number that no board at this
+    /// address has.
     last_foreign_serial: Option<u16>,
     malformed: u64,
 }
@@ -104,8 +105,8 @@ impl Assembler {
         }
     }
 
-    /// Takes a datagram that came `from` an address at the time `now`. The caller keeps its bytes
-    /// in slot `given` of the receive buffer until the next [`Assembler::recycle`].
+    /// Takes a datagram that came from the address `from` at the time `now`. The caller keeps its
+    /// bytes in slot `given` of the receive buffer until the next [`Assembler::recycle`].
     pub(super) fn datagram(&mut self, from: Ipv4Addr, bytes: &[u8], given: u32, now: Duration) {
         let known = |known: &Address| known.address;
         let Ok(at) = self.addresses.binary_search_by_key(&from, known) else {
@@ -137,7 +138,8 @@ impl Assembler {
         sequencer.offer(head.sequence, given, now, &mut sink);
     }
 
-    /// Time of the next call of [`Assembler::expire`]; `None` if no packet is waited for.
+    /// Time at which [`Assembler::expire`] must be called next; `None` if no packet waits for an
+    /// earlier one.
     pub(super) fn due(&self) -> Option<Duration> {
         if self.copies.in_use == 0 {
             return None;
@@ -146,7 +148,8 @@ impl Assembler {
         modules.flatten().filter_map(|module| module.due()).min()
     }
 
-    /// Counts as lost the packets that have been waited for too long.
+    /// Counts a missing packet as lost if a later packet has waited for it too long at the time
+    /// `now`.
     pub(super) fn expire(&mut self, now: Duration) {
         if self.copies.in_use == 0 {
             return;
@@ -185,7 +188,7 @@ impl Assembler {
         &self.ready[self.taken.saturating_sub(count)..self.taken]
     }
 
-    /// Bytes of a packet that was copied.
+    /// Bytes of the copied packet with the number `kept`; see [`Place::Kept`].
     pub(super) fn copy(&self, kept: u32) -> &[u8] {
         let copy = self.copies.all.get(kept as usize);
         copy.map_or(&[], Vec::as_slice)
@@ -298,7 +301,8 @@ mod tests {
     const B: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
     const SHARED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
 
-    /// Head of a test packet, of one byte each: serial number, module from 0, sequence number.
+    /// Head of a test packet. The packet has three bytes: the serial number, the module counted
+    /// from 0, and the sequence number.
     fn head(bytes: &[u8]) -> Option<Head> {
         let &[serial, module, sequence] = bytes else {
             return None;
@@ -336,8 +340,8 @@ mod tests {
             (A, &[1, 3, 10]),
             (B, &[2, 0, 10]),
             (SHARED, &[8, 7, 10]),
-            // A serial number of another board, a module that does not exist, a malformed packet,
-            // and an address without a board.
+            // Serial numbers that no board at the address has, a module that does not exist, a
+            // malformed packet, and an address without a board.
             (A, &[2, 0, 11]),
             (B, &[1, 0, 11]),
             (B, &[7, 0, 11]),
