@@ -155,10 +155,8 @@ fn load_image(path: &PathBuf) -> Result<Image, Exit> {
 impl Which {
     /// The part of the map.
     fn part_of(&self, map: &HardwareMap) -> Result<HardwareMap, Exit> {
-        map.only(&self.board, &[]).map_err(|why| {
-            complain(&format!("{}: {why}", map.file()));
-            Exit::Usage
-        })
+        map.only(&self.board, &[])
+            .map_err(|why| Exit::usage(&format!("{}: {why}", map.file())))
     }
 }
 
@@ -178,10 +176,7 @@ impl Firmware {
 
 fn map_of(path: &PathBuf) -> Result<HardwareMap, Exit> {
     let map = load_map(Some(path))?;
-    limits::enough_for(&map).map_err(|why| {
-        complain(&why);
-        Exit::Usage
-    })?;
+    limits::enough_for(&map).map_err(|why| Exit::usage(&why))?;
     Ok(map)
 }
 
@@ -255,8 +250,7 @@ impl Work {
         let image = load_image(&self.image)?;
         let map = self.which.part_of(&map_of(&self.map)?)?;
         if let Some(fault) = image.fault().filter(|_| task != Task::Verify) {
-            complain(&format!("{fault}; nothing was begun"));
-            return Err(Exit::Usage);
+            return Err(Exit::usage(&format!("{fault}; nothing was begun")));
         }
         let interrupt = Interrupt::watch(
             "interrupted: boards whose flash is being written are finished; KEEP THE POWER ON",
@@ -302,10 +296,7 @@ impl Flash {
 impl Example {
     fn run(self) -> Result<Exit, Exit> {
         let description = firmware::write_example(&self.file, &self.release, self.size as usize);
-        let description = description.map_err(|error| {
-            complain(&error.to_string());
-            Exit::Usage
-        })?;
+        let description = description.map_err(|error| Exit::usage(&error.to_string()))?;
         say(&format!("written: {}", description.display()));
         Ok(Exit::Well)
     }

@@ -16,7 +16,7 @@ use twotone::sim::{Farm, FarmBuilder, Profile, Streaming, TimeMode};
 
 use super::Exit;
 use super::interrupt::Interrupt;
-use super::output::{say, say_json};
+use super::output::{complain, say, say_json};
 use super::parent::end_with_parent;
 use super::tune::parse_seconds;
 

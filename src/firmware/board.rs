@@ -354,7 +354,7 @@ impl OneBoard {
             let error = Error::new(ErrorKind::Busy, why).advise(advice);
             error.on(&self.entry.name).during("lock")
         };
-        match Connections::none().lock(&place, false) {
+        match Connections::none().lock(place, false).await {
             Ok(Locking::Taken(lock, _)) => Ok(lock),
             Ok(Locking::Held(by)) => Err(refused(lock::in_use(&by), lock::advice(&by))),
             Err(error) => {
