@@ -68,7 +68,8 @@ struct Cli {
     #[arg(long, global = true, value_name = "WHERE", help_heading = "Daemon")]
     host: Option<Host>,
     /// Give the command to the daemons of all control hosts in this site file, side by side: tune,
-    /// sweep, capture, off, info, status, jobs, follow and cancel. docs/deployment.md has the file.
+    /// sweep, capture, off, info, status, jobs, follow and cancel. docs/deployment.md has the
+    /// file.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Daemon")]
     site: Option<PathBuf>,
     /// With --site, only this host; may be given again.

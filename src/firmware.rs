@@ -7,8 +7,8 @@
 //! samples. The first failure ends the roll-out. [`Done`] is kept in a file, so that a second call
 //! goes on with the boards that are not done.
 //!
-//! A board is done when it reports the release of the image, and its flash was read back and has the
-//! digest of the image. The name of a file never counts.
+//! A board is done when it reports the release of the image, and its flash was read back and has
+//! the digest of the image. The name of a file never counts.
 
 mod board;
 mod done;

@@ -3,7 +3,7 @@
 mod shown;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ struct CheckedBoard {
 }
 
 /// Reads an image, or complains of its faults.
-fn load_image(path: &PathBuf) -> Result<Image, Exit> {
+fn load_image(path: &Path) -> Result<Image, Exit> {
     Image::load(path).map_err(|error| {
         complain(&format!("{error}; nothing was begun"));
         Exit::Usage
@@ -174,13 +174,13 @@ impl Firmware {
     }
 }
 
-fn map_of(path: &PathBuf) -> Result<HardwareMap, Exit> {
+fn map_of(path: &Path) -> Result<HardwareMap, Exit> {
     let map = load_map(Some(path))?;
     limits::enough_for(&map).map_err(|why| Exit::usage(&why))?;
     Ok(map)
 }
 
-fn list(path: &PathBuf, json: bool) -> Result<Exit, Exit> {
+fn list(path: &Path, json: bool) -> Result<Exit, Exit> {
     let map = map_of(path)?;
     let interrupt = Interrupt::watch("");
     let boards = interrupt.unless(async { firmware::list(&map).await });
@@ -205,7 +205,7 @@ fn list(path: &PathBuf, json: bool) -> Result<Exit, Exit> {
     })
 }
 
-fn check(path: &PathBuf, map: Option<PathBuf>, which: &Which, json: bool) -> Result<Exit, Exit> {
+fn check(path: &Path, map: Option<PathBuf>, which: &Which, json: bool) -> Result<Exit, Exit> {
     let image = load_image(path)?;
     let mut checked = Checked {
         ok: true,
@@ -256,9 +256,11 @@ impl Work {
             "interrupted: boards whose flash is being written are finished; KEEP THE POWER ON",
         );
         let narrator = Narrator::default();
-        let mut options = FirmwareOptions::default();
-        options.beacons = self.beacons;
-        options.window = Duration::from_secs_f64(self.wait);
+        let options = FirmwareOptions {
+            beacons: self.beacons,
+            window: Duration::from_secs_f64(self.wait),
+            ..FirmwareOptions::default()
+        };
         let report = Rollout::new(map, image)
             .options(options)
             .allow_older(self.which.allow_older)

@@ -356,7 +356,11 @@ impl OneBoard {
         };
         match Connections::none().lock(place, false).await {
             Ok(Locking::Taken(lock, _)) => Ok(lock),
-            Ok(Locking::Held(by)) => Err(refused(lock::in_use(&by), lock::advice(&by))),
+            Ok(Locking::Held(by)) => {
+                let advice = "end that program first (a daemon: `systemctl stop twotone`), since a \
+                              board that is flashed loses its settings";
+                Err(refused(lock::in_use(&by), advice.to_owned()))
+            }
             Err(error) => {
                 let advice = lock::ADVICE_NOT_LOCKABLE.to_owned();
                 Err(refused(lock::not_lockable(&error), advice))

@@ -36,8 +36,8 @@ impl SweepKind {
 pub struct SweepHead {
     /// The module.
     pub module: ModuleId,
-    /// The channel whose tone was swept. `None` for a network analysis, because its points may have
-    /// been measured with different channels.
+    /// The channel whose tone was swept. `None` for a network analysis, because its points may
+    /// have been measured with different channels.
     pub channel: Option<ChannelId>,
     /// Kind of the sweep.
     pub kind: SweepKind,
@@ -54,8 +54,8 @@ pub struct SweepPoint {
     pub frequency: Hertz,
     /// Mean sample, in readout counts.
     pub mean: Complex64,
-    /// Error of the mean sample, in readout counts: `sqrt(<|n|^2>)`, where `n` is the complex noise
-    /// of the mean sample. `None` if it is not known.
+    /// Error of the mean sample, in readout counts: `sqrt(<|n|^2>)`, where `n` is the complex
+    /// noise of the mean sample. `None` if it is not known.
     pub noise: Option<f64>,
 }
 

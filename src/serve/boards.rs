@@ -50,8 +50,8 @@ pub(crate) struct BoardReport {
     /// Address in the name of the board's lock. It is looked up when the board is connected.
     #[serde(skip)]
     place: String,
-    /// Modules of the board, as they were read back when the board was connected, or after the last
-    /// job.
+    /// Modules of the board, as they were read back when the board was connected, or after the
+    /// last job.
     pub(crate) modules: Vec<ModuleTones>,
 }
 

@@ -164,6 +164,35 @@ fn an_interrupt_before_the_flash_is_changed_leaves_the_board_as_it_is() {
 }
 
 #[test]
+fn a_board_that_another_program_has_is_not_flashed() {
+    let site = Site::of(1);
+    let map = Site::text(site.map());
+    let state = Site::text(site.path("state"));
+    let socket = Site::text(site.path("control.sock"));
+    let mut daemon = twotone(&["serve", "--json", "--map", &map]);
+    let daemon = daemon.args([
+        "--socket",
+        &socket,
+        "--state",
+        &state,
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let mut daemon = daemon.stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    let mut out = BufReader::new(daemon.stdout.take().unwrap());
+    out.read_line(&mut ready).unwrap();
+    let (status, out, told) = site.work("flash", &[]);
+    signal_to(&daemon, Signal::TERM);
+    daemon.wait().unwrap();
+    assert_eq!(status, 3, "{out}{told}");
+    assert!(out.contains("has this board"), "{out}");
+    assert!(out.contains("systemctl stop twotone"), "{out}");
+    assert!(!told.contains("waiting for the board"), "{told}");
+    assert_eq!(site.releases(), ["1.7.0-sim"]);
+}
+
+#[test]
 fn the_first_board_that_is_lost_ends_the_roll_out() {
     let site = Site::of(2);
     site.board("crs0001").inject(FlashWrongBit { at: 1000 });

@@ -79,8 +79,8 @@ pub(crate) struct Module {
     channels: Vec<Channel>,
     analog: Analog,
     stage: u8,
-    /// Model of the detectors. It is created when the module is first used, since most modules of a
-    /// farm are never used.
+    /// Model of the detectors. It is created when the module is first used, since most modules of
+    /// a farm are never used.
     model: Option<ModuleModel>,
     /// True if a setting of the model was ever made. The model must then be kept: a newly drawn
     /// one would lack the setting.

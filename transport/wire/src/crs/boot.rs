@@ -1,10 +1,10 @@
 //! Boot window of CRS boards: flashing firmware over the network. Sans-IO, both halves.
 //!
-//! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that answers
-//! with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between a port of the
-//! host and the same port of the board. On the console, the host sends an image into the memory of
-//! the board by XMODEM ([`XmodemSender`]), has the board compute its digest, and lets it erase and
-//! write its flash ([`Command`]).
+//! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that
+//! answers with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between a
+//! port of the host and the same port of the board. On the console, the host sends an image into
+//! the memory of the board by XMODEM ([`XmodemSender`]), has the board compute its digest, and lets
+//! it erase and write its flash ([`Command`]).
 //!
 //! A board has one place for an image. If it loses its power after the start of the erasure and
 //! before the end of the write, it does not start again, and the flash must be written by a

@@ -94,8 +94,8 @@ impl Command {
         matches!(self, Self::Erase { .. } | Self::Write { .. })
     }
 
-    /// Checks the answer of the board. For [`Command::Digest`] it returns the digest, 32 hexadecimal
-    /// digits in lower case; for others an empty string.
+    /// Checks the answer of the board. For [`Command::Digest`] it returns the digest, 32
+    /// hexadecimal digits in lower case; for others an empty string.
     ///
     /// # Errors
     /// If the answer is not that of a command that succeeded.
