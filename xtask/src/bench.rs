@@ -3,13 +3,14 @@
 //! Each benchmark is a bench target of the crate that it measures, or of the root package if it
 //! measures several crates. A new benchmark needs a row in [`BENCHES`].
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::workspace::{Workspace, cargo};
-use crate::{Result, child, test};
+use crate::{Result, child, dist, test};
 
 /// Longest time of a benchmark, its build included.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
@@ -23,28 +24,33 @@ pub(crate) struct Bench {
     pub(crate) target: &'static str,
     /// Features beyond the default ones.
     features: &'static [&'static str],
-    /// Use of Python.
-    python: Python,
+    needs: Needs,
     about: &'static str,
 }
 
-/// Use of Python by a benchmark. The environment variable of this name holds the interpreter.
-enum Python {
-    No,
-    /// Without Python some rows are empty.
-    Uses(&'static str),
-    /// Without Python nothing is measured.
-    Needs(&'static str),
+/// What a benchmark needs besides the program.
+enum Needs {
+    Nothing,
+    /// A Python interpreter in the environment variable of this name. Without it some rows are
+    /// empty.
+    PythonForSomeRows(&'static str),
+    /// The same. Without it nothing is measured.
+    Python(&'static str),
+    /// Throw-away hosts, and the archive that they get. Without them the benchmark is left out.
+    Hosts,
 }
 
+/// Benchmarks that are also run by the name of another one, after it.
+const AFTER: [(&str, &str); 1] = [("serve", "deploy")];
+
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 10] = [
+pub(crate) const BENCHES: [Bench; 11] = [
     Bench {
         name: "array",
         package: "twotone",
         target: "array",
         features: &[],
-        python: Python::No,
+        needs: Needs::Nothing,
         about: "a tune of simulated farms of 1 to 256 boards: wall time, CPU time and memory",
     },
     Bench {
@@ -52,7 +58,7 @@ pub(crate) const BENCHES: [Bench; 10] = [
         package: "twotone",
         target: "capture",
         features: &[],
-        python: Python::No,
+        needs: Needs::Nothing,
         about: "the default sample streams of 4 boards, written to disk for a minute",
     },
     Bench {
@@ -60,15 +66,23 @@ pub(crate) const BENCHES: [Bench; 10] = [
         package: "twotone-wire",
         target: "codec",
         features: &["server"],
-        python: Python::No,
+        needs: Needs::Nothing,
         about: "time per tone to encode and decode a board's requests and answers",
+    },
+    Bench {
+        name: "deploy",
+        package: "xtask",
+        target: "deploy",
+        features: &[],
+        needs: Needs::Hosts,
+        about: "a deployment to one throw-away host, to eight, and again: seconds and bytes sent",
     },
     Bench {
         name: "farm",
         package: "twotone-sim",
         target: "farm",
         features: &[],
-        python: Python::No,
+        needs: Needs::Nothing,
         about: "time to start a simulated farm, its memory, and the cost of its sample streams",
     },
     Bench {
@@ -76,7 +90,7 @@ pub(crate) const BENCHES: [Bench; 10] = [
         package: "twotone-algorithms",
         target: "numerics",
         features: &[],
-        python: Python::No,
+        needs: Needs::Nothing,
         about: "time of the fits of an array and of the searches of a wide sweep",
     },
     Bench {
@@ -84,7 +98,7 @@ pub(crate) const BENCHES: [Bench; 10] = [
         package: "twotone-physics",
         target: "physics",
         features: &[],
-        python: Python::No,
+        needs: Needs::Nothing,
         about: "time per channel and sample of the simulated detectors",
     },
     Bench {
@@ -92,7 +106,7 @@ pub(crate) const BENCHES: [Bench; 10] = [
         package: "twotone",
         target: "rfmux",
         features: &[],
-        python: Python::Needs(test::python::VARIABLE),
+        needs: Needs::Python(test::python::VARIABLE),
         about: "the same tune by this program and by the Python client rfmux, and the calls of \
             both",
     },
@@ -101,15 +115,16 @@ pub(crate) const BENCHES: [Bench; 10] = [
         package: "twotone",
         target: "serve",
         features: &[],
-        python: Python::No,
-        about: "a tune by the daemon and without it, and 256 boards that it holds for ten minutes",
+        needs: Needs::Nothing,
+        about: "a tune by the daemon and without it, and 256 boards that it holds for ten minutes; \
+            then `deploy`",
     },
     Bench {
         name: "stream",
         package: "twotone-transport",
         target: "stream",
         features: &[],
-        python: Python::Uses(test::python::VARIABLE),
+        needs: Needs::PythonForSomeRows(test::python::VARIABLE),
         about: "rate of packets of a receiver of sample streams, beside that of a bare loop of \
             recvmmsg",
     },
@@ -119,7 +134,7 @@ pub(crate) const BENCHES: [Bench; 10] = [
         target: "compare",
         features: &[],
         // The package is independent of this project, so its variable has another name.
-        python: Python::Uses("TWOROUTINE_PYTHON"),
+        needs: Needs::PythonForSomeRows("TWOROUTINE_PYTHON"),
         about: "cost of calling one function with and without await, beside other libraries",
     },
 ];
@@ -136,32 +151,53 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-/// Runs a benchmark. Returns false if it failed. A row that misses its limit is not a failure.
+/// Runs a benchmark, and those that follow it. Returns false if one failed. A row that misses its
+/// limit is not a failure.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let Some(name) = &args.name else {
         print!("{}", list());
         return Ok(true);
     };
-    let bench = BENCHES
-        .iter()
-        .find(|bench| bench.name == name)
-        .ok_or_else(|| format!("no benchmark `{name}`; there are\n{}", list()))?;
-    let mut command = command(workspace, bench, args)?;
+    let bench =
+        named(name).ok_or_else(|| format!("no benchmark `{name}`; there are\n{}", list()))?;
+    let after = AFTER.iter().filter(|(first, _)| first == name);
+    let after = after.filter_map(|(_, then)| named(then));
+    let mut commands = Vec::new();
+    for bench in std::iter::once(bench).chain(after) {
+        // Before any is run, so that what is missing is told at once.
+        commands.extend(command(workspace, bench, args)?);
+    }
     if !args.json {
-        return Ok(child::run(&mut command, LIMIT)?.success());
+        for mut command in commands {
+            if !child::run(&mut command, LIMIT)?.success() {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
     }
-    let output = child::output(&mut command)?;
-    if !output.status.success() {
-        return Err(format!(
-            "{name} ended with {}",
-            child::ending(output.status)
-        ));
+    let mut reports = Vec::new();
+    for mut command in commands {
+        let output = child::output(&mut command)?;
+        if !output.status.success() {
+            return Err(format!(
+                "{name} ended with {}",
+                child::ending(output.status)
+            ));
+        }
+        reports.push(report(&output.stdout)?);
     }
-    println!("{}", report(&output.stdout)?);
+    if let Some(report) = joined(reports) {
+        println!("{report}");
+    }
     Ok(true)
 }
 
-fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command> {
+fn named(name: &str) -> Option<&'static Bench> {
+    BENCHES.iter().find(|bench| bench.name == name)
+}
+
+/// Returns the command of a benchmark, or `None` if this computer cannot run it.
+fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Option<Command>> {
     let mut command = cargo();
     command
         .current_dir(&workspace.root)
@@ -175,23 +211,71 @@ fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command>
         command.arg("--json");
     }
     command.args(&args.rest);
-    let variable = match bench.python {
-        Python::No => return Ok(command),
-        Python::Uses(variable) | Python::Needs(variable) => variable,
-    };
-    match (test::python::prepare(workspace)?, &bench.python) {
-        (Some(interpreter), _) => drop(command.env(variable, interpreter)),
-        (None, Python::Needs(_)) => return Err(test::python::MISSING.to_owned()),
-        (None, _) => eprintln!(
-            "{}: the rows that need Python stay empty",
-            test::python::MISSING
-        ),
+    match bench.needs {
+        Needs::Nothing => {}
+        Needs::Hosts => {
+            if let Some(why) = test::hosts::hindrance(false)? {
+                eprintln!("left out: the rows of deployments: {why}");
+                return Ok(None);
+            }
+            command.env(test::hosts::VARIABLE, archive(workspace)?);
+        }
+        Needs::Python(variable) => match test::python::prepare(workspace)? {
+            Some(interpreter) => drop(command.env(variable, interpreter)),
+            None => return Err(test::python::MISSING.to_owned()),
+        },
+        Needs::PythonForSomeRows(variable) => match test::python::prepare(workspace)? {
+            Some(interpreter) => drop(command.env(variable, interpreter)),
+            None => eprintln!(
+                "{}: the rows that need Python stay empty",
+                test::python::MISSING
+            ),
+        },
     }
-    Ok(command)
+    Ok(Some(command))
 }
 
-/// Returns the output of a benchmark. It is an error if the output is not one report.
-fn report(stdout: &[u8]) -> Result<String> {
+/// Returns the path of the archive that is deployed: the one that the environment names, or that of
+/// the commit that is checked out, which is made if it is not there.
+fn archive(workspace: &Workspace) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os(test::hosts::VARIABLE) {
+        return Ok(given.into());
+    }
+    let variable = test::hosts::VARIABLE;
+    let path = dist::archive_path(workspace)
+        .map_err(|error| format!("{error}; or name an archive in {variable}"))?;
+    if !path.is_file() {
+        let program = std::env::current_exe();
+        let program = program.map_err(|error| format!("this program has no path: {error}"))?;
+        let mut dist = Command::new(program);
+        // Standard output is for the report.
+        dist.arg("dist").stdout(std::io::stderr());
+        if !child::run(&mut dist, LIMIT)?.success() {
+            return Err(format!(
+                "`cargo xtask dist` failed; or name an archive in {variable}"
+            ));
+        }
+    }
+    Ok(path)
+}
+
+/// Joins the reports of benchmarks that were run by one name, which is that of the first. The
+/// conditions of the others are below their names.
+fn joined(reports: Vec<Value>) -> Option<Value> {
+    let mut reports = reports.into_iter();
+    let mut first = reports.next()?;
+    for other in reports {
+        let name = other["bench"].as_str().unwrap_or_default();
+        first["conditions"][name] = other["conditions"].clone();
+        if let (Some(rows), Some(more)) = (first["rows"].as_array_mut(), other["rows"].as_array()) {
+            rows.extend_from_slice(more);
+        }
+    }
+    Some(first)
+}
+
+/// Returns the report that a benchmark has printed. It is an error if its output is not one report.
+fn report(stdout: &[u8]) -> Result<Value> {
     let text = String::from_utf8_lossy(stdout);
     let report: Value = serde_json::from_str(text.trim())
         .map_err(|error| format!("the benchmark did not print one JSON object: {error}"))?;
@@ -199,7 +283,7 @@ fn report(stdout: &[u8]) -> Result<String> {
         && report["conditions"].is_object()
         && report["rows"].is_array();
     if shaped {
-        Ok(text.trim().to_owned())
+        Ok(report)
     } else {
         Err("the JSON object that the benchmark printed is not a report".to_owned())
     }
@@ -219,10 +303,7 @@ mod tests {
     #[test]
     fn a_report_is_one_object_of_the_right_shape() {
         let good = br#"{"bench":"x","conditions":{},"rows":[]}"#;
-        assert_eq!(
-            report(good).as_deref(),
-            Ok(r#"{"bench":"x","conditions":{},"rows":[]}"#)
-        );
+        assert_eq!(report(good).unwrap()["bench"], "x");
         for bad in [
             "",
             "done\n{}",
@@ -230,6 +311,27 @@ mod tests {
             r#"{"bench":"x","conditions":{},"rows":[]} {}"#,
         ] {
             assert!(report(bad.as_bytes()).is_err(), "{bad:?} is no report");
+        }
+    }
+
+    #[test]
+    fn reports_of_one_name_are_one_report() {
+        let one = |name: &str, row: u64| serde_json::json!({"bench": name, "conditions": {"of": name}, "rows": [row]});
+        assert_eq!(joined(Vec::new()), None);
+        assert_eq!(joined(vec![one("a", 1)]), Some(one("a", 1)));
+        let both = joined(vec![one("a", 1), one("b", 2)]).unwrap();
+        assert_eq!(both["bench"], "a");
+        assert_eq!(both["rows"], serde_json::json!([1, 2]));
+        assert_eq!(
+            both["conditions"],
+            serde_json::json!({"of": "a", "b": {"of": "b"}})
+        );
+    }
+
+    #[test]
+    fn benchmarks_that_follow_others_are_there() {
+        for (first, then) in AFTER {
+            assert!(named(first).is_some() && named(then).is_some(), "{then}");
         }
     }
 

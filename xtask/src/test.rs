@@ -3,7 +3,7 @@
 //! A new check needs an entry in [`STEPS`]. All steps share one profile and one target folder. A
 //! thread makes the Python environment while the first steps compile.
 
-mod hosts;
+pub(crate) mod hosts;
 pub(crate) mod python;
 mod steps;
 

@@ -8,8 +8,8 @@ use super::steps::{has_nextest, in_order, runner};
 use super::{Outcome, Run};
 use crate::{Result, child, dist};
 
-/// Variable with the path of the archive that the tests deploy.
-const VARIABLE: &str = "TWOTONE_RELEASE";
+/// Variable with the path of the archive that the tests and the benchmark deploy.
+pub(crate) const VARIABLE: &str = "TWOTONE_RELEASE";
 
 /// Tests that are left out without hosts.
 const LEFT_OUT: &str = "left out: deployments to throw-away hosts (xtask/tests/deploy)";
@@ -57,7 +57,7 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
 
 /// Says why there can be no throw-away hosts here. Missing programs are installed where nothing is
 /// started by that.
-fn hindrance(ci: bool) -> Result<Option<String>> {
+pub(crate) fn hindrance(ci: bool) -> Result<Option<String>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(Some("this takes root".to_owned()));
     }
@@ -117,11 +117,13 @@ fn install(packages: &[&str]) -> Result<()> {
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive");
-        let status = child::run(command.args(words), INSTALL_LIMIT)?;
+        // Standard output is for the report of a benchmark.
+        command.args(words).stdout(std::io::stderr());
+        let status = child::run(&mut command, INSTALL_LIMIT)?;
         Ok::<_, String>(status.success())
     };
     let words = [&["install", "-y", "--no-install-recommends"], packages].concat();
-    println!("apt-get {}", words.join(" "));
+    eprintln!("apt-get {}", words.join(" "));
     // The list of packages may be old, or not be there at all.
     if apt(&words)? || (apt(&["update"])? && apt(&words)?) {
         return Ok(());
