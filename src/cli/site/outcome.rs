@@ -56,9 +56,8 @@ impl HostOutcome {
     pub(super) fn ended(&mut self, status: u8, printed: &str) {
         self.status = Some(status);
         let report = serde_json::from_str(printed).ok().filter(Value::is_object);
-        if report.is_none() && !printed.trim().is_empty() {
-            self.output = Some(printed.trim_end().to_owned());
-        }
+        let is_text = report.is_none() && !printed.trim().is_empty();
+        self.output = is_text.then(|| printed.trim_end().to_owned());
         self.report = report;
         if self.report.is_some() || self.output.is_some() || status == 0 {
             return;
