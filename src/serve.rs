@@ -1,11 +1,11 @@
-//! The daemon of a control host: it keeps the boards of a map connected, and carries out commands
-//! as jobs.
+//! The daemon of a control host. It keeps the boards of a map connected, and executes commands as
+//! jobs.
 //!
-//! Jobs on different modules run at the same time, those on the same module one after the other.
-//! A job goes on when the client that gave it has gone, and any number of clients can follow it.
-//! The clients of one daemon, and of those of all hosts of a site, are here too.
-//! The parts know nothing of the command line: [`Jobs`] takes a function that makes work of a
-//! command.
+//! Jobs on different modules run at the same time. Jobs on the same module run one after the other,
+//! unless [`Claim`] lets them run together. A job continues after the client that submitted it has
+//! disconnected, and any number of clients can follow it. The clients of one daemon, and of the
+//! daemons of all hosts of a site, are in this module too. The daemon does not depend on the
+//! command line: [`Jobs`] is given a function that turns a command into the work of a job.
 
 mod admission;
 mod api;

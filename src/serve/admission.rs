@@ -1,18 +1,19 @@
-//! The requests that are answered: by the way on which they come, and by those who send them.
+//! Decides which requests are answered, depending on the endpoint and on the client.
 
 use hyper::{Method, Request, StatusCode, header};
 
-/// The way by which a request has come.
+/// The endpoint over which a request was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// The socket, which its group may open: it takes commands, of the user of this number if that
-    /// is known.
+    /// The control socket, which only its owner and its group can open. Commands are accepted. The
+    /// number is that of the user who connected, if it is known.
     Control(Option<u32>),
-    /// A port of this host, which every program on it can open: it answers questions.
+    /// A TCP port of this host, which every program on the host can open. Only read-only requests
+    /// are accepted.
     Ask,
 }
 
-/// Says if a request may come by an endpoint.
+/// Returns an error with status and reason if the request is not accepted.
 pub(super) fn allowed<T>(
     endpoint: Endpoint,
     request: &Request<T>,
@@ -41,7 +42,7 @@ pub(super) fn allowed<T>(
     Ok(())
 }
 
-/// True if a page in a browser sends the request, and not a program or the one who types the
+/// True if a page in a browser sends the request, and not a program or a user who types the
 /// address.
 fn is_of_a_page<T>(request: &Request<T>) -> bool {
     let headers = request.headers();
@@ -52,8 +53,8 @@ fn is_of_a_page<T>(request: &Request<T>) -> bool {
     headers.contains_key(header::ORIGIN) || foreign.next().is_some()
 }
 
-/// True if all names of the host in the request are those of this one. A page whose name was made
-/// to lead here has its own name there.
+/// True if every host name in the request is a name of this host. A page whose name resolves to
+/// this host (DNS rebinding) sends its own name instead.
 fn is_for_this_host<T>(request: &Request<T>) -> bool {
     let headers = request.headers().get_all(header::HOST).iter();
     let headers = headers.map(|host| host.to_str().unwrap_or_default());
@@ -62,7 +63,8 @@ fn is_for_this_host<T>(request: &Request<T>) -> bool {
     !names.is_empty() && names.into_iter().all(is_this_host)
 }
 
-/// True if a `Host` header names this host, by an address that no name of others leads to.
+/// True if a `Host` header is `localhost` or a loopback address. Nobody else can register such a
+/// name.
 fn is_this_host(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

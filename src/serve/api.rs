@@ -12,9 +12,9 @@ use crate::record::UtcTime;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
-    /// Arguments of the program, the command first.
+    /// Arguments of the program. The first is the name of the command.
     pub(crate) command: Vec<String>,
-    /// Contents of the files that the arguments name, by their names there.
+    /// Contents of the files that the arguments name, by the names in the arguments.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
 }
@@ -22,15 +22,15 @@ pub(crate) struct Submission {
 /// Reason that a request was refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Refusal {
-    /// The reason, and what to do.
+    /// The reason, and the remedy.
     pub(crate) error: String,
 }
 
-/// End of a job that is asked for.
+/// Request to end a job early.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Cancel {
-    /// True to give up the clean-up too.
+    /// True to skip the clean-up of the job too.
     pub(crate) abandon: bool,
 }
 
@@ -38,18 +38,18 @@ pub(crate) struct Cancel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// It waits for other jobs on its modules.
+    /// The job waits for other jobs on its modules.
     Queued,
-    /// It is under way.
+    /// The job is running.
     Running,
-    /// It has ended, with an exit status.
+    /// The job has ended, with an exit status.
     Ended,
-    /// The daemon ended before it did.
+    /// The daemon ended before the job did.
     Interrupted,
 }
 
 impl State {
-    /// The name in JSON.
+    /// Name of the state in JSON.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -59,7 +59,7 @@ impl State {
         }
     }
 
-    /// True if the job does nothing more.
+    /// True if the job is in its last state.
     pub(crate) fn is_over(self) -> bool {
         matches!(self, Self::Ended | Self::Interrupted)
     }
@@ -70,28 +70,28 @@ impl State {
 pub(crate) struct JobReport {
     pub(crate) id: u64,
     pub(crate) command: Vec<String>,
-    /// User who gave the command, as the system knows them.
+    /// Name of the user who gave the command, or the user's number if the system knows no name.
     pub(crate) by: Option<String>,
     pub(crate) state: State,
-    /// True if somebody has asked for its end.
+    /// True if somebody has requested the end of the job.
     pub(crate) cancelled: bool,
-    /// Boards that it is for.
+    /// Names of the boards that the job uses.
     #[serde(default)]
     pub(crate) boards: Vec<String>,
-    /// Jobs that it waits for.
+    /// Numbers of the jobs that the job waits for.
     pub(crate) waits_for: Vec<u64>,
     pub(crate) submitted: UtcTime,
     pub(crate) started: Option<UtcTime>,
     pub(crate) ended: Option<UtcTime>,
     /// Exit status of the command.
     pub(crate) status: Option<u8>,
-    /// Last step of each module that it works on.
+    /// Last step of each module that the job works on.
     #[serde(default)]
     pub(crate) steps: Vec<BoardStep>,
 }
 
 impl JobReport {
-    /// The facts without the steps, of which there may be thousands.
+    /// Returns the facts without the steps, of which there may be thousands.
     pub(crate) fn without_steps(self) -> Self {
         Self {
             steps: Vec::new(),
@@ -100,14 +100,16 @@ impl JobReport {
     }
 }
 
-/// Room for run directories.
+/// Free space for run directories.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Disk {
-    /// Folder of those that are named by a relative path.
+    /// Folder of the run directories that are given by a relative path.
     pub(crate) runs: String,
-    /// Bytes that can still be written there. `None` if the file system does not say it.
+    /// Number of bytes that can still be written in the folder. `None` if the file system does not
+    /// report it.
     pub(crate) free_bytes: Option<u64>,
-    /// Files that can still be made there. `None` if there is no limit, or it is not known.
+    /// Number of files that can still be created in the folder. `None` if there is no limit, or if
+    /// the file system does not report it.
     pub(crate) free_files: Option<u64>,
 }
 
@@ -119,15 +121,15 @@ pub(crate) struct BoardStep {
     pub(crate) step: Step,
 }
 
-/// An event of a job: one line of its stream.
+/// An event of a job: one line of the job's event stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// It waits for other jobs.
+    /// The job waits for other jobs.
     Queued { waits_for: Vec<u64> },
-    /// It begins.
+    /// The job starts.
     Started,
-    /// Its boards are connected, and it is about to run on these modules.
+    /// The boards of the job are connected, and the job is about to work on these modules.
     Begin { modules: Vec<(String, ModuleId)> },
     /// A step on a module.
     Step(BoardStep),
@@ -137,8 +139,8 @@ pub(crate) enum Event {
     Out { text: String },
     /// Lines for standard error.
     Err { text: String },
-    /// It has ended with an exit status.
+    /// The job has ended with an exit status.
     Ended { status: u8 },
-    /// The daemon ended before it did.
+    /// The daemon ended before the job did.
     Interrupted,
 }

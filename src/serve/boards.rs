@@ -22,7 +22,8 @@ use crate::map::{BoardEntry, HardwareMap};
 /// Time between two questions to a board. Boards close a connection that has not been used for 5 s.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Longest time of a turn of a board, in which it is connected, read back and locked.
+/// Longest duration of a turn of a board. In a turn the board is asked a question, or is connected,
+/// read back and locked.
 const LONGEST_TURN: Duration = Duration::from_secs(15);
 
 /// Largest number of boards that are contacted at the same time.
@@ -37,7 +38,7 @@ pub(crate) struct BoardReport {
     pub(crate) connected: bool,
     /// Reason why the board is not connected, or not locked.
     pub(crate) error: Option<String>,
-    /// Program that has locked the board, if it is another one.
+    /// Program that has locked the board, if it is not this program.
     pub(crate) in_use_by: Option<Holder>,
     /// True if this program has locked the board.
     pub(crate) locked: bool,
@@ -55,7 +56,7 @@ pub(crate) struct BoardReport {
     pub(crate) modules: Vec<ModuleTones>,
 }
 
-/// Number of tones of a module that are on.
+/// A module, and the number of its tones that are on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ModuleTones {
     pub(crate) module: ModuleId,
@@ -169,7 +170,8 @@ impl Boards {
                     let mut known = None;
                     loop {
                         if let Some(uses) = uses_of(&entry.name) {
-                            // Boards that answer wait for none that have to be connected.
+                            // A board that answers need not wait for boards that have to be
+                            // connected.
                             let _place = match boards.is_connected(&entry.name) {
                                 true => None,
                                 false => at_once.acquire().await.ok(),
@@ -179,8 +181,9 @@ impl Boards {
                             boards.turn(&entry, anew, &*read_back).await;
                             if before.is_none() {
                                 boards.counts.send_modify(|counts| counts.tried += 1);
-                                // The turns are spread over the interval from now on: all at the
-                                // same moment would delay whatever else is answered then.
+                                // The turns of the boards are spread over the interval from here
+                                // on. If all were at the same moment, they would delay every other
+                                // answer of the daemon.
                                 sleep(share).await;
                             }
                         }

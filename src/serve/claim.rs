@@ -1,4 +1,4 @@
-//! Modules that a job works on, and the order in which jobs have their turns.
+//! The modules that a job uses, and the rules for which jobs run together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,29 +6,30 @@ use twotone_hal::ModuleId;
 
 use crate::map::HardwareMap;
 
-/// Use that a job makes of its modules.
+/// How a job uses its modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// It only asks, and waits for nobody.
+    /// The job only reads settings. It waits for no other job.
     Asks,
-    /// It listens: others may listen too, but nobody may set anything.
+    /// The job reads samples. Other jobs may read samples too, but no job may change settings.
     Listens,
-    /// It sets something: nobody else may use the modules.
+    /// The job changes settings. No other job may use the modules, unless it only reads settings.
     Sets,
-    /// It switches off: it ends the jobs that set something, and waits for nobody else.
+    /// The job switches tones off. It ends earlier jobs that change settings, waits until they have
+    /// ended, and does not wait for jobs that read samples.
     SwitchesOff,
 }
 
-/// Modules that a job works on, and what it does to them.
+/// The modules that a job uses, and how it uses them.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     uses: Use,
-    /// The modules of each board; `None` for all that it has.
+    /// The modules of each board. `None` for all modules that the board has.
     boards: BTreeMap<String, Option<BTreeSet<ModuleId>>>,
 }
 
 impl Claim {
-    /// A claim of all modules of `map`.
+    /// Returns a claim of all modules of `map`.
     pub(crate) fn of(map: &HardwareMap, uses: Use) -> Self {
         let boards = map.boards().iter().map(|board| {
             let modules: BTreeSet<_> = board.modules.iter().map(|one| one.module).collect();
@@ -40,12 +41,13 @@ impl Claim {
         }
     }
 
-    /// True if the job works on the board of this name, and others had better not ask it.
+    /// True if the job uses the board with this name in such a way that the daemon should not
+    /// contact the board.
     pub(crate) fn occupies(&self, board: &str) -> bool {
         self.uses != Use::Asks && self.boards.contains_key(board)
     }
 
-    /// Names of the boards that the job works on.
+    /// Names of the boards that the job uses.
     pub(crate) fn boards(&self) -> impl Iterator<Item = &str> {
         self.boards.keys().map(String::as_str)
     }
@@ -59,12 +61,12 @@ impl Claim {
         !side_by_side && self.shares_modules(earlier)
     }
 
-    /// True if the job ends an earlier one, and does not let it go on.
+    /// True if the job ends an earlier one.
     pub(crate) fn ends(&self, earlier: &Self) -> bool {
         self.uses == Use::SwitchesOff && earlier.uses == Use::Sets && self.shares_modules(earlier)
     }
 
-    /// True if the job has its turn before those that wait already.
+    /// True if the job starts before those that wait already.
     pub(crate) fn is_urgent(&self) -> bool {
         self.uses == Use::SwitchesOff
     }

@@ -1,4 +1,4 @@
-//! Requests to a daemon.
+//! Client of a daemon: sends requests and follows jobs.
 
 use std::fmt;
 use std::io;
@@ -25,9 +25,9 @@ use super::api::{Event, Refusal};
 /// Address of a daemon: `unix:PATH` or `http://ADDRESS:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// A socket on this computer.
+    /// A Unix socket on this computer.
     Unix(PathBuf),
-    /// A port, with the name or address of its computer.
+    /// A TCP port, with the name or address of its computer.
     Http(String),
 }
 
@@ -65,28 +65,30 @@ impl fmt::Display for Host {
     }
 }
 
-/// Time for the beginning of an answer, from connecting on, unless another is given.
+/// Longest time from the start of connecting to the beginning of an answer, unless the caller sets
+/// another.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Pause before a socket that has too many waiting for it is tried again.
+/// Pause before another attempt to connect to a socket whose queue of connections is full.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Most bytes of an answer that is read whole, or of an event.
+/// Largest number of bytes of an answer that is read whole, or of an event.
 const MOST_BYTES: usize = 1 << 30;
 
-/// Reason that a daemon did not do what it was asked for.
+/// Reason why a daemon did not do what the request asks for.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It cannot be reached.
+    /// The daemon cannot be reached.
     Unreachable(String),
-    /// It was reached, and ended the connection instead of an answer: it may or may not have done
-    /// what it was asked for.
+    /// The daemon was reached, and closed the connection without an answer. It may or may not have
+    /// done what the request asks for.
     Closed(String),
-    /// It was reached, and has not answered in time: as before.
+    /// The daemon was reached, and has not answered in time. It may or may not have done what the
+    /// request asks for.
     Silent(String),
-    /// It has refused the request.
+    /// The daemon has refused the request.
     Refused(String),
-    /// Its answer ended early.
+    /// The answer of the daemon ended early, or cannot be read.
     Lost(String),
 }
 
@@ -102,18 +104,19 @@ impl fmt::Display for Failure {
 }
 
 impl Host {
-    /// Asks a question.
+    /// Sends a `GET` request and returns the answer.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// See [`Failure`].
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.get_within(ANSWER_WITHIN, path).await
     }
 
-    /// Asks a question that is to be answered within a time.
+    /// Sends a `GET` request and returns the answer, which must begin within `limit`, and end
+    /// within the same time after its beginning.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// See [`Failure`].
     pub(crate) async fn get_within<T: DeserializeOwned>(
         &self,
         limit: Duration,
@@ -123,10 +126,11 @@ impl Host {
         self.within(limit, whole(answer)).await
     }
 
-    /// Asks for the health of the daemon, which also tells it when it is not well.
+    /// Returns the health of the daemon. A daemon that is not well reports its health with status
+    /// 503.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// See [`Failure`].
     pub(crate) async fn health<T: DeserializeOwned>(&self, limit: Duration) -> Result<T, Failure> {
         let answer = self
             .request(Method::GET, "/healthz", Vec::new(), limit)
@@ -137,7 +141,7 @@ impl Host {
         }
     }
 
-    /// Waits for an answer for a time.
+    /// Waits for an answer, for at most `limit`.
     async fn within<T>(
         &self,
         limit: Duration,
@@ -147,10 +151,10 @@ impl Host {
         waited.unwrap_or_else(|_| Err(self.silent_for(limit)))
     }
 
-    /// Sends something, as JSON.
+    /// Sends a value as JSON in a `POST` request, and returns the answer.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// See [`Failure`].
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -163,11 +167,12 @@ impl Host {
         self.within(limit, whole(answer)).await
     }
 
-    /// Follows the events of a job to its end, and gives each to `take`. `seen` is the number of
-    /// events that a follower has already, steps left out; it grows with each.
+    /// Follows the events of a job to its end, and passes each to `take`. `seen` is the number of
+    /// events, except steps, that the caller has received already. It is increased with each event
+    /// that is received.
     ///
     /// # Errors
-    /// As [`Failure`] says.
+    /// See [`Failure`].
     pub(crate) async fn follow(
         &self,
         id: u64,
@@ -194,7 +199,7 @@ impl Host {
                     return Err(Failure::Lost("an event is too long".to_owned()));
                 }
                 if part.ends_with(b"\n") {
-                    // Events that only a later daemon knows are left out.
+                    // Events that this version does not know are skipped.
                     let event = serde_json::from_slice(&begun).ok();
                     *seen += usize::from(!matches!(event, Some(Event::Step(_))));
                     event.into_iter().for_each(&mut take);
@@ -220,7 +225,7 @@ impl Host {
                 Self::Unix(socket) => {
                     let stream = loop {
                         match UnixStream::connect(socket).await {
-                            // Others wait there already, and each is soon served.
+                            // The queue of connections is full, and is soon served.
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                                 sleep(PAUSE).await;
                             }
@@ -255,7 +260,7 @@ impl Host {
     }
 }
 
-/// Sends a request over a connection of its own.
+/// Sends a request over a new connection.
 async fn send(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     host: &str,
@@ -279,7 +284,7 @@ async fn send(
         .map_err(|error| error.to_string())
 }
 
-/// Reads an answer whole, or the reason that the request was refused.
+/// Reads the whole answer, or the reason why the request was refused.
 async fn whole<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Failure> {
     let status = answer.status();
     if status.is_success() {
@@ -292,7 +297,7 @@ async fn whole<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Fai
     Err(Failure::Refused(why))
 }
 
-/// Reads an answer whole.
+/// Reads the whole answer, whatever its status.
 async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Failure> {
     let lost = |why: &dyn fmt::Display| Failure::Lost(why.to_string());
     let read = http_body_util::Limited::new(answer.into_body(), MOST_BYTES).collect();

@@ -1,4 +1,4 @@
-//! The daemon's listeners, and the limits of those who connect.
+//! The listeners of the daemon, and the limits for clients that connect.
 
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
@@ -25,22 +25,25 @@ use super::admission::Endpoint;
 use super::routes::Routes;
 use super::stall_timeout::StallTimeout;
 
-/// Connections of a listener at the same time; others wait until one ends.
+/// Largest number of connections of a listener at the same time. Further connections wait until one
+/// ends.
 const MOST_CONNECTIONS: usize = 512;
 
-/// Time for the head of a request, and of a connection without one.
+/// Longest time for receiving the head of a request, and longest time that a connection stays open
+/// without a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
-/// Most bytes of the head of a request.
+/// Largest number of bytes of the head of a request.
 const HEAD_BYTES: usize = 32 << 10;
 
-/// Most lines of the head of a request.
+/// Largest number of header lines of a request.
 const HEAD_LINES: usize = 64;
 
-/// Pause after a connection that could not be accepted, as when there are too many open files.
+/// Pause after a connection that could not be accepted, for instance because too many files are
+/// open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The socket of those who may give commands. Its file is removed when this is dropped.
+/// The socket for clients that may submit commands. Its file is removed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     path: PathBuf,
@@ -48,11 +51,11 @@ pub(crate) struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Makes the socket at `path`, for its owner and its group alone. A socket that is there and
-    /// that no program listens on is replaced. Call it within a runtime.
+    /// Creates the socket at `path`, which only its owner and its group can open. An existing
+    /// socket is replaced if no program listens on it. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// The reason, and what to do.
+    /// The reason, and the remedy.
     pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<Self, String> {
         let shown = path.display();
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -64,12 +67,13 @@ impl ControlSocket {
         if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
             return Err(format!("{shown} is there and no socket: name another path"));
         }
-        // It gets its name when only those can connect who may.
+        // The socket is created under another name, and is renamed after its permissions are set.
+        // Therefore no other user can connect in between.
         let mut hidden = path.as_os_str().to_owned();
         hidden.push(format!(".{}", std::process::id()));
         let hidden = PathBuf::from(hidden);
         let made = || {
-            // One that a process of the same number has left.
+            // An earlier process with the same number may have left this file.
             let _ = fs::remove_file(&hidden);
             let listener = UnixListener::bind(&hidden)?;
             if let Some(group) = group {
@@ -95,15 +99,15 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // One that stays is replaced at the next start.
+        // A file that cannot be removed is replaced at the next start.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Server of all connections.
+/// Server for all connections.
 pub(crate) struct Server {
     routes: Arc<Routes>,
-    /// Cancelled to take no further connections and end those without a request.
+    /// Token whose cancellation closes the listeners and the connections without a request.
     closing: CancellationToken,
     connections: TaskTracker,
 }
@@ -117,14 +121,15 @@ impl Server {
         }
     }
 
-    /// Serves those who connect to the socket: they may give commands.
+    /// Serves the connections to the control socket, over which clients may submit commands.
     pub(crate) fn control(&self, socket: &mut ControlSocket) {
         if let Some(listener) = socket.listener.take() {
             self.serve(listener);
         }
     }
 
-    /// Serves those who connect to a port of this host: they may ask. Returns its address.
+    /// Serves the connections to a port of this host, over which clients may only send read-only
+    /// requests. Returns the address of the port.
     ///
     /// # Errors
     /// If the port cannot be listened on.
@@ -166,7 +171,7 @@ impl Server {
         });
     }
 
-    /// Takes no further connections, and waits until those that are there have their answers.
+    /// Closes the listeners, and waits until all requests that were received have been answered.
     pub(crate) async fn close(&self) {
         self.closing.cancel();
         self.connections.close();
@@ -204,11 +209,11 @@ async fn answer(
     }
 }
 
-/// A socket that takes connections.
+/// A listening socket.
 trait Listener: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Takes a connection, and says by which endpoint it has come.
+    /// Accepts a connection. Returns its stream and its endpoint.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Endpoint)>> + Send;
 }
 

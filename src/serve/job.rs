@@ -20,9 +20,9 @@ pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) submission: Submission,
     pub(crate) claim: Claim,
-    /// Cancelled to end the job early.
+    /// Token whose cancellation ends the job early.
     pub(crate) cancel: CancellationToken,
-    /// Cancelled to skip the clean-up of the job.
+    /// Token whose cancellation skips the clean-up of the job.
     pub(crate) abandon: CancellationToken,
     history: Mutex<History>,
     changed: watch::Sender<()>,
@@ -74,7 +74,7 @@ impl From<usize> for Position {
 const MOST_OUTPUT: usize = 256 << 20;
 
 impl Job {
-    /// Creates a job that waits for its turn.
+    /// Creates a job that waits in the queue.
     pub(crate) fn new(id: u64, submission: Submission, from: Origin, claim: Claim) -> Self {
         let report = JobReport {
             id,
@@ -277,10 +277,10 @@ impl Job {
     }
 }
 
-/// Largest number of events that are returned at once.
+/// Largest number of events, except steps, that [`Job::next`] returns at once.
 const CHUNK_BYTES: usize = 256;
 
-/// An event as a line of JSON.
+/// Returns an event as a line of JSON.
 pub(crate) fn line(event: &Event) -> Bytes {
     // An event contains only texts and numbers, so it can always be serialized.
     let mut line = serde_json::to_vec(event).unwrap_or_default();

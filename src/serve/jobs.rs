@@ -12,11 +12,12 @@ use super::claim::Claim;
 use super::job::{Job, Origin};
 use super::records::JobRecords;
 
-/// Work of a job. It runs in a thread of its own, may block it, and returns the exit status.
+/// Work of a job. The function runs in a thread of its own, which it may block, and returns the
+/// exit status.
 pub(crate) type Work = Box<dyn FnOnce(&Arc<Job>) -> u8 + Send>;
 
-/// Reads a command: returns the modules that it is for and its work, or the reason that it is
-/// refused.
+/// Function that reads a command. It returns the modules that the command uses and the work of the
+/// job, or the reason why the command is refused.
 pub(crate) type Plan = dyn Fn(&Submission) -> Result<(Claim, Work), String> + Send + Sync;
 
 /// All jobs of the daemon.
@@ -29,41 +30,43 @@ pub(crate) struct Jobs {
     ended: Mutex<Ended>,
 }
 
-/// Numbers of jobs that ended since the start.
+/// Numbers of jobs that have ended since the start of the daemon.
 #[derive(Default)]
 struct Ended {
-    /// By command and exit status.
+    /// Numbers of jobs by command and exit status.
     by_status: BTreeMap<(String, u8), u64>,
-    /// Those that used a board, by its name.
+    /// Numbers of jobs that used a board, by the name of the board.
     by_board: BTreeMap<String, u64>,
 }
 
-/// Jobs that are not over, in the order in which they have their turns.
+/// Jobs that are not over, in the order in which they start if they use the same modules.
 struct Queue {
     jobs: Vec<Arc<Job>>,
-    /// Work of those that wait.
+    /// Work of the jobs that wait, by the number of the job.
     work: BTreeMap<u64, Work>,
     next_id: u64,
     is_closed: bool,
 }
 
-/// Jobs that may wait or run at the same time; more are refused.
+/// Largest number of jobs that wait or run at the same time. Further jobs are refused, except
+/// urgent ones.
 const MOST_UNFINISHED: usize = 256;
 
-/// Most bytes of the arguments of a command.
+/// Largest number of bytes of the arguments of a command.
 const COMMAND_BYTES: usize = 64 << 10;
 
-/// Jobs that run at the same time; others wait.
+/// Largest number of jobs that run at the same time. Further jobs wait, except urgent ones.
 const MOST_RUNNING: usize = 64;
 
-/// Exit status of a job that was cancelled before it began.
+/// Exit status of a job that was cancelled before it started.
 const CANCELLED: u8 = 130;
 
 /// Exit status of a job that ended without a result.
 const FAILED: u8 = 3;
 
 impl Jobs {
-    /// Only the jobs of the records, all of which are over.
+    /// Creates the jobs of the daemon. At first these are the jobs of the records, all of which are
+    /// over.
     pub(crate) fn new(plan: Box<Plan>, records: JobRecords) -> Arc<Self> {
         let queue = Queue {
             jobs: Vec::new(),
@@ -89,10 +92,10 @@ impl Jobs {
         &self.records
     }
 
-    /// Takes a command, which begins when its modules are free.
+    /// Submits a command as a job, which starts when its modules are free.
     ///
     /// # Errors
-    /// The reason that it is refused.
+    /// The reason why the command is refused.
     pub(crate) fn submit(
         self: &Arc<Self>,
         submission: Submission,
@@ -137,7 +140,7 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Ends the jobs that `job` does not let go on.
+    /// Cancels the other jobs that `job` must end: see [`Claim::ends`].
     fn end_others(self: &Arc<Self>, job: &Job) {
         let others = self.queue().jobs.clone();
         let others = others.iter().filter(|other| other.id != job.id);
@@ -148,7 +151,7 @@ impl Jobs {
         }
     }
 
-    /// Begins every job whose turn it is.
+    /// Starts every job that needs to wait no longer.
     fn begin_those_that_can(self: &Arc<Self>) {
         let ready = self.queue().ready();
         for (job, work) in ready {
@@ -169,7 +172,7 @@ impl Jobs {
         }
     }
 
-    /// Notes the end of a job, and lets others begin.
+    /// Records the end of a job, and starts the jobs that waited for it.
     fn end(self: &Arc<Self>, job: &Arc<Job>, status: u8) {
         let command = job.submission.command.first().cloned().unwrap_or_default();
         tracing::info!(job = job.id, command, status, "ended");
@@ -199,10 +202,10 @@ impl Jobs {
         }
     }
 
-    /// Asks for the end of a job. True if there is a job of this number that is not over.
+    /// Requests the end of a job. Returns true if there is a job with this number that is not over.
     pub(crate) fn cancel(self: &Arc<Self>, id: u64, abandon: bool) -> bool {
         match self.unfinished_job(id) {
-            // It leaves the queue a moment after its end.
+            // A job stays in the queue for a moment after its end.
             Some(job) if !job.state().is_over() => {
                 self.cancel_job(&job, abandon, "");
                 true
@@ -217,24 +220,24 @@ impl Jobs {
         if abandon {
             job.abandon.cancel();
         }
-        // One that waits has no work under way that would end it.
+        // A job that waits has no running work that would end it.
         if self.queue().work.remove(&job.id).is_some() {
             job.err("interrupted before it began: nothing was set on any board");
             self.end(job, CANCELLED);
         }
     }
 
-    /// The job of this number, if it is not over.
+    /// Returns the job with this number, if it is not over.
     pub(crate) fn unfinished_job(&self, id: u64) -> Option<Arc<Job>> {
         self.queue().jobs.iter().find(|job| job.id == id).cloned()
     }
 
-    /// Facts about all jobs that are known, in the order of their numbers, without their steps.
+    /// Returns facts about all known jobs, in the order of their numbers, without their steps.
     pub(crate) fn reports(&self) -> Vec<JobReport> {
         let unfinished = self.queue().jobs.clone();
         let mut reports = self.records.reports();
         for report in unfinished.iter().map(|job| job.report().without_steps()) {
-            // It may have ended just now.
+            // The job may have ended just now, and be among the records already.
             if !reports.iter().any(|one| one.id == report.id) {
                 reports.push(report);
             }
@@ -243,25 +246,26 @@ impl Jobs {
         reports
     }
 
-    /// Facts about the job of this number.
+    /// Returns facts about the job with this number.
     pub(crate) fn report(&self, id: u64) -> Option<JobReport> {
         let unfinished = self.unfinished_job(id).map(|job| job.report());
         unfinished.or_else(|| self.records.report(id))
     }
 
-    /// Number of jobs in a state that are not over.
+    /// Returns the number of jobs in a state. Jobs that are over are not counted.
     pub(crate) fn count(&self, state: State) -> usize {
         let queue = self.queue();
         queue.jobs.iter().filter(|job| job.state() == state).count()
     }
 
-    /// Numbers of jobs that ended since the start, by command and exit status.
+    /// Returns the numbers of jobs that have ended since the start, by command and exit status.
     pub(crate) fn ended(&self) -> BTreeMap<(String, u8), u64> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.by_status.clone()
     }
 
-    /// Number of jobs that have used the board of this name since the start. `None` while one does.
+    /// Returns the number of jobs that have used the board with this name since the start. Returns
+    /// `None` while a job uses the board.
     pub(crate) fn uses_of(&self, board: &str) -> Option<u64> {
         let queue = self.queue();
         let mut running = queue.jobs.iter().filter(|job| job.state() != State::Queued);
@@ -272,7 +276,7 @@ impl Jobs {
         Some(ended.by_board.get(board).copied().unwrap_or(0))
     }
 
-    /// Takes no further jobs, and asks for the end of all.
+    /// Refuses all further jobs, and requests the end of the jobs that are not over.
     pub(crate) fn close(self: &Arc<Self>, abandon: bool) {
         let jobs = {
             let mut queue = self.queue();
@@ -287,7 +291,7 @@ impl Jobs {
     /// Waits until all jobs are over.
     pub(crate) async fn all_over(&self) {
         let mut unfinished = self.unfinished.subscribe();
-        // The sender lives as long as this.
+        // The sender is a field of `self`, so it cannot be dropped during the wait.
         let _ = unfinished.wait_for(|count| *count == 0).await;
     }
 }
@@ -303,7 +307,7 @@ impl Queue {
         self.jobs.insert(place.unwrap_or(self.jobs.len()), job);
     }
 
-    /// Jobs that begin now, with their work.
+    /// Marks the jobs that can start now as running, and returns them with their work.
     fn ready(&mut self) -> Vec<(Arc<Job>, Work)> {
         let mut ready = Vec::new();
         let running = |one: &&Arc<Job>| one.state() == State::Running;

@@ -1,13 +1,13 @@
-//! Signs that the daemon works: its boards have their turns.
+//! Sign of life of the daemon: the boards have their turns. See `Boards::keep_connected`.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time without any turn of any board after which the daemon counts as hanging.
+/// Longest time without a turn of any board. After this time the daemon counts as hanging.
 pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// Turns of the boards, as they were seen last.
+/// Number of turns of the boards, and the time at which it last changed.
 #[derive(Debug)]
 pub(crate) struct LifeSigns {
     turns: u64,
@@ -15,7 +15,7 @@ pub(crate) struct LifeSigns {
 }
 
 impl LifeSigns {
-    /// Signs of a daemon that is alive now.
+    /// Life signs of a daemon that is alive now.
     pub(crate) fn new() -> Self {
         Self {
             turns: 0,
@@ -23,7 +23,8 @@ impl LifeSigns {
         }
     }
 
-    /// True if a board had a turn lately. `turns` is the number of turns of all boards until now.
+    /// True if a board had a turn within [`LONGEST_SILENCE`]. `turns` is the number of turns of all
+    /// boards until now.
     pub(crate) fn is_alive(&mut self, turns: u64) -> bool {
         if turns != self.turns {
             (self.turns, self.moved) = (turns, Instant::now());

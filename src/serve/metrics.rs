@@ -16,7 +16,7 @@ use super::boards::BoardReport;
 use super::jobs::Jobs;
 use crate::release::{COMMIT, VERSION};
 
-/// Type of the text.
+/// Content type of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,10 +43,10 @@ struct OfCommand {
 
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// Metrics of this moment.
+/// Returns the current metrics.
 ///
 /// # Errors
-/// If the text cannot be made.
+/// If the metrics cannot be encoded.
 pub(crate) fn text(
     boards: &[BoardReport],
     jobs: &Jobs,

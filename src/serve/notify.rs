@@ -1,12 +1,12 @@
 //! Messages to systemd, as `sd_notify(3)` describes them: datagrams to the socket that the
-//! environment names. Without it, nothing is sent.
+//! environment variable `NOTIFY_SOCKET` names. Nothing is sent if the variable is not set.
 
 use std::env;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// The way to the service manager.
+/// Connection to the service manager.
 #[derive(Debug)]
 pub(crate) struct Notify {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -14,7 +14,7 @@ pub(crate) struct Notify {
 }
 
 impl Notify {
-    /// The service manager that the environment names.
+    /// Connection to the service manager that the environment names.
     pub(crate) fn of_environment() -> Self {
         let variable = |name| env::var(name).ok();
         let to = variable("NOTIFY_SOCKET").and_then(|path| {
@@ -34,29 +34,30 @@ impl Notify {
         }
     }
 
-    /// Time within which the service manager wants a sign of life, if it does.
+    /// Longest interval between signs of life that the service manager accepts. `None` if it does
+    /// not expect any.
     pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog.filter(|_| self.to.is_some())
     }
 
-    /// The service is ready.
+    /// Reports that the service is ready.
     pub(crate) fn ready(&self) {
         self.send("READY=1");
     }
 
-    /// The service is about to end.
+    /// Reports that the service is about to end.
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1");
     }
 
-    /// The service is alive.
+    /// Reports that the service is alive, if the service manager expects signs of life.
     pub(crate) fn alive(&self) {
         if self.watchdog.is_some() {
             self.send("WATCHDOG=1");
         }
     }
 
-    /// One line about the service, for `systemctl status`.
+    /// Reports one line about the service, which `systemctl status` shows.
     pub(crate) fn status(&self, text: &str) {
         self.send(&format!("STATUS={text}"));
     }

@@ -1,7 +1,8 @@
-//! Jobs on disk: what the daemon tells of them after it was started anew.
+//! Records of jobs on disk, from which the daemon reports jobs after a restart.
 //!
-//! A job has a file `N.json` with its facts from its submission on, written anew when they change,
-//! and `N.events` with its events from its end on.
+//! A job has two files. `N.json` contains the facts about the job. It is written when the job is
+//! submitted and again when the job is over. `N.events` contains the events of the job. It is
+//! written when the job is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,33 +15,36 @@ use bytes::Bytes;
 use super::api::{Event, JobReport, State};
 use crate::input;
 
-/// Number of the form of the daemon's folder of state, which `twotone --version` tells. It gets a
-/// new number when an older program could not read what is written any more.
+/// Format number of the daemon's state folder, which `twotone --version` prints. The number
+/// increases if an older program cannot read the new format.
 pub(crate) const STATE_FORMAT: u32 = 1;
 
-/// Jobs of which the daemon keeps a record; those that ended first are forgotten first.
+/// Largest number of jobs that are kept on record. The records of the jobs with the lowest numbers
+/// are removed first.
 const MOST_RECORDS: usize = 1000;
 
-/// Most bytes of the facts about one job.
+/// Largest number of bytes of the facts about one job.
 const RECORD_BYTES: u64 = 4 << 20;
 
-/// The folder of the jobs, and the facts about those that are over.
+/// The folder of the records, and the facts about the jobs that are over.
 #[derive(Debug)]
 pub(crate) struct JobRecords {
     folder: PathBuf,
     over: Mutex<BTreeMap<u64, JobReport>>,
-    /// Numbers of jobs that are over and whose facts on disk are older, as on a full disk.
+    /// Numbers of the jobs that are over and whose last facts could not be written, for instance
+    /// because the disk was full.
     unsaved: Mutex<BTreeSet<u64>>,
-    /// Largest number of a job that was there when the records were opened.
+    /// Largest job number in the folder when the records were opened.
     highest: u64,
 }
 
 impl JobRecords {
-    /// Opens the records in `folder`, which is made if it is not there. Jobs that were not over
-    /// when the last daemon ended are interrupted, and returned, also if that cannot be written.
+    /// Opens the records in `folder`, which is created if it does not exist. Jobs that were not
+    /// over when the last daemon ended become interrupted, and are returned, even if this cannot be
+    /// written.
     ///
     /// # Errors
-    /// If the folder cannot be made or read.
+    /// If the folder cannot be created or read.
     pub(crate) fn open(folder: &Path) -> io::Result<(Self, Vec<JobReport>)> {
         fs::create_dir_all(folder)?;
         let (mut over, mut highest) = (BTreeMap::new(), 0);
@@ -49,7 +53,7 @@ impl JobRecords {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            // A record that cannot be read keeps its number.
+            // The number of a job is not used again, even if its record cannot be read.
             let number = path
                 .file_stem()
                 .and_then(|stem| stem.to_str()?.parse().ok());
@@ -87,17 +91,17 @@ impl JobRecords {
         self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Number of the first job that was not there when the records were opened.
+    /// Returns the number of the first new job.
     pub(crate) fn next_id(&self) -> u64 {
         self.highest + 1
     }
 
-    /// Jobs that are over, in the order of their numbers.
+    /// Returns the jobs that are over, in the order of their numbers.
     pub(crate) fn reports(&self) -> Vec<JobReport> {
         self.over().values().cloned().collect()
     }
 
-    /// The job of this number, if it is over.
+    /// Returns the job with this number, if it is over.
     pub(crate) fn report(&self, id: u64) -> Option<JobReport> {
         self.over().get(&id).cloned()
     }
@@ -105,14 +109,15 @@ impl JobRecords {
     /// Writes the facts about a job.
     ///
     /// # Errors
-    /// If they cannot be written. The ones that were there are as they were.
+    /// If the facts cannot be written. The old facts are left unchanged.
     pub(crate) fn save(&self, report: &JobReport) -> io::Result<()> {
         let text = serde_json::to_vec(report)?;
         self.write(&format!("{}.json", report.id), |file| file.write_all(&text))
     }
 
-    /// Writes the facts about a job that is over. If they cannot be written, they are when there is
-    /// room again: otherwise the job would be told as interrupted after the next start.
+    /// Writes the facts about a job that is over. If this fails, the facts are written later, when
+    /// the disk has space again. Otherwise the daemon would report the job as interrupted after its
+    /// next start.
     fn save_end(&self, report: &JobReport) -> io::Result<()> {
         let saved = self.save(report);
         if saved.is_err() {
@@ -124,9 +129,9 @@ impl JobRecords {
     /// Writes the facts that could not be written before.
     fn save_the_unsaved(&self) {
         let unsaved = std::mem::take(&mut *self.unsaved());
-        // Those that were forgotten since need none.
+        // Jobs that have been removed from the records since then are left out.
         for report in unsaved.into_iter().filter_map(|id| self.report(id)) {
-            // It stays for the next time.
+            // If this fails again, the job stays in `unsaved`.
             let _ = self.save_end(&report);
         }
     }
@@ -135,12 +140,11 @@ impl JobRecords {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the events of a job that is over, and its facts after them. Those of earlier jobs are
-    /// written too if they could not be before.
+    /// Writes the events of a job that is over, and then its facts. If this succeeds, the facts
+    /// about earlier jobs that could not be written are written too.
     ///
     /// # Errors
-    /// If they cannot be written. The facts are known all the same, and are written even if the
-    /// events cannot be.
+    /// If the events or the facts cannot be written. The facts are kept in memory nevertheless.
     pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
         let written = self.write(&format!("{}.events", report.id), |file| {
             events.iter().try_for_each(|line| file.write_all(line))
@@ -159,7 +163,7 @@ impl JobRecords {
         };
         for id in forgotten {
             for kind in ["json", "events"] {
-                // One that cannot be removed is read again at the next start.
+                // A file that cannot be removed is read again at the next start.
                 let _ = fs::remove_file(self.folder.join(format!("{id}.{kind}")));
             }
         }
@@ -182,11 +186,11 @@ impl JobRecords {
         }
     }
 
-    /// Opens the events of a job that is over, each a line. They do not tell its end if it was
-    /// interrupted. Returns `None` if there are none.
+    /// Opens the events of a job that is over, one event per line. The events of an interrupted job
+    /// do not include its end. Returns `None` if the job has no events on record.
     ///
     /// # Errors
-    /// If they cannot be opened.
+    /// If the file cannot be opened.
     pub(crate) fn events(&self, id: u64) -> io::Result<Option<BufReader<File>>> {
         match File::open(self.folder.join(format!("{id}.events"))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -194,7 +198,8 @@ impl JobRecords {
         }
     }
 
-    /// Writes a file whole or not at all.
+    /// Replaces a file atomically: either all of the new content is written, or the old file
+    /// remains.
     fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         fill(file.as_file_mut())?;

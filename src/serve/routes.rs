@@ -1,4 +1,4 @@
-//! Requests to the daemon, and their answers.
+//! Routes of the daemon's HTTP interface: the requests and their answers.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -30,36 +30,37 @@ use super::metrics;
 use crate::record::Room;
 use crate::release;
 
-/// Body of an answer.
+/// HTTP response of the daemon.
 type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
 
-/// All that requests are about.
+/// Everything that is needed to answer requests.
 pub(crate) struct Routes {
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) boards: Arc<Boards>,
     /// Folder of the run directories.
     pub(crate) runs: PathBuf,
-    /// True if the daemon works.
+    /// Returns true if the daemon works.
     pub(crate) is_well: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Requests until now.
+    /// Number of requests since the start.
     pub(crate) requests: AtomicU64,
-    /// Room in memory for large bodies, in KiB.
+    /// Permits for the memory of large bodies, one for each KiB.
     pub(crate) room: Arc<Semaphore>,
 }
 
-/// Most bytes of the body of a request: a truth, a map and parameters, with their escapes.
+/// Largest number of bytes of the body of a request. Such a body contains a truth, a map and
+/// parameters, in JSON strings with escapes.
 const BODY_BYTES: usize = 320 << 20;
 
-/// Room in memory for the large bodies of all requests and the files of all jobs, in KiB.
+/// Memory for the large bodies of all requests and for the files of all jobs, in KiB.
 pub(crate) const ROOM_KIB: usize = 512 << 10;
 
-/// Most bytes of a body for which there always is room.
+/// Largest number of bytes of a body that needs no permit for its memory.
 const SMALL_BYTES: u64 = 64 << 10;
 
-/// Time for the body of a request.
+/// Longest time for receiving the body of a request.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Run directories that are told, the last ones.
+/// Largest number of run directories in an answer. These are the latest.
 const MOST_RUNS: usize = 1000;
 
 impl Routes {
@@ -145,7 +146,7 @@ impl Routes {
 
     async fn disk(&self) -> Answer {
         let folder = self.runs.clone();
-        // A file system of another computer may take its time.
+        // A network file system may take long to answer.
         let room = offload(move || Room::of(File::open(folder).ok()?)).await;
         let disk = Disk {
             runs: self.runs.display().to_string(),
@@ -169,7 +170,7 @@ impl Routes {
             Err((status, why)) => return refused(status, why),
         };
         let jobs = Arc::clone(&self.jobs);
-        // Names are looked up, and the record of the job is written to disk.
+        // This blocks: it looks up the name of the user, and writes the record of the job to disk.
         let submitted = offload(move || {
             let user = user.map(name);
             jobs.submit(submission, Origin { user, room })
@@ -180,7 +181,8 @@ impl Routes {
         }
     }
 
-    /// Room in memory for the body of a request, if it is large.
+    /// Acquires memory for the body of a request. Returns `None` if the body is so small that it
+    /// needs no permit.
     fn room_for(
         &self,
         request: &Request<Incoming>,
@@ -232,7 +234,7 @@ impl Routes {
     }
 }
 
-/// Sends the events of a job until it is over, or the follower has gone.
+/// Sends the events of a job until the job is over or the follower has disconnected.
 async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
     let mut place = Position::from(from);
     while let Some(lines) = job.next(&mut place).await {
@@ -244,7 +246,7 @@ async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
     }
 }
 
-/// Sends the events on record of a job that is over, part by part.
+/// Sends the recorded events of a job that is over, line by line.
 async fn send_record(
     mut file: Option<BufReader<File>>,
     report: JobReport,
@@ -256,7 +258,7 @@ async fn send_record(
                     ended, as on a full disk";
         let text = text.to_owned();
         for event in [Event::Err { text }, Event::Ended { status }] {
-            // Nobody is there any more if it fails.
+            // An error means that the follower has disconnected.
             let _ = sender.send_data(line(&event)).await;
         }
         return;
@@ -278,7 +280,8 @@ async fn send_record(
                 }
             }
             Ok(None) => {}
-            // The follower is not told of an end.
+            // The stream ends without an event that ends the job, so the follower knows that events
+            // are missing.
             Err(error) => {
                 tracing::warn!(%error, "the events of a job cannot be read");
                 return;
@@ -290,25 +293,26 @@ async fn send_record(
     }
 }
 
-/// Name of a user, or their number if they have none.
+/// Returns the name of a user, or the user's number if there is no name.
 fn name(user: u32) -> String {
     let found = nix::unistd::User::from_uid(user.into());
     let named = found.ok().flatten().map(|user| user.name);
     named.unwrap_or_else(|| user.to_string())
 }
 
-/// The number in a path; 0, which no job has, if it is none.
+/// Returns the job number in a path, or 0, which is the number of no job, if the text is not a
+/// number.
 fn number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
 
-/// The number that a query has for a key.
+/// Returns the number that the query of a request has for `key`.
 fn query<T>(request: &Request<T>, key: &str) -> Option<usize> {
     let mut pairs = request.uri().query()?.split('&');
     pairs.find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
 }
 
-/// Reads the body of a request, which may be empty if the defaults will do.
+/// Reads the body of a request. An empty body stands for an empty JSON object.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (StatusCode, String)> {
     let declared = request.body().size_hint().lower();
     if declared > BODY_BYTES as u64 {
@@ -338,11 +342,11 @@ fn too_large() -> (StatusCode, String) {
 struct Run {
     name: String,
     path: String,
-    /// Time of its last change, in seconds since the start of 1970.
+    /// Time of the last change of the manifest, in seconds since the start of 1970.
     changed: Option<f64>,
 }
 
-/// The last run directories in a folder, in the order of their times.
+/// Returns the latest run directories in a folder, in the order of their times.
 fn runs(folder: &Path) -> std::io::Result<Vec<Run>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -390,7 +394,7 @@ fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {
     answer
 }
 
-/// Lines of JSON.
+/// Returns an answer whose body consists of lines of JSON.
 fn lines(body: UnsyncBoxBody<Bytes, std::convert::Infallible>) -> Answer {
     let mut answer = Response::new(body);
     let kind = HeaderValue::from_static("application/x-ndjson");

@@ -1,7 +1,7 @@
-//! The site file: the control hosts of a site, and the way to the daemon of each.
+//! The site file: the control hosts of a site, and how to reach the daemon of each host.
 //!
-//! `cargo xtask deploy` reads the same file with a reader of its own, since it links nothing of
-//! ours. Both are tested with `xtask/packaging/site.toml`.
+//! `cargo xtask deploy` reads the same file with a parser of its own, because `xtask` does not
+//! depend on the other packages. Both parsers are tested with `xtask/packaging/site.toml`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,10 +14,10 @@ use toml::{Table, Value};
 use super::client::Host;
 use crate::input::{self, shown};
 
-/// Socket of the daemon of a control host.
+/// Default path of the daemon's socket on a control host.
 pub(crate) const SOCKET: &str = "/run/twotone/control.sock";
 
-/// Keys of a host that only a deployment needs.
+/// Keys of a host that only `cargo xtask deploy` uses.
 const OF_DEPLOYMENT: [&str; 10] = [
     "activation_seconds",
     "arguments",
@@ -31,37 +31,37 @@ const OF_DEPLOYMENT: [&str; 10] = [
     "steady_seconds",
 ];
 
-/// A site, as its file has it.
+/// Content of a site file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     ssh: Ssh,
-    /// Keys of hosts, for those that do not have them.
+    /// Default values for the keys of hosts.
     #[serde(default)]
     defaults: Table,
     #[serde(default)]
     host: Vec<Table>,
 }
 
-/// Settings of the connections.
+/// Settings of the ssh connections.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ssh {
-    /// File for `ssh -F`. If it is absent: the user's.
+    /// File for `ssh -F`. `None` for the default configuration of the user.
     pub(crate) config: Option<PathBuf>,
-    /// Longest time for a connection to be made, in seconds.
+    /// Longest time for making a connection, in seconds.
     connect_seconds: u64,
     /// Time without a sign of life after which a connection, or a daemon, counts as gone, in
     /// seconds.
     silence_seconds: u64,
-    /// Number of times that a connection is made which is cut.
+    /// Number of attempts to make a connection if it is cut each time.
     pub(crate) attempts: u32,
     /// Number of hosts that a deployment works on at the same time.
     at_once: usize,
 }
 
-/// Keys of a host that are read here.
+/// Keys of a host that commands of this program use.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
@@ -81,17 +81,17 @@ pub(crate) struct Site {
 /// A control host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SiteHost {
-    /// Its name in tables, and for `--only`.
+    /// Name of the host in tables and for `--only`.
     pub(crate) name: String,
     pub(crate) way: Way,
 }
 
-/// Way to a daemon.
+/// How a daemon is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Without ssh.
+    /// Directly, without ssh.
     Direct(Host),
-    /// A socket on a host that ssh reaches.
+    /// Over ssh, through a socket on the host.
     Ssh {
         user: Option<String>,
         address: String,
@@ -112,12 +112,13 @@ impl Default for Ssh {
 }
 
 impl Ssh {
-    /// Longest time for a connection to be made.
+    /// Longest time for making a connection.
     pub(crate) fn connect_within(&self) -> Duration {
         Duration::from_secs(self.connect_seconds)
     }
 
-    /// Time without a sign of life after which a connection, or a daemon, counts as gone.
+    /// Time without a sign of life after which a connection, or a daemon, counts as gone. At least
+    /// 3 s.
     pub(crate) fn silence(&self) -> Duration {
         Duration::from_secs(self.silence_seconds.max(3))
     }
@@ -136,10 +137,11 @@ impl fmt::Display for Way {
 }
 
 impl Site {
-    /// Reads a site file, and leaves the hosts with these names; all if there are none.
+    /// Reads a site file, and keeps only the hosts whose names are in `only`. Keeps all hosts if
+    /// `only` is empty.
     ///
     /// # Errors
-    /// What is wrong, with the file's name.
+    /// The reason, with the name of the file.
     pub(crate) fn read(path: &Path, only: &[String]) -> Result<Self, String> {
         let file = shown(path);
         let text = input::read_text(path, input::SITE_BYTES);
@@ -159,7 +161,7 @@ impl Site {
         Ok(site)
     }
 
-    /// A site that is one daemon.
+    /// Returns a site that consists of one daemon.
     pub(crate) fn of(host: Host) -> Self {
         Self {
             ssh: Ssh::default(),
@@ -197,7 +199,7 @@ impl Site {
             let names = [
                 format!("hosts {}", host.name),
                 format!("hosts at {address}"),
-                // A daemon that was asked twice would do everything twice.
+                // A daemon that is listed twice would execute every command twice.
                 format!("hosts with the daemon at {}", host.way),
             ];
             if let Some(twice) = names.into_iter().find(|name| !known.insert(name.clone())) {
@@ -213,7 +215,7 @@ impl Site {
 }
 
 impl SiteHost {
-    /// Reads a host and its address from its table.
+    /// Reads a host and its address from the table of the host in the file.
     fn read(mut table: Table, folder: &Path) -> Result<(Self, String), String> {
         for key in OF_DEPLOYMENT {
             table.remove(key);
@@ -252,7 +254,7 @@ impl SiteHost {
     }
 }
 
-/// Refuses what `ssh` or a shell would take for something else.
+/// Refuses characters that have a special meaning for `ssh` or a shell.
 fn plain(key: &str, text: &str, others: &str) -> Result<(), String> {
     let is_known = |it: char| it.is_ascii_alphanumeric() || others.contains(it);
     match !text.is_empty() && text.chars().all(is_known) && !text.starts_with('-') {

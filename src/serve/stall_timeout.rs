@@ -1,4 +1,4 @@
-//! A byte stream whose other end must go on reading.
+//! A byte stream whose peer must keep reading.
 
 use std::io;
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Longest time for which the other end of a connection may take nothing of what is written.
+/// Longest time for which the peer may read nothing while a write waits.
 const LONGEST_STALL: Duration = Duration::from_secs(30);
 
-/// A byte stream that fails if nothing can be written for a time.
+/// A byte stream that fails if no bytes can be written for [`LONGEST_STALL`].
 #[derive(Debug)]
 pub(crate) struct StallTimeout<S> {
     stream: S,
-    /// Time at which a write that waits will have waited for too long.
+    /// Timer of the write that waits. The write fails when the timer ends.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,7 +27,8 @@ impl<S> StallTimeout<S> {
         }
     }
 
-    /// Takes note of a write that has ended or waits.
+    /// Stops the timer if a write has ended. Starts the timer if a write waits, and fails if the
+    /// timer has ended.
     fn watch<T>(
         &mut self,
         written: Poll<io::Result<T>>,

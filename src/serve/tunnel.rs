@@ -1,5 +1,5 @@
-//! The way to the daemon of a host of a site: its socket, which the `ssh` of this computer forwards
-//! to a socket here.
+//! Tunnel to the daemon of a host of a site: `ssh` forwards a socket on this computer to the socket
+//! of the daemon.
 
 use std::fs::Permissions;
 use std::io;
@@ -23,19 +23,19 @@ use tworoutine::runtime;
 use super::client::{Failure, Host};
 use super::site::{SiteHost, Ssh, Way};
 
-/// Line by which a host says that the connection is made.
+/// Line that the host prints when the connection is made.
 const READY: &str = "twotone-connected";
 
-/// Name of the socket on this computer.
+/// Name of the forwarded socket in its temporary folder on this computer.
 const SOCKET_HERE: &str = "s";
 
-/// Most bytes of what `ssh` says that are kept, the last ones.
+/// Largest number of bytes of the error output of `ssh` that are kept. These are the last bytes.
 const KEPT_BYTES: usize = 4 << 10;
 
-/// Time for the last words of an `ssh` that has closed its output.
+/// Longest time to wait for the error output of an `ssh` that has failed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The way to the daemon of a host. The connection of ssh ends when this is dropped.
+/// Connection to the daemon of a host. The process of ssh ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) host: SiteHost,
@@ -52,21 +52,23 @@ impl Link {
         }
     }
 
-    /// True if the daemon is on another computer, behind a network.
+    /// True if the daemon is reached over ssh.
     pub(crate) fn is_by_ssh(&self) -> bool {
         matches!(self.host.way, Way::Ssh { .. })
     }
 
-    /// Settings of the connections.
+    /// Settings of the ssh connections.
     pub(crate) fn ssh(&self) -> &Ssh {
         &self.ssh
     }
 
-    /// Makes the connection, anew if there is one, and finds out if the daemon answers. Returns its
-    /// address and its health, or `None` if it does not tell that.
+    /// Makes a new connection, and requests the health of the daemon. An earlier connection is
+    /// closed first. Returns the address of the daemon and its health, or `None` for the health if
+    /// the answer cannot be read.
     ///
     /// # Errors
-    /// As [`Failure`] says. Nothing was asked of the daemon but its health.
+    /// See [`Failure`]. The only request that the daemon may have received is the one for its
+    /// health.
     pub(crate) async fn reach<T: DeserializeOwned>(
         &mut self,
     ) -> Result<(Host, Option<T>), Failure> {
@@ -84,7 +86,8 @@ impl Link {
         let health = match self.health(&host).await {
             Ok(health) => health,
             Err(Failure::Closed(why)) => {
-                // It is ssh that was connected to. Behind it, nothing may take connections.
+                // Only the connection to ssh is known to have succeeded. The socket on the host may
+                // not accept connections.
                 let Some(refused) = tunnel.refused().await else {
                     return Err(Failure::Closed(why));
                 };
@@ -102,19 +105,19 @@ impl Link {
     async fn health<T: DeserializeOwned>(&self, host: &Host) -> Result<Option<T>, Failure> {
         match host.health(self.ssh.silence()).await {
             Ok(health) => Ok(Some(health)),
-            // It is a daemon of another version.
+            // The daemon has another version.
             Err(Failure::Refused(_) | Failure::Lost(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 }
 
-/// An `ssh` that forwards a socket.
+/// A process of `ssh` that forwards a socket.
 #[derive(Debug)]
 struct Tunnel {
     child: Child,
     folder: TempDir,
-    /// Last of what it says. The sender is gone when it has said all.
+    /// End of the error output of the process. The sender is dropped when the output has ended.
     words: watch::Receiver<String>,
 }
 
@@ -131,7 +134,7 @@ impl Tunnel {
         let (mut tunnel, out) = started.map_err(|error| unreachable(format!("ssh: {error}")))?;
         let ready = async {
             let mut lines = BufReader::new(out).lines();
-            // What start-up files of a shell print comes before.
+            // The start-up files of a shell may print other lines before.
             while let Ok(Some(line)) = lines.next_line().await {
                 if line.trim_end() == READY {
                     return true;
@@ -139,12 +142,13 @@ impl Tunnel {
             }
             false
         };
-        // Beyond what ssh itself allows for the connection: a name may be looked up, a user asked.
+        // This is longer than the limit of ssh itself, because ssh may also look up a name.
         let limit = ssh.connect_within() * 3;
         match timeout(limit, ready).await {
             Ok(true) => Ok(tunnel),
             Ok(false) => {
-                // What has come until then will do.
+                // If the error output does not end in time, the part that has been received is
+                // used.
                 let _ = timeout(LAST_WORDS, tunnel.words.wait_for(|_| false)).await;
                 Err(unreachable(advised(&tunnel.words.borrow(), address)))
             }
@@ -158,7 +162,7 @@ impl Tunnel {
         user: Option<&str>,
         socket: &str,
     ) -> io::Result<(Self, pipe::Receiver)> {
-        // Others of this computer cannot reach what is in it.
+        // Only this user can open the folder, and therefore the socket in it.
         let folder = tempfile::Builder::new()
             .prefix("tt-")
             .permissions(Permissions::from_mode(0o700))
@@ -166,11 +170,12 @@ impl Tunnel {
         let mut command = command(ssh, user);
         let here = folder.path().join(SOCKET_HERE).display().to_string();
         command.args(["-T", "-L", &format!("{here}:{socket}"), "--", address]);
-        // It lasts for as long as `cat` has an input, which is as long as we run.
+        // The remote command runs until `cat` reads the end of its input, which is when this
+        // process ends.
         command.arg(format!("echo {READY}; exec cat >/dev/null"));
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: an interrupt at the terminal is for us.
+        // A process group of its own, so that Ctrl-C at the terminal interrupts only this program.
         let mut child = command.process_group(0).spawn()?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let (sender, words) = watch::channel(String::new());
@@ -186,12 +191,13 @@ impl Tunnel {
         Ok((tunnel, pipe(out.map(OwnedFd::from))?))
     }
 
-    /// The socket on this computer.
+    /// Path of the socket on this computer.
     fn socket(&self) -> PathBuf {
         self.folder.path().join(SOCKET_HERE)
     }
 
-    /// The words of an ssh that could not connect to the socket of the host, if it says so.
+    /// Returns the message of `ssh` that it could not connect to the socket of the host, if there
+    /// is one.
     async fn refused(&mut self) -> Option<String> {
         let told = self.words.wait_for(|words| words.contains("open failed"));
         let told = timeout(LAST_WORDS, told).await.ok()?.ok()?;
@@ -199,7 +205,7 @@ impl Tunnel {
     }
 }
 
-/// Collects the last of what a program says, until it has said all.
+/// Collects the end of the output of a program, until the output has ended.
 async fn collect(mut said: pipe::Receiver, words: watch::Sender<String>) {
     let mut part = [0; 512];
     while let Ok(count @ 1..) = said.read(&mut part).await {
@@ -215,17 +221,18 @@ async fn collect(mut said: pipe::Receiver, words: watch::Sender<String>) {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        // With the programs by which it is connected. It has no clean-up but that of our folder.
+        // The whole group is killed, which includes the programs that ssh has started for its
+        // connection, such as a proxy. The only clean-up is that of our folder.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }
 
-/// Returns `ssh` with our options on top of those of the user.
+/// Returns the command `ssh` with our options, which take precedence over those of the user.
 fn command(ssh: &Ssh, user: Option<&str>) -> Command {
     let mut command = Command::new("ssh");
     if let Some(config) = &ssh.config {
-        // A name without a folder would be looked for in the folder of the user's configuration.
+        // `ssh` looks for a relative path in the folder of the user's configuration.
         let config = std::path::absolute(config).unwrap_or_else(|_| config.clone());
         command.arg("-F").arg(config);
     }
@@ -237,7 +244,7 @@ fn command(ssh: &Ssh, user: Option<&str>) -> Command {
         "ServerAliveCountMax=3".to_owned(),
         "ExitOnForwardFailure=yes".to_owned(),
         "StreamLocalBindMask=0177".to_owned(),
-        // A connection of its own, which ends with us.
+        // A new connection that is not shared, so that it ends with this process.
         "ControlMaster=no".to_owned(),
         "ControlPath=none".to_owned(),
         "RemoteCommand=none".to_owned(),
@@ -250,13 +257,13 @@ fn command(ssh: &Ssh, user: Option<&str>) -> Command {
     command
 }
 
-/// The last line of a text that is not empty.
+/// Returns the last line of a text that is not empty.
 fn last_line(words: &str) -> Option<String> {
     let mut lines = words.lines().map(str::trim);
     lines.rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// The last line of what `ssh` says, with the remedy if one is known.
+/// Returns the last line of the error output of `ssh`, with the remedy if one is known.
 fn advised(words: &str, address: &str) -> String {
     let last = last_line(words).unwrap_or_else(|| "ssh has ended".to_owned());
     if words.contains("Host key verification failed") {
