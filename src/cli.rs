@@ -1,4 +1,4 @@
-//! The command line: one file for each command, and their common parts.
+//! The command line: one module for each command, and modules that several commands use.
 
 mod access;
 mod ask;
@@ -120,7 +120,7 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Reads a hardware map, or complains of its faults.
+/// Reads a hardware map. If this fails, prints the reason on standard error.
 fn load_map(path: Option<&Path>) -> Result<HardwareMap, Exit> {
     read_map(path).map_err(|why| {
         output::complain(&why);
@@ -128,7 +128,8 @@ fn load_map(path: Option<&Path>) -> Result<HardwareMap, Exit> {
     })
 }
 
-/// Reads a hardware map. That of a job has been read.
+/// Reads a hardware map. Within a job of the daemon, returns the map of the job, which has been
+/// read already.
 fn read_map(path: Option<&Path>) -> Result<HardwareMap, String> {
     if let Some(here) = job::current() {
         return Ok(here.map.clone());
@@ -137,7 +138,7 @@ fn read_map(path: Option<&Path>) -> Result<HardwareMap, String> {
     HardwareMap::load(path).map_err(|error| error.to_string())
 }
 
-/// Runs a command, here or at the daemon.
+/// Runs a command in this process, or at a daemon or the daemons of a site.
 fn run(cli: Cli) -> Exit {
     let Cli { json, detach, .. } = cli;
     match cli.site {
@@ -182,7 +183,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run(),
         Command::Serve(serve) => serve.run(json),
-        // Those that only daemons can answer have been run before.
+        // [`run`] executes the commands that only daemons can answer.
         Command::Status
         | Command::Jobs
         | Command::Follow(_)
@@ -191,7 +192,8 @@ fn run_here(command: Command, json: bool) -> Exit {
     }
 }
 
-/// Version with the form of the daemon's state: what is packed with the program has both.
+/// Version of the program with the format number of the daemon's state. A packaging script reads
+/// both.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = twotone::release::described();
     format!("{version}\nstate format {STATE_FORMAT}")
@@ -204,7 +206,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 ///
 /// [`BoardKind::register`]: crate::map::BoardKind::register
 pub fn main() -> ExitCode {
-    // Wrong usage ends here, with status 2; help and version with 0, if they could be written.
+    // If the usage is wrong, the program ends here, with status 2. After help or version it ends
+    // with status 0, or with status 3 if they could not be written.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(said) => {

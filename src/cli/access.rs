@@ -1,4 +1,4 @@
-//! Options about the access to boards, of commands that set something.
+//! Options of commands that change settings: how they get access to boards.
 
 use clap::Args;
 use twotone::campaign;
@@ -9,7 +9,7 @@ use twotone::run::HardwareState;
 
 use super::output::complain;
 
-/// Options of commands that set something.
+/// Options for the access to boards.
 #[derive(Debug, Args)]
 pub(crate) struct Access {
     /// Do not listen to the boards' streams to find out if they are those of the map. For links
@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// The checks that are made with these options.
+    /// Returns the checks of a campaign with these options.
     pub(crate) fn checks(&self) -> campaign::Access {
         campaign::Access {
             listen: !self.no_listen,
@@ -40,9 +40,9 @@ impl Access {
     }
 }
 
-/// Warns of modules whose board was taken over and that were then left as they were: the program
-/// that had them could not switch its tones off. `modules` has the board of each, and the program
-/// that had it.
+/// Warns of modules whose board was taken over and whose settings were then not changed. The
+/// program that used the board before could not switch its tones off. `modules` contains for each
+/// module the name of its board, and the program from which the board was taken over.
 pub(crate) fn warn_of_tones_of_others<'a>(
     map: &HardwareMap,
     modules: impl Iterator<Item = (&'a str, Option<&'a Holder>, ModuleId, &'a HardwareState)>,

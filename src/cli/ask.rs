@@ -1,4 +1,4 @@
-//! Questions to a daemon: its jobs, one of them, and its health.
+//! Requests to one daemon: its jobs, one of its jobs, and its health.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::remote::{self, complain_of, wait};
 use super::table::Table;
 use crate::serve::{self, Cancel as CancelJob, JobReport, SOCKET};
 
-/// The daemon that is asked if none is named.
+/// Returns the given daemon, or the daemon of this host if none is given.
 pub(crate) fn or_of_this_host(host: Option<serve::Host>) -> serve::Host {
     host.unwrap_or_else(|| serve::Host::Unix(PathBuf::from(SOCKET)))
 }
@@ -74,7 +74,7 @@ pub(crate) struct Cancel {
     pub(crate) abandon: bool,
 }
 
-/// A job, by its number and the name of its host if there are several.
+/// A job, given by its number, and by the name of its host if there are several hosts.
 #[derive(Debug, Clone)]
 pub(crate) struct JobName {
     pub(crate) host: Option<String>,
@@ -96,7 +96,7 @@ impl FromStr for JobName {
 }
 
 impl JobName {
-    /// Number of the one job of one daemon.
+    /// Number of the only job, which has no host name.
     fn alone(jobs: &[Self]) -> Result<u64, Exit> {
         match jobs {
             [Self { host: None, id }] => Ok(*id),
@@ -134,7 +134,7 @@ pub(crate) struct Health {
     expect_boards: Option<usize>,
 }
 
-/// Health of a daemon.
+/// Health of a daemon, as the daemon reports it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Found {
     pub(crate) ok: bool,
@@ -144,7 +144,7 @@ pub(crate) struct Found {
     jobs: FoundJobs,
 }
 
-/// Boards of a daemon.
+/// Numbers of boards of a daemon.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FoundBoards {
     pub(crate) connected: usize,

@@ -1,4 +1,4 @@
-//! Campaigns of the program: progress on the terminal, and an end at an interrupt.
+//! Campaigns of the program: they show progress on the terminal, and end after an interrupt.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::interrupt::Interrupt;
 use super::job;
 use super::progress::Bars;
 
-/// Sentence at the first interrupt of a campaign that sets something.
+/// Message at the first interrupt of a campaign that changes settings.
 pub(crate) const INTERRUPTED: &str =
     "interrupted: ending the run and restoring the hardware; interrupt again to leave at once";
 
-/// Longest time of each module of a tune or a sweep in seconds, unless another is given.
+/// Default of the longest time for each module of a tune or a sweep, in seconds.
 pub(crate) const DEADLINE_S: f64 = 600.0;
 
-/// Reads the parameter file, if one is given.
+/// Reads the parameter file, or returns the defaults if the command line names none.
 pub(crate) fn load_params(path: Option<&Path>) -> Result<CampaignParams, String> {
     let Some(path) = path else {
         return Ok(CampaignParams::default());
@@ -33,8 +33,8 @@ pub(crate) fn load_params(path: Option<&Path>) -> Result<CampaignParams, String>
     }
 }
 
-/// Makes a campaign over the boards of `map`. An interrupt cancels it, and a second one gives up
-/// its clean-up. Progress is drawn unless `json`.
+/// Creates a campaign over the boards of `map`. The first interrupt cancels it, and the second
+/// skips its clean-up. Progress is drawn on the terminal unless `json` is true.
 pub(crate) fn campaign(map: HardwareMap, interrupt: &Interrupt, json: bool) -> Campaign {
     let campaign = Campaign::new(map)
         .cancel(interrupt.first.clone())

@@ -1,4 +1,4 @@
-//! `twotone capture`: the sample streams of an array, to disk.
+//! `twotone capture`: writes the sample streams of an array to disk.
 
 mod table;
 
@@ -76,22 +76,22 @@ impl Capture {
         }
     }
 
-    /// The map that is given.
+    /// Path of the hardware map on the command line.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }
 
-    /// The boards and modules that are given.
+    /// Boards and modules that the command line selects.
     pub(crate) fn part(&self) -> &Selection {
         &self.part
     }
 
-    /// The part of `map` that is captured, and the use of its modules.
+    /// Returns the part of `map` that is captured, and how its modules are used.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
         Ok(Claim::of(&self.part.part_of(map)?, Use::Listens))
     }
 
-    /// Reads the map, and finds out if the system grants what a capture needs.
+    /// Reads the map, and checks that the system grants the additional thread that a capture needs.
     fn read(&self) -> Result<(HardwareMap, CaptureSettings), String> {
         let map = self.part.of(self.map.as_deref())?;
         limits::one_more_thread()?;
@@ -147,7 +147,7 @@ impl Capture {
     }
 }
 
-/// Prints the result of a capture, and complains of an early end.
+/// Prints the result of a capture, and the reason if it ended early.
 fn print(report: &CaptureReport, json: bool) {
     if json {
         say_json(report);

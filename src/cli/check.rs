@@ -1,4 +1,4 @@
-//! `twotone check`: a hardware map and a parameter file, verified without touching a board.
+//! `twotone check`: verifies a hardware map and a parameter file without contacting a board.
 
 use std::path::PathBuf;
 

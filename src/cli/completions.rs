@@ -1,4 +1,5 @@
-//! `twotone completions`: what a shell needs to complete the program's arguments.
+//! `twotone completions`: prints the script with which a shell completes the arguments of the
+//! program.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;

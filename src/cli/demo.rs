@@ -1,4 +1,4 @@
-//! `twotone demo`: a simulated farm, tuned and scored.
+//! `twotone demo`: tunes a simulated farm and scores the result.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -60,7 +60,7 @@ impl Demo {
     }
 }
 
-/// A directory that is not there yet, named after the time.
+/// Returns the path of a directory that does not exist yet, named after the time.
 fn new_directory() -> io::Result<PathBuf> {
     let runs = PathBuf::from("runs");
     fs::create_dir_all(&runs)?;

@@ -1,12 +1,12 @@
-//! The number of files and sockets that the process may have open.
+//! Limit of the number of files and sockets that the process can have open.
 
 use std::fs::read_dir;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use twotone::map::{BoardEntry, HardwareMap};
 
-/// Raises the limit of open files as far as the system lets this process: an array takes a few
-/// sockets a board.
+/// Raises the soft limit of open files to the hard limit, because an array needs a few sockets for
+/// each board.
 pub(crate) fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -20,13 +20,14 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// Files that a command opens beside its sockets: those of a run, and what is read of the system.
+/// Number of files that a command opens in addition to its sockets: the files of a run, and files
+/// of the system that it reads.
 const FILES: u64 = 8;
 
 /// Refuses a map whose boards cannot all be connected at the same time.
 ///
 /// # Errors
-/// The limit, how much is needed and what to do, in words.
+/// The limit, the number that is needed, and the remedy.
 pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
     let Some(Room { limit, free }) = Room::now() else {
         return Ok(());
@@ -43,7 +44,7 @@ pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
     ))
 }
 
-/// Number of boards of the map that can be connected at the same time: one at least.
+/// Number of boards of the map that can be connected at the same time. At least 1.
 pub(crate) fn at_once(map: &HardwareMap) -> usize {
     let boards = map.boards();
     let Some(Room { free, .. }) = Room::now() else {
@@ -54,16 +55,17 @@ pub(crate) fn at_once(map: &HardwareMap) -> usize {
     most.clamp(1, boards.len().max(1))
 }
 
-/// Number of sockets of a board at least: one a module that the map lists, and one for its stream.
+/// Smallest number of sockets of a board: one for each module that the map lists, and one for its
+/// stream.
 fn fewest(board: &BoardEntry) -> u64 {
     board.modules.len().max(1) as u64 + 1
 }
 
-/// Number of modules of a board that the map says nothing of.
+/// Assumed number of modules of a board whose modules the map does not list.
 const MODULES: u64 = 8;
 
-/// Number of sockets of a board at most: one a module, one for the whole board and one for its
-/// stream.
+/// Largest number of sockets of a board: one for each module, one for the whole board and one for
+/// its stream.
 fn most(board: &BoardEntry) -> u64 {
     match board.modules.len() as u64 {
         0 => MODULES + 2,
@@ -71,23 +73,24 @@ fn most(board: &BoardEntry) -> u64 {
     }
 }
 
-/// Limit of open files, and how many of them are not open.
+/// Limit of open files, and the number of files that can still be opened.
 struct Room {
     limit: u64,
     free: u64,
 }
 
 impl Room {
-    /// The present limit; `None` if there is none, or if the number of open files is not known.
+    /// Returns the current limit. Returns `None` if there is no limit, or if the number of open
+    /// files is not known.
     fn now() -> Option<Self> {
         let limit = getrlimit(Resource::Nofile).current?;
         let open = match read_dir("/proc/self/fd") {
             Ok(open) => {
                 let numbers = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
-                // Files with numbers beyond the limit were opened before it was set, and take no
-                // room.
+                // Files with numbers beyond the limit were opened before it was set, and do not
+                // count towards it.
                 let within = numbers.filter(|number: &u64| *number < limit).count();
-                // One of them is the listed folder itself, which is closed again.
+                // One of these files is the folder itself, which was open only while it was listed.
                 within.saturating_sub(1) as u64
             }
             Err(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => limit,
@@ -98,5 +101,5 @@ impl Room {
     }
 }
 
-/// Number of the error of a process that has too many files open (EMFILE).
+/// Error number of the system if a process has too many files open (EMFILE).
 pub(crate) const TOO_MANY_OPEN_FILES: i32 = 24;

@@ -8,7 +8,7 @@ use super::exit::complain_of_refusal;
 use super::output::{say, say_json};
 use super::table::{Table, shown};
 
-/// Makes a dry run, and prints it.
+/// Executes a dry run, and prints its report.
 pub(crate) fn dry_run(campaign: &Campaign, of: DryRunOf, json: bool) -> Exit {
     let report = match campaign.dry_run(of).wait() {
         Ok(report) => report,
@@ -22,7 +22,7 @@ pub(crate) fn dry_run(campaign: &Campaign, of: DryRunOf, json: bool) -> Exit {
     report.completion().into()
 }
 
-/// Returns the table of a report: a line for each module, sentences under it, and the totals.
+/// Returns the table of a report: a line for each module, with remarks below it, and the totals.
 fn table(report: &DryRunReport) -> String {
     let mut table = Table::new([
         "board",

@@ -7,25 +7,27 @@ use twotone::hal::legible;
 
 use super::output::complain;
 
-/// End of the program; each has its exit status.
+/// Outcome of the program. Each outcome has an exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Everything asked for was done.
+    /// Everything that the command requests was done.
     Well,
-    /// The command line or a file is wrong, or a limit of the system too low; nothing was touched.
+    /// The command line or a file is wrong, or a limit of the system is too low. No setting of a
+    /// board was changed.
     Usage,
-    /// Some boards or channels failed; the others are done.
+    /// Some boards or channels failed. The others are done.
     SomeFailed,
     /// No board could be reached.
     NothingReachable,
-    /// Interrupted, and the hardware is in its declared state.
+    /// The command was interrupted, and the hardware is in its declared state.
     Interrupted,
-    /// The end of a job of a daemon.
+    /// The exit status of a job of a daemon.
     Status(u8),
 }
 
 impl Exit {
-    /// Complains of what is wrong with the command line, a file or the system. Nothing was touched.
+    /// Prints what is wrong with the command line, a file or a limit of the system. No setting of a
+    /// board was changed.
     pub(crate) fn usage(why: &str) -> Self {
         complain(why);
         Self::Usage
@@ -61,8 +63,8 @@ impl From<Completion> for Exit {
     }
 }
 
-/// Complains of a campaign that was refused or ended without a report. Returns the end of the
-/// program.
+/// Prints the reason why a campaign was refused or ended without a report. Returns the outcome of
+/// the program.
 pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     complain(&error.to_string());
     match error {
@@ -73,7 +75,7 @@ pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     }
 }
 
-/// Complains of a run that is not recorded as asked, and says what is recorded, and its place.
+/// Prints the reason if a run is not recorded as requested, and what is recorded, and where.
 pub(crate) fn complain_of_record(record: &RecordReport) {
     if record.is_whole() {
         return;

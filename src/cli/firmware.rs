@@ -1,4 +1,5 @@
-//! `twotone firmware`: releases of the boards of a map, and a new one for all of them.
+//! `twotone firmware`: prints the firmware releases of the boards of a map, and replaces the
+//! firmware.
 
 mod shown;
 
@@ -55,7 +56,7 @@ enum FirmwareCommand {
     Example(Example),
 }
 
-/// Rules of a replacement, in the help.
+/// Explanation of the replacement for the help.
 const FLASH: &str = "\
 A board takes commands only while it starts: switch it off and on when the program waits for it. \
 The next group of boards begins only when all boards of the group before are back, report the new \
@@ -67,7 +68,7 @@ KEEP THE POWER ON while a flash is written. A board that loses its power then do
 The file of --done names the boards that were flashed and verified. A second call with it goes on \
 with the others.";
 
-/// Boards of a map, and the conditions under which they are flashed.
+/// Selected boards of a map, and the releases that may be replaced.
 #[derive(Debug, Args)]
 struct Which {
     /// Only this board; may be given again.
@@ -144,7 +145,7 @@ struct CheckedBoard {
     refused: Option<Failure>,
 }
 
-/// Reads an image, or complains of its faults.
+/// Reads an image. If this fails, prints the reason on standard error.
 fn load_image(path: &Path) -> Result<Image, Exit> {
     Image::load(path).map_err(|error| {
         complain(&format!("{error}; nothing was begun"));
@@ -153,7 +154,7 @@ fn load_image(path: &Path) -> Result<Image, Exit> {
 }
 
 impl Which {
-    /// The part of the map.
+    /// Returns the selected part of the map.
     fn part_of(&self, map: &HardwareMap) -> Result<HardwareMap, Exit> {
         map.only(&self.board, &[])
             .map_err(|why| Exit::usage(&format!("{}: {why}", map.file())))

@@ -1,4 +1,4 @@
-//! `twotone import`: a Python hardware map as one of ours.
+//! `twotone import`: converts a Python hardware map into a hardware map of this program.
 
 use std::path::PathBuf;
 

@@ -69,7 +69,7 @@ struct Found {
     housekeeping: Vec<Reading>,
     housekeeping_error: Option<Failure>,
     modules: Vec<ModuleReport>,
-    /// Sentences about facts that the board did not report about itself.
+    /// Remarks about facts that the board did not report about itself.
     doubts: Vec<String>,
     /// Number of requests that were repeated.
     repeats: u32,
@@ -99,7 +99,7 @@ struct ModuleReport {
 }
 
 impl Info {
-    /// Map that the command line names.
+    /// Path of the hardware map on the command line.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }

@@ -1,4 +1,5 @@
-//! Interrupts (Ctrl-C): the first ends the campaign and cleans up, the second exits at once.
+//! Interrupts (Ctrl-C): the first one ends the campaign and starts its clean-up, the second one
+//! skips the rest of the clean-up.
 
 use std::future::Future;
 use std::iter::repeat;
@@ -15,30 +16,30 @@ use super::output::complain;
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
-/// Number of interrupts that came until now while one was watched for.
+/// Number of interrupts since the program began to watch for them.
 pub(crate) fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Waits for `time` so that interrupts are noticed, if they are watched for. A program with a
-/// single thread notices them only while that thread waits in this way.
+/// Waits for `time`, during which interrupts are noticed if the program watches for them. A program
+/// with a single thread notices interrupts only while this thread waits in this way.
 pub(crate) fn listen(time: Duration) {
     if IS_WATCHED.load(Ordering::Relaxed) {
         tworoutine::wait(async move { tokio::time::sleep(time).await });
     }
 }
 
-/// Watches for interrupts: Ctrl-C, termination, and a terminal that is gone.
+/// Watcher for interrupts: Ctrl-C, a request to terminate, and the loss of the terminal.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
-    /// Cancelled by the first.
+    /// Token that the first interrupt cancels.
     pub(crate) first: CancellationToken,
-    /// Cancelled by the second.
+    /// Token that the second interrupt cancels.
     pub(crate) second: CancellationToken,
 }
 
 impl Interrupt {
-    /// Watches from now on. `message` is printed at the first interrupt.
+    /// Starts to watch for interrupts. `message` is printed at the first interrupt.
     pub(crate) fn watch(message: &'static str) -> Self {
         if let Some(here) = job::current() {
             here.job.on_cancel(message);
@@ -49,8 +50,7 @@ impl Interrupt {
         }
         let interrupt = Self::default();
         let watched = interrupt.clone();
-        // The program goes on only when signals are watched, so that no interrupt comes too early
-        // to be noticed.
+        // This function returns only after the signals are watched, so that no interrupt is missed.
         let _runtime = tworoutine::runtime().enter();
         let kinds = [
             SignalKind::interrupt(),
@@ -82,7 +82,7 @@ impl Interrupt {
         interrupt
     }
 
-    /// Waits for `future`, unless there is an interrupt before.
+    /// Waits for `future`. Returns `None` if there is an interrupt first.
     pub(crate) fn unless<T>(&self, future: impl Future<Output = T> + Send) -> Option<T> {
         let first = self.first.clone();
         tworoutine::wait(async move {
@@ -94,13 +94,13 @@ impl Interrupt {
         })
     }
 
-    /// True if there has been one.
+    /// True if there has been an interrupt.
     pub(crate) fn happened(&self) -> bool {
         self.first.is_cancelled()
     }
 }
 
-/// Complains of the states in which an interrupted run has left the modules.
+/// Prints the states in which an interrupted run has left the modules.
 pub(crate) fn complain_of_hardware<T>(outcomes: &[Outcome<T>]) {
     let (mut restored, mut kept) = (0, 0);
     let left = || {

@@ -1,8 +1,8 @@
-//! A command that the daemon carries out for a client: its output, its files and its end are the
-//! client's, and its boards the daemon's.
+//! A command that the daemon executes for a client. Its output, files and exit status belong to the
+//! client, and its boards to the daemon.
 //!
-//! A job has a thread of its own, in which the command runs as it does in a program of its own. The
-//! parts of the program that touch the terminal, the files and the signals ask [`current`] first.
+//! A job has a thread of its own, in which the command runs as it does in a separate program. The
+//! parts of the program that use the terminal, files and signals call [`current`] first.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,13 +15,13 @@ use twotone::map::HardwareMap;
 
 use crate::serve::Job;
 
-/// Job, map, connections and folder that a command works with in the daemon.
+/// Job, map, connections and folder with which a command runs in the daemon.
 pub(crate) struct Surroundings {
     pub(crate) job: Arc<Job>,
-    /// Map of the job: that of the daemon.
+    /// Map of the job, which is the map of the daemon.
     pub(crate) map: HardwareMap,
     pub(crate) connections: Connections,
-    /// Folder of the run directories that are named by a relative path.
+    /// Folder of the run directories that are given by a relative path.
     pub(crate) runs: PathBuf,
 }
 
@@ -30,25 +30,28 @@ thread_local! {
 }
 
 impl Surroundings {
-    /// Does `work` in this thread with these surroundings.
+    /// Runs `work` in this thread with these surroundings.
     pub(crate) fn during<T>(self, work: impl FnOnce() -> T) -> T {
         SURROUNDINGS.set(Some(Arc::new(self)));
-        // The thread ends with the job, even if that panics.
+        // The surroundings are not removed afterwards, because the thread ends with the job, even
+        // if the job panics.
         work()
     }
 }
 
-/// Surroundings of the job that this thread carries out; `None` in a program of its own.
+/// Returns the surroundings of the job that runs in this thread. `None` if the command runs outside
+/// of a daemon.
 pub(crate) fn current() -> Option<Arc<Surroundings>> {
-    // A thread that is about to end has none any more.
+    // A thread that is about to end has no thread-local values any more.
     let found = SURROUNDINGS.try_with(|found| found.borrow().clone());
     found.ok().flatten()
 }
 
-/// Reads a file that the command line names: of the client, if this is a job.
+/// Reads a file that the command line names. Within a job, the file is the one that the client has
+/// sent.
 ///
 /// # Errors
-/// As [`input::read_text`], or if the client has not sent the file.
+/// See [`input::read_text`]. Within a job also if the client has not sent the file.
 pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let Some(surroundings) = current() else {
         return input::read_text(path, limit);
@@ -61,7 +64,8 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     })
 }
 
-/// Place of a run directory: as it is named, or in the folder of the daemon's.
+/// Returns the path of a run directory. Within a job, a relative path is in the daemon's folder of
+/// run directories.
 pub(crate) fn run_directory(path: PathBuf) -> PathBuf {
     match current() {
         Some(surroundings) => surroundings.runs.join(path),
@@ -69,7 +73,7 @@ pub(crate) fn run_directory(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Connections of the daemon; none that are kept in a program of its own.
+/// Returns the connections of the daemon. Outside of a daemon there are no kept connections.
 pub(crate) fn connections() -> Connections {
     current().map_or_else(Connections::none, |found| found.connections.clone())
 }

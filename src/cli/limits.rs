@@ -1,4 +1,4 @@
-//! Checks of the resources that the system grants the process, made before anything else.
+//! Checks of the resources that the system grants the process. They are made before anything else.
 
 use std::fs::File;
 use std::thread::{self, available_parallelism};
@@ -12,19 +12,20 @@ use super::descriptors::{self, TOO_MANY_OPEN_FILES};
 use super::job;
 use super::{Command, Exit};
 
-/// Raises what can be raised, and starts the threads that `command` needs.
+/// Raises the limits that can be raised, and starts the threads that `command` needs.
 pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
     descriptors::raise_limit();
     checked(command).map_err(|why| Exit::usage(&format!("{why}; nothing was begun")))
 }
 
-/// Refuses a map whose boards cannot all be worked on at the same time.
+/// Refuses a map if the system does not grant the resources for working on all its boards at the
+/// same time.
 ///
 /// # Errors
-/// The limit, how much is needed and what to do, in words.
+/// The limit, the amount that is needed, and the remedy.
 pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
     if job::current().is_some() {
-        // The daemon has found out at its start, and its boards are connected.
+        // The daemon has checked this at its start, and its boards are connected already.
         return Ok(());
     }
     let file = map.file();
@@ -33,19 +34,20 @@ pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
         .map_err(|why| format!("{file}: {why}; no board was touched"))
 }
 
-/// The same for a command that only switches off, whose boards may have their turns.
+/// Refuses a map if the system does not grant the memory for switching off its tones. Fewer open
+/// files are enough, because the boards can be switched off one after the other.
 ///
 /// # Errors
-/// As of [`enough_for`].
+/// See [`enough_for`].
 pub(crate) fn enough_to_switch_off(map: &HardwareMap) -> Result<(), String> {
     let file = map.file();
     memory_for(map, SWITCHED_OFF).map_err(|why| format!("{file}: {why}; no board was touched"))
 }
 
-/// Finds out if one more thread can be started.
+/// Checks that one more thread can be started.
 ///
 /// # Errors
-/// The limit and what to do, in words.
+/// The limit and the remedy.
 pub(crate) fn one_more_thread() -> Result<(), String> {
     let started = thread::Builder::new().spawn(|| ());
     started.map(drop).map_err(|error| {
@@ -60,7 +62,7 @@ fn checked(command: &Command) -> Result<(), String> {
     if let Command::Completions(_) = command {
         return Ok(());
     }
-    // Every command reads a file, or writes one.
+    // Every command reads or writes a file.
     one_file()?;
     if let Command::Check(_) | Command::Import(_) = command {
         return Ok(());
@@ -68,7 +70,7 @@ fn checked(command: &Command) -> Result<(), String> {
     memory(BASE)?;
     let is_short = memory_limit().is_some_and(|limit| limit < memory_of_all_threads());
     if is_short {
-        // Nothing has used the settings before.
+        // The runtime has not been used yet, so its settings can still be changed.
         let applied = Config::new().threads(Threads::None).apply();
         applied.map_err(|error| error.to_string())?;
     }
@@ -91,7 +93,7 @@ fn checked(command: &Command) -> Result<(), String> {
     Ok(())
 }
 
-/// Finds out if a file can be opened, as far as limits go.
+/// Checks that the limit of open files allows one more file.
 fn one_file() -> Result<(), String> {
     match File::open("/dev/null") {
         Err(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => Err(format!(
@@ -102,41 +104,44 @@ fn one_file() -> Result<(), String> {
     }
 }
 
-/// Makes a write beyond the limit of file sizes (`ulimit -f`) return an error instead of ending the
-/// program.
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) return an error. Without this, the
+/// write would end the program.
 fn outlive_large_files() {
     let _runtime = tworoutine::runtime().enter();
-    // A signal that has a handler does not end the process.
+    // The process is not ended by a signal that has a handler.
     if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
         tracing::warn!(%error, "a file that becomes larger than its limit will end the program");
     }
 }
 
 const MIB: u64 = 1 << 20;
-/// Address space of a program that has only begun, in bytes.
+/// Address space of a program that has just started, in bytes.
 const BASE: u64 = 64 * MIB;
-/// That of a thread: its stack, and what the C library sets aside for its allocations.
+/// Address space of a thread, in bytes: its stack, and the arena that the C library reserves for
+/// its allocations.
 const THREAD: u64 = 72 * MIB;
-/// Threads beside those of the program: one that writes, and one that looks names up.
+/// Number of threads in addition to those of the runtime: one that writes files, and one that looks
+/// names up.
 const BESIDE: u64 = 2;
-/// That of a module that is measured.
+/// Address space for measuring a module, in bytes.
 const MODULE: u64 = 16 * MIB;
-/// Number of modules for which address space is left when all threads are started.
+/// Number of modules for which address space must be left when all threads are started.
 const SOME: u64 = 64;
-/// That of a module that is only switched off.
+/// Address space for switching off the tones of a module, in bytes.
 const SWITCHED_OFF: u64 = 2 * MIB;
 
-/// Address space that the process may have, in bytes, if that is limited. Memory that is refused in
-/// the middle of something ends the program at once, so it is asked for before.
+/// Limit of the address space of the process, in bytes. `None` if there is no limit. The limit is
+/// checked in advance, because the program ends at once if the system refuses memory later.
 fn memory_limit() -> Option<u64> {
     let limits = [Resource::As, Resource::Data].map(|which| getrlimit(which).current);
     limits.into_iter().flatten().min()
 }
 
-/// Address space with which all threads are started, in bytes, with some for modules.
+/// Address space for all threads, in bytes, with that for [`SOME`] modules.
 fn memory_of_all_threads() -> u64 {
     let cores = available_parallelism().map_or(1, usize::from) as u64;
-    // Of the runtime, of the contexts, of the computations, and the main one.
+    // For each core there is a thread of the runtime, one for contexts and one for computations.
+    // One more is the main thread.
     BASE + THREAD * (3 * cores + 1 + BESIDE) + SOME * MODULE
 }
 

@@ -1,4 +1,5 @@
-//! The log of the program: to standard error, or to the journal of systemd with its fields.
+//! The log of the program. It is written to standard error, or with its fields to the journal of
+//! systemd.
 
 use std::env;
 
@@ -9,8 +10,9 @@ use tracing_subscriber::{EnvFilter, registry};
 
 use super::output;
 
-/// Begins the log. `verbose` is the number of times that the option was given. A daemon logs more,
-/// and to the journal if systemd has it write there.
+/// Starts the log. `verbose` is the number of times that the option `--verbose` was given. A daemon
+/// logs one level more, and writes to the journal if systemd connects its standard error to the
+/// journal.
 pub(crate) fn begin(verbose: u8, is_daemon: bool) {
     let level = match verbose + u8::from(is_daemon) {
         0 => "warn",
@@ -25,7 +27,7 @@ pub(crate) fn begin(verbose: u8, is_daemon: bool) {
         registry().with(filter).with(journal).init();
         return;
     }
-    // Without colours, every control character in a line comes from a board or a file, and is
+    // Without colours, a control character in a line can only come from a board or a file, and is
     // escaped.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -34,8 +36,9 @@ pub(crate) fn begin(verbose: u8, is_daemon: bool) {
         .init();
 }
 
-/// True if standard error is the journal: systemd names its device and inode in the environment,
-/// which programs of other outputs may inherit.
+/// True if standard error is connected to the journal. The environment variable of systemd contains
+/// the device and inode of the journal's stream. They are compared, because a program with another
+/// standard error may inherit the variable.
 fn writes_to_journal() -> bool {
     let named = env::var("JOURNAL_STREAM").ok();
     let is_named = |named: String| {

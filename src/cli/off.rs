@@ -1,4 +1,4 @@
-//! `twotone off`: all tones off, and read back that they are.
+//! `twotone off`: switches all tones off, and reads back that they are off.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Off {
 }
 
 impl Off {
-    /// The map that is given.
+    /// Path of the hardware map on the command line.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }
@@ -38,7 +38,7 @@ impl Off {
             return Exit::usage(&why);
         }
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
-        // With few open files the boards take turns.
+        // If only a few files can be open, not all boards are switched off at the same time.
         let at_once = descriptors::at_once(&map);
         let report = campaign(map, &interrupt, json)
             .deadline(Duration::from_secs_f64(self.deadline))
@@ -54,7 +54,7 @@ impl Off {
     }
 }
 
-/// Says the state of a board and of its modules.
+/// Prints the state of a board and of its modules.
 fn say_board(board: &OffBoard) {
     let name = &board.name;
     if let Some(why) = &board.another {
@@ -71,7 +71,7 @@ fn say_board(board: &OffBoard) {
         } else {
             "not known to be off"
         };
-        // The state has a reason, which is mostly the same error.
+        // The description of the state contains a reason, which is usually the same error.
         let error = module.error.as_ref().map(ToString::to_string);
         match error.filter(|error| !left.contains(error)) {
             Some(error) => {
@@ -91,7 +91,7 @@ fn say_board(board: &OffBoard) {
     }
 }
 
-/// Numbers of modules, as a sentence has them.
+/// Returns the numbers of modules as a list for a sentence.
 fn listed(modules: impl Iterator<Item = ModuleId>) -> String {
     let numbers: Vec<_> = modules.map(|module| module.to_string()).collect();
     numbers.join(", ")

@@ -14,14 +14,14 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// Most bytes that may wait in the queue before further text is left out.
+/// Largest number of bytes in the queue. [`Outlet::offer`] drops further text.
 const MOST_WAITING: usize = 256 << 10;
 
-/// Number of bytes that a pipe, a terminal or a socket surely takes without blocking when it
-/// reports that it is ready.
+/// Number of bytes that a pipe, a terminal or a socket accepts without blocking when it reports
+/// that it is ready.
 const TAKEN_AT_ONCE: usize = 128;
 
-/// Time between two attempts to write, if no thread does the writing.
+/// Interval between two attempts to write, if no thread does the writing.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A queue of text, and the thread that writes it.
@@ -33,7 +33,7 @@ struct Inner {
     queue: Mutex<Queue>,
     changed: Condvar,
     to: BorrowedFd<'static>,
-    /// True if a thread writes; false if none could be started.
+    /// True if a thread writes. False if no thread could be started.
     threaded: bool,
 }
 
@@ -41,17 +41,17 @@ struct Inner {
 struct Queue {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Number of bytes of the first text that are written already, if no thread writes.
+    /// Number of bytes of the first text that have been written already, if no thread writes.
     begun: usize,
-    /// True if the thread has taken a text and has not yet written it to its end.
+    /// True if the thread has taken a text from the queue and has not yet written all of it.
     writing: bool,
-    /// Number of texts that found the queue full.
+    /// Number of texts that were dropped because the queue was full.
     left_out: u64,
     failed: Option<io::Error>,
 }
 
 impl Outlet {
-    /// An outlet to `to`, with a thread called `name` if the system grants one.
+    /// Creates an outlet to `to`, with a thread called `name` if the system grants one.
     pub(crate) fn new(to: BorrowedFd<'static>, name: &str) -> Self {
         let shared = Inner::new(to, true);
         let writes = Arc::clone(&shared);
@@ -71,8 +71,8 @@ impl Outlet {
         self.0.add(&mut self.0.locked(), text);
     }
 
-    /// Queues `text` to be written, unless too much is waiting. Later, the number of texts that
-    /// were left out is written.
+    /// Queues `text` to be written, unless too much is waiting. If texts are dropped, their number
+    /// is written later.
     pub(crate) fn offer(&self, text: Vec<u8>) {
         let mut queue = self.0.queue_after_writing();
         if queue.bytes + text.len() > MOST_WAITING {
@@ -90,11 +90,12 @@ impl Outlet {
         }
     }
 
-    /// Waits until everything is written, for `time` at the most. True if it is.
+    /// Waits until everything is written, for at most `time`. Returns true if everything is
+    /// written.
     pub(crate) fn drain(&self, time: Duration) -> bool {
         let mut queue = self.0.queue_after_writing();
-        // A thread that writes wakes this one. Without such a thread, this one tries again after a
-        // while.
+        // If there is a thread that writes, it wakes this thread. Otherwise this thread tries to
+        // write again after a while.
         let (turns, turn) = match self.0.threaded {
             true => (1, time),
             false => (time.as_millis() / LOOK.as_millis(), LOOK),
@@ -113,7 +114,7 @@ impl Outlet {
         !queue.is_busy()
     }
 
-    /// Reason that something could not be written. It is returned once.
+    /// Returns the reason why a text could not be written. Each reason is returned only once.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         self.0.locked().failed.take()
     }
@@ -124,11 +125,11 @@ impl Queue {
         self.writing || !self.waiting.is_empty()
     }
 
-    /// Notes that a text of `bytes` bytes was written, or failed to be. After the last one, the
-    /// number of texts that were left out is written.
+    /// Records that a text of `bytes` bytes was written, or could not be written. After the last
+    /// text, queues a message with the number of texts that were dropped.
     fn is_done(&mut self, bytes: usize, failed: Option<io::Error>) {
         self.bytes -= bytes;
-        // A later success does not undo a failure.
+        // A later success does not clear an earlier failure.
         if failed.is_some() {
             self.failed = failed;
         }
@@ -155,7 +156,7 @@ impl Inner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds `text` to the queue, and has as much written as is taken at once.
+    /// Adds `text` to the queue. If no thread writes, writes as much as possible without blocking.
     fn add(&self, queue: &mut Queue, text: Vec<u8>) {
         if text.is_empty() {
             return;
@@ -166,14 +167,14 @@ impl Inner {
         self.write_some(queue);
     }
 
-    /// The queue, without what was taken at once if no thread writes.
+    /// Returns the queue. If no thread writes, first writes as much as possible without blocking.
     fn queue_after_writing(&self) -> MutexGuard<'_, Queue> {
         let mut queue = self.locked();
         self.write_some(&mut queue);
         queue
     }
 
-    /// Writes as much as is taken at once, if no thread writes.
+    /// Writes as much as possible without blocking, if no thread writes.
     fn write_some(&self, queue: &mut Queue) {
         while !self.threaded
             && let Some(text) = queue.waiting.front()
@@ -191,7 +192,7 @@ impl Inner {
         }
     }
 
-    /// Writes the texts of the queue as they come, and never returns.
+    /// Writes the texts of the queue in their order, and never returns.
     fn write_all(&self) {
         loop {
             let text = self.next();
@@ -216,8 +217,8 @@ impl Inner {
     }
 }
 
-/// Writes as much of `text`, which is short, as is taken without waiting. Returns the number of
-/// bytes.
+/// Writes as much of the short text `text` as possible without blocking. Returns the number of
+/// bytes written.
 fn write_at_once(to: BorrowedFd<'_>, text: &[u8]) -> io::Result<usize> {
     let ready = &mut [PollFd::new(&to, PollFlags::OUT)];
     let is_ready = match poll(ready, Some(&Timespec::default())) {

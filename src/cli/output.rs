@@ -1,5 +1,5 @@
-//! Standard output and standard error. Only [`finish`], at the end of the program, waits for their
-//! readers.
+//! Standard output and standard error. Writing never blocks. Only [`finish`], at the end of the
+//! program, waits until the output has been read.
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -21,10 +21,10 @@ static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 /// Longest time that the end of the program waits for the readers of standard error.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Time between two checks for an interrupt.
+/// Interval between two checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Time of such a check.
+/// Duration of a check for an interrupt.
 const LOOKING: Duration = Duration::from_millis(1);
 
 /// Writes lines to standard output.
@@ -46,7 +46,7 @@ pub(crate) fn say_json(value: &impl Serialize) {
     }
 }
 
-/// Writes to standard error what the operator must see at any log level.
+/// Writes to standard error a text that the operator must see at any log level.
 pub(crate) fn complain(text: &str) {
     if let Some(here) = job::current() {
         return here.job.err(text);
@@ -54,17 +54,18 @@ pub(crate) fn complain(text: &str) {
     ERR.put(lines(text).into_bytes());
 }
 
-/// Draws on standard error, unless other output is waiting there.
+/// Draws on standard error, unless other output is waiting to be written there.
 pub(crate) fn draw(frame: Vec<u8>) {
     ERR.offer_alone(frame);
 }
 
-/// Draws on standard error, after the output that is waiting there.
+/// Draws on standard error, after the output that is waiting to be written there.
 pub(crate) fn draw_last(frame: Vec<u8>) {
     ERR.offer(frame);
 }
 
-/// Waits until standard output has been read, or is interrupted. True if all was written.
+/// Waits until standard output has been read, or until an interrupt. Returns true if everything was
+/// written.
 pub(crate) fn finish() -> bool {
     let before = interrupt::count();
     while !OUT.drain(LOOK) {
@@ -79,13 +80,14 @@ pub(crate) fn finish() -> bool {
         INCOMPLETE.store(true, Ordering::Relaxed);
         complain(&format!("standard output cannot be written: {error}"));
     }
-    // Standard error does not hold the result, so that its readers are not waited for any longer.
+    // Standard error does not contain the result, so the program waits only a short time for its
+    // readers.
     ERR.drain(LAST_WORDS);
     !INCOMPLETE.load(Ordering::Relaxed)
 }
 
-/// Escapes the control characters in the lines of a text: names and messages in it may come from
-/// boards and files.
+/// Ends each line of a text with a line feed, and escapes the control characters in it: names and
+/// messages in the text may come from boards and files.
 fn lines(text: &str) -> String {
     let mut lines = String::with_capacity(text.len() + 1);
     for line in text.split('\n') {
@@ -95,8 +97,8 @@ fn lines(text: &str) -> String {
     lines
 }
 
-/// Escapes the characters in JSON that act on a terminal. JSON leaves a few as they are. They occur
-/// in strings only, in which an escape means the same.
+/// Escapes the characters in JSON that act on a terminal. JSON leaves a few of these characters
+/// unescaped. They occur only in strings, in which the escape has the same meaning.
 fn escaped_json(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for char in text.chars() {
@@ -115,11 +117,12 @@ fn escaped_json(text: &str) -> String {
     visible
 }
 
-/// Writer of the log: to standard error, one line an event, if somebody reads it.
+/// Writer of the log. Each event is a line on standard error. A line is dropped if nobody reads
+/// standard error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log;
 
-/// A line of the log, written when it is dropped.
+/// A line of the log. It is written when this value is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct LogLine(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! Progress bars on standard error: one for each module, or one for all of many.
+//! Progress bars on standard error: one for each module, or one for all modules if there are many.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -23,20 +23,20 @@ struct Drawn {
     modules: BTreeMap<String, BTreeMap<ModuleId, Bar>>,
 }
 
-/// The bar of one module, which several modules may share.
+/// The bar of one module. Several modules may share it.
 struct Bar {
     bar: ProgressBar,
-    /// Progress of this module, in steps of the bar.
+    /// Progress of this module, in steps of the bar. Added to the bar already.
     counted: Mutex<u64>,
 }
 
-/// Most modules that have bars of their own; more share one.
+/// Largest number of modules that have a bar each. If there are more modules, all share one bar.
 const MOST_BARS: usize = 24;
-/// Steps of a bar for one module.
+/// Number of steps of a bar for each module.
 const LENGTH: u64 = 1000;
 
 impl Bars {
-    /// Bars that are not drawn yet, and never if `is_quiet`.
+    /// Creates bars that are not drawn yet. They are never drawn if `is_quiet`.
     pub(crate) fn new(is_quiet: bool) -> Self {
         Self {
             is_quiet,
@@ -108,13 +108,13 @@ impl Drawn {
     }
 }
 
-/// Makes a bar that is drawn only when it is added to the others. By itself it would write to
-/// standard error, and wait for a reader.
+/// Creates a bar that is drawn only after it was added to the others. A bar on its own would write
+/// to standard error directly, and block if nobody reads.
 fn undrawn(length: u64) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
 }
 
-/// Begin and end of a stage in the course of a tune, in thousandths, and its name.
+/// Returns begin and end of a stage within a tune, in thousandths, and the name of the stage.
 fn extent(stage: Stage) -> (u64, u64, &'static str) {
     match stage {
         Stage::CableDelay => (0, 30, "cable delay"),

@@ -1,4 +1,4 @@
-//! Commands that a daemon carries out (`--host`).
+//! Commands that a daemon executes (`--host`).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::progress::Bars;
 use super::{Command, Exit};
 use crate::serve::{Cancel, Event, Failure, Host, JobReport, Submission};
 
-/// Gives a command to a daemon, and follows the job to its end. With `detach` it only says the
+/// Submits a command to a daemon, and follows the job to its end. With `detach`, only prints the
 /// number of the job.
 pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> Exit {
     let submission = match submission(command) {
@@ -38,10 +38,10 @@ pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> E
     follow(host, job.id, json, true)
 }
 
-/// The command of this program for a daemon, with the files that it names.
+/// Returns the command of this process as a submission for a daemon, with the files that it names.
 ///
 /// # Errors
-/// If it is not one for a daemon, or a file cannot be read, with the reason.
+/// If a daemon does not execute this command, or if a file cannot be read. The error is the reason.
 pub(crate) fn submission(command: &Command) -> Result<Submission, String> {
     Ok(Submission {
         files: files(command)?,
@@ -49,10 +49,10 @@ pub(crate) fn submission(command: &Command) -> Result<Submission, String> {
     })
 }
 
-/// Options about daemons that have a value.
+/// Options that select a daemon and have a value.
 const ABOUT_DAEMONS: [&str; 3] = ["--host", "--site", "--only"];
 
-/// Arguments of the program, without those about daemons.
+/// Returns the arguments of the program without the options that select a daemon.
 fn arguments() -> Result<Vec<String>, String> {
     let mut given = std::env::args_os().skip(1);
     let mut arguments = Vec::new();
@@ -71,7 +71,7 @@ fn arguments() -> Result<Vec<String>, String> {
     Ok(arguments)
 }
 
-/// Contents of the files that a command names.
+/// Returns the contents of the files that a command names.
 fn files(command: &Command) -> Result<BTreeMap<String, String>, String> {
     let (map, params, truth) = match command {
         Command::Tune(tune) => (tune.map(), tune.params(), tune.truth()),
@@ -106,8 +106,8 @@ fn files(command: &Command) -> Result<BTreeMap<String, String>, String> {
     Ok(files)
 }
 
-/// Follows a job to its end, prints what it prints, and returns its end. An interrupt is passed on
-/// to the job if `is_ours`; otherwise it ends the program alone.
+/// Follows a job to its end, prints its output, and returns its outcome. If `is_ours`, an interrupt
+/// is passed on to the job. Otherwise an interrupt ends only this program.
 pub(crate) fn follow(host: &Host, id: u64, json: bool, is_ours: bool) -> Exit {
     let bars = Bars::new(json);
     let (asked, mut end) = (host.clone(), None);
@@ -135,7 +135,7 @@ pub(crate) fn follow(host: &Host, id: u64, json: bool, is_ours: bool) -> Exit {
     }
 }
 
-/// Takes an event of a job.
+/// Handles an event of a job.
 fn take(event: Event, bars: &Bars, end: &mut Option<Exit>) {
     match event {
         Event::Queued { waits_for } => {
@@ -156,7 +156,7 @@ fn take(event: Event, bars: &Bars, end: &mut Option<Exit>) {
     }
 }
 
-/// Counts interrupts until the second part of the result is dropped.
+/// Counts interrupts until the second part of the return value is dropped.
 pub(crate) fn interrupts() -> (watch::Receiver<u32>, AbortOnDropHandle<()>) {
     let _runtime = runtime().enter();
     let interrupts = signal(SignalKind::interrupt());
@@ -172,8 +172,8 @@ pub(crate) fn interrupts() -> (watch::Receiver<u32>, AbortOnDropHandle<()>) {
     (counted, AbortOnDropHandle::new(counting))
 }
 
-/// Passes interrupts on to a job: the first ends it, the second gives its clean-up up. What goes
-/// wrong is told with `prefix` before it.
+/// Passes interrupts on to a job: the first ends the job, and the second skips its clean-up.
+/// Messages about failures begin with `prefix`.
 pub(crate) async fn pass_interrupts_on(
     host: Host,
     id: u64,
@@ -196,7 +196,8 @@ pub(crate) async fn pass_interrupts_on(
     }
 }
 
-/// Complains of a daemon that did not do what it was asked for.
+/// Prints the reason why a daemon did not do what was requested. Returns the outcome of the
+/// program.
 pub(crate) fn complain_of(failure: &Failure) -> Exit {
     complain(&failure.to_string());
     match failure {

@@ -1,4 +1,5 @@
-//! The terminal on which progress bars are drawn: one that nobody need read.
+//! The terminal on which progress bars are drawn. Drawing does not block if nobody reads the
+//! terminal.
 
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use rustix::termios::{Winsize, tcgetwinsize};
 
 use super::output;
 
-/// Largest number of times that the bars are drawn in a second.
+/// Largest number of drawings per second.
 const RATE: u8 = 20;
 
 /// Collects a drawing of the bars, and queues it if the one before it has been written.
@@ -18,7 +19,8 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// A target for bars: standard error, or nothing if it is no terminal.
+    /// Returns the target on which bars are drawn: standard error if it is a terminal, otherwise
+    /// none.
     pub(crate) fn target() -> ProgressDrawTarget {
         if io::stderr().is_terminal() {
             ProgressDrawTarget::term_like_with_hz(Box::new(Self::default()), RATE)
@@ -27,7 +29,7 @@ impl Screen {
         }
     }
 
-    /// Erases the rest of the drawing before.
+    /// Erases the last drawing from the cursor on.
     pub(crate) fn clear() {
         if io::stderr().is_terminal() {
             output::draw_last(b"\r\x1b[J".to_vec());
@@ -43,7 +45,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Moves the cursor `count` places, by the control sequence that ends in `way`.
+    /// Moves the cursor by `count` positions. `way` is the last character of the control sequence.
     fn go(&self, count: usize, way: &str) -> io::Result<()> {
         match count {
             0 => Ok(()),
@@ -52,7 +54,7 @@ impl Screen {
     }
 }
 
-/// Number of columns or rows of the terminal; `None` if it does not say it.
+/// Number of columns or rows of the terminal. `None` if the terminal does not report it.
 fn extent(which: impl Fn(Winsize) -> u16) -> Option<u16> {
     let size = tcgetwinsize(rustix::stdio::stderr()).ok()?;
     Some(which(size)).filter(|extent| *extent > 0)

@@ -1,4 +1,4 @@
-//! The part of a hardware map that a command is for.
+//! The part of a hardware map that a command works on.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use twotone::map::HardwareMap;
 
 use super::{limits, read_map};
 
-/// Boards and modules of a map.
+/// Selected boards and modules of a map.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct Selection {
     /// Only this board; may be given again.
@@ -21,19 +21,20 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The part of the map in a file, if the system grants what it needs.
+    /// Reads a map, and returns its selected part. Checks that the system grants the resources for
+    /// it.
     pub(crate) fn of(&self, path: Option<&Path>) -> Result<HardwareMap, String> {
         let part = self.part_of(&read_map(path)?)?;
         limits::enough_for(&part)?;
         Ok(part)
     }
 
-    /// Names of the boards that are given.
+    /// Names of the selected boards.
     pub(crate) fn boards(&self) -> &[String] {
         &self.board
     }
 
-    /// The part of a map.
+    /// Returns the selected part of a map.
     pub(crate) fn part_of(&self, map: &HardwareMap) -> Result<HardwareMap, String> {
         let part = map.only(&self.board, &self.module);
         part.map_err(|why| format!("{}: {why}", map.file()))

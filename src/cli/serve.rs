@@ -76,13 +76,14 @@ fn parse_group(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Time between two looks at the turns of the boards, if systemd wants no other.
+/// Interval between two checks of the turns of the boards, unless systemd asks for another
+/// interval.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time for the last answers.
+/// Longest time to wait for the last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-/// Sentence at the first interrupt.
+/// Message at the first interrupt.
 const ENDING: &str =
     "ending: jobs are ended and their modules restored; interrupt again to leave at once";
 
@@ -93,7 +94,7 @@ struct Daemon {
     interrupted: Vec<JobReport>,
     runs: PathBuf,
     socket: PathBuf,
-    /// Held for as long as the daemon lives.
+    /// Lock file of the state folder. It is held until the daemon ends.
     _lock: File,
 }
 
@@ -152,7 +153,7 @@ impl Serve {
     }
 }
 
-/// Makes sure that no other daemon uses the folder of the state.
+/// Locks the state folder, so that no other daemon uses it.
 fn alone(state: &Path) -> Result<File, String> {
     let path = state.join("lock");
     let opened = File::options()
@@ -171,7 +172,7 @@ fn alone(state: &Path) -> Result<File, String> {
 }
 
 impl Daemon {
-    /// Serves until it is interrupted.
+    /// Serves until an interrupt.
     async fn serve(
         self,
         group: Option<u32>,
@@ -195,7 +196,8 @@ impl Daemon {
             _ = first_turns => {}
             () = interrupt.first.cancelled() => return Ok(()),
         }
-        // Only now: nothing is set on a board before it was read back.
+        // The control socket is served only now, because no setting of a board may be changed
+        // before the board was read back.
         server.control(&mut socket);
         notify.ready();
         self.print_ready(address, json);
@@ -210,7 +212,7 @@ impl Daemon {
                 self.jobs.all_over().await;
             }
         }
-        // Those who take longer to read have gone, or do not read.
+        // Clients that have not read their answers by then have gone, or do not read.
         let _ = timeout(LAST_ANSWERS, server.close()).await;
         drop(socket);
         self.boards.close();
@@ -229,7 +231,8 @@ impl Daemon {
         }
     }
 
-    /// Begins to connect the boards. Jobs that were interrupted are told what was read back.
+    /// Starts to connect the boards. Adds the tones that are read back to the records of the jobs
+    /// that were interrupted.
     fn keep_connected(&self) {
         for report in &self.interrupted {
             let command = report.command.join(" ");
@@ -263,7 +266,7 @@ impl Daemon {
         );
     }
 
-    /// Tells systemd how many boards are connected, whenever that changes.
+    /// Reports to systemd how many boards are connected, whenever this number changes.
     fn tell_status(&self, notify: &Arc<Notify>) {
         let (notify, mut counts) = (Arc::clone(notify), self.boards.counts());
         runtime().spawn(async move {
@@ -277,8 +280,8 @@ impl Daemon {
         });
     }
 
-    /// Gives systemd signs of life for as long as the boards have their turns. `ending` is
-    /// cancelled when the daemon is about to end.
+    /// Sends signs of life to systemd while the boards have their turns. `ending` is cancelled when
+    /// the daemon is about to end.
     fn watch_over(
         &self,
         notify: &Arc<Notify>,
@@ -324,7 +327,7 @@ impl Daemon {
     }
 }
 
-/// Sentence about the tones of a module that were found on at the start.
+/// Returns a message about the tones of a module that were on at the start of the daemon.
 fn read_back(board: &str, module: &ModuleTones) -> String {
     let number = module.module;
     match module.tones_on {
@@ -336,7 +339,7 @@ fn read_back(board: &str, module: &ModuleTones) -> String {
     }
 }
 
-/// Reads a command of a client: its modules, and its work.
+/// Reads a command of a client. Returns the modules that it uses, and its work.
 fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim, Work), String> {
     let arguments = std::iter::once("twotone").chain(submission.command.iter().map(String::as_str));
     let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
@@ -375,7 +378,7 @@ fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim,
     Ok((claim, work))
 }
 
-/// The map that a client names, if it is that of the daemon.
+/// Returns the map that a client names, if it is the map of the daemon.
 fn same_map(own: &HardwareMap, path: &Path, sent: &Submission) -> Result<HardwareMap, String> {
     let shown = shown(path);
     let text = path.to_str().and_then(|path| sent.files.get(path));

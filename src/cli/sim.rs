@@ -1,4 +1,4 @@
-//! `twotone sim`: a farm of simulated boards in the foreground.
+//! `twotone sim`: runs a farm of simulated boards in the foreground.
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use super::output::{complain, say, say_json};
 use super::parent::end_with_parent;
 use super::tune::parse_seconds;
 
-/// Options that say which farm is simulated.
+/// Options of the simulated farm.
 #[derive(Debug, Args)]
 pub(crate) struct FarmArgs {
     /// Number of boards.
@@ -49,7 +49,7 @@ pub(crate) struct FarmArgs {
 }
 
 impl FarmArgs {
-    /// The farm, not started yet.
+    /// Returns a builder of the farm.
     pub(crate) fn builder(&self) -> FarmBuilder {
         let farm = match self.modules {
             Some(modules) => Farm::builder().modules(modules),
@@ -237,7 +237,7 @@ impl Sim {
     }
 }
 
-/// Switches all boards off and on at each signal USR1. It does not end.
+/// Switches all boards off and on at each signal USR1. Never returns.
 async fn power_cycles(farm: &Farm) {
     let mut signals = match signal(SignalKind::user_defined1()) {
         Ok(signals) => signals,
@@ -253,21 +253,22 @@ async fn power_cycles(farm: &Farm) {
     }
 }
 
-/// Starts a farm, or complains of the reason that it cannot be started.
+/// Starts a farm. If this fails, prints the reason on standard error.
 pub(crate) fn start(farm: FarmBuilder) -> Result<Farm, Exit> {
     tworoutine::wait(farm.start())
         .map_err(|error| Exit::usage(&format!("the farm cannot be started: {error}")))
 }
 
-/// Writes a file whole or not at all, so that a program that waits for it never reads half of it.
+/// Writes a file atomically, so that a program that waits for the file never reads an incomplete
+/// one. A device or a pipe is written to directly.
 pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let whole = || {
-        // Temporary files are readable by their owner only; this one is for all that the umask
-        // lets.
+        // By default, only the owner can read a temporary file. This file gets all permissions that
+        // the umask allows.
         let readable = Permissions::from_mode(0o666);
         let file = tempfile::Builder::new()
             .permissions(readable)
@@ -275,7 +276,7 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
         std::fs::write(file.path(), text)?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };
-    // A device or a pipe is written to and not replaced.
+    // A device or a pipe must not be replaced by a file.
     let special = path.metadata().is_ok_and(|found| !found.is_file());
     let written = match special {
         true => std::fs::write(path, text),

@@ -1,5 +1,6 @@
-//! Commands for the daemons of all hosts of a site (`--site`): all hosts side by side, one table
-//! and one exit status. A host that is down or hangs holds nobody up.
+//! Commands for the daemons of all hosts of a site (`--site`). They run at all hosts at the same
+//! time, and give one table and one exit status. A host that is down or hangs does not delay the
+//! others.
 
 mod give;
 mod job;
@@ -25,7 +26,8 @@ use super::{Command, Exit};
 use crate::serve::{Failure, Link, Site};
 pub(crate) use status::of_one;
 
-/// Does a command at the hosts of a site with these names; at all if there are none.
+/// Executes a command at the hosts of a site whose names are in `only`, or at all hosts if `only`
+/// is empty.
 pub(crate) fn run(
     file: &Path,
     only: &[String],
@@ -50,13 +52,14 @@ pub(crate) fn run(
     })
 }
 
-/// Answers of all hosts, as printed with `--json`.
+/// Answers of all hosts, as `--json` prints them.
 #[derive(Serialize)]
 struct Hosts<'a, T> {
     hosts: &'a [T],
 }
 
-/// Asks all hosts of a site side by side. Returns the answers in the order of the hosts.
+/// Sends requests to all hosts of a site at the same time. Returns the answers in the order of the
+/// hosts.
 fn at_each<F>(site: Site, ask: impl Fn(Link) -> F) -> Vec<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -78,7 +81,8 @@ where
     })
 }
 
-/// Failure of an operation on a daemon, in its parts. `asks` if the operation changes nothing.
+/// Returns the failure of an operation on a daemon, with its kind and certainty. `asks` is true if
+/// the operation changes nothing.
 fn failure(operation: &str, asks: bool, failure: &Failure) -> record::Failure {
     let (kind, certainty) = match failure {
         Failure::Unreachable(_) => (ErrorKind::Unreachable, Certainty::NotExecuted),
@@ -93,7 +97,7 @@ fn failure(operation: &str, asks: bool, failure: &Failure) -> record::Failure {
     error(operation, kind, certainty, failure.to_string())
 }
 
-/// An error of an operation on a daemon.
+/// Returns the error of an operation on a daemon.
 fn error(
     operation: &str,
     kind: ErrorKind,
@@ -106,7 +110,7 @@ fn error(
     failure
 }
 
-/// An error of a daemon in one line, beside the name of its host.
+/// Returns an error of a daemon as one line of text. The caller adds the name of the host.
 fn in_words(error: &record::Failure) -> String {
     let operation = error.operation.as_ref();
     let operation = operation.map_or_else(String::new, |operation| format!("{operation}: "));
@@ -117,7 +121,7 @@ fn in_words(error: &record::Failure) -> String {
     format!("{operation}{}{doubt}", error.cause())
 }
 
-/// Status of a host whose question has this error.
+/// Returns the exit status of a host for the error of a request that changes nothing.
 fn status_of(error: &record::Failure) -> Exit {
     match error.kind {
         Some(ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::ConnectionLost) => {
@@ -127,7 +131,8 @@ fn status_of(error: &record::Failure) -> Exit {
     }
 }
 
-/// Exit status of questions to hosts, of which some were not answered.
+/// Returns the exit status of a command that only asks the hosts. `errors` has an entry for each
+/// host.
 fn of_questions<'a>(errors: impl Iterator<Item = Option<&'a record::Failure>>) -> Exit {
     let statuses = errors.map(|error| error.map_or(Exit::Well, status_of));
     let statuses: Vec<_> = statuses.collect();

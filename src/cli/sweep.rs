@@ -1,4 +1,4 @@
-//! `twotone sweep`: a network analysis of every module, to files.
+//! `twotone sweep`: a network analysis of every module, written to files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,22 +92,22 @@ impl Sweep {
         }
     }
 
-    /// The map that is given.
+    /// Path of the hardware map on the command line.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }
 
-    /// The parameter file that is given.
+    /// Path of the parameter file on the command line.
     pub(crate) fn params(&self) -> Option<&Path> {
         self.params.as_deref()
     }
 
-    /// The boards and modules that are given.
+    /// Boards and modules that the command line selects.
     pub(crate) fn part(&self) -> &Selection {
         &self.part
     }
 
-    /// The part of `map` that is swept, and the use of its modules.
+    /// Returns the part of `map` that is swept, and how its modules are used.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
         let uses = match self.dry_run {
             true => Use::Asks,
@@ -116,7 +116,7 @@ impl Sweep {
         Ok(Claim::of(&self.part.part_of(map)?, uses))
     }
 
-    /// Reads all files that are given.
+    /// Reads all files that the command line names.
     fn read(&self) -> Result<(HardwareMap, CampaignParams), String> {
         let map = self.part.of(self.map.as_deref())?;
         let mut params = load_params(self.params.as_deref())?;
@@ -170,7 +170,7 @@ impl Sweep {
     }
 }
 
-/// Returns the table of a report: a line for each module, and sentences under it.
+/// Returns the table of a report: a line for each module, with remarks below it.
 fn table(report: &SweepReport) -> String {
     let mut table = Table::new(["board", "module", "points", "from/MHz", "to/MHz"]);
     let mhz = |hz: Option<f64>| hz.map_or_else(String::new, |hz| format!("{:.3}", hz / 1e6));

@@ -1,4 +1,4 @@
-//! A table for a terminal: columns as wide as what is in them.
+//! A table for a terminal. Each column is as wide as its widest cell.
 
 use std::fmt;
 
@@ -26,8 +26,8 @@ impl Table {
         table
     }
 
-    /// Adds a row; cells that are not given are empty. What boards say is shown as [`legible`] has
-    /// it.
+    /// Adds a row. Cells that are not given are empty. Control characters, which may come from
+    /// boards, are escaped as by [`legible`].
     pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         let cells = cells.into_iter().map(Into::into);
         let cells = cells.map(|cell| legible_within(&cell, WIDEST).into_owned());
@@ -65,7 +65,7 @@ impl fmt::Display for Table {
                 Line::Cells(cells) => {
                     for (column, cell) in cells.iter().enumerate() {
                         let width = widths[column];
-                        // Numbers stand under one another.
+                        // Numbers are aligned to the right.
                         text.push_str(&match numbers[column] {
                             true => format!("{cell:>width$}  "),
                             false => format!("{cell:width$}  "),
@@ -79,14 +79,15 @@ impl fmt::Display for Table {
     }
 }
 
-/// Middle one of `values`.
+/// Returns the median of `values`, which is the larger of the two middle values if their number is
+/// even. Returns `None` if there are no values.
 pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
 
-/// A number with its decimals, or nothing.
+/// Formats a number with `decimals` decimals. The text is empty if there is no number.
 pub(super) fn shown(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }

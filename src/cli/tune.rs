@@ -1,4 +1,4 @@
-//! `twotone tune`: every module of a hardware map.
+//! `twotone tune`: tunes every module of a hardware map.
 
 mod table;
 #[cfg(test)]
@@ -82,27 +82,27 @@ impl Tune {
         }
     }
 
-    /// The map that is given.
+    /// Path of the hardware map on the command line.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }
 
-    /// The parameter file that is given.
+    /// Path of the parameter file on the command line.
     pub(crate) fn params(&self) -> Option<&Path> {
         self.params.as_deref()
     }
 
-    /// The truth that is given.
+    /// Path of the truth on the command line.
     pub(crate) fn truth(&self) -> Option<&Path> {
         self.truth.as_deref()
     }
 
-    /// The boards and modules that are given.
+    /// Boards and modules that the command line selects.
     pub(crate) fn part(&self) -> &Selection {
         &self.part
     }
 
-    /// The part of `map` that is tuned, and the use of its modules.
+    /// Returns the part of `map` that is tuned, and how its modules are used.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
         let uses = match self.dry_run {
             true => Use::Asks,
@@ -111,7 +111,7 @@ impl Tune {
         Ok(Claim::of(&self.part.part_of(map)?, uses))
     }
 
-    /// Reads all files that are given.
+    /// Reads all files that the command line names.
     fn read(&self) -> Result<(HardwareMap, CampaignParams, Option<Truth>), String> {
         let map = self.part.of(self.map.as_deref())?;
         let params = load_params(self.params.as_deref())?;
@@ -150,7 +150,7 @@ impl Tune {
     }
 }
 
-/// Result of a tune, as printed with `--json`.
+/// Result of a tune, as `--json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
@@ -159,8 +159,8 @@ struct Printed<'a> {
     score: Option<Score>,
 }
 
-/// Prints the result of a tune, and complains of what is not recorded. `map` is the file of the
-/// map, if the boards outlive the program. Returns the end of the program.
+/// Prints the result of a tune, and what could not be recorded. `map` is the file of the map, or
+/// `None` if the boards end with this program. Returns the outcome of the program.
 pub(crate) fn print(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, json: bool) -> Exit {
     let report = &tuned.report;
     let tunes = tuned.outcomes.iter();
@@ -178,7 +178,7 @@ pub(crate) fn print(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, j
     report.completion().into()
 }
 
-/// Complains of what an interrupted tune has left on.
+/// Prints which tones and settings an interrupted tune has left on.
 pub(crate) fn complain_of_interrupt(campaign: &Campaign, tuned: &TuneRun, interrupt: &Interrupt) {
     let boards = tuned.report.boards.iter();
     let modules = boards.flat_map(|board| {

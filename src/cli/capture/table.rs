@@ -1,4 +1,4 @@
-//! Table of a capture: a line for each module of each board, sentences under it, and the totals.
+//! Table of a capture: a line for each module of each board, with remarks below it, and the totals.
 
 use twotone::campaign::{CaptureReport, CapturedBoard};
 use twotone::hal::legible;

@@ -1,4 +1,4 @@
-//! Text for people: tables of boards, and the progress of each.
+//! Output of `twotone firmware` as text: tables of boards, and the progress of each board.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use super::{Checked, CheckedBoard};
 use crate::cli::output::{complain, say};
 use crate::cli::table::Table;
 
-/// Steps of the progress of a transfer that are printed, in percent.
+/// Interval between printed values of the progress of a transfer, in percent.
 const PRINTED_PERCENT: usize = 25;
 
 fn or_dash(text: Option<&String>) -> String {
@@ -59,7 +59,7 @@ pub(super) fn say_checked(checked: &Checked) {
     say(&table.to_string());
 }
 
-/// Prints the result of a roll-out.
+/// Prints the result of a firmware roll-out.
 pub(super) fn say_report(report: &RolloutReport) {
     let mut table = Table::new(["board", "before", "now", "result"]);
     for board in &report.boards {
@@ -87,11 +87,11 @@ pub(super) fn say_report(report: &RolloutReport) {
     say(&table.to_string());
 }
 
-/// Prints the progress of the boards on standard error, a line for each step. It does so with
-/// `--json` too, since somebody must switch the boards off and on.
+/// Prints the progress of the boards on standard error, a line for each step. This is done with
+/// `--json` too, because the operator must switch the boards off and on.
 #[derive(Default)]
 pub(super) struct Narrator {
-    /// Progress of each transfer that was printed last, in percent.
+    /// Last printed progress of the transfer to each board, in percent.
     printed: Mutex<HashMap<String, usize>>,
 }
 
@@ -111,7 +111,7 @@ impl Narrator {
         complain(&format!("{board}: {text}"));
     }
 
-    /// Progress of a transfer, if it is time to print it.
+    /// Returns the progress of a transfer in percent, if it is to be printed.
     fn percent(&self, board: &str, sent: usize, all: usize) -> Option<usize> {
         let percent = (100 * sent / all.max(1)) / PRINTED_PERCENT * PRINTED_PERCENT;
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The questions to one board.
+//! Requests of `twotone info` to one board.
 
 use tworoutine::{JoinError, JoinHandle};
 use twotone::hal::{
@@ -9,11 +9,12 @@ use twotone::record::Failure;
 
 use super::{ClockReport, Found, ModuleReport};
 
-/// Asks a board everything, each question in a context of its own: a module that hangs holds up
-/// neither the others nor the clock. `listed` are the modules that the map is about.
+/// Requests all values from a board, each in a context of its own. Therefore a module that hangs
+/// delays neither the other modules nor the clock. `listed` contains the modules of the board in
+/// the map.
 ///
 /// # Errors
-/// If the board does not say what it is.
+/// If the description of the board cannot be read.
 pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Found> {
     let described = board.describe().await?;
     let has_clock = described.has(OperationKind::Clock);
@@ -61,8 +62,8 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
     })
 }
 
-/// The answer to a question, or the reason that there is none. Neither, if the board was not asked
-/// because it does not have the operation.
+/// Returns the answer to a request, or the reason why there is none. Returns neither if nothing was
+/// requested, because the board does not have the operation.
 async fn answer<O: Operation, T>(
     question: Option<Question<O>>,
     repeats: &mut u32,
@@ -74,7 +75,7 @@ async fn answer<O: Operation, T>(
     }
 }
 
-/// A question on its way, in a context of its own.
+/// A request that runs in a context of its own.
 struct Question<O> {
     ticket: Ticket<O>,
     context: JoinHandle<Result<Replies>>,
@@ -89,7 +90,7 @@ fn ask<O>(board: &BoardHandle, add: impl FnOnce(&mut Batch) -> Ticket<O>) -> Que
 }
 
 impl<O: Operation> Question<O> {
-    /// Waits for the answer. Returns it, or the failure if there is none.
+    /// Waits for the answer. Returns either the answer or the failure.
     async fn answer<T>(
         self,
         repeats: &mut u32,
@@ -109,13 +110,14 @@ impl<O: Operation> Question<O> {
     }
 }
 
-/// Failure of a question whose context has ended without an answer.
+/// Returns the failure of a request whose context has ended without an answer.
 pub(super) fn ended(ended: &JoinError) -> Failure {
     Failure::from(&Error::new(ErrorKind::Panicked, ended.to_string()))
 }
 
 impl ModuleReport {
-    /// Report of a module, from its description.
+    /// Returns the report of a module from its description. The frequency of the NCO is not filled
+    /// in.
     fn of(module: &ModuleDescription) -> Self {
         let known = |value: f64| value.is_finite().then_some(value);
         Self {

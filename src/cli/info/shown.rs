@@ -1,4 +1,4 @@
-//! Answers of boards, as a table.
+//! Table of the answers of boards.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Report {
 }
 
 impl Found {
-    /// Cells of the board's row, from the firmware on.
+    /// Cells of the row of the board, from the column `firmware` on.
     fn cells(&self) -> [String; 6] {
         let unknown = || UNKNOWN.to_owned();
         let clock = match &self.clock {
@@ -74,7 +74,7 @@ impl Found {
         ]
     }
 
-    /// The highest temperature of those that are known.
+    /// Cell with the highest of the known temperatures.
     fn hottest(&self) -> String {
         let celsius = |reading: &&Reading| reading.unit == ReadingUnit::Celsius;
         let temperatures = || self.housekeeping.iter().filter(celsius);
@@ -91,8 +91,8 @@ impl Found {
         }
     }
 
-    /// Returns sentences about everything that is not known, with the reasons, and about everything
-    /// else that an operator must know.
+    /// Returns remarks about every unknown value, with the reason, and about everything else that
+    /// an operator must know.
     fn sentences(&self) -> Vec<String> {
         let mut sentences = self.doubts.clone();
         if let Some(why) = &self.clock_error {
@@ -141,7 +141,8 @@ impl ClockReport {
     }
 }
 
-/// A number with so many decimals, or by its power of ten if no sensor shows such a value.
+/// Formats a number with `decimals` decimals, in scientific notation if it is larger than any
+/// sensible reading.
 fn figure(value: f64, decimals: usize) -> String {
     match value.abs() < 1e6 {
         true => format!("{value:.decimals$}"),

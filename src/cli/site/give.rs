@@ -1,4 +1,4 @@
-//! A command that every host of a site carries out as a job, and jobs that are followed.
+//! Commands that every host of a site executes as a job, and `twotone follow` for jobs of a site.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::cli::remote::{self, interrupts};
 use crate::cli::{Command, Exit};
 use crate::serve::{Site, Submission};
 
-/// Result of a command at all hosts, as printed with `--json`.
+/// Result of a command at all hosts, as `--json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
-    /// True if there was an interrupt.
+    /// True if the operator has interrupted this program.
     interrupted: bool,
     hosts: &'a [HostOutcome],
 }
 
-/// Gives a command to every host, and follows the jobs to their ends. With `detach` it only says
-/// their numbers.
+/// Submits a command to every host, and follows the jobs to their ends. With `detach`, only prints
+/// the numbers of the jobs.
 ///
 /// # Errors
-/// If the command is none for a site, with the reason.
+/// The reason, if the command cannot be executed at the hosts of a site.
 pub(super) fn give(
     site: Site,
     file: String,
@@ -79,10 +79,11 @@ pub(super) fn give(
     })
 }
 
-/// Follows jobs of several hosts to their ends. An interrupt ends this program alone.
+/// Follows jobs of several hosts to their ends. An interrupt ends only this program, and not the
+/// jobs.
 ///
 /// # Errors
-/// If a job has no host, or two jobs have the same, with the reason.
+/// The reason, if a job has no host name, or if two jobs are on the same host.
 pub(super) fn follow(
     mut site: Site,
     file: String,
@@ -138,7 +139,8 @@ fn say_how_to_follow(outcomes: &[HostOutcome], file: &str) {
     }
 }
 
-/// The arguments without the boards by name: each host gets those that it has.
+/// Returns the arguments without the options `--board`. The command for each host is given only the
+/// boards that this host has.
 fn without_boards(arguments: Vec<String>) -> Vec<String> {
     let mut arguments = arguments.into_iter();
     let mut others = Vec::new();
@@ -152,7 +154,7 @@ fn without_boards(arguments: Vec<String>) -> Vec<String> {
     others
 }
 
-/// The command with boards by name.
+/// Returns the command with an option `--board` for each of `boards`.
 pub(super) fn with_boards(submission: &Submission, boards: &[String]) -> Submission {
     let mut submission = submission.clone();
     let boards = boards.iter().map(|board| format!("--board={board}"));
@@ -160,7 +162,7 @@ pub(super) fn with_boards(submission: &Submission, boards: &[String]) -> Submiss
     submission
 }
 
-/// Complains of boards that none of the hosts has which have answered. True if there are any.
+/// Prints the boards that none of the answering hosts has. Returns true if there are any.
 fn complain_of_boards_found_nowhere(outcomes: &[HostOutcome], boards: &[String]) -> bool {
     let is_found = |board: &&String| outcomes.iter().any(|one| one.boards.contains(board));
     let nowhere: Vec<_> = boards.iter().filter(|board| !is_found(board)).collect();

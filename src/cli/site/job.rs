@@ -1,5 +1,5 @@
-//! A job at one host of a site, from its submission to its end. If the connection is cut, it is
-//! made anew and the same job is followed on.
+//! A job at one host of a site, from its submission to its end. If the connection is cut, a new
+//! connection is made, and the same job is followed further.
 
 use std::collections::BTreeMap;
 use std::iter::successors;
@@ -21,41 +21,42 @@ use crate::cli::output::complain;
 use crate::cli::remote::pass_interrupts_on;
 use crate::serve::{BoardReport, Event, Failure, Host, JobReport, Link, State, Submission};
 
-/// Pause before a connection that was cut is made anew. It doubles from time to time.
+/// First pause before a connection that was cut is made again. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest of these pauses.
+/// Longest pause before a connection is made again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Number of the interrupt at which the program no longer waits for the hosts that it has given
-/// something to.
+/// Number of the interrupt after which the program no longer waits for the hosts that have received
+/// a command.
 const LEAVE_AT: u32 = 3;
 
-/// Work of every host.
+/// Task that is carried out at every host.
 #[derive(Clone)]
 pub(super) struct Task {
     pub(super) work: Work,
-    /// Boards by name that the command is for. Each host gets those that it has.
+    /// Names of the boards that the operator has selected. Each host is given only those that it
+    /// has.
     pub(super) boards: Vec<String>,
-    /// True if the end of the job is not waited for.
+    /// True if the program does not wait for the end of the job.
     pub(super) detach: bool,
-    /// The site file, as it is named in advice.
+    /// Path of the site file, for messages.
     pub(super) file: String,
-    /// Number of interrupts until now. They are passed on to a job that was given, and end this
-    /// program if a job is followed.
+    /// Number of interrupts until now. If a command was submitted, they are passed on to its job.
+    /// If a job is only followed, they end this program.
     pub(super) interrupts: watch::Receiver<u32>,
 }
 
-/// Kind of work at a host.
+/// Kind of a task.
 #[derive(Clone)]
 pub(super) enum Work {
-    /// A command becomes a job.
+    /// Submit a command, which becomes a job.
     Give(Arc<Submission>),
-    /// The job of each host, by its name, is followed.
+    /// Follow a job of each host. The map contains the number of the job by the name of the host.
     Follow(Arc<BTreeMap<String, u64>>),
 }
 
-/// Events of a job until now.
+/// Events of a job that have been received until now.
 #[derive(Default)]
 struct Heard {
     seen: usize,
@@ -70,7 +71,7 @@ enum End {
     Interrupted,
 }
 
-/// Carries a task out at a host.
+/// Carries out a task at a host.
 pub(super) async fn carry_out(mut link: Link, task: Task) -> HostOutcome {
     let mut outcome = HostOutcome::of(&link.host);
     let mut interrupts = task.interrupts.clone();
@@ -97,7 +98,7 @@ pub(super) async fn carry_out(mut link: Link, task: Task) -> HostOutcome {
     outcome
 }
 
-/// Step that may help if it is not known what became of a job.
+/// Returns advice for the operator, if the state of a job is not known.
 fn advice(outcome: &HostOutcome, task: &Task, certainty: Option<Certainty>) -> Option<String> {
     let (file, host) = (&task.file, &outcome.host);
     match outcome.job {
@@ -160,7 +161,7 @@ async fn work(
     }
 }
 
-/// Makes the connection, unless there is an interrupt before.
+/// Connects to the daemon, unless there is an interrupt first.
 async fn reach(link: &mut Link, task: &Task) -> Result<Host, record::Failure> {
     let mut interrupts = task.interrupts.clone();
     let reached = tokio::select! {
@@ -180,15 +181,16 @@ fn interrupted_before() -> record::Failure {
     )
 }
 
-/// Waits for an interrupt of this number.
+/// Waits until the number of interrupts is at least `number`.
 async fn interrupted(interrupts: &mut watch::Receiver<u32>, number: u32) {
     if interrupts.wait_for(|count| *count >= number).await.is_err() {
-        // Nobody counts any more.
+        // The sender has been dropped, so no more interrupts can be counted.
         std::future::pending::<()>().await;
     }
 }
 
-/// The command for a host, with those of the boards that it has. `None` if it has none of them.
+/// Returns the command for a host, restricted to the selected boards that the host has. Returns
+/// `None` if the host has none of them.
 async fn of_host(
     submission: &Submission,
     host: &Host,
@@ -208,7 +210,7 @@ async fn of_host(
     Ok((!outcome.left_out).then(|| with_boards(submission, &outcome.boards)))
 }
 
-/// Follows a job to its end, over as many connections as it takes.
+/// Follows a job to its end, with a new connection whenever the connection is cut.
 async fn follow(
     link: &mut Link,
     mut host: Host,
@@ -238,7 +240,8 @@ async fn follow(
         host = loop {
             let is_cut = match why {
                 Failure::Refused(_) => false,
-                // The first time it may be the network. A daemon that hangs would hang again.
+                // Over ssh, the network may be the reason for the first silence. A second attempt
+                // at a daemon that hangs would fail again.
                 Failure::Silent(_) => std::mem::take(&mut is_by_ssh),
                 _ => true,
             };
@@ -257,7 +260,7 @@ async fn follow(
     }
 }
 
-/// Pauses before the further attempts of something that may be tried so often.
+/// Returns the pauses before the second and each further one of `attempts` attempts.
 fn pauses(attempts: u32) -> impl Iterator<Item = Duration> {
     let pauses = successors(Some(FIRST_PAUSE), |pause| {
         Some(LONGEST_PAUSE.min(*pause * 2))
@@ -265,7 +268,7 @@ fn pauses(attempts: u32) -> impl Iterator<Item = Duration> {
     pauses.take(attempts.saturating_sub(1) as usize)
 }
 
-/// Makes the connection anew, and makes sure that the job is the same.
+/// Connects again, and checks that the number still belongs to the same job.
 async fn again(link: &mut Link, job: &JobReport, heard: &mut Heard) -> Result<Host, Failure> {
     let (host, _) = link.reach::<Value>().await?;
     let path = format!("/jobs/{}", job.id);
@@ -275,14 +278,15 @@ async fn again(link: &mut Link, job: &JobReport, heard: &mut Heard) -> Result<Ho
         return Err(Failure::Refused(why.to_owned()));
     }
     if found.state == State::Interrupted {
-        // Its record has only what was found afterwards.
+        // The record of an interrupted job contains only events that were added after the restart
+        // of the daemon.
         heard.seen = 0;
     }
     Ok(host)
 }
 
-/// Follows a job until its end, or until the connection is cut or the daemon hangs. Returns why it
-/// ended if the job has not.
+/// Follows a job over one connection. Returns the reason why following has ended: the connection
+/// was cut, the daemon hangs, or the job has ended, in which case the reason has no meaning.
 async fn follow_once(
     host: &Host,
     id: u64,
@@ -323,19 +327,19 @@ async fn follow_once(
     }
 }
 
-/// Waits until a daemon does not answer although it is there.
+/// Waits until a daemon can be reached but does not answer.
 async fn hang(host: &Host, silence: Duration) -> Failure {
     loop {
         sleep(silence / 3).await;
         let asked = host.health::<Value>(silence).await;
-        // If it is gone, its events end by themselves.
+        // If the daemon has ended, the stream of events ends by itself.
         if let Err(failed @ Failure::Silent(_)) = asked {
             return failed;
         }
     }
 }
 
-/// Says something about a host at once.
+/// Prints a message about a host immediately.
 fn say(host: &str, text: &str) {
     complain(&format!("{host}: {text}"));
 }

@@ -1,4 +1,4 @@
-//! Jobs of the daemons of a site: their list, and the end of some.
+//! `twotone jobs` and `twotone cancel` for the daemons of a site.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use crate::cli::output::{say, say_json};
 use crate::cli::table::Table;
 use crate::serve::{Cancel as CancelJob, JobReport, Link, Site};
 
-/// Answer of a host to a question about its jobs.
+/// Answer of a host to the request for its jobs.
 #[derive(Debug, Serialize)]
 struct Answer {
     host: String,
     at: String,
     error: Option<Failure>,
-    /// Its jobs; null if it did not answer.
+    /// Jobs of the host. `None` if it did not answer.
     jobs: Option<Vec<JobReport>>,
 }
 
-/// Lists the jobs of all hosts.
+/// Prints the jobs of all hosts.
 pub(super) fn list(site: Site, json: bool) -> Exit {
     let answers = at_each(site, |mut link: Link| async move {
         let (error, jobs) = match jobs_at(&mut link).await {
@@ -86,7 +86,7 @@ fn table(answers: &[Answer]) -> Table {
     table
 }
 
-/// Result of the cancelling of a host's jobs.
+/// Result of cancelling a job of a host.
 #[derive(Debug, Serialize)]
 struct Cancelled {
     host: String,
@@ -97,7 +97,7 @@ struct Cancelled {
 /// Ends jobs of several hosts early.
 ///
 /// # Errors
-/// If a job has no host, or one that is not there, with the reason.
+/// The reason, if a job has no host name, or the site has no host with this name.
 pub(super) fn cancel(mut site: Site, cancel: &Cancel, json: bool) -> Result<Exit, String> {
     let ids = by_host(&site, &cancel.job)?;
     site.hosts.retain(|host| ids.contains_key(&host.name));
@@ -138,10 +138,11 @@ pub(super) fn cancel(mut site: Site, cancel: &Cancel, json: bool) -> Result<Exit
     Ok(of_questions(told.iter().map(|one| one.error.as_ref())))
 }
 
-/// Numbers of jobs by the names of their hosts. If the site has one host, it need not be named.
+/// Returns the numbers of jobs by the names of their hosts. The name of the host may be left out if
+/// the site has only one host.
 ///
 /// # Errors
-/// If a job has no host, or one that is not there, with the reason.
+/// The reason, if a job has no host name, or the site has no host with this name.
 pub(super) fn by_host(site: &Site, jobs: &[JobName]) -> Result<BTreeMap<String, Vec<u64>>, String> {
     let known: Vec<_> = site.hosts.iter().map(|host| host.name.as_str()).collect();
     let mut ids = BTreeMap::<_, Vec<_>>::new();

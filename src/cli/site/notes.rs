@@ -1,6 +1,7 @@
-//! Sentences about everything in a report of `--json` that is not as it should be.
+//! Returns remarks about every problem in a report of `--json`.
 //!
-//! `docs/json.md` says what its fields mean: errors are objects, doubts and warnings are sentences.
+//! `docs/json.md` describes the fields of a report: errors are objects, doubts and warnings are
+//! sentences.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use twotone::lock::Holder;
 use twotone::record::{DetectorTune, Failure};
 use twotone::run::HardwareState;
 
-/// Fields with an error, and their meaning if it is not the error of the thing itself.
+/// Fields that contain an error, each with a text that is put before the error.
 const ERRORS: [(&str, &str); 5] = [
     ("error", ""),
     ("record_error", "the run could not be recorded as asked: "),
@@ -20,7 +21,7 @@ const ERRORS: [(&str, &str); 5] = [
     ("housekeeping_error", "sensors and rails: "),
 ];
 
-/// Fields of a capture with a number that should be 0.
+/// Fields of a capture that contain a number, which is 0 if all is well.
 const COUNTS: [&str; 11] = [
     "lost",
     "missing",
@@ -35,7 +36,7 @@ const COUNTS: [&str; 11] = [
     "kernel_drops",
 ];
 
-/// Returns sentences about a report, its boards and their modules.
+/// Returns remarks about a report, its boards and their modules.
 pub(super) fn notes(report: &Value) -> Vec<String> {
     let mut notes = about(report);
     for file in list(report, "missing_files") {
@@ -74,7 +75,7 @@ fn of_board(board: &Value) -> Vec<String> {
     let mut notes = about(board);
     let error = &board["error"];
     if modules.iter().any(|module| module["error"] == *error) {
-        // It is that of a module, and told there.
+        // The error is also that of a module, and is reported there.
         let told = failure(error).map(|error| error.to_string());
         notes.retain(|note| Some(note) != told.as_ref());
     }
@@ -125,7 +126,7 @@ fn of_board(board: &Value) -> Vec<String> {
     notes
 }
 
-/// Sentences about the fields that a report, a board and a module may have.
+/// Returns remarks about the fields that a report, a board and a module have in common.
 fn about(value: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     for (field, meaning) in ERRORS {
@@ -174,7 +175,8 @@ fn about(value: &Value) -> Vec<String> {
     notes
 }
 
-/// A sentence about things, with the number for each name.
+/// Returns a sentence with a total and the number of each name. Returns `None` if there are no
+/// names.
 fn counted(names: impl Iterator<Item = String>, what: &str) -> Option<String> {
     let mut counts = BTreeMap::<_, usize>::new();
     names.for_each(|name| *counts.entry(name).or_default() += 1);
@@ -186,7 +188,7 @@ fn counted(names: impl Iterator<Item = String>, what: &str) -> Option<String> {
     (all > 0).then(|| format!("{all} {what}: {}", each.join(", ")))
 }
 
-/// State in which the tones of a module were left.
+/// Returns the state in which the hardware of a module was left.
 pub(super) fn hardware(module: &Value) -> Option<HardwareState> {
     parsed(&module["hardware"]).ok()
 }
@@ -195,7 +197,7 @@ fn failure(value: &Value) -> Option<Failure> {
     parsed::<Option<Failure>>(value).ok()?
 }
 
-/// The type of a report that a part of its JSON was made of.
+/// Converts a part of a report from JSON back into its type.
 fn parsed<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
     T::deserialize(value)
 }
@@ -210,7 +212,7 @@ fn text(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A name as people read it.
+/// Returns a name with spaces instead of underscores.
 fn spaced(name: &str) -> String {
     name.replace('_', " ")
 }

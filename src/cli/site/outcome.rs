@@ -1,4 +1,4 @@
-//! Outcome of a command at a host of a site, and the exit status of the whole.
+//! Outcome of a command at each host of a site, and the exit status of the whole command.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,29 +14,29 @@ use crate::serve::SiteHost;
 pub(super) struct HostOutcome {
     /// Name of the host.
     pub(super) host: String,
-    /// Way to its daemon.
+    /// Address of the daemon.
     pub(super) at: String,
-    /// True if the command has boards by name, and this host has none of them.
+    /// True if boards are selected by name, and this host has none of them.
     pub(super) left_out: bool,
-    /// Boards of the host that the command has by name.
+    /// Selected boards that this host has.
     #[serde(skip)]
     pub(super) boards: Vec<String>,
-    /// Number of the job there.
+    /// Number of the job at this host.
     pub(super) job: Option<u64>,
-    /// Exit status of the job, once it has ended.
+    /// Exit status of the job, after the job has ended.
     pub(super) status: Option<u8>,
-    /// Reason that there is no report.
+    /// Reason why there is no report.
     pub(super) error: Option<Failure>,
-    /// Object that the job printed.
+    /// JSON object that the job has printed.
     pub(super) report: Option<Value>,
-    /// Text that the job printed, if it is no object.
+    /// Text that the job has printed, if it is not a JSON object.
     pub(super) output: Option<String>,
     /// Lines that the job wrote to standard error.
     pub(super) said: Vec<String>,
 }
 
 impl HostOutcome {
-    /// A host at which nothing was done yet.
+    /// Returns the outcome of a host at which nothing has been done yet.
     pub(super) fn of(host: &SiteHost) -> Self {
         Self {
             host: host.name.clone(),
@@ -52,7 +52,7 @@ impl HostOutcome {
         }
     }
 
-    /// Notes the end of the job with what it printed.
+    /// Records the end of the job, and its output.
     pub(super) fn ended(&mut self, status: u8, printed: &str) {
         self.status = Some(status);
         let report = serde_json::from_str(printed).ok().filter(Value::is_object);
@@ -77,7 +77,7 @@ impl HostOutcome {
         self.error = Some(error("carry out the command", kind, certainty, message));
     }
 
-    /// State in a word.
+    /// Returns the state of the host as one or a few words.
     pub(super) fn state(&self) -> &'static str {
         let kind = self.error.as_ref().and_then(|error| error.kind);
         match (self.status, self.exit()) {
@@ -94,7 +94,7 @@ impl HostOutcome {
         }
     }
 
-    /// Exit status of this host.
+    /// Returns the exit status of this host.
     fn exit(&self) -> Exit {
         if let Some(status) = self.status {
             return Exit::Status(status);
@@ -110,7 +110,7 @@ impl HostOutcome {
         }
     }
 
-    /// Sentences about the host, beside what its report says.
+    /// Returns remarks about the host in addition to those from its report.
     pub(super) fn sentences(&self) -> Vec<String> {
         let error = self.error.as_ref().map(in_words);
         let output = self.output.iter().flat_map(|output| output.lines());
@@ -118,8 +118,9 @@ impl HostOutcome {
     }
 }
 
-/// Exit status of a command at several hosts. `keeps_tones` if it leaves tones on when it is done:
-/// then an interrupt that came after some hosts were done has not restored all.
+/// Returns the exit status of a command at several hosts. `keeps_tones` is true if the command
+/// leaves tones on when it is done. If an interrupt then comes after some hosts are done, these
+/// hosts are not restored.
 pub(super) fn exit(outcomes: &[HostOutcome], keeps_tones: bool) -> Exit {
     let concerned = outcomes.iter().filter(|outcome| !outcome.left_out);
     let statuses: Vec<_> = concerned.map(|outcome| outcome.exit().status()).collect();
@@ -127,7 +128,7 @@ pub(super) fn exit(outcomes: &[HostOutcome], keeps_tones: bool) -> Exit {
     match statuses.first() {
         None => Exit::Well,
         Some(first) if all(&[*first]) => Exit::Status(*first),
-        // Hosts that were never reached have nothing that would have to be restored.
+        // A host that was never reached has no settings that must be restored.
         Some(_) if statuses.contains(&130) && all(&[130, 4]) => Exit::Interrupted,
         Some(_) if statuses.contains(&130) && all(&[130, 4, 0]) && !keeps_tones => {
             Exit::Interrupted

@@ -1,4 +1,4 @@
-//! `twotone status`: the daemon of every host, its boards, its jobs and its disk.
+//! `twotone status`: the daemon of every host, with its boards, jobs and disk.
 
 use serde::Serialize;
 use twotone::record::Failure;
@@ -15,9 +15,9 @@ use crate::serve::{BoardReport, Disk, Host, JobReport, Link, Site, State};
 struct HostStatus {
     host: String,
     at: String,
-    /// True if its daemon works.
+    /// True if the daemon works.
     ok: bool,
-    /// Reason that something is not known.
+    /// Reason why some fields are not known.
     error: Option<Failure>,
     version: Option<String>,
     commit: Option<String>,
@@ -26,9 +26,10 @@ struct HostStatus {
     down: Vec<Down>,
     /// Jobs that are not over.
     jobs: Option<Vec<JobReport>>,
-    /// Number of tones that are on, as last read back, on the boards of which that is known.
+    /// Number of tones that were on when the boards were last read back. Boards whose tones are not
+    /// all known are not included.
     tones_on: Option<usize>,
-    /// Boards of which the tones are not all known.
+    /// Names of the boards whose tones are not all known.
     tones_unknown: Vec<String>,
     disk: Option<Disk>,
 }
@@ -41,7 +42,7 @@ struct Down {
     why: String,
 }
 
-/// Tells the state of the hosts of a site.
+/// Prints the state of the hosts of a site.
 pub(super) fn run(site: Site, json: bool) -> Exit {
     let hosts = at_each(site, |mut link: Link| async move {
         let mut status = HostStatus::unknown(&link);
@@ -61,7 +62,7 @@ pub(super) fn run(site: Site, json: bool) -> Exit {
     }
 }
 
-/// Tells the state of one daemon.
+/// Prints the state of one daemon.
 pub(crate) fn of_one(host: Host, json: bool) -> Exit {
     run(Site::of(host), json)
 }
@@ -84,7 +85,7 @@ impl HostStatus {
         }
     }
 
-    /// Asks a host for everything. What was told before a failure stays.
+    /// Requests all values from a host. Values that were received before a failure are kept.
     async fn ask(&mut self, link: &mut Link) -> Result<(), Failure> {
         let (host, health) = link
             .reach::<Found>()
@@ -105,7 +106,7 @@ impl HostStatus {
         let mut jobs = jobs.map_err(|failed| failure("ask for the jobs", true, &failed))?;
         jobs.retain(|job| !job.state.is_over());
         self.jobs = Some(jobs);
-        // An earlier version does not tell it.
+        // A daemon of an earlier version does not have this route.
         self.disk = host.get_within(silence, "/disk").await.ok();
         Ok(())
     }
@@ -115,7 +116,8 @@ impl HostStatus {
         for board in boards {
             let tones = board.modules.iter().map(|module| module.tones_on);
             let known: Option<usize> = tones.sum();
-            // What was read before a board was lost may be otherwise now.
+            // The tones of a board that is not connected any more may have changed since they were
+            // read.
             match known.filter(|_| board.connected && !board.modules.is_empty()) {
                 Some(known) => on += known,
                 None => self.tones_unknown.push(board.name.clone()),
@@ -137,7 +139,7 @@ impl HostStatus {
         jobs.filter(move |job| job.state == state)
     }
 
-    /// Cells of the table behind the name.
+    /// Cells of the row after the name of the host.
     fn cells(&self) -> [String; 6] {
         let count = |state| match &self.jobs {
             Some(_) => self.jobs_in(state).count().to_string(),

@@ -1,4 +1,4 @@
-//! Table of a command at all hosts of a site: a row for each host with sentences under it, and the
+//! Table of a command at all hosts of a site: a row for each host with remarks below it, and the
 //! totals.
 
 use serde_json::Value;
@@ -12,13 +12,13 @@ use crate::cli::table::{Table, WIDEST, shown};
 /// A column of numbers.
 struct Column {
     heading: &'static str,
-    /// The number of a report, if it has it.
+    /// Returns the number from a report, or `None` if the report does not contain it.
     of: fn(&Value) -> Option<f64>,
     decimals: usize,
     total: Total,
 }
 
-/// Number in the last row.
+/// Function that computes the number in the last row.
 enum Total {
     Sum,
     Largest,
@@ -42,8 +42,8 @@ const fn seconds(heading: &'static str, of: fn(&Value) -> Option<f64>) -> Column
     }
 }
 
-/// Columns of each kind of report, known by a field that it alone has: in the report, or in its
-/// boards, modules or channels.
+/// Returns the columns for the kind of the reports. The kind is recognized by a field that only
+/// this kind has in the report, its boards, modules or channels.
 fn columns(reports: &[&Value]) -> Vec<Column> {
     let boards = sum("boards", |report| count(report, &["boards"], |_| true));
     let modules = sum("modules", |report| count(report, &MODULES, |_| true));
@@ -104,7 +104,7 @@ fn columns(reports: &[&Value]) -> Vec<Column> {
 /// Path of the modules in a report.
 const MODULES: [&str; 2] = ["boards", "modules"];
 
-/// Everything at the end of a path, through lists.
+/// Returns all values at the end of a path. An array on the path stands for all its elements.
 fn all<'a>(value: &'a Value, path: &[&str]) -> Vec<&'a Value> {
     let Some((first, rest)) = path.split_first() else {
         return vec![value];
@@ -116,19 +116,21 @@ fn all<'a>(value: &'a Value, path: &[&str]) -> Vec<&'a Value> {
     }
 }
 
-/// Number of things at the end of a path that are so. It is not known of a report without boards.
+/// Returns the number of values at the end of a path for which `is_so` is true. Returns `None` if
+/// the report has no boards.
 fn count(report: &Value, path: &[&str], is_so: fn(&Value) -> bool) -> Option<f64> {
     report.get("boards")?;
     Some(all(report, path).iter().filter(|one| is_so(one)).count() as f64)
 }
 
-/// Sum over a number of all modules.
+/// Returns the sum of a field over all modules.
 fn total(report: &Value, key: &str) -> Option<f64> {
     let modules = all(report, &MODULES);
     Some(modules.iter().filter_map(|one| one[key].as_f64()).sum())
 }
 
-/// Number of channels of a tune that are so, and are as their tune has left them.
+/// Returns the number of channels of a tune for which `is_so` is true and whose settings are as the
+/// tune has left them.
 fn channels(report: &Value, is_so: fn(&Value) -> bool) -> f64 {
     let boards = all(report, &["boards"]).into_iter();
     let of_board = |board: &Value| {
@@ -181,7 +183,7 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
         });
         let directory = report.and_then(|report| report["run_directory"].as_str());
         let directory = directory.map(|path| format!("{}:{path}", outcome.host));
-        // A cell may be cut, and a sentence is not.
+        // A cell that is too long is cut, and a remark is not.
         let (cell, sentence) = match directory {
             Some(path) if path.chars().count() > WIDEST => {
                 (String::new(), Some(format!("run directory: {path}")))
@@ -204,7 +206,7 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
         };
         let head = [name, String::new(), String::new()];
         let totals = columns.iter().map(|column| {
-            // It is not known if one of them is not.
+            // The total is not known if the number of any report is not known.
             let numbers = reports.iter().map(|report| (column.of)(report));
             let numbers: Option<Vec<f64>> = numbers.collect();
             let total = numbers.map(|numbers| match column.total {
@@ -218,7 +220,7 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
     table
 }
 
-/// True if a module keeps tones of its run on.
+/// True if the tones of a run were left on in any module.
 pub(super) fn has_tones_on(outcomes: &[HostOutcome]) -> bool {
     let reports = outcomes
         .iter()

@@ -1,4 +1,4 @@
-//! Table of a tune: a line for each module of each board, sentences under it, and the totals.
+//! Table of a tune: a line for each module of each board, with remarks below it, and the totals.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use twotone::score::Score;
 
 use crate::cli::table::{Table, median, shown};
 
-/// Returns the table of a report. `map` is the file of the map, if the boards outlive the program.
+/// Returns the table of a report. `map` is the file of the map, or `None` if the boards end with
+/// this program.
 pub(super) fn table(report: &TuneReport, score: Option<&Score>, map: Option<&str>) -> String {
     let mut table = Table::new([
         "board",
@@ -90,7 +91,7 @@ pub(super) fn table(report: &TuneReport, score: Option<&Score>, map: Option<&str
     text
 }
 
-/// Returns sentences about a board that an operator must know beyond the counts.
+/// Returns the remarks about a board that an operator must read in addition to the counts.
 fn sentences(board: &TunedBoard) -> Vec<String> {
     let mut sentences = Vec::new();
     if board.modules.is_empty() {
@@ -134,21 +135,21 @@ fn sentences(board: &TunedBoard) -> Vec<String> {
     sentences
 }
 
-/// Number of times that each name comes.
+/// Returns the number of times that each name occurs.
 fn count<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
     names.for_each(|name| *counts.entry(name).or_insert(0) += 1);
     counts
 }
 
-/// Counts as people read them: `2 collided, 1 no channel`.
+/// Returns counts as a readable list: `2 collided, 1 no channel`.
 fn listed(counts: &BTreeMap<&str, usize>) -> String {
     let each = counts.iter();
     let each = each.map(|(name, count)| format!("{count} {}", spaced(name)));
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// A name as people read it.
+/// Returns a name with spaces instead of underscores.
 fn spaced(name: &str) -> String {
     name.replace('_', " ")
 }
