@@ -1,5 +1,6 @@
-//! Tunes an array as `twotone tune MAP --out DIR` does: the boards are locked and checked, tuned
-//! within a deadline, brought to their declared states if that fails, and recorded.
+//! Tunes an array in the same way as `twotone tune MAP --out DIR`: the boards are locked and
+//! checked, tuned within a deadline, brought to their declared states if the tune fails, and
+//! recorded.
 use twotone::campaign::Campaign;
 use twotone::map::HardwareMap;
 

@@ -1,5 +1,5 @@
-//! One board, driven directly: its client, a batch of operations, and the views for single
-//! operations.
+//! Drives one board directly: connects its client, runs a batch of operations, and calls single
+//! operations through views.
 use twotone::hal::ToneFields;
 use twotone::prelude::*;
 use twotone::transport::{ConnectOptions, CrsBoard, Host};
@@ -7,7 +7,7 @@ use twotone::transport::{ConnectOptions, CrsBoard, Host};
 #[tworoutine::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().detectors(16).start().await?;
-    // A real board has the host `CrsBoard::host_of_serial("0042")`, or `"host:port".parse()?`.
+    // The host of a real board is `CrsBoard::host_of_serial("0042")`, or `"host:port".parse()?`.
     let address = farm.boards()[0].address();
     let host = Host::new(address.ip().to_string(), address.port());
     let board = CrsBoard::connect("bench", host, ConnectOptions::new()).await?;
@@ -29,8 +29,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let on: Vec<bool> = replies.get(tones).iter().map(|it| it.is_on()).collect();
     println!("tones on: {on:?}");
 
-    // Views: one operation a call, as at a prompt. Here nothing checks limits, and nothing else
-    // switches the board off at the end: use the runner for that.
+    // Views: one operation per call, as at a prompt. In this example nothing checks limits, and
+    // nothing else switches the tones off at the end. The runner does both.
     println!("time source: {}", board.clock().read().await?.source);
     board.tones().clear(module.module).await?;
     let state = board

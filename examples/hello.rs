@@ -7,7 +7,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(4).detectors(32).start().await?;
     let map = HardwareMap::try_from(&farm)?;
     let array = Array::connect(&map).await;
-    // The band and the start power of each module, as the map has them.
+    // Parameters with the band and the start power of each module from the map.
     let params = CampaignParams::default().for_array(&map, &array);
 
     let board = array.board("crs0001").wait()?;

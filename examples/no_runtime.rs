@@ -1,4 +1,5 @@
-//! Use in a program without a runtime: it has threads of its own, and waits for every call.
+//! Use in a program without a runtime: the program has threads of its own, and waits for every
+//! call.
 use std::thread;
 
 use twotone::prelude::*;
@@ -7,7 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(2).detectors(16).start_blocking()?;
     let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 
-    // A handle works from any thread: twotone drives its sockets on a runtime that it starts
+    // A handle works from any thread: twotone drives the sockets on a runtime that it starts
     // itself.
     let nco = |board: &BoardHandle| board.nco().read(ModuleId::FIRST).wait();
     let read = thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! An own algorithm over an array, one board of which hangs.
-//! See `tests/my_algorithm.rs` for the test of such an algorithm.
+//! Runs an algorithm of your own over an array, one board of which hangs. `tests/my_algorithm.rs`
+//! shows how to test such an algorithm.
 use std::time::Duration;
 
 use twotone::prelude::*;

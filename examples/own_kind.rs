@@ -1,8 +1,8 @@
-//! A program with a kind of boards of its own: every command of `twotone` on base-band boards,
+//! A program with a board kind of its own: every command of `twotone` works on base-band boards,
 //! which have no NCO, no scale in dBm, no clock and no housekeeping.
 //!
-//! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line
-//! with a delay, and noise.
+//! The board is simulated in the memory of the program: six resonators between 80 and 100 MHz on a
+//! line with a delay, and noise.
 
 use std::f64::consts::TAU;
 use std::process::ExitCode;
@@ -42,12 +42,13 @@ const QR: f64 = 2500.0;
 const DEPTH: f64 = 0.7;
 /// Delay of the line, in s.
 const DELAY_S: f64 = 40e-9;
-/// Counts of a tone of full scale without a resonator, and of the noise of one sample.
+/// Both in counts: the signal of a tone at full scale without resonators, and the standard
+/// deviation of the noise of one sample.
 const GAIN: f64 = 4e6;
 const NOISE: f64 = 5.0;
 const SAMPLE_RATE_HZ: f64 = 1000.0;
 
-/// A board, and its samples as they come: one every millisecond, of all channels.
+/// A board, by its name and its state.
 #[derive(Debug, Clone)]
 struct BaseBand(String, Shared);
 
@@ -75,7 +76,7 @@ impl Board for BaseBand {
         &self.0
     }
 
-    // `address` stays `None`: a board in memory has none.
+    // `address` keeps its default, `None`, because a board in memory has no address.
     fn streams(&self) -> Option<Arc<dyn Streams>> {
         Some(Arc::new(self.clone()))
     }
@@ -107,15 +108,15 @@ impl State {
         }
     }
 
-    /// `count` samples of each channel of an acquisition, one channel after the other.
+    /// Returns `count` samples of each channel of an acquisition, one channel after the other.
     fn samples(&mut self, acquire: &Acquire, count: usize, noise: f64) -> Vec<Complex64> {
         let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
         let each = tones.iter().flat_map(|tone| vec![tone; count]);
         each.map(|tone| self.received(tone, noise)).collect()
     }
 
-    /// Signal of a tone behind the line and the resonators, with noise of this standard deviation,
-    /// in counts.
+    /// Returns the signal of a tone after the line and the resonators, in counts, with noise of the
+    /// standard deviation `noise`.
     fn received(&mut self, tone: &ToneState, noise: f64) -> Complex64 {
         let f_hz = tone.offset.unwrap_or_default().0;
         let phase = tone.phase.unwrap_or_default().0 - tone.rotation.unwrap_or_default().0;
@@ -129,7 +130,8 @@ impl State {
         signal + Complex64::from_polar(radius, TAU * self.uniform())
     }
 
-    /// Number above 0 and up to 1: Knuth, The Art of Computer Programming 2, section 3.3.4.
+    /// Returns a random number above 0 and up to 1. Knuth, The Art of Computer Programming 2,
+    /// section 3.3.4.
     fn uniform(&mut self) -> f64 {
         let next = self.random.wrapping_mul(6_364_136_223_846_793_005);
         self.random = next.wrapping_add(1);
@@ -197,7 +199,8 @@ struct Stream {
 }
 
 impl Stream {
-    /// The samples of this time. The board has no clock: they have numbers, and no times.
+    /// Returns the samples of the duration `time`. They have numbers but no times, because the
+    /// board has no clock.
     fn block(&mut self, stream: usize, time: Duration) -> StreamBlock {
         let mut block = StreamBlock::new(stream);
         block.rate_hz = SAMPLE_RATE_HZ;

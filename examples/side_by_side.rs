@@ -1,11 +1,11 @@
-//! Prototype on one board, and a run over a whole farm, with the same function.
+//! A prototype on one board, and a run over a whole farm, with the same function.
 
 use std::collections::HashMap;
 
 use twotone::prelude::*;
 
-/// Depth of the resonance of a detector, in dB: the transmission beside the resonance over that on
-/// it.
+/// Returns the depth of the resonance of a detector, in dB: the ratio of the transmission beside
+/// the resonance to the transmission on it.
 #[tworoutine]
 async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> {
     let tone = |offset| ToneUpdate::tone(ChannelId::FIRST, offset, 0.0005);

@@ -4,7 +4,8 @@ use std::time::Duration;
 use twotone::prelude::*;
 use twotone::tworoutine::context;
 
-/// Tunes a module and returns the number of tuned channels: written for a prompt, line by line.
+/// Tunes a module and returns the number of tuned channels. The function is written as at a prompt:
+/// every call blocks.
 fn tuned(board: &BoardHandle, module: ModuleId) -> Result<usize> {
     let outcome = tune(board, module, &TuneParams::default()).wait()?;
     board.tones().clear(module).wait()?;
@@ -17,8 +18,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
     let board = array.board("crs0001").await?;
 
-    // In a context a wait suspends the context alone, and the thread's other work goes on. Outside
-    // of a context, on the only thread of a runtime, a wait would block everything: it panics.
+    // In a context, a wait suspends only the context, and the thread continues with other work.
+    // Outside of a context, a wait on the only thread of a runtime would block everything, so it
+    // panics.
     let blocking = context(async move { tuned(&board, ModuleId::FIRST) });
     let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
     let mut beats = 0;

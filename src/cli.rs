@@ -192,7 +192,7 @@ fn run_here(command: Command, json: bool) -> Exit {
     }
 }
 
-/// Version of the program with the format number of the daemon's state. A packaging script reads
+/// Version of the program with the format number of the daemon's state. `cargo xtask dist` reads
 /// both.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = twotone::release::described();

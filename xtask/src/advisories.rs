@@ -151,7 +151,8 @@ fn look(lock: &str, database: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// Returns the paths of the advisories about one package, in order; none if it has no folder.
+/// Returns the paths of the advisories about one package, in order. Returns no paths if the package
+/// has no folder.
 fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());

@@ -20,7 +20,7 @@ pub(crate) struct Bench {
     /// Name on the command line.
     name: &'static str,
     pub(crate) package: &'static str,
-    /// The bench target in that package.
+    /// Name of the bench target in that package.
     pub(crate) target: &'static str,
     /// Features beyond the default ones.
     features: &'static [&'static str],

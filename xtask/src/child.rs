@@ -52,7 +52,8 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> 
     Started::new(command)?.wait(&name(command), limit)
 }
 
-/// Runs a program to its end and collects its standard output; standard error passes through.
+/// Runs a program to its end and collects its standard output. Its standard error is that of this
+/// program.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     let started = Started::new(command.stdout(Stdio::piped()))?;
     started
@@ -60,10 +61,12 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
         .map_err(|error| format!("cannot read from {}: {error}", name(command)))
 }
 
-/// Runs a program to its end: `input` goes to its standard input, and both outputs are collected.
+/// Runs a program to its end. `input` is copied to its standard input, and both outputs are
+/// collected.
 ///
 /// # Errors
-/// If it cannot be run, or if it runs longer than `limit`. Its whole group is then killed.
+/// If the program cannot be run, or if it runs longer than `limit`. In the second case its whole
+/// process group is ended.
 pub(crate) fn exchange(
     command: &mut Command,
     mut input: impl Read + Send,
@@ -76,7 +79,8 @@ pub(crate) fn exchange(
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         scope.spawn(move || {
-            // An error means that it reads no more, which its end tells.
+            // An error means that the program has stopped reading. Its exit status tells whether it
+            // failed.
             if let Some(mut stdin) = stdin {
                 let _ = std::io::copy(&mut input, &mut stdin).and_then(|_| stdin.flush());
             }
@@ -95,15 +99,16 @@ pub(crate) fn exchange(
 fn collected(pipe: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
-        // Output before an error is kept.
+        // Output that was read before an error is kept.
         let _ = pipe.read_to_end(&mut bytes);
     }
     bytes
 }
 
-/// Program that runs beside this one. It ends when this is dropped.
+/// A program that runs in the background. It is ended when this value is dropped.
 ///
-/// Its standard input has nothing, and ends with this program, even if that is killed.
+/// Its standard input is an empty pipe, which is closed when this program ends, even if this
+/// program is killed.
 pub(crate) struct Background(Started);
 
 impl Background {
@@ -114,7 +119,7 @@ impl Background {
         Started::with_streams(command).map(Self)
     }
 
-    /// Returns what it has written to standard error, if it has ended.
+    /// Returns the text that the program has written to standard error, if the program has ended.
     pub(crate) fn last_words(&mut self) -> Option<String> {
         let ended = !matches!(self.0.child.try_wait(), Ok(None));
         ended.then(|| String::from_utf8_lossy(&collected(self.0.child.stderr.take())).into_owned())
@@ -155,7 +160,7 @@ impl Started {
         Self::with_streams(command.stdin(Stdio::null()))
     }
 
-    /// Starts a program with the streams that its command has.
+    /// Starts a program. The streams of `command` are not changed.
     fn with_streams(command: &mut Command) -> Result<Self> {
         let mut groups = groups();
         let child = command
@@ -167,7 +172,7 @@ impl Started {
         Ok(Self { child, group })
     }
 
-    /// Waits for its end, and kills its group at the limit.
+    /// Waits for the end of the child. Ends its process group if it runs longer than `limit`.
     fn wait(&mut self, name: &str, limit: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {

@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: the archive and the Debian package of a commit, in `target/dist/`.
 //!
-//! The same commit and the same compiler make the same bytes, whatever folder they are made in.
+//! The same commit and the same compiler give the same bytes, whatever the folder of the build is.
 //! The packed files are in `xtask/packaging/`. `docs/packaging.md` describes the result.
 
 mod archive;
@@ -31,10 +31,10 @@ use crate::test::python;
 use crate::workspace::Workspace;
 use crate::{Result, child};
 
-/// Folder of what is packed besides the program, from the root.
+/// Folder of the files that are packed in addition to the program, relative to the root.
 const INPUTS: &str = "xtask/packaging";
 
-/// Programs that are run, with the Debian packages that have them.
+/// Programs that this command runs, each with the Debian package that contains it.
 const TOOLS: [(&str, &str); 6] = [
     ("dpkg-deb", "dpkg"),
     ("git", "git"),
@@ -64,26 +64,28 @@ pub(crate) struct Args {
     allow_changed: bool,
 }
 
-/// Program with what is known of it.
+/// A program, and the facts about it that are packed.
 struct Built {
     program: PathBuf,
     manifest: Manifest,
     needs: Needs,
 }
 
-/// Makes what is shipped. Returns false if a second build differs from the first.
+/// Makes the archive and the package. Returns false if a second build differs from the first.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     if let Some(missing) = missing(&TOOLS) {
         return Err(missing);
     }
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
-    // Held until this returns, so that two runs at once do not mix their files.
+    // The lock is held until this function returns, so that two runs at the same time do not mix
+    // their files.
     let _lock = python::lock(&workspace.target.join("dist.lock"))?;
 
-    // Tests package what is there, committed or not.
+    // Tests package the files of the tree, even if they are not committed.
     let source = Source::read(&workspace.root, args.allow_changed || args.quick)?;
-    // Beside what is shipped, which a run of the tests must not replace.
+    // A quick package has a folder of its own, so that a run of the tests does not replace a
+    // release.
     let finished = match args.quick {
         true => workspace.target.join("dist-quick"),
         false => workspace.target.join("dist"),
@@ -124,7 +126,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns a sentence about the programs that are not here; `None` if all are.
+/// Returns a message about the programs that are missing, or `None` if none is missing.
 fn missing(tools: &[(&str, &str)]) -> Option<String> {
     let missing: Vec<_> = tools
         .iter()
@@ -134,14 +136,15 @@ fn missing(tools: &[(&str, &str)]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("not on the PATH: {}", missing.join(", ")))
 }
 
-/// Returns the path of the archive of the commit that is checked out, which may not be there.
+/// Returns the path of the archive of the checked-out commit. The archive may not exist.
 pub(crate) fn archive_path(workspace: &Workspace) -> Result<PathBuf> {
     let source = Source::read(&workspace.root, false)?;
     let name = format!("twotone-{}.tar.gz", source.version);
     Ok(workspace.target.join("dist").join(name))
 }
 
-/// Returns the archive of the commit that is checked out, which is made if it is not there.
+/// Returns the path of the archive of the checked-out commit. The archive is made if it does not
+/// exist.
 pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
     let path = archive_path(workspace)?;
     if !path.is_file() {
@@ -166,7 +169,7 @@ pub(crate) fn quick(workspace: &Workspace) -> Result<PathBuf> {
         .ok_or_else(|| "there is no archive".to_owned())
 }
 
-/// Looks at a program, and asks it for its version.
+/// Reads the needs of a program from its file, and its version from its output.
 fn described(source: &Source, program: PathBuf, target: &str, quick: bool) -> Result<Built> {
     let bytes = fs::read(&program)
         .map_err(|error| format!("cannot read {}: {error}", program.display()))?;
@@ -213,7 +216,8 @@ fn pack(source: &Source, built: &Built, folder: &Path, quick: bool) -> Result<Ve
     ])
 }
 
-/// Moves files into a folder in the place of what was there, with their sums.
+/// Moves files into a folder, with a file of their checksums. The old content of the folder is
+/// removed.
 fn deliver(files: &[PathBuf], folder: &Path) -> Result<()> {
     emptied(folder)?;
     let mut names = Vec::new();
@@ -259,7 +263,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Makes a folder that has nothing in it.
+/// Makes an empty folder. If the folder exists, its content is removed.
 fn emptied(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)
@@ -268,12 +272,12 @@ fn emptied(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))
 }
 
-/// Runs a program whose failure is an error.
+/// Runs a program. It is an error if the program fails.
 fn done(command: &mut Command) -> Result<()> {
     said(command).map(drop)
 }
 
-/// Runs a program, and returns what it prints.
+/// Runs a program, and returns its standard output. It is an error if the program fails.
 fn said(command: &mut Command) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = child::output(command)?;
@@ -286,7 +290,7 @@ fn said(command: &mut Command) -> Result<Vec<u8>> {
     }
 }
 
-/// Returns bytes as `gzip` packs them, without a name or a time.
+/// Returns bytes as compressed by `gzip`, without a name and a time in the header.
 fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
     let bytes = bytes.as_ref();
     let failed = |error| format!("cannot run gzip: {error}");
@@ -298,7 +302,8 @@ fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         .map_err(failed)?;
     let stdin = gzip.stdin.take();
     let output = thread::scope(|scope| {
-        // Beside the reading, since neither pipe takes everything at once.
+        // The input is written while the output is read, because a pipe holds only a part of the
+        // bytes.
         let writing = scope.spawn(|| stdin.map(|mut it| it.write_all(bytes)));
         let output = gzip.wait_with_output();
         match writing.join() {

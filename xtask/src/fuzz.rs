@@ -36,8 +36,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     for target in &args.target {
         command.args(["--target", target]);
     }
-    // If no target is chosen, all run. The folders of the corpora give their number, since xtask
-    // does not link the package of the targets.
+    // If no target is chosen, all targets run. Their number is that of the folders in the corpus,
+    // because xtask does not depend on the package with the targets.
     let corpora = workspace.root.join("fuzz/corpus");
     let all = || std::fs::read_dir(&corpora).map_or(1, Iterator::count);
     let targets = match args.target.len() {

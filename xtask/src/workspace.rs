@@ -16,9 +16,9 @@ const SKIPPED: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
 
 /// A workspace on disk.
 pub(crate) struct Workspace {
-    /// Its top folder, absolute.
+    /// Top folder of the workspace, an absolute path.
     pub(crate) root: PathBuf,
-    /// Its target folder, absolute.
+    /// Target folder of the workspace, an absolute path.
     pub(crate) target: PathBuf,
     /// The member packages.
     pub(crate) packages: Vec<Package>,
@@ -30,7 +30,7 @@ pub(crate) struct Workspace {
 #[derive(Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Absolute path of its `Cargo.toml`.
+    /// Absolute path of the package's `Cargo.toml`.
     pub(crate) manifest_path: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) targets: Vec<Target>,
@@ -93,8 +93,8 @@ impl Workspace {
         })
     }
 
-    /// Reads a file. The path is relative to the root. `None` if the file is missing or is not
-    /// UTF-8.
+    /// Reads a file, whose path is relative to the root. Returns `None` if the file is missing or
+    /// is not UTF-8.
     pub(crate) fn text(&self, path: &Path) -> Option<String> {
         fs::read_to_string(self.root.join(path)).ok()
     }
@@ -108,14 +108,14 @@ impl Workspace {
         folder.strip_prefix(&self.root).unwrap_or(folder)
     }
 
-    /// True if git tracks a file. `None` if the tree is not a repository or git fails.
+    /// True if git tracks a file. Returns `None` if the tree is not a repository or git fails.
     pub(crate) fn is_tracked(&self, path: &Path) -> Option<bool> {
         let tracked = git_paths(&self.root, &["ls-files", "-z", "--cached"])?;
         Some(tracked.iter().any(|each| each == path))
     }
 
-    /// Returns the tracked files that differ from the last commit. `None` if the tree is not a
-    /// repository or git fails.
+    /// Returns the tracked files that differ from the last commit. Returns `None` if the tree is
+    /// not a repository or git fails.
     pub(crate) fn changed(&self) -> Option<Vec<PathBuf>> {
         git_paths(
             &self.root,
@@ -172,8 +172,8 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// Returns the paths that a git command prints. `None` if the tree is not the top of a repository
-/// or git fails.
+/// Returns the paths that a git command prints. Returns `None` if the tree is not the top of a
+/// repository or git fails.
 fn git_paths(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
     if !root.join(".git").exists() {
         return None;

@@ -1,4 +1,5 @@
-//! The archive: a tree as `.tar.gz`, the same bytes for the same tree, with sums of its files.
+//! The archive: a tree as `.tar.gz`, with checksums of its files. The same tree gives the same
+//! bytes.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -9,12 +10,12 @@ use super::tree::Tree;
 use super::{done, said};
 use crate::Result;
 
-/// Name of the file with the sums, in the archive and beside it.
+/// Name of the file with the checksums, in the archive and beside it.
 pub(crate) const SUMS: &str = "SHA256SUMS";
 
-/// Writes a tree into `folder/NAME`, with the sums of its files, and packs it as `NAME.tar.gz`
-/// beside it. Everything in the archive is below one folder, so that unpacking it changes nothing
-/// else. Returns the path of the archive.
+/// Writes a tree into `folder/NAME`, with the checksums of its files, and packs it as
+/// `folder/NAME.tar.gz`. Everything in the archive is below one folder, so that unpacking it
+/// changes nothing else. Returns the path of the archive.
 pub(crate) fn pack(
     tree: &Tree,
     folder: &Path,
@@ -50,7 +51,7 @@ pub(crate) fn pack(
     .arg("--files-from")
     .arg(&list);
     done(&mut tar)?;
-    // Without its name and its time in the header.
+    // The header contains neither name nor time.
     done(
         Command::new("gzip")
             .args(["--no-name", "--force", level])
@@ -59,7 +60,7 @@ pub(crate) fn pack(
     Ok(folder.join(format!("{name}.tar.gz")))
 }
 
-/// Returns the entries of an archive in their order, each with a zero at its end.
+/// Returns the paths in an archive in their order. A zero byte ends each path.
 fn listed(tree: &Tree, name: &str) -> Vec<u8> {
     let files = tree.iter().map(|(path, _)| path);
     let mut entries: Vec<_> = tree
@@ -80,7 +81,7 @@ fn listed(tree: &Tree, name: &str) -> Vec<u8> {
     list
 }
 
-/// Returns what `sha256sum` says of files of a folder, which `sha256sum --check` reads there.
+/// Returns the output of `sha256sum` for files of a folder. `sha256sum --check` can read it there.
 pub(crate) fn sums(folder: &Path, files: &[PathBuf]) -> Result<Vec<u8>> {
     let mut sum = Command::new("sha256sum");
     said(sum.arg("--").args(files).current_dir(folder))

@@ -1,4 +1,5 @@
-//! The build of the program: the same bytes in any folder, for an old glibc if that is asked for.
+//! The build of the program. It gives the same bytes in any folder, and links for an old glibc on
+//! request.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,19 +16,20 @@ use crate::test::python;
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Longest time of a build.
+/// Longest duration of a build.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Between the flags for rustc in the environment, so that folders may have spaces.
+/// Separator between the flags for rustc in the environment. It allows folders with spaces.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Path from the root of the list of packages with the linker for other releases of glibc.
+/// List of the Python packages with the linker for other releases of glibc. The path is relative to
+/// the root.
 const LINKER: &str = "xtask/zig-requirements.txt";
 
-/// Oldest glibc of a build where the linker is there and nothing was asked for.
+/// Oldest glibc that the program must run with, if the linker is installed and no version is given.
 pub(crate) const USUAL_FLOOR: &str = "2.28";
 
-/// Variables that change what is built, by the beginnings of their names.
+/// Beginnings of the names of environment variables that would change the build.
 const FOREIGN: [&str; 6] = [
     "CARGO_PROFILE_",
     "CARGO_BUILD_RUSTFLAGS",
@@ -37,23 +39,25 @@ const FOREIGN: [&str; 6] = [
     "RUSTFLAGS",
 ];
 
-/// glibc that the program is linked for.
+/// The glibc that the program is linked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Glibc {
-    /// That of this computer.
+    /// The glibc of this computer.
     OfThisComputer,
-    /// A release, by the linker whose programs are in the folder, or on the path if there is none.
+    /// A release of glibc. The folder contains the programs of the linker. If there is no folder,
+    /// they are on the path.
     Release(Version, Option<PathBuf>),
 }
 
 impl Glibc {
-    /// Finds out what to link for. Without a wish it is [`USUAL_FLOOR`] if the linker is there. The
-    /// linker is installed below the target folder if a release is asked for.
+    /// Chooses the glibc to link for. If `wish` is absent, this is [`USUAL_FLOOR`] if the linker is
+    /// installed, and otherwise the glibc of this computer. If `wish` is a release, the linker is
+    /// installed below the target folder unless it is there already.
     ///
     /// # Errors
-    /// If the wish is no version, or if the linker cannot be installed.
+    /// If `wish` is not a version, or if the linker cannot be installed.
     pub(crate) fn choose(workspace: &Workspace, wish: Option<&str>) -> Result<Self> {
-        // The stamp says that an installation was finished.
+        // The stamp exists only after an installation was finished.
         let is_installed = workspace.target.join("zig/made-from.txt").is_file();
         let found = match is_installed {
             true => Some(Some(install(workspace)?)),
@@ -84,8 +88,8 @@ impl Glibc {
     }
 }
 
-/// Installs the linker below the target folder, unless it is there, and returns the folder of its
-/// programs.
+/// Installs the linker below the target folder, unless it is installed already. Returns the folder
+/// of its programs.
 fn install(workspace: &Workspace) -> Result<PathBuf> {
     let python = python::environment(workspace, "zig", LINKER)?;
     let folder = python.as_deref().and_then(Path::parent);
@@ -96,7 +100,7 @@ fn install(workspace: &Workspace) -> Result<PathBuf> {
 /// Build of the program in a source tree.
 pub(crate) struct Build<'a> {
     pub(crate) source: &'a Source,
-    /// Folder that cargo builds in.
+    /// Target folder of cargo.
     pub(crate) folder: PathBuf,
     /// Folder with the sources of dependencies.
     pub(crate) cargo_home: PathBuf,
@@ -109,8 +113,8 @@ impl Build<'_> {
     /// Builds the program, and returns its path.
     ///
     /// # Errors
-    /// If it cannot be built, or if it names folders of this computer, so that it would be another
-    /// one elsewhere.
+    /// If the program cannot be built, or if it contains the path of a folder of this computer. In
+    /// the second case a build elsewhere would give other bytes.
     pub(crate) fn run(&self) -> Result<PathBuf> {
         let mut command = self.command()?;
         let status = child::run(&mut command, LIMIT)?;
@@ -176,8 +180,8 @@ impl Build<'_> {
         Ok(command)
     }
 
-    /// Returns flags that give the folders of this computer the same names everywhere. Of two that
-    /// match, rustc takes the last.
+    /// Returns flags that replace the paths of folders of this computer by fixed names. If two of
+    /// them match a path, rustc applies the last one.
     fn flags(&self) -> OsString {
         let mut flags = OsString::new();
         for (folder, name) in [
@@ -202,17 +206,17 @@ impl Build<'_> {
         Ok(folder.join("dist/twotone"))
     }
 
-    /// True if cargo is told the target, and builds in a folder of that name.
+    /// True if the option `--target` is given to cargo, which then builds in a folder of this name.
     fn is_cross(&self) -> Result<bool> {
         Ok(self.target != host()? || matches!(self.glibc, Glibc::Release(..)))
     }
 }
 
-/// Builds the program as the tests do, which have built it already if they ran before, and returns
-/// the path of a copy without symbols.
+/// Builds the program in the same way as the tests do, so that nothing is compiled if they ran
+/// before. Returns the path of a copy without symbols.
 pub(crate) fn quick(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
     let mut command = cargo();
-    // With the examples, so that dependencies have the features that they have in tests.
+    // The examples are built too, so that dependencies have the same features as in tests.
     command
         .args([
             "build",
@@ -234,7 +238,8 @@ pub(crate) fn quick(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
     Ok(stripped)
 }
 
-/// Returns the target, if its standard library is installed, or that of this computer.
+/// Returns the target `wish`, whose standard library must be installed. If `wish` is absent,
+/// returns the target of this computer.
 pub(crate) fn target(wish: Option<&str>) -> Result<String> {
     let Some(target) = wish else {
         return host();
@@ -257,7 +262,7 @@ fn host() -> Result<String> {
     Ok(host.ok_or("rustc -vV names no host")?.to_owned())
 }
 
-/// Returns what the compiler says of itself.
+/// Returns the description of the compiler by `rustc -vV`.
 pub(crate) fn rustc() -> Result<String> {
     let version = said(Command::new("rustc").arg("-vV"))?;
     Ok(String::from_utf8_lossy(&version).into_owned())
@@ -278,7 +283,7 @@ pub(crate) fn on_path(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// True if the bytes have a path into this folder.
+/// True if the bytes contain a path into this folder.
 fn names(bytes: &[u8], folder: &Path) -> bool {
     let mut path = folder.as_os_str().as_bytes().to_owned();
     path.push(b'/');

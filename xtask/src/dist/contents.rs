@@ -1,4 +1,4 @@
-//! The tree of a release: what is in the archive, and from there in the package.
+//! The tree of a release, which is the content of the archive and the source of the package.
 
 use std::fs;
 use std::path::Path;
@@ -12,37 +12,37 @@ use super::tree::Tree;
 use super::{INPUTS, gzipped, manual, notices, said};
 use crate::Result;
 
-/// Shells: the name that `twotone completions` knows, and the place of its file.
+/// Shells: the name in `twotone completions`, and the path of the file in the tree.
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/twotone"),
     ("fish", "share/fish/vendor_completions.d/twotone.fish"),
     ("zsh", "share/zsh/vendor-completions/_twotone"),
 ];
 
-/// Folder of the pages.
+/// Folder of the documentation pages.
 const DOC: &str = "share/doc/twotone";
 
-/// Description of a release, as its file `MANIFEST.toml` has it.
+/// Description of a release in its file `MANIFEST.toml`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Manifest {
     /// Version of the release.
     version: String,
-    /// Version of the program's package, which `twotone --version` begins with.
+    /// Version of the program's package. The output of `twotone --version` begins with it.
     program_version: String,
     commit: String,
     commit_date: String,
     /// Target of rustc.
     target: String,
-    /// Profile of cargo. `dev` is for tests alone.
+    /// Profile of cargo. `dev` is only used in tests.
     profile: String,
-    /// Oldest glibc that the program runs with. Absent if it needs none.
+    /// Oldest glibc that the program runs with. `None` if it needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     glibc: Option<String>,
     /// Shared libraries that the program needs.
     libraries: Vec<String>,
-    /// Number of the form of the folder with state, `/var/lib/twotone`, as the program tells it.
+    /// Format number of the state folder, `/var/lib/twotone`, as the program prints it.
     state_format: u32,
-    /// The compiler, as it describes itself.
+    /// Description of the compiler by `rustc -vV`.
     rustc: String,
 }
 
@@ -74,14 +74,14 @@ impl Manifest {
     }
 }
 
-/// Returns the number of the form of the state that the program can read and write, from what it
-/// says as its version; `None` if it says none.
+/// Returns the format number of the state that the program can read and write, from the output of
+/// `twotone --version`. Returns `None` if the output contains none.
 pub(crate) fn state_format(version: &str) -> Option<u32> {
     let mut lines = version.lines();
     lines.find_map(|line| line.strip_prefix("state format ")?.parse().ok())
 }
 
-/// Returns the tree of a release. The program is asked for its help and its completions.
+/// Returns the tree of a release. The program is run for its help and its completions.
 pub(crate) fn of(source: &Source, program: &Path, manifest: &Manifest) -> Result<Tree> {
     let mut tree = Tree::default();
     let bytes = fs::read(program);
@@ -101,7 +101,7 @@ pub(crate) fn of(source: &Source, program: &Path, manifest: &Manifest) -> Result
     Ok(tree)
 }
 
-/// Puts the files that are taken as they are into a tree.
+/// Puts the files that are packed unchanged into a tree.
 pub(crate) fn add_files(tree: &mut Tree, source: &Source) -> Result<()> {
     for name in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         tree.put(format!("{DOC}/{name}"), source.bytes(name)?);
@@ -139,7 +139,7 @@ pub(crate) fn add_files(tree: &mut Tree, source: &Source) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names of the files of a folder that end so, sorted.
+/// Returns the names of the files in a folder that end with `end`, sorted.
 fn names(source: &Source, folder: &str, end: &str) -> Result<Vec<String>> {
     let unreadable = |error| format!("cannot list {folder}: {error}");
     let mut names = Vec::new();
@@ -154,10 +154,11 @@ fn names(source: &Source, folder: &str, end: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Returns what the program prints with these words.
+/// Returns the output of the program for the arguments `words`.
 ///
 /// # Errors
-/// If it cannot be run here, such as one for another processor.
+/// If the program fails, or cannot run on this computer, for instance because it is built for
+/// another processor.
 pub(crate) fn says(program: &Path, words: &[&str]) -> Result<Vec<u8>> {
     let (width, columns) = manual::WIDE;
     let mut command = Command::new(program);

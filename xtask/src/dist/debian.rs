@@ -1,4 +1,4 @@
-//! The Debian package, made by `dpkg-deb` of the same tree as the archive.
+//! The Debian package, which `dpkg-deb` makes from the tree of the archive.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,16 +9,17 @@ use super::tree::Tree;
 use super::{INPUTS, done, gzipped, said, units};
 use crate::Result;
 
-/// Folder of the pages that come with a package.
+/// Folder of the documentation pages in a package.
 const DOC: &str = "usr/share/doc/twotone";
 
 /// Beginning of the paths of this project's licences in the archive.
 const OWN_LICENCES: &str = "share/doc/twotone/LICENSE-";
 
-/// Architectures: the number in a program's header, and Debian's name.
+/// Architectures: the number in the ELF header of a program, and the name in Debian.
 const ARCHITECTURES: [(u16, &str); 2] = [(62, "amd64"), (183, "arm64")];
 
-/// Shared libraries, and the packages that have them. Those without one are glibc's.
+/// Shared libraries, each with the package that contains it. Libraries without a package belong to
+/// glibc.
 const LIBRARIES: [(&str, Option<&str>); 9] = [
     ("libc.so.6", None),
     ("libm.so.6", None),
@@ -31,7 +32,7 @@ const LIBRARIES: [(&str, Option<&str>); 9] = [
     ("libgcc_s.so.1", Some("libgcc-s1")),
 ];
 
-/// Use of the package, as `apt show` prints it.
+/// Description of the package, as `apt show` prints it.
 const DESCRIPTION: &str = "\
 control software for large arrays of FPGA readout boards
  twotone tunes, sweeps and reads out the detectors of microwave telescopes.
@@ -40,11 +41,11 @@ control software for large arrays of FPGA readout boards
  /etc/twotone/map.toml first, then run `systemctl enable --now twotone`.
 ";
 
-/// Maintainer that the package names.
+/// Maintainer in the package.
 const MAINTAINER: &str = "The twotone contributors <contributors@twotone.invalid>";
 
-/// Makes the package of the archive's tree in `folder`, and returns its path. `compression` is an
-/// option of `dpkg-deb`, such as `-Zxz`.
+/// Makes the package from the tree of the archive, in `folder`. Returns its path. `compression` is
+/// an option of `dpkg-deb`, such as `-Zxz`.
 pub(crate) fn pack(
     tree: &Tree,
     folder: &Path,
@@ -82,14 +83,15 @@ pub(crate) fn pack(
         .arg(&staged)
         .arg(&package)
         .env("SOURCE_DATE_EPOCH", source.epoch.to_string())
-        // Several threads compress to other bytes than one does.
+        // Compression with several threads gives other bytes than compression with one.
         .env("DPKG_DEB_THREADS_MAX", "1")
         .stdout(Stdio::null());
     done(&mut build)?;
     Ok(package)
 }
 
-/// Returns the tree as it is installed: below `/usr`, without what only a deployment uses.
+/// Returns the tree as it is installed: below `/usr`, without the files that only a deployment
+/// uses.
 fn layout(tree: &Tree, source: &Source) -> Result<Tree> {
     let mut installed = Tree::default();
     for (path, content) in tree.iter() {
@@ -100,7 +102,7 @@ fn layout(tree: &Tree, source: &Source) -> Result<Tree> {
                 installed.put(format!("lib/systemd/system/{unit}"), unit_text);
             }
         } else if text.starts_with(OWN_LICENCES) {
-            // They are told by the file `copyright`, as Debian wants it.
+            // Debian requires these licences in the file `copyright` instead.
         } else if text.starts_with("bin/") || text.starts_with("share/") {
             installed.adopt(Path::new("usr").join(path), content);
         } else if text == "MANIFEST.toml" {
@@ -113,8 +115,8 @@ fn layout(tree: &Tree, source: &Source) -> Result<Tree> {
     );
     installed.put(format!("{DOC}/copyright"), copyright(source)?);
     installed.put(format!("{DOC}/changelog.gz"), gzipped(changelog(source))?);
-    // Maps are written there. The package has no configuration files of its own, over which an
-    // upgrade without a terminal would stop.
+    // The operator writes maps into this folder. The package contains no configuration files,
+    // because an upgrade without a terminal would stop at a changed one.
     installed.put_empty_folder("etc/twotone");
     Ok(installed)
 }
@@ -131,7 +133,7 @@ fn architecture(needs: &Needs) -> Result<&'static str> {
     Ok(found.1)
 }
 
-/// Returns the packages that the program needs.
+/// Returns the packages that the program depends on.
 fn depends(needs: &Needs) -> Result<String> {
     let mut packages = Vec::new();
     packages.extend(needs.glibc.map(|glibc| format!("libc6 (>= {glibc})")));
@@ -145,7 +147,7 @@ fn depends(needs: &Needs) -> Result<String> {
         })?;
         packages.extend(package.map(str::to_owned));
     }
-    // It makes the user, and runs the service.
+    // systemd creates the user and runs the service.
     packages.push("systemd".to_owned());
     Ok(packages.join(", "))
 }
@@ -158,8 +160,8 @@ fn control(version: &str, architecture: &str, kibibytes: usize, depends: &str) -
     )
 }
 
-/// Returns the licences, as Debian wants them told. Those of the packages that are linked in are in
-/// a file beside this one.
+/// Returns the licences in the format that Debian requires. The licences of the packages that are
+/// linked into the program are in a file beside this one.
 fn copyright(source: &Source) -> Result<String> {
     let mit = String::from_utf8_lossy(&source.bytes("LICENSE-MIT")?).into_owned();
     let indented: String = mit
@@ -180,7 +182,7 @@ fn copyright(source: &Source) -> Result<String> {
     ))
 }
 
-/// Returns the change log in Debian's form, which says where the real one is.
+/// Returns a change log in Debian's format, which refers to the real change log.
 fn changelog(source: &Source) -> String {
     format!(
         "twotone ({}) unstable; urgency=medium\n\n  * Commit {}.\n    \

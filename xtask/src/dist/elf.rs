@@ -1,25 +1,24 @@
-//! Needs of an ELF program: the libraries and the glibc of the host that runs it.
+//! Needs of an ELF program: the shared libraries and the glibc that a host must have to run it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Kinds of sections, as the format numbers them.
+/// Types of sections in the ELF format.
 const DYNAMIC: u32 = 6;
 const VERSIONS_NEEDED: u32 = 0x6fff_fffe;
 
-/// Tag of an entry of the dynamic section that names a library.
+/// Tag of the entries of the dynamic section that name a library.
 const NEEDED: u64 = 1;
 
 /// Beginning of the names of glibc's versions.
 const GLIBC: &str = "GLIBC_";
 
-/// Needs of a program, as its own tables say them.
+/// Needs of a program, from the tables in its file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
-    /// Processor, as the format numbers it: 62 for x86-64, 183 for arm64.
+    /// Number of the processor in the ELF format: 62 for x86-64, 183 for arm64.
     pub(crate) machine: u16,
-    /// Highest version of glibc that a symbol asks for. `None` if the program is linked
-    /// statically.
+    /// Highest version of glibc that a symbol requires. `None` if the program is linked statically.
     pub(crate) glibc: Option<Version>,
     /// Names of the shared libraries, sorted.
     pub(crate) libraries: BTreeSet<String>,
@@ -33,7 +32,8 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Reads `2.35`, or `2.2.5`, of which two numbers are kept. `None` if it is no version.
+    /// Reads a version such as `2.35`. Of `2.2.5`, only the first two numbers are kept. Returns
+    /// `None` if the text is not a version.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let mut numbers = text.split('.').map(str::parse);
         Some(Self {
@@ -49,7 +49,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Section of the file, with the section that holds its texts.
+/// A section of the file. `linked` is the index of the section with its strings.
 struct Section<'b> {
     kind: u32,
     bytes: &'b [u8],
@@ -58,7 +58,8 @@ struct Section<'b> {
 }
 
 impl Needs {
-    /// Reads the tables of a 64-bit little-endian program. `None` if it is none, or is cut.
+    /// Reads the tables of a 64-bit little-endian program. Returns `None` if the bytes are not such
+    /// a program, or are truncated.
     pub(crate) fn read(program: &[u8]) -> Option<Self> {
         let is_known = program.starts_with(b"\x7fELF\x02\x01");
         let machine = u16::from_le_bytes(is_known.then(|| array(program, 18))??);
@@ -84,7 +85,7 @@ impl Needs {
     }
 }
 
-/// Returns the sections of the file, by the table that its header points to.
+/// Returns the sections of the file, from the table that the header points to.
 fn sections(program: &[u8]) -> Option<Vec<Section<'_>>> {
     let table = place(program, 0x28)?;
     let size = usize::from(u16::from_le_bytes(array(program, 0x3a)?));
@@ -93,7 +94,7 @@ fn sections(program: &[u8]) -> Option<Vec<Section<'_>>> {
         .map(|index| {
             let header = program.get(table.checked_add(index * size)?..)?;
             let kind = word(header, 4)?;
-            // Sections that only take room in memory, kind 8, have no bytes in the file.
+            // A section of type 8 (NOBITS) has no bytes in the file.
             let length = if kind == 8 { 0 } else { place(header, 0x20)? };
             let start = place(header, 0x18)?;
             Some(Section {
@@ -113,7 +114,7 @@ fn libraries(dynamic: &[u8], texts: &[u8]) -> Option<Vec<String>> {
     needed.map(|entry| text(texts, place(entry, 8)?)).collect()
 }
 
-/// Returns the versions that the symbols of a program ask for, of all its libraries.
+/// Returns the versions that the symbols of a program require, of all its libraries.
 fn versions(section: &Section<'_>, texts: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut library = section.bytes;
@@ -141,7 +142,7 @@ fn place(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u64::from_le_bytes(array(bytes, at)?)).ok()
 }
 
-/// Returns the text that begins at a place and ends before the next zero.
+/// Returns the string that begins at `at` and ends before the next zero byte.
 fn text(texts: &[u8], at: usize) -> Option<String> {
     let text = texts.get(at..)?.split(|byte| *byte == 0).next()?;
     Some(String::from_utf8_lossy(text).into_owned())

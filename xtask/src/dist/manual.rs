@@ -1,11 +1,11 @@
-//! The manual page, made of what `--help` of the program and of its commands prints.
+//! The manual page, made from the output of `--help` of the program and of its commands.
 
 use std::fmt::Write as _;
 
 use crate::Result;
 
-/// Help of a command, by parts. Each line of the text is a whole paragraph or entry, since the
-/// program was told of a very wide terminal.
+/// Parts of the help of a command. Each paragraph and each entry is one line of the text, because
+/// the program was run with a very wide terminal.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Help {
     about: String,
@@ -16,20 +16,21 @@ struct Help {
     remarks: Vec<String>,
 }
 
-/// Option, argument or command with its meaning.
+/// An option, argument or command, and its meaning.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     term: String,
     meaning: String,
 }
 
-/// Depth of the meaning in the long form, in which it is on lines of its own.
+/// Indentation of the meaning in the long form of the help, in which the meaning is on separate
+/// lines.
 const MEANING: usize = 10;
 
-/// Environment variable that tells the program the width of the terminal.
+/// Environment variable that sets the width of the terminal for the program.
 pub(crate) const WIDE: (&str, &str) = ("COLUMNS", "100000");
 
-/// Makes the page. `help` returns what the program prints with these words.
+/// Makes the page. `help` returns the output of the program for its arguments.
 pub(crate) fn page(
     version: &str,
     date: &str,
@@ -66,7 +67,7 @@ pub(crate) fn page(
     Ok(page)
 }
 
-/// Writes a command, with the commands that it has itself.
+/// Writes a command and its subcommands.
 fn command(
     page: &mut String,
     above: &[&str],
@@ -172,7 +173,7 @@ fn lowered(text: &str) -> String {
     first.unwrap_or_default() + letters.as_str()
 }
 
-/// Returns a text that the typesetter prints as it is.
+/// Escapes a text so that the typesetter prints it unchanged.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     match text.starts_with(['.', '\'']) {

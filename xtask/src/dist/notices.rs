@@ -1,4 +1,4 @@
-//! The licences of the packages that are linked into the program, as their own files have them.
+//! The licences of the packages that are linked into the program, from the files of these packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use super::said;
 use crate::Result;
 use crate::workspace::cargo;
 
-/// Beginnings of the names of files that a licence wants to be kept, in lower case.
+/// Beginnings, in lower case, of the names of files that a licence requires to be kept.
 const NAMES: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
 
 #[derive(Deserialize)]
@@ -54,8 +54,8 @@ struct Kind {
     kind: Option<String>,
 }
 
-/// Returns the notices of what `twotone` links on a target. Macros are among it, which are no part
-/// of the program.
+/// Returns the notices of the packages that `twotone` depends on for a target. Packages of macros
+/// are included, although they are not part of the program.
 pub(crate) fn of(root: &Path, target: &str) -> Result<String> {
     let mut metadata = cargo();
     metadata
@@ -79,7 +79,7 @@ pub(crate) fn of(root: &Path, target: &str) -> Result<String> {
     written(&packages)
 }
 
-/// Returns the ids of the packages that `twotone` depends on, through any number of others.
+/// Returns the ids of the packages that `twotone` depends on, directly or indirectly.
 fn linked(metadata: &Metadata) -> Result<BTreeSet<&str>> {
     let ours = metadata
         .packages
@@ -106,7 +106,7 @@ fn linked(metadata: &Metadata) -> Result<BTreeSet<&str>> {
     Ok(found)
 }
 
-/// Writes the list of packages, and each different text once.
+/// Returns the list of packages, followed by each distinct text once.
 fn written(packages: &[&Package]) -> Result<String> {
     let mut list = "The program has parts of these packages. Their licences follow.\n\n".to_owned();
     let mut texts: Vec<(String, Vec<String>)> = Vec::new();
@@ -139,7 +139,7 @@ fn written(packages: &[&Package]) -> Result<String> {
     Ok(list)
 }
 
-/// Returns the texts in a package's folder that its licence wants to be kept.
+/// Returns the texts in the folder of a package that its licence requires to be kept.
 fn kept(folder: &Path) -> Result<Vec<String>> {
     let unreadable = |error| format!("cannot read {}: {error}", folder.display());
     let mut paths = Vec::new();

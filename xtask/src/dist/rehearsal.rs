@@ -1,4 +1,5 @@
-//! The package of the tests' program, installed, upgraded, removed and purged in a throw-away root.
+//! Rehearsal of the package: it is installed, upgraded, removed and purged in a throw-away root. It
+//! contains the program of the tests.
 
 use std::fs;
 use std::process::Command;
@@ -8,15 +9,15 @@ use super::{Args, emptied, files, missing};
 use crate::workspace::Workspace;
 use crate::{Result, child};
 
-/// Longest time in the throw-away root.
+/// Longest duration of the script in the throw-away root.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// Status of the script where no throw-away root can be made.
+/// Exit status of the script if no throw-away root can be made.
 const NO_ROOT: i32 = 77;
 
 const SCRIPT: &str = include_str!("rehearsal.sh");
 
-/// Programs that the script needs, with the Debian packages that have them.
+/// Programs that the script needs, each with the Debian package that contains it.
 const TOOLS: [(&str, &str); 4] = [
     ("deb-systemd-helper", "init-system-helpers"),
     ("dpkg", "dpkg"),
@@ -27,14 +28,14 @@ const TOOLS: [(&str, &str); 4] = [
 /// Result of a rehearsal.
 pub(crate) enum Rehearsed {
     Well,
-    /// Not done, or in part only, with the reason.
+    /// Not done, or done only in part, with the reason.
     LeftOut(String),
 }
 
-/// Packages the program that the tests have built, and rehearses what becomes of the package.
+/// Packages the program that the tests have built, and rehearses the use of the package.
 ///
 /// # Errors
-/// If it cannot be packaged, or if the package does something else than it should.
+/// If the program cannot be packaged, or if the rehearsal fails.
 pub(crate) fn run(workspace: &Workspace) -> Result<Rehearsed> {
     if let Some(missing) = missing(&super::TOOLS) {
         return Ok(Rehearsed::LeftOut(missing));
@@ -70,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Rehearsed> {
         .arg(&root)
         .arg(package);
     let status = child::run(&mut script, LIMIT)?;
-    // Its mounts are gone with the namespace.
+    // The mounts below the folder are gone with the namespace, so it is empty.
     let _ = fs::remove_dir(&root);
     match status.code() {
         Some(0) => Ok(Rehearsed::Well),

@@ -1,5 +1,5 @@
-//! The check that what is shipped can be made again: a second build in a deeper folder, with a
-//! cargo home of its own, and a comparison of all bytes.
+//! Check that the archive and the package can be made again. A second build runs in a deeper folder
+//! with a cargo home of its own, and all bytes are compared.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,14 @@ use super::{deliver, described, done, emptied, files, pack};
 use crate::Result;
 use crate::workspace::Workspace;
 
-/// Parts of a cargo home that builds read. The sources are unpacked from them anew.
+/// Parts of a cargo home that a build reads. The sources of dependencies are unpacked again from
+/// them.
 const HOME: [&str; 3] = ["config.toml", "registry/cache", "registry/index"];
 
-/// Makes everything again, and compares it with what is in `finished`. Returns false if a file
-/// differs; the second build then stays to be looked at.
+/// Makes all files again, and compares them with those in `finished`. Returns false if a file
+/// differs. The second build is then kept.
 pub(super) fn check(workspace: &Workspace, first: &Build<'_>, finished: &Path) -> Result<bool> {
-    // With spaces, and of another depth.
+    // The folder has spaces in its name and another depth than the first one.
     let folder = workspace.target.join("dist again/in another folder");
     emptied(&folder)?;
     let root = folder.join("clone");
@@ -75,7 +76,7 @@ fn copied(from: &Path, to: &Path) -> Result<()> {
     )
 }
 
-/// Returns the names of the files that are in one folder alone, or with other bytes in the other.
+/// Returns the names of the files that are missing in one of the folders, or differ between them.
 fn differing(one: &Path, other: &Path) -> Result<Vec<String>> {
     let mut names: Vec<_> = files(one)?
         .iter()

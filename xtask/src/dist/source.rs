@@ -21,9 +21,9 @@ pub(crate) struct Source {
     /// The same time in UTC, in the format of RFC 2822.
     pub(crate) mail_date: String,
     /// Version of the packages. It is `0.1.0` if the commit has the tag `v0.1.0` and no file
-    /// differs from the commit. Otherwise it has the time and the hash of the commit, as
-    /// `0.1.0~20261122T210421.34ef050` does. Such versions sort before `0.1.0`, in the order of
-    /// their times.
+    /// differs from the commit. Otherwise it contains the time and the hash of the commit, as in
+    /// `0.1.0~20261122T210421.34ef050`. Such versions sort before `0.1.0`, in the order of their
+    /// times.
     pub(crate) version: String,
 }
 

@@ -1,4 +1,4 @@
-//! A tree of files in memory, and the same on disk with fixed modes and times.
+//! A tree of files in memory, which can be written to disk with fixed modes and times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, FileTimes, Permissions};
@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::Result;
 
-/// Files by their paths, which are relative. Most folders are there because of the files in them.
+/// Files by their relative paths. A folder exists if a file is in it, or if it is in
+/// `empty_folders`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     files: BTreeMap<PathBuf, Content>,
@@ -23,7 +24,7 @@ pub(crate) struct Content {
 }
 
 impl Tree {
-    /// Puts a file that is only read into the tree.
+    /// Puts a file that is not executable into the tree.
     pub(crate) fn put(&mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
         let (bytes, is_program) = (bytes.into(), false);
         self.files
@@ -37,7 +38,7 @@ impl Tree {
             .insert(path.into(), Content { bytes, is_program });
     }
 
-    /// Puts a folder with nothing in it into the tree.
+    /// Puts an empty folder into the tree.
     pub(crate) fn put_empty_folder(&mut self, path: impl Into<PathBuf>) {
         self.empty_folders.insert(path.into());
     }
@@ -47,15 +48,16 @@ impl Tree {
         self.files.insert(path.into(), content.clone());
     }
 
-    /// The files with their paths, sorted.
+    /// Returns the files with their paths, sorted.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Path, &Content)> {
         self.files
             .iter()
             .map(|(path, content)| (path.as_path(), content))
     }
 
-    /// Writes the tree into a new folder. All files and folders have the mode that they have in a
-    /// package and the time `epoch`, whatever the umask and the clock of this computer are.
+    /// Writes the tree into a new folder. All files and folders have the modes that they have in a
+    /// package, and the time `epoch`. They do not depend on the umask and the clock of this
+    /// computer.
     pub(crate) fn write(&self, folder: &Path, epoch: u64) -> Result<()> {
         let failed = |path: &Path, error| format!("cannot write {}: {error}", path.display());
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
@@ -72,7 +74,7 @@ impl Tree {
             let path = folder.join(place);
             fs::create_dir_all(&path).map_err(|error| failed(&path, error))?;
         }
-        // Folders last: each new entry changes their time.
+        // The folders are settled last, because each new entry changes their time.
         for place in self.folders() {
             let path = folder.join(place);
             settle(&path, 0o755, epoch).map_err(|error| failed(&path, error))?;
@@ -80,7 +82,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The folders, the top one, which is empty, included.
+    /// Returns the paths of all folders, including that of the top folder, which is empty.
     pub(crate) fn folders(&self) -> Vec<&Path> {
         let above_files = self.files.keys().flat_map(|path| path.ancestors().skip(1));
         let others = self.empty_folders.iter().flat_map(|path| path.ancestors());

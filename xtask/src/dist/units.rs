@@ -1,4 +1,4 @@
-//! The units of systemd: how those of the package differ, and what is checked of them.
+//! The units of systemd: their changes for the package, and their check.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +7,17 @@ use std::process::Command;
 use super::tree::Tree;
 use crate::Result;
 
-/// Program of a deployed host, which the units of the archive start.
+/// Folder of the deployed version on a host. The units of the archive start the program in it.
 const DEPLOYED: &str = "/opt/twotone/current/";
 
-/// Unit that takes a deployed version back. A package has nothing to go back to.
+/// Unit that reverts a deployment to the earlier version. A package has no earlier version.
 const ROLLBACK: &str = "twotone-rollback.service";
 
-/// Largest exposure that `systemd-analyze security` may find, in tenths.
+/// Largest exposure level that `systemd-analyze security` may report, in tenths.
 const EXPOSURE: u32 = 20;
 
-/// Returns the unit as the package has it: its program is in `/usr`, and nothing is taken back.
-/// `None` if the package does not have it.
+/// Returns a unit as it is in the package: it starts the program in `/usr`, and does not refer to
+/// the unit that reverts a deployment. Returns `None` if the unit is not in the package.
 pub(crate) fn for_package(name: &str, unit: &str) -> Option<String> {
     let lines = unit.lines().filter(|line| !line.contains(ROLLBACK));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
@@ -28,15 +28,15 @@ pub(crate) fn for_package(name: &str, unit: &str) -> Option<String> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
     Good,
-    /// Not checked, with the reason.
+    /// Not checked, or not fully, with the reason.
     Not(String),
 }
 
-/// Checks every unit of a tree with `systemd-analyze`: that each line is understood, and that a
-/// service exposes no more than it must.
+/// Checks every unit of a tree with `systemd-analyze`: each line must be valid, and the exposure of
+/// a service must not be larger than [`EXPOSURE`].
 ///
 /// # Errors
-/// The fault of a unit.
+/// The message of `systemd-analyze` about a unit.
 pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
     let Some(release) = systemd_release() else {
         return Ok(Checked::Not(
@@ -62,7 +62,7 @@ pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
         if !unit.is_file() {
             continue;
         }
-        // Without `--recursive-errors=no` a misspelt key is a warning and no error.
+        // Without `--recursive-errors=no`, a misspelt key is only a warning.
         let mut verify = Command::new("systemd-analyze");
         verify
             .args(["verify", "--man=no", "--recursive-errors=no"])
@@ -88,7 +88,8 @@ pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
     Ok(Checked::Good)
 }
 
-/// Returns a unit whose programs exist on this computer, which `systemd-analyze verify` wants.
+/// Returns a unit that starts a program of this computer instead, because `systemd-analyze verify`
+/// requires that the program exists.
 fn as_if_installed(unit: &str) -> String {
     let line = |line: &str| match line.split_once(DEPLOYED) {
         Some((before, program)) => {
@@ -124,7 +125,7 @@ fn verdict(unit: &Path, command: &mut Command) -> Result<()> {
     }
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told);
-    // Of the table of exposures, what was found lacking.
+    // Only the lines about problems are kept from the table of exposures.
     let lines = told
         .lines()
         .filter(|line| !line.trim_start().starts_with('✓'));

@@ -1,4 +1,4 @@
-//! The tests of `tests/deploy/`: deployments to throw-away hosts.
+//! Step of the tests in `tests/deploy/`: deployments to throw-away hosts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,10 +11,10 @@ use crate::{Result, child, dist};
 /// Variable with the path of the archive that the tests and the benchmark deploy.
 pub(crate) const VARIABLE: &str = "TWOTONE_RELEASE";
 
-/// Tests that are left out without hosts.
+/// Message for tests that are skipped because there can be no hosts.
 const LEFT_OUT: &str = "left out: deployments to throw-away hosts (xtask/tests/deploy)";
 
-/// Programs that the hosts take, with the packages that have them.
+/// Programs that the hosts need, each with the Debian package that contains it.
 const TOOLS: [(&str, &str); 12] = [
     ("/lib/systemd/systemd", "systemd"),
     ("dbus-daemon", "dbus"),
@@ -30,7 +30,7 @@ const TOOLS: [(&str, &str); 12] = [
     ("unshare", "util-linux"),
 ];
 
-/// Longest time of the installation of packages.
+/// Longest time for the installation of packages.
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn run(run: &Run<'_>) -> Outcome {
@@ -46,7 +46,7 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
     };
     let mut command = runner();
     command.args(["--test", "deploy"]).env(VARIABLE, release);
-    // More than there are processors: they wait most of the time.
+    // There are more threads than processors, because the tests wait most of the time.
     if has_nextest() {
         command.args(["--run-ignored", "all", "--test-threads", "4"]);
     } else {
@@ -82,19 +82,19 @@ pub(crate) fn hindrance(ci: bool) -> Result<Option<String>> {
     Ok((!has_groups).then(|| why.to_owned()))
 }
 
-/// Removes control groups of throw-away hosts whose tests were killed.
+/// Removes the control groups of throw-away hosts whose tests were killed.
 fn remove_groups() {
-    // Of a host that runs, some process is in the group.
+    // If a host still runs, its group contains a process.
     let script = "for top in $(awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts); do \
                   for group in \"$top\"/tt-deploy-*; do \
                   if grep -qs '^populated 0' \"$group/cgroup.events\"; then \
                   find \"$group\" -depth -type d -exec rmdir {} \\; ; fi; done; done";
     let mut remove = Command::new("sh");
-    // Groups that stay are empty, and disturb nobody.
+    // A group that cannot be removed is empty and does no harm.
     let _ = child::run(remove.args(["-c", script]), INSTALL_LIMIT);
 }
 
-/// Packages whose programs are not here.
+/// Returns the packages whose programs are missing on this computer.
 fn missing() -> Vec<&'static str> {
     let mut packages: Vec<_> = TOOLS
         .iter()
@@ -105,7 +105,7 @@ fn missing() -> Vec<&'static str> {
     packages
 }
 
-/// True if a program is on the path of root.
+/// True if a program is on the PATH or in the folders that only root has on its PATH.
 fn is_here(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path);

@@ -67,8 +67,8 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     environment(workspace, "python", REQUIREMENTS)
 }
 
-/// Returns the interpreter of the environment of this name below the target folder, with the
-/// packages of a list, as [`prepare`] does.
+/// Makes the environment `name` below the target folder, with the packages in the file `list`, if
+/// needed. Returns its interpreter, or `None` if no suitable Python is on the path.
 pub(crate) fn environment(
     workspace: &Workspace,
     name: &str,
@@ -119,7 +119,7 @@ fn runs(python: &Path) -> bool {
     child::run(&mut command, PROBE_LIMIT).is_ok_and(|status| status.success())
 }
 
-/// Waits for other programs that hold the lock at a path, and holds it.
+/// Waits until no other program holds the lock at a path, and acquires it.
 pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::create(path);
     file.and_then(|file| file.lock().map(|()| file))
