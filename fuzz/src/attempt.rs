@@ -28,11 +28,11 @@ impl fmt::Display for Failure {
 /// Largest number of characters that are kept of a panic's message.
 const LONGEST: usize = 2000;
 
-/// First panic since the attempt began, on any thread. Panics that an async runtime catches count
-/// too.
+/// First panic since the attempt began, on any thread. A panic counts even if an async runtime
+/// catches it.
 static PANIC: Mutex<Option<Failure>> = Mutex::new(None);
 
-/// Lock that lets one attempt run at a time, as all share [`PANIC`].
+/// Lock that allows only one attempt at a time, because all attempts share [`PANIC`].
 static TURN: Mutex<()> = Mutex::new(());
 
 static ATTEMPTS: AtomicU64 = AtomicU64::new(0);

@@ -1,13 +1,13 @@
-//! Fuzzing of every reader of twotone: no bytes may lead to a panic, a hang, or to more memory than
-//! is in proportion to their number.
+//! Fuzzing of every reader of twotone. No bytes may cause a panic or a hang, or use more memory
+//! than is in proportion to their number.
 //!
 //! A [`Target`] is a plain function of bytes. It reads them, and asserts properties that hold for
-//! any bytes: a value that was read is written back and read again with the same meaning, an error
-//! has its place, and reading twice gives the same result. [`attempt`] runs a target on an input
-//! and reports its failure, too much memory included.
+//! any bytes: a value that was read has the same meaning after it is written and read again, an
+//! error has a position within the input, and reading twice gives the same result. [`attempt`] runs
+//! a target on an input and reports a failure. Too much memory is also a failure.
 //!
 //! Each target has inputs in `corpus/` and may name golden files. The test `tests/corpus.rs`
-//! replays them, with some seconds of mutations. `cargo xtask fuzz` goes on for longer.
+//! replays them, and mutates them for some seconds. `cargo xtask fuzz` runs for longer.
 
 mod attempt;
 mod corpus;

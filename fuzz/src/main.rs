@@ -113,11 +113,11 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// File with the current input. A thread of its own ends the process if an input takes too long.
+/// File with the current input. A separate thread ends the process if an input takes too long.
 struct Current {
     file: File,
-    /// Sender that is never used: the thread ends when it is dropped, after the last input of the
-    /// target.
+    /// Sender that sends nothing. When it is dropped, after the last input of the target, the
+    /// thread ends.
     _done: mpsc::Sender<()>,
 }
 

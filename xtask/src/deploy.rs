@@ -1,8 +1,9 @@
-//! `cargo xtask deploy`: brings the control hosts of a site to a version, and back.
+//! `cargo xtask deploy`: brings the control hosts of a site to a version, and back to an earlier
+//! one.
 //!
-//! It runs the `ssh` of this computer. A host switches by itself, and goes back by itself if the
-//! new version is not healthy: `xtask/packaging/libexec/activate`. `docs/deployment.md` is for
-//! users.
+//! It runs the `ssh` of this computer. A host changes its version by itself, with the script
+//! `xtask/packaging/libexec/activate`, and goes back by itself if the new version is not healthy.
+//! `docs/deployment.md` is the guide for users.
 
 mod check;
 pub(crate) mod firmware;
@@ -70,7 +71,7 @@ enum Verb {
     },
 }
 
-/// Permissions that the options of the command give.
+/// Options that permit or restrict the changes to a host.
 #[derive(Clone, Debug, Default, clap::Args)]
 struct Options {
     /// Say what would be done, and change nothing.
@@ -93,7 +94,7 @@ struct Options {
     older_state: bool,
 }
 
-/// Works on the hosts of a site. Returns false if one of them is not as it should be.
+/// Runs a verb on the hosts of a site. Returns false if the result of any host is not good.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let path = args
         .site
@@ -136,7 +137,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(reports.iter().all(|report| report.outcome.is_good()))
 }
 
-/// Returns the archive to deploy, which is made if it is not there.
+/// Returns the archive to deploy. If none is given, it is that of this commit, which is made if it
+/// does not exist.
 fn archive(workspace: &Workspace, args: &Args) -> Result<PathBuf> {
     match &args.archive {
         Some(archive) => Ok(archive.clone()),
@@ -144,8 +146,8 @@ fn archive(workspace: &Workspace, args: &Args) -> Result<PathBuf> {
     }
 }
 
-/// Does some work on every host, some of them at the same time. The reports are in the order of the
-/// site file.
+/// Does `work` on every host, on [`site::Ssh::at_once`] hosts at the same time. Returns the reports
+/// in the order of the site file.
 fn side_by_side(
     site: &Site,
     work: impl Fn(&mut Remote<'_>, usize, &mut Vec<String>) -> remote::Answered<Outcome> + Sync,
@@ -174,7 +176,8 @@ fn side_by_side(
         for _ in 0..site.ssh.at_once.min(site.hosts.len()) {
             scope.spawn(|| {
                 loop {
-                    // Apart, so that the queue is not held during the work.
+                    // This is a statement of its own, so that the queue is not locked during the
+                    // work.
                     let next = queue.lock().ok().and_then(|mut queue| queue.next());
                     let Some((index, host)) = next else { return };
                     let report = one(index, host);
@@ -190,12 +193,12 @@ fn side_by_side(
     Ok(done.into_iter().map(|(_, report)| report).collect())
 }
 
-/// Names of the person and the computer that deploy.
+/// The user and the computer that deploy.
 #[derive(Debug)]
 struct Owner {
-    /// Name of this deployment, which no other one has. It ends in the number of our process.
+    /// Unique name of this deployment. It ends with the number of this process.
     id: String,
-    /// User and computer.
+    /// Names of the user and the computer, as `USER@COMPUTER`.
     name: String,
 }
 
@@ -215,7 +218,8 @@ impl Owner {
         }
     }
 
-    /// The id in a claim of a process of this computer that runs no more.
+    /// Returns the id in a claim, if a process of this computer has made the claim and does not run
+    /// any more.
     fn ended<'c>(&self, claim: &'c str) -> Option<&'c str> {
         let mut words = claim.split(' ');
         let (id, name) = (words.next()?, words.next()?);
@@ -227,7 +231,7 @@ impl Owner {
     }
 }
 
-/// A file of the site for a host.
+/// A file that the site file requires on a host.
 #[derive(Debug)]
 struct SiteFile {
     bytes: Vec<u8>,
@@ -235,11 +239,11 @@ struct SiteFile {
     sum: String,
 }
 
-/// Files of the site for a host.
+/// Files that the site file requires on a host.
 #[derive(Debug)]
 struct Files {
     map: Option<SiteFile>,
-    /// Settings of the service.
+    /// File with settings of the service (a drop-in of systemd).
     drop_in: Option<SiteFile>,
 }
 
@@ -263,12 +267,12 @@ impl Files {
         })
     }
 
-    /// True if a host has other ones.
+    /// True if the files on the host differ from these.
     fn differ(&self, facts: &Facts) -> bool {
         !self.differences(facts).is_empty()
     }
 
-    /// Descriptions of the changes to files that a host does not have.
+    /// Returns descriptions of the changes that a host needs to have these files.
     fn differences(&self, facts: &Facts) -> Vec<String> {
         let sum = |file: &Option<SiteFile>| file.as_ref().map(|file| file.sum.clone());
         let differs = |wanted: Option<String>, found| wanted.as_deref() != facts.get(found);

@@ -127,7 +127,7 @@ fn first_argument(mut cursor: Cursor<'_>) -> Value {
     panic!("a call without its argument");
 }
 
-/// Returns a value as a format represents it: JSON has null in place of NaN and infinite numbers.
+/// Returns a value as a format represents it: JSON represents NaN and infinite numbers as null.
 pub(super) fn kept(format: Format, value: &Value) -> Value {
     match value {
         Value::Float(number) if format == Format::Json && !number.is_finite() => Value::Null,

@@ -1,4 +1,4 @@
-//! Targets that read what a board sends in its boot window, what a host sends it, and images.
+//! Targets that read the messages between a board in its boot window and a host, and boot images.
 
 use twotone_wire::crs::boot::{
     Beacon, Command, Redirect, Transcript, XmodemReceiver, check_image, is_for_simulated_boards,
@@ -7,8 +7,9 @@ use twotone_wire::crs::boot::{
 
 use super::check::twice;
 
-/// Reads a datagram as a beacon, as an answer to one, as the output of a console, and as blocks of
-/// a file. A beacon and an answer that are read are written back with the same content.
+/// Reads a datagram as a beacon, as an answer to a beacon, as the output of a console, and as
+/// blocks of a file. Asserts that a beacon and an answer have the same content after they are
+/// written and read again.
 pub(super) fn text(bytes: &[u8]) -> String {
     let beacon = twice(|| Beacon::parse(bytes));
     if let Ok(beacon) = &beacon
@@ -43,7 +44,7 @@ pub(super) fn text(bytes: &[u8]) -> String {
     )
 }
 
-/// Checks an image. One that is complete stays so if bytes are added behind it.
+/// Checks an image. Asserts that a complete image remains complete if bytes are appended to it.
 pub(super) fn image(bytes: &[u8]) -> String {
     let checked = twice(|| check_image(bytes));
     let release = release_in(bytes);

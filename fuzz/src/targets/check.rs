@@ -23,8 +23,8 @@ pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
     error.kind.to_string()
 }
 
-/// Asserts that an error of a file lists problems, that each is one line of bounded length, and
-/// that its place is within the text. Returns the error as text.
+/// Asserts that an error of a file lists problems, that each problem is one line of bounded length,
+/// and that its position is within the text. Returns the error as text.
 pub(super) fn map_error(error: &MapError, text: &str) -> String {
     let lines = text.split('\n').count();
     assert!(!error.problems().is_empty(), "an error without a problem");

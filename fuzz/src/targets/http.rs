@@ -78,7 +78,8 @@ async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     tokio::join!(send, receive).1
 }
 
-/// Answers a request of a [`TuberClient`] with the bytes, head and body.
+/// Answers a request of a [`TuberClient`] with the bytes, which stand for both the head and the
+/// body.
 pub(super) fn answer(bytes: &[u8]) -> String {
     let read = || {
         let bytes = bytes.to_vec();
@@ -120,8 +121,8 @@ pub(super) fn answer(bytes: &[u8]) -> String {
     one
 }
 
-/// Answers the requests of a [`CrsBoard`] with valid heads and with bodies from the bytes, one for
-/// each request.
+/// Answers the requests of a [`CrsBoard`] with valid heads. Their bodies are parts of the bytes,
+/// one for each request.
 pub(super) fn crs(bytes: &[u8]) -> String {
     let bodies: Arc<[Vec<u8>]> = bodies(bytes).into();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -147,8 +148,8 @@ pub(super) fn crs(bytes: &[u8]) -> String {
     })
 }
 
-/// Sends a batch that sets values to a board, and one that reads. Returns the outline of the
-/// results.
+/// Runs two batches on a board: one that sets values, and one that reads values. Returns the
+/// outline of the results.
 async fn use_board(board: &twotone_hal::BoardHandle) -> String {
     let mut outline = String::new();
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
@@ -180,7 +181,7 @@ fn message(error: &twotone_hal::Error) -> String {
     text
 }
 
-/// Splits an input at [`NEXT`]. Returns one body at least.
+/// Splits an input at [`NEXT`]. Returns at least one body.
 fn bodies(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut bodies = vec![Vec::new()];
     let mut rest = bytes;
@@ -220,7 +221,7 @@ async fn answer_in_turn(mut stream: DuplexStream, bodies: Arc<[Vec<u8>]>, asked:
     }
 }
 
-/// Reads a request of our client; false when it has closed.
+/// Reads a request of the client. Returns false if the client has closed the connection.
 async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> bool {
     loop {
         if let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") {

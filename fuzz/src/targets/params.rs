@@ -31,7 +31,7 @@ pub(super) fn run(bytes: &[u8]) -> String {
     let written = toml::to_string(&params).expect("parameters have a form in TOML");
     let again =
         parse_params::<TuneParams>(&written, "written").expect("written parameters are some");
-    // As text, because NaN is not equal to itself.
+    // The values are compared as text, because NaN is not equal to itself.
     assert_eq!(format!("{again:?}"), format!("{params:?}"), "{written}");
     format!("params {problem:?} {of_others}")
 }

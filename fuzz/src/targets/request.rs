@@ -1,5 +1,5 @@
-//! Targets that send requests to a Tuber server: any bytes get one answer, and run no more calls
-//! than they contain.
+//! Targets that send requests to a Tuber server. Any bytes get one answer, and no more calls are
+//! run than the bytes contain.
 
 use bytes::BytesMut;
 use twotone_wire::tuber::{
@@ -53,7 +53,7 @@ fn served(head: &Head<'_>, bytes: &[u8], server: &mut Server) -> (BytesMut, Echo
     (out, echo)
 }
 
-/// Serves a request in steps, and undoes and repeats each of them once. Returns the answer.
+/// Serves a request in steps. Each step is undone and repeated once. Returns the answer.
 fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     let (mut out, mut echo) = (BytesMut::new(), Echo::default());
     let mut server = Server::default();
@@ -116,8 +116,8 @@ fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: u
     outline
 }
 
-/// Asserts that the calls that were run, if written as a batch of the client, are run as the same
-/// calls again.
+/// Writes the calls that were run as a batch of the client, and asserts that this batch runs the
+/// same calls.
 fn rewritten(format: Format, echo: &Echo) {
     let mut batch = BatchWriter::new(format);
     for call in &echo.calls {

@@ -1,4 +1,5 @@
-//! The check of a host: what it is and has, what stands against a deployment, and what is to do.
+//! Check of a host: its facts, the problems that prevent a deployment, and whether anything is to
+//! be done.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,19 +9,20 @@ use super::remote::{Answered, Remote};
 use super::site::Host;
 use super::{Files, Options};
 
-/// Seconds by which a clock may differ before it is told.
+/// Difference of a clock, in seconds, above which there is a warning.
 const MOST_CLOCK_DIFFERENCE: f64 = 2.0;
 
-/// Facts about a host, by their names. Some can be there more than once.
+/// Facts about a host, by their names. A fact can have several values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     told: BTreeMap<String, Vec<String>>,
-    /// Time of the host minus ours, in seconds, and the uncertainty of it.
+    /// Time of the host minus the time of this computer, and its uncertainty, both in seconds.
     clock: Option<(f64, f64)>,
 }
 
 impl Facts {
-    /// Asks a host. `version` and `sum` are those of a release that is looked for there.
+    /// Asks a host for its facts. `version` and `sum` are those of the release whose presence on
+    /// the host is checked.
     pub(crate) fn ask(remote: &Remote<'_>, version: &str, sum: &str) -> Answered<Self> {
         let kernel = remote.host.kernel.keys().map(String::as_str);
         let arguments: Vec<_> = [version, sum].into_iter().chain(kernel).collect();
@@ -35,7 +37,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Reads lines of a name and a value each.
+    /// Reads lines that consist of a name and a value each.
     pub(crate) fn parse(told: &str) -> Self {
         let mut facts = Self::default();
         for line in told.lines() {
@@ -46,7 +48,7 @@ impl Facts {
         facts
     }
 
-    /// The value of a fact, if it has one.
+    /// Returns the first value of a fact, if it is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self.told.get(name)?.first()?;
         (!value.is_empty()).then_some(value)
@@ -60,17 +62,17 @@ impl Facts {
         self.told.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The version that runs; `None` if there is none.
+    /// The version that is active. `None` if there is none.
     pub(crate) fn current(&self) -> Option<&str> {
         self.get("current").filter(|version| *version != "none")
     }
 
-    /// The version before it; `None` if there is none.
+    /// The version that was active before the current one. `None` if there is none.
     pub(crate) fn previous(&self) -> Option<&str> {
         self.get("previous").filter(|version| *version != "none")
     }
 
-    /// Answer of the daemon about its health; `None` if it gives none.
+    /// Health of the daemon, as the daemon reports it. `None` if it does not answer.
     pub(crate) fn health(&self) -> Option<serde_json::Value> {
         serde_json::from_str(self.get("health")?).ok()
     }
@@ -82,7 +84,7 @@ impl Facts {
         count("running") + count("queued")
     }
 
-    /// Reasons against any work on the host.
+    /// Returns the problems that prevent any change to the host.
     pub(crate) fn problems(&self, host: &Host, options: &Options) -> Vec<String> {
         let mut problems = Vec::new();
         if self.get("user") != Some("0") {
@@ -124,7 +126,8 @@ impl Facts {
         problems
     }
 
-    /// Reasons against a release on the host, with those of [`Self::problems`].
+    /// Returns the problems that prevent the deployment of a release to the host, including those
+    /// of [`Self::problems`].
     pub(crate) fn problems_with(
         &self,
         release: &Release,
@@ -182,8 +185,8 @@ impl Facts {
         problems
     }
 
-    /// Reason against a version that knows this form of the state, if it is an older one than
-    /// that of the current version.
+    /// Returns a problem if the version can only read an older format of the state than that of the
+    /// current version. `known` is the format number that the version can read.
     pub(crate) fn older_state(
         &self,
         version: &str,
@@ -200,15 +203,16 @@ impl Facts {
         })
     }
 
-    /// Space that the release takes until it is unpacked, in KiB. `None` if it is there already.
+    /// Returns the disk space for the upload and the unpacked files of the release, in KiB. Returns
+    /// `None` if the release is on the host already.
     fn needed_kb(&self, release: &Release) -> Option<u64> {
         let part: u64 = self.number("part").unwrap_or(0);
         let bytes = release.length.saturating_sub(part) + release.unpacked;
-        // Blocks that are not full, and the site's own files.
+        // The additional 1024 KiB are for partly filled blocks and for the files of the site.
         (self.get("version") != Some("whole")).then(|| bytes.div_ceil(1024) + 1024)
     }
 
-    /// Remarks for a person about a host that can be deployed to.
+    /// Returns warnings for the operator about a host. They do not prevent a deployment.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.clock {
@@ -234,7 +238,7 @@ impl Facts {
         warnings
     }
 
-    /// True if the host runs a release with the files of the site, and nothing is to do.
+    /// True if the host runs a release with the files of the site, and nothing is to be done.
     pub(crate) fn is_at(&self, release: &Release, files: &Files) -> bool {
         self.current() == Some(&release.manifest.version)
             && self.get("version") == Some("whole")
@@ -245,7 +249,7 @@ impl Facts {
     }
 }
 
-/// The numbers of a version, which compare as versions do.
+/// Returns the numbers of a version. Lists of these numbers sort in the order of the versions.
 fn numbers(version: &str) -> Vec<u64> {
     let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     parts.collect()

@@ -1,9 +1,9 @@
-//! `cargo xtask firmware`: a new firmware for the boards of a site.
+//! `cargo xtask firmware`: replaces the firmware of the boards of a site.
 //!
-//! The control hosts flash their boards with `twotone firmware flash`, each in a unit of systemd
-//! that goes on if a connection is cut. This program sends the image, and gives the order: one
-//! board of the site first, then a tenth of them, then the rest. The first failure ends the
-//! roll-out. A second call goes on with the boards that are not done.
+//! Each control host flashes its boards with `twotone firmware flash`, in a unit of systemd that
+//! continues if the connection is cut. This program sends the image, and sets the order of the
+//! boards: one board of the site first, then a tenth of the others, then the rest. The first
+//! failure ends the roll-out. A second call continues with the boards that are not done.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::remote::{Answered, Failure, Remote, Sockets, unique};
 use super::site::{Site, is_plain};
 use crate::Result;
 
-/// Interval at which a host is asked how far it is.
+/// Interval at which a host is asked for its progress.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Folder of the images on a host.
@@ -107,7 +107,7 @@ impl Image {
     }
 }
 
-/// A board of the site.
+/// A board of the site. `host` is the index of its control host.
 #[derive(Clone, Debug)]
 struct Board {
     host: usize,
@@ -115,7 +115,7 @@ struct Board {
     report: Option<Value>,
 }
 
-/// Flashes the boards of a site. Returns false if one of them is not done.
+/// Flashes the boards of a site. Returns false if any of them is not done.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let site = Site::read(&args.site, &args.hosts)?;
     let image = Image::read(&args.image)?;
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         .iter()
         .map(|host| Mutex::new(Remote::new(host, &site.ssh, &sockets)))
         .collect();
-    // Without all hosts the order of the boards is not known, so that none is begun.
+    // If any host fails, no board is flashed, because the order of the boards is not known.
     let checked = on_all(&mut remotes, |remote| {
         remote.connect()?;
         send(remote, &image)?;
@@ -174,7 +174,7 @@ fn shown(site: &Site, board: &Board) -> String {
     format!("{} {}", site.hosts[board.host].name, board.name)
 }
 
-/// Groups of a roll-out: one board, a tenth of the others, the rest.
+/// Returns the groups of a roll-out: one board, a tenth of the others, the rest.
 fn groups(boards: &[usize]) -> impl Iterator<Item = &[usize]> {
     let (first, others) = boards.split_at(boards.len().min(1));
     let (tenth, rest) = others.split_at(others.len().div_ceil(10));
@@ -183,7 +183,7 @@ fn groups(boards: &[usize]) -> impl Iterator<Item = &[usize]> {
         .filter(|group| !group.is_empty())
 }
 
-/// Does some work on all hosts at the same time. The answers are in the order of the hosts.
+/// Does `work` on all hosts at the same time. Returns the answers in the order of the hosts.
 fn on_all<T: Send>(
     remotes: &mut [Mutex<Remote<'_>>],
     work: impl Fn(&mut Remote<'_>) -> Answered<T> + Sync,
@@ -207,7 +207,7 @@ fn on_all<T: Send>(
     })
 }
 
-/// Sends the image to a host, from where an upload before was cut.
+/// Sends the image to a host. An upload that was cut is continued.
 fn send(remote: &Remote<'_>, image: &Image) -> Answered<()> {
     let Described {
         kind,
@@ -234,7 +234,7 @@ fn send(remote: &Remote<'_>, image: &Image) -> Answered<()> {
     Ok(())
 }
 
-/// Asks a host for its boards. Those that are not to be flashed have their report.
+/// Asks a host for its boards. A board that is not to be flashed has a report already.
 fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>> {
     let mut arguments = vec![image.folder.as_str()];
     arguments.extend(args.allow_older.then_some("--allow-older"));
@@ -287,7 +287,7 @@ fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>
     Ok(boards.collect())
 }
 
-/// True if two names of a release are the same, whichever has the letter `r` before its numbers.
+/// True if two names denote the same release. The letter `r` before the numbers is ignored.
 fn same(one: &str, other: &str) -> bool {
     one.trim_start_matches('r') == other.trim_start_matches('r')
 }
@@ -341,7 +341,7 @@ fn flash_group(
     all
 }
 
-/// Report of a board whose host did not tell what became of it.
+/// Returns the report of a board whose host has not reported a result.
 fn unknown(name: &str, why: &str) -> Value {
     let failure = json!({
         "kind": null, "certainty": "unknown", "operation": "flash", "message": why,
@@ -358,7 +358,7 @@ fn is_well(report: &Value) -> bool {
     status.is_some_and(|status| ["already_done", "flashed", "verified"].contains(&status))
 }
 
-/// Flashes boards of a host, and waits for the end.
+/// Flashes boards of a host, and waits until the host has finished.
 fn flash(remote: &Remote<'_>, image: &Image, args: &Args, boards: &[String]) -> Answered<Value> {
     let (id, wait) = (unique(), args.wait.to_string());
     let mut arguments = vec![image.folder.as_str(), &id, "--wait", &wait];

@@ -10,20 +10,20 @@ use serde::Deserialize;
 use super::site::is_plain;
 use crate::{Result, child};
 
-/// An archive that has been looked at.
+/// An archive whose manifest has been read.
 #[derive(Debug)]
 pub(crate) struct Release {
     pub(crate) archive: PathBuf,
     /// Number of bytes of the archive.
     pub(crate) length: u64,
-    /// Number of bytes of its files.
+    /// Number of bytes of the unpacked archive.
     pub(crate) unpacked: u64,
     /// SHA-256 of the archive, in hexadecimal digits.
     pub(crate) sum: String,
     pub(crate) manifest: Manifest,
 }
 
-/// `MANIFEST.toml` of a release, as far as a deployment needs it.
+/// The part of `MANIFEST.toml` that a deployment needs.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) version: String,
@@ -33,7 +33,7 @@ pub(crate) struct Manifest {
     pub(crate) profile: String,
     /// Oldest glibc that the program runs with.
     pub(crate) glibc: Option<String>,
-    /// Number of the form of `/var/lib/twotone`.
+    /// Format number of the state folder `/var/lib/twotone`.
     pub(crate) state_format: u32,
 }
 
@@ -42,7 +42,7 @@ impl Release {
         let unreadable = |error| format!("cannot read {}: {error}", archive.display());
         let mut file = File::open(archive).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
-        // gzip notes the number of bytes there, up to 4 GiB.
+        // The last four bytes of a gzip file contain the unpacked size modulo 4 GiB.
         let mut end = [0; 4];
         file.seek(SeekFrom::End(-4))
             .and_then(|_| file.read_exact(&mut end))
@@ -68,7 +68,7 @@ impl Release {
             ));
         }
         let sum = said(Command::new("sha256sum").arg("--").arg(archive))?;
-        // A backslash at the start says that there is one in the name.
+        // `sha256sum` prints a backslash first if the name of the file contains special characters.
         let sum = sum.trim_start_matches('\\').get(..64).unwrap_or_default();
         Ok(Self {
             archive: archive.to_owned(),
@@ -79,13 +79,13 @@ impl Release {
         })
     }
 
-    /// Processor that the program is for, as `uname -m` names it.
+    /// Returns the processor that the program is built for, as `uname -m` prints it.
     pub(crate) fn machine(&self) -> &str {
         self.manifest.target.split('-').next().unwrap_or_default()
     }
 }
 
-/// True if a text has the form of a version, which is also the name of a folder.
+/// True if a text has the format of a version, so that it can be used as the name of a folder.
 pub(crate) fn is_version(text: &str) -> bool {
     text.starts_with(|it: char| it.is_ascii_digit())
         && is_plain(text, "._~+-")

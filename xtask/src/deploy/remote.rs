@@ -1,8 +1,10 @@
-//! A control host, reached over the `ssh` of this computer: scripts, and bytes of files.
+//! A control host that is reached over the `ssh` of this computer. It can run scripts and receive
+//! files.
 //!
-//! The status of `ssh` cannot tell a failed script from a cut connection: 255 is both, and that of
-//! a script that was killed. So each script prints its status between marks at its end. Without the
-//! mark the answer is [`Failure::Cut`]: it is unknown how far the script came.
+//! The exit status of `ssh` does not distinguish a failed script from a cut connection: 255 can
+//! mean either. Therefore each script prints marks at its begin and end, and its exit status after
+//! the second mark. If the second mark is missing, the answer is [`Failure::Cut`], because it is
+//! unknown how far the script ran.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Seek, SeekFrom, empty};
@@ -16,26 +18,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::site::{Become, Host, Ssh, is_plain};
 use crate::{Result, child};
 
-/// Longest time of a script. None of them waits for long.
+/// Longest duration of a script. No script waits for long.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// Longest time of an upload by one connection. The next one goes on where it ended.
+/// Longest duration of an upload over one connection. The next connection continues the upload.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Time before a step is tried a second time. It doubles from time to time.
+/// Pause before the second attempt at a step. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Interval at which a connection that is being made is asked for.
+/// Interval between checks whether a connection has been made.
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
-/// Reason that a host did not do something.
+/// Reason why a host did not do what was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No connection was made.
     Unreachable(String),
-    /// The connection was cut: it may be done or not.
+    /// The connection was cut. The request may or may not have been executed.
     Cut(String),
-    /// The host was asked, and failed.
+    /// The host received the request, and failed.
     Refused(String),
 }
 
@@ -47,10 +49,11 @@ impl Failure {
     }
 }
 
-/// Answer of a host, or the reason that there is none.
+/// Answer of a host, or the reason why there is none.
 pub(crate) type Answered<T> = std::result::Result<T, Failure>;
 
-/// Folder for the sockets of `ssh`, short enough for its limit of 108 bytes.
+/// Folder for the sockets of `ssh`. Its path is short, because the path of a socket has at most 108
+/// bytes.
 pub(crate) struct Sockets(PathBuf);
 
 impl Sockets {
@@ -70,14 +73,14 @@ impl Drop for Sockets {
     }
 }
 
-/// Name that nothing else has.
+/// Returns a name that is unique to this process and time.
 pub(crate) fn unique() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |time| time.as_nanos());
     format!("{now:x}-{:x}", std::process::id())
 }
 
-/// A host, with a connection that its commands share.
+/// A host, with one connection that all its commands share.
 pub(crate) struct Remote<'a> {
     pub(crate) host: &'a Host,
     ssh: &'a Ssh,
@@ -97,16 +100,17 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Number of bytes of files that were sent.
+    /// Number of bytes of files that have been sent.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Makes the connection.
+    /// Makes the shared connection.
     pub(crate) fn connect(&mut self) -> Answered<()> {
         self.disconnect();
         let mut command = self.command("-M");
-        // It lasts for as long as `cat` has an input, which is as long as we run.
+        // The connection lasts until `cat` reads the end of its input, which is when this process
+        // ends.
         command.args([
             "-o",
             "ControlPersist=no",
@@ -116,12 +120,12 @@ impl<'a> Remote<'a> {
             "cat",
         ]);
         let mut master = child::Background::start(&mut command).map_err(Failure::Refused)?;
-        // Beyond what ssh itself allows for the connection: a name may be looked up, a user asked.
+        // This is longer than the limit of ssh itself, because ssh may also look up a name.
         let deadline = Instant::now() + Duration::from_secs(self.ssh.connect_seconds * 3);
         loop {
             if let Some(words) = master.last_words() {
-                // It was made, and then cut. What comes next has one of its own, and is tried
-                // again.
+                // The connection was made and then cut. Each further command makes a connection of
+                // its own, and is repeated if that one is cut.
                 let cut = ["closed by remote host", "Broken pipe", "reset by peer"];
                 if cut.iter().any(|it| words.contains(it)) {
                     return Ok(());
@@ -143,17 +147,18 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Ends the connection: what comes next has one of its own.
+    /// Ends the shared connection. Each further command makes a connection of its own.
     pub(crate) fn disconnect(&mut self) {
         self.master = None;
     }
 
-    /// Runs a script, again if its connection is cut. It must be one that may run twice.
+    /// Runs a script as root, and repeats it if the connection is cut. The script must have the
+    /// same effect if it runs twice.
     pub(crate) fn script(&self, script: &str, arguments: &[&str]) -> Answered<String> {
         self.again(|| self.script_once(script, arguments))
     }
 
-    /// Does something until its connection is not cut, as often as the site file allows.
+    /// Repeats `attempt` while its connection is cut, at most as often as the site file allows.
     pub(crate) fn again<T>(&self, mut attempt: impl FnMut() -> Answered<T>) -> Answered<T> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..self.ssh.attempts {
@@ -169,7 +174,7 @@ impl<'a> Remote<'a> {
         attempt()
     }
 
-    /// Runs a script of `sh` as root. Returns what it prints.
+    /// Runs a script of `sh` as root. Returns its output.
     pub(crate) fn script_once(&self, script: &str, arguments: &[&str]) -> Answered<String> {
         if let Some(other) = arguments.iter().find(|it| !is_plain(it, "._~+/:@=,-")) {
             return Err(Failure::Refused(format!("`{other}` cannot be an argument")));
@@ -180,7 +185,7 @@ impl<'a> Remote<'a> {
             command.args(["sudo", "-n"]);
         }
         command.args(["sh", "-s", "--"]).args(arguments);
-        // It is read whole before it runs, and its programs read nothing of it.
+        // The shell reads the whole script before it runs it, and the programs in it have no input.
         let text = format!(
             "main() (\nset -eu\numask 022\nexport LC_ALL=C PATH=\"$PATH:/usr/sbin:/sbin\"\n{script}\n)\necho '{mark} begin'\n\
              main \"$@\" </dev/null\necho \"{mark} end $?\"\n"
@@ -197,7 +202,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// The failure of a command that has told no end.
+    /// Returns the failure of a command whose output has no end mark.
     fn unanswered(&self, output: &Output, words: &str) -> Failure {
         let ending = child::ending(output.status);
         match output.status.code() {
@@ -211,7 +216,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Sends a file from an offset on, to the same offset of a file of the host.
+    /// Sends a file from `offset` on, to the same offset of the file `to` on the host.
     pub(crate) fn send(&self, file: &Path, offset: u64, to: &str) -> Answered<()> {
         let unreadable = |error| Failure::Refused(format!("{}: {error}", file.display()));
         let mut opened = File::open(file).map_err(unreadable)?;
@@ -219,7 +224,7 @@ impl<'a> Remote<'a> {
         self.send_bytes(opened, offset, to)
     }
 
-    /// Sends bytes to an offset of a file of the host.
+    /// Sends bytes to `offset` of the file `to` on the host.
     pub(crate) fn send_bytes(
         &self,
         bytes: impl Read + Send,
@@ -230,7 +235,8 @@ impl<'a> Remote<'a> {
         if self.host.becomes == Become::Sudo {
             command.args(["sudo", "-n"]);
         }
-        // At its place, not at the end: a cut connection may still deliver what it has.
+        // The bytes are written at their offset and not appended, because a connection that was cut
+        // may still deliver bytes.
         command.args([
             "dd",
             "bs=65536",
@@ -251,14 +257,14 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Returns a command of `ssh` to the host, without what the host shall do.
+    /// Returns a command of `ssh` to the host. The caller adds the command for the host.
     fn to_host(&self) -> Command {
         let mut command = self.command("-T");
         command.args(["--", self.host.address()]);
         command
     }
 
-    /// Returns `ssh` with our options on top of those of the user.
+    /// Returns the command `ssh` with our options, which take precedence over those of the user.
     fn command(&self, first: &str) -> Command {
         let mut command = Command::new("ssh");
         if let Some(config) = &self.ssh.config {
@@ -284,7 +290,7 @@ impl<'a> Remote<'a> {
         command
     }
 
-    /// User, name and port of the host by the configuration of `ssh`.
+    /// Returns user, name and port of the host according to the configuration of `ssh`.
     pub(crate) fn resolved(&self) -> String {
         let mut command = self.command("-G");
         command.args(["--", self.host.address()]);
@@ -299,7 +305,7 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// Reader that counts what is read.
+/// Reader that counts the bytes that are read.
 struct Counted<'a, R>(R, &'a AtomicU64);
 
 impl<R: Read> Read for Counted<'_, R> {
@@ -310,17 +316,17 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Finds what stands between the marks of a script, and its status. What start-up files of a shell
-/// print comes before.
+/// Returns the exit status of a script, and the output between its marks. The start-up files of a
+/// shell may print text before the first mark.
 fn between_marks<'t>(told: &'t str, mark: &str) -> Option<(i32, &'t str)> {
     let (_, rest) = told.split_once(&format!("{mark} begin\n"))?;
     let (text, status) = rest.split_once(&format!("{mark} end "))?;
-    // A status without the end of its line may lack a digit.
+    // The status is only complete if its line has ended.
     let (status, _) = status.split_once('\n')?;
     Some((status.parse().ok()?, text))
 }
 
-/// The last line of what `ssh` says, with the remedy if one is known.
+/// Returns the last line of the error output of `ssh`, with the remedy if one is known.
 fn advised(words: &str, address: &str) -> String {
     let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().unwrap_or("ssh ended");

@@ -1,4 +1,4 @@
-//! The report about each host: a table, or JSON.
+//! Reports about the hosts, printed as a table or as JSON.
 
 use serde::Serialize;
 
@@ -9,27 +9,28 @@ use super::check::Facts;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// It was asked, and told.
+    /// The host has answered a question.
     Told,
-    /// It has what it should have already.
+    /// The host already is in the requested state.
     Unchanged,
-    /// Something would be done.
+    /// Changes would be made (`--dry-run`).
     Planned,
-    /// It runs the version.
+    /// The host runs the requested version.
     Active,
     /// Versions were removed.
     Removed,
-    /// The version was not healthy, and the one before runs again.
+    /// The version was not healthy, and the previous version runs again.
     RolledBack,
-    /// The version was not healthy, and nothing runs, or the one before is not healthy either.
+    /// The version was not healthy, and either no version runs, or the previous version is not
+    /// healthy either.
     Down,
-    /// Something stands against it. Nothing was switched.
+    /// A problem prevents the change. The version was not switched.
     Refused,
-    /// There is no connection.
+    /// No connection could be made.
     Unreachable,
-    /// A step failed. Nothing was switched.
+    /// A step failed. The version was not switched.
     Failed,
-    /// The connection was cut, and it is unknown how far it came.
+    /// The connection was cut, and it is unknown how far the work got.
     Unknown,
 }
 
@@ -37,21 +38,21 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
     pub(super) result: Kind,
-    /// Version of the host now, as far as it is known.
+    /// Version of the host now, if it is known.
     pub(super) version: Option<String>,
     /// Version of the host before.
     pub(super) before: Option<String>,
     pub(super) text: String,
-    /// Further facts that a verb tells.
+    /// Further facts from some verbs.
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub(super) details: serde_json::Value,
 }
 
-/// Result at a host, with its name, the time and the bytes that it took.
+/// Result at a host, with the name of the host, the duration and the number of bytes sent.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) host: String,
-    /// User, name and port that `ssh` made of its address.
+    /// User, name and port of the host according to `ssh`.
     pub(super) at: String,
     #[serde(flatten)]
     pub(super) outcome: Outcome,
@@ -84,7 +85,7 @@ impl Outcome {
         Self::new(Kind::Planned, current, text)
     }
 
-    /// Answer of a host about its activation.
+    /// Returns the outcome of an activation from the answer of the host.
     pub(super) fn activated(result: &Facts, before: Option<&str>) -> Self {
         let version = result.get("version").filter(|version| *version != "none");
         let kind = match result.get("outcome") {
@@ -107,7 +108,7 @@ impl Outcome {
         Self::new(kind, None, failure.text())
     }
 
-    /// True if the host is as it should be.
+    /// True if the result is a success.
     pub(super) fn is_good(&self) -> bool {
         match self.result {
             Kind::Told | Kind::Unchanged | Kind::Planned | Kind::Active | Kind::Removed => true,

@@ -1,4 +1,4 @@
-//! The steps by which a host gets a version. Each can be cut, and done again.
+//! The steps that bring a host to a version. Each step can be cut off and repeated.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,19 +8,21 @@ use super::release::Release;
 use super::remote::{Answered, Failure, Remote};
 use super::{Files, Options, Outcome, Owner};
 
-/// Interval at which a host is asked for the result of an activation, at first and at most.
+/// Interval at which a host is asked for the result of an activation: the first one, and the
+/// longest.
 const ASK_INTERVAL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// Interval at which a daemon is asked if it still has jobs.
+/// Interval at which a daemon is asked whether it still has jobs.
 const JOBS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time for a host to come back, beyond that of its activation.
+/// Time for a host to become reachable again, in addition to the time of its activation.
 const SPARE: Duration = Duration::from_secs(120);
 
-/// Number of times that a host knows nothing of an activation before that is believed.
+/// Number of times that a host must report that it does not know an activation before this is
+/// believed.
 const MOST_UNKNOWN: u32 = 5;
 
-/// Seconds without a sign of life after which the claim of another deployer is void.
+/// Time without a sign of life, in seconds, after which the claim of another deployment is void.
 const CLAIM_SILENCE: &str = "300";
 
 /// Brings a host to a release.
@@ -82,7 +84,7 @@ pub(super) fn deploy(
     })
 }
 
-/// Brings a host back to a version that it has.
+/// Brings a host back to a version that is stored on it.
 pub(super) fn go_back(
     remote: &mut Remote<'_>,
     to: Option<&str>,
@@ -131,7 +133,7 @@ pub(super) fn go_back(
     })
 }
 
-/// Holds the claim of a host during some work.
+/// Holds the claim of a host while `work` runs, so that no other deployment changes the host.
 pub(super) fn with_claim<T>(
     remote: &mut Remote<'_>,
     facts: &Facts,
@@ -163,7 +165,7 @@ pub(super) fn with_claim<T>(
     done
 }
 
-/// Sends the archive, from where an upload before was cut, and makes a version of it.
+/// Sends the archive, and unpacks it as a version. An upload that was cut is continued.
 fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
     let version = release.manifest.version.as_str();
     let arguments = [version, release.sum.as_str()];
@@ -181,7 +183,7 @@ fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
             remote.send(&release.archive, there, &to)
         })?;
         let unpacked = remote.again(|| {
-            // After a cut it may be done already.
+            // The archive may have been unpacked before the connection was cut.
             let facts = Facts::ask(remote, version, &release.sum)?;
             if facts.get("version") == Some("whole") {
                 return Ok(());
@@ -191,14 +193,15 @@ fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
                 .map(drop)
         });
         match unpacked {
-            // Once more from the start: what was left of an old upload may be something else.
+            // The upload is repeated once from the start, because the rest of an old upload may
+            // have been damaged.
             Err(Failure::Refused(why)) if attempts == 0 && why.contains("damaged") => attempts = 1,
             unpacked => return unpacked,
         }
     }
 }
 
-/// Sends the files of the site that differ from those of the host.
+/// Sends the files of the site that differ from those on the host.
 fn stage(remote: &Remote<'_>, files: &Files, facts: &Facts) -> Answered<()> {
     let absent: &[&str] = match (&files.drop_in, facts.get("drop_in")) {
         (None, Some(_)) => &["50-site.conf"],
@@ -220,14 +223,14 @@ fn stage(remote: &Remote<'_>, files: &Files, facts: &Facts) -> Answered<()> {
     Ok(())
 }
 
-/// Runs the version on the host: that it runs at all, and takes the map.
+/// Checks on the host that the program of the version runs and accepts the map.
 fn rehearse(remote: &Remote<'_>, version: &str, says: &str, map: &str) -> Answered<()> {
     tell(remote, &format!("rehearses {version}"));
     let script = include_str!("scripts/rehearse.sh");
     remote.script(script, &[version, says, map]).map(drop)
 }
 
-/// Has the host activate a version, and asks for the result over new connections.
+/// Makes the host activate a version, and asks for the result over new connections.
 fn activate(
     remote: &mut Remote<'_>,
     version: &str,
@@ -260,7 +263,7 @@ fn activate(
         &limit,
     ];
     remote.script(include_str!("scripts/activate.sh"), &arguments)?;
-    // From here on, answers come by a connection that was made while the new version ran.
+    // From here on, every answer comes over a connection that was made while the new version ran.
     remote.disconnect();
     confirmed(remote, id, facts.current())
 }
@@ -273,13 +276,13 @@ fn await_jobs(remote: &Remote<'_>) -> Answered<()> {
             return Ok(());
         }
         tell(remote, &format!("waits: {}", busy(&facts)));
-        // A sign of life for others who deploy.
+        // This is a sign of life, so that other deployments do not take the claim as void.
         remote.script("touch /opt/twotone/claim", &[])?;
         thread::sleep(JOBS_INTERVAL);
     }
 }
 
-/// Asks for the result of an activation until the host tells one.
+/// Asks a host for the result of an activation until there is one.
 fn confirmed(remote: &Remote<'_>, id: &str, before: Option<&str>) -> Answered<Outcome> {
     let limit = Duration::from_secs(remote.host.activation_seconds) + SPARE;
     let deadline = Instant::now() + limit;
@@ -314,7 +317,7 @@ fn confirmed(remote: &Remote<'_>, id: &str, before: Option<&str>) -> Answered<Ou
     )))
 }
 
-/// The sentence about a daemon that has jobs.
+/// Returns the message about a daemon that has jobs.
 fn busy(facts: &Facts) -> String {
     format!(
         "the daemon has {} jobs: wait for them (--wait), or interrupt them (--now)",
@@ -322,7 +325,7 @@ fn busy(facts: &Facts) -> String {
     )
 }
 
-/// Plan of the changes to a host.
+/// Returns a description of the changes to a host.
 fn plan(facts: &Facts, release: &Release, files: &Files) -> String {
     let mut steps = Vec::new();
     if facts.get("version") != Some("whole") {
@@ -337,7 +340,7 @@ fn plan(facts: &Facts, release: &Release, files: &Files) -> String {
     format!("would {}", steps.join(", "))
 }
 
-/// Says what is done to a host.
+/// Prints a message about a host.
 pub(super) fn tell(remote: &Remote<'_>, what: &str) {
     eprintln!("deploy: {}: {what}", remote.host.name);
 }

@@ -1,4 +1,4 @@
-//! The site file: the control hosts of a site, and what each of them runs.
+//! The site file: the control hosts of a site, and the settings of each host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,32 +8,33 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// A site, as its file has it.
+/// Content of a site file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     ssh: Ssh,
-    /// Keys of hosts, for those that do not have them.
+    /// Default values for the keys of hosts.
     #[serde(default)]
     defaults: toml::Table,
     #[serde(default)]
     host: Vec<toml::Table>,
 }
 
-/// Settings of the connections.
+/// Settings of the ssh connections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ssh {
-    /// File for `ssh -F`, from the folder of the site file. If it is absent: the user's.
+    /// File for `ssh -F`, relative to the folder of the site file. `None` for the default
+    /// configuration of the user.
     pub(crate) config: Option<PathBuf>,
-    /// Longest time for a connection to be made, in seconds.
+    /// Longest time for making a connection, in seconds.
     pub(crate) connect_seconds: u64,
     /// Time without a sign of life after which a connection counts as cut, in seconds.
     pub(crate) silence_seconds: u64,
-    /// Number of times that a step is tried whose connection is cut.
+    /// Number of attempts at a step if its connection is cut each time.
     pub(crate) attempts: u32,
-    /// Number of hosts that are worked on at the same time.
+    /// Number of hosts that are deployed to at the same time.
     pub(crate) at_once: usize,
 }
 
@@ -49,14 +50,14 @@ impl Default for Ssh {
     }
 }
 
-/// Way to the rights of root on a host.
+/// How a command gets the rights of root on a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Become {
     /// The user is root.
     #[default]
     None,
-    /// `sudo` without a password.
+    /// With `sudo`, which must not ask for a password.
     Sudo,
 }
 
@@ -64,41 +65,41 @@ pub(crate) enum Become {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Host {
-    /// Name in tables, and for `--host`.
+    /// Name of the host in tables and for `--host`.
     pub(crate) name: String,
-    /// Name or address for `ssh`. If it is absent: `name`.
+    /// Name or address for `ssh`. `None` if it is the same as `name`.
     pub(crate) address: Option<String>,
-    /// Socket of its daemon, for `twotone --site`: a path on the host, or `unix:` and a path on
-    /// the computer that asks. A deployment does not use it.
+    /// Socket of the daemon for `twotone --site`: a path on the host, or `unix:` and a path on the
+    /// computer that runs `twotone`. A deployment does not use it.
     pub(crate) control: Option<String>,
-    /// User for `ssh`. If it is absent: whom the configuration of `ssh` says.
+    /// User for `ssh`. `None` for the user in the configuration of `ssh`.
     pub(crate) user: Option<String>,
     #[serde(default, rename = "become")]
     pub(crate) becomes: Become,
-    /// Hardware map on this computer, from the folder of the site file. If it is absent: the host
-    /// has its own.
+    /// Hardware map on this computer, relative to the folder of the site file. `None` if the map of
+    /// the host is not deployed.
     pub(crate) map: Option<PathBuf>,
-    /// Arguments of `twotone serve` besides the map.
+    /// Arguments of `twotone serve` in addition to the map.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
-    /// Settings of the service, as in the section `[Service]` of a unit.
+    /// Settings for the section `[Service]` of the unit.
     #[serde(default)]
     pub(crate) service: BTreeMap<String, Values>,
-    /// Least values of settings of the kernel.
+    /// Smallest allowed values of kernel settings.
     #[serde(default)]
     pub(crate) kernel: BTreeMap<String, u64>,
-    /// Folder of the versions. If it is another one than `/opt/twotone`, that is a link to it.
+    /// Folder of the versions. If it is not `/opt/twotone`, then `/opt/twotone` is a link to it.
     pub(crate) root: Option<String>,
-    /// Time within which the daemon must be healthy after its start, in seconds.
+    /// Longest time from the start of the daemon until it must be healthy, in seconds.
     #[serde(default = "health_seconds")]
     pub(crate) health_seconds: u64,
-    /// Time for which it must then stay healthy, in seconds.
+    /// Time for which the daemon must then stay healthy, in seconds.
     #[serde(default = "steady_seconds")]
     pub(crate) steady_seconds: u64,
-    /// Longest time of an activation, its roll-back included, in seconds.
+    /// Longest duration of an activation, including a roll-back, in seconds.
     #[serde(default = "activation_seconds")]
     pub(crate) activation_seconds: u64,
-    /// Number of versions that `prune` leaves.
+    /// Number of versions that `prune` keeps.
     #[serde(default = "keep")]
     pub(crate) keep: usize,
 }
@@ -119,7 +120,7 @@ fn keep() -> usize {
     3
 }
 
-/// Values of a setting of a unit, each a line.
+/// Values of a setting of a unit. Each value is written as a line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Values {
@@ -127,7 +128,7 @@ pub(crate) enum Values {
     Many(Vec<String>),
 }
 
-/// A site whose file has been read and found good.
+/// A site whose file has been read and checked.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) ssh: Ssh,
@@ -135,7 +136,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Reads a site file, and leaves the hosts with these names; all if there are none.
+    /// Reads a site file, and keeps only the hosts whose names are in `names`. Keeps all hosts if
+    /// `names` is empty.
     pub(crate) fn read(path: &Path, names: &[String]) -> Result<Self> {
         let text = fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -204,7 +206,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Refuses what a shell, `ssh` or systemd would take for something else.
+    /// Refuses characters that have a special meaning for a shell, `ssh` or systemd.
     fn check(&self) -> Result<()> {
         plain("name", &self.name, "._-")?;
         plain("address", self.address(), "._-:@%[]")?;
@@ -225,7 +227,7 @@ impl Host {
             }
         }
         for argument in &self.arguments {
-            // In a unit, `%` and `$` stand for something else.
+            // The characters `%` and `$` have a special meaning in a unit.
             plain("arguments", argument.trim_start_matches('-'), "._-/:=,@+[]")?;
         }
         for key in self.kernel.keys() {
@@ -244,12 +246,13 @@ impl Host {
         Ok(())
     }
 
-    /// The name or address that `ssh` is given.
+    /// Name or address of the host for `ssh`.
     pub(crate) fn address(&self) -> &str {
         self.address.as_deref().unwrap_or(&self.name)
     }
 
-    /// Settings of the service that differ from those of its unit, as a file for systemd.
+    /// Returns the settings of the service that differ from its unit, as a drop-in file for
+    /// systemd. Returns `None` if there are none.
     pub(crate) fn drop_in(&self) -> Option<String> {
         let mut lines = Vec::new();
         if !self.arguments.is_empty() {
@@ -277,7 +280,8 @@ impl Values {
     }
 }
 
-/// Adds to a table what the defaults have besides.
+/// Adds to a table the entries of `defaults` that it does not have. Tables in it are merged in the
+/// same way.
 fn merge(mut table: toml::Table, defaults: &toml::Table) -> toml::Table {
     for (key, default) in defaults {
         match (table.get_mut(key), default) {
@@ -293,7 +297,7 @@ fn merge(mut table: toml::Table, defaults: &toml::Table) -> toml::Table {
     table
 }
 
-/// True if a text has letters, digits and these characters alone.
+/// True if a text is not empty and contains only letters, digits and the characters of `others`.
 pub(crate) fn is_plain(text: &str, others: &str) -> bool {
     let known = |it: char| it.is_ascii_alphanumeric() || others.contains(it);
     !text.is_empty() && text.chars().all(known)

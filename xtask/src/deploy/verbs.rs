@@ -1,4 +1,4 @@
-//! Verbs that switch nothing: `status`, `list` and `prune`.
+//! Verbs that do not change the version of a host: `status`, `list` and `prune`.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::remote::{Answered, Remote};
 use super::report::{Kind, Outcome};
 use super::ship;
 
-/// Tells the version and the health of a host.
+/// Returns the version and the health of a host.
 pub(super) fn status(remote: &Remote<'_>, warnings: &mut Vec<String>) -> Answered<Outcome> {
     let facts = Facts::ask(remote, "none", "none")?;
     warnings.extend(facts.warnings());
@@ -52,8 +52,7 @@ pub(super) fn status(remote: &Remote<'_>, warnings: &mut Vec<String>) -> Answere
 /// Versions and last activations of a host.
 struct Listing {
     facts: Facts,
-    /// Versions and parts of uploads, each with its size in KiB, oldest first as far as versions
-    /// tell.
+    /// Versions and unfinished uploads, each with its size in KiB, sorted by name as text.
     versions: Vec<(String, u64)>,
 }
 
@@ -78,7 +77,7 @@ impl Listing {
     }
 }
 
-/// Lists the versions and the last activations of a host.
+/// Returns the versions and the last activations of a host.
 pub(super) fn list(remote: &Remote<'_>) -> Answered<Outcome> {
     let listing = Listing::ask(remote)?;
     let mut lines = vec![format!("{} versions", listing.versions.len())];
@@ -96,7 +95,7 @@ pub(super) fn list(remote: &Remote<'_>) -> Answered<Outcome> {
     Ok(outcome)
 }
 
-/// Removes versions from a host, but not the current one and the one before it.
+/// Removes old versions from a host. The current version and the previous one are always kept.
 pub(super) fn prune(
     remote: &mut Remote<'_>,
     keep: Option<usize>,
@@ -127,7 +126,8 @@ pub(super) fn prune(
     Ok(Outcome::new(Kind::Removed, current.as_deref(), text))
 }
 
-/// The versions beyond the number to keep, and the uploads that were cut.
+/// Returns the versions beyond the number to keep, oldest first, and the unfinished uploads. The
+/// current and the previous version are not among them.
 fn outdated(listing: &Listing, keep: usize) -> Vec<&str> {
     let is_part = |name: &str| name.strip_suffix(".part").is_some_and(is_version);
     let names = listing.versions.iter().map(|(name, _)| name.as_str());
@@ -141,7 +141,8 @@ fn outdated(listing: &Listing, keep: usize) -> Vec<&str> {
     others.into_iter().take(removed).chain(parts).collect()
 }
 
-/// Key by which versions are in the order of their numbers. `~` comes before the end of a text.
+/// Returns a key by which versions sort in their order. As in Debian, `~` sorts before the end of a
+/// text.
 fn order(version: &str) -> Vec<(u8, u64, String)> {
     let mut parts = Vec::new();
     let mut rest = version;

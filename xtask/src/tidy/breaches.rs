@@ -1,4 +1,5 @@
-//! Tests that each check finds breaches. Each test plants one breach in a workspace without any.
+//! Tests that each check finds breaches. Each test plants one breach in a workspace without
+//! breaches.
 
 mod fixture;
 mod found_by_clippy;
@@ -6,8 +7,8 @@ mod found_by_clippy;
 use self::fixture::Fixture;
 use super::{CHECKS, REASONS, rows, top_level};
 
-/// Returns the planted breaches: the check that must find it, the beginning of its message, and the
-/// changes.
+/// Returns the planted breaches. Each consists of the check that must find it, the beginning of the
+/// message, and the changes.
 fn planted() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     let mut planted: Vec<(_, _, Vec<_>)> = Vec::new();
     for line in include_str!("breaches/planted.txt").lines() {

@@ -1,5 +1,5 @@
 //! Check that `docs/dependencies.md` gives a reason for every external dependency and lists no
-//! others, and that a package uses each of them.
+//! other dependencies, and that a package uses each of them.
 
 use std::collections::BTreeSet;
 

@@ -108,10 +108,10 @@ fn row(line: &str) -> Option<(&str, &str, &str)> {
     Some((cells[1], name.trim_matches('`'), path.trim_matches('`')))
 }
 
-/// Returns a message about a row whose value is not that of the code, or whose name is not in the
-/// code. `None` if the row is right.
+/// Returns a message about a row if its value differs from that in the code, or if the name is not
+/// in the code. Returns `None` if the row is right.
 fn wrong(code: &str, cell: &str, name: &str, path: &str) -> Option<String> {
-    // The name is that of a constant, or of a field in the default value of a struct.
+    // The name is that of a constant, or that of a field in the default value of a struct.
     let expressions: Vec<_> = code
         .lines()
         .filter_map(|line| match line.split_once(&format!("const {name}: ")) {

@@ -73,7 +73,7 @@ fn same_but_one(own: Option<&Value>, shared: Option<&Value>) -> bool {
     })
 }
 
-/// Returns the entries of a table, none if it is missing.
+/// Returns the entries of a table. Returns no entries if the table is missing.
 pub(super) fn table(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_table).into_iter().flatten()
 }

@@ -12,7 +12,7 @@ const FOLDERS: &str =
 const FILES: &str = "CHANGELOG.md CONTRIBUTING.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT \
     README.md clippy.toml deny.toml rust-toolchain.toml rustfmt.toml";
 
-/// Finds entries that do not belong there.
+/// Finds files and folders that do not belong at the top.
 pub(super) fn entries(workspace: &Workspace) -> Vec<String> {
     let mut unknown = BTreeSet::new();
     for path in &workspace.files {
