@@ -63,8 +63,9 @@ struct Cli {
     /// Log more: once for info, twice for debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Give the command to the daemon at this address: unix:PATH, or http://ADDRESS:PORT for what
-    /// only asks. An interrupt ends the job; if this program ends otherwise, the job goes on.
+    /// Give the command to the daemon at this address: unix:PATH, or http://ADDRESS:PORT for
+    /// commands that only ask. An interrupt ends the job; if this program ends otherwise, the job
+    /// goes on.
     #[arg(long, global = true, value_name = "WHERE", help_heading = "Daemon")]
     host: Option<Host>,
     /// Give the command to the daemons of all control hosts in this site file, side by side: tune,
@@ -106,7 +107,7 @@ enum Command {
     Import(import::Import),
     /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
     Serve(serve::Serve),
-    /// Tell the version, boards, jobs, tones and room of a daemon, or of each of a site.
+    /// Print the version, boards, jobs, tones and free disk space of a daemon, or of all of a site.
     Status,
     /// List the jobs of a daemon.
     Jobs,

@@ -12,13 +12,13 @@ use super::output::complain;
 /// Options for the access to boards.
 #[derive(Debug, Args)]
 pub(crate) struct Access {
-    /// Do not listen to the boards' streams to find out if they are those of the map. For links
-    /// that streams would fill, and for simulated boards whose samples are to repeat to the
-    /// bit.
+    /// Do not listen to the streams of the boards to check that they are the boards of the map. Of
+    /// use if the streams would fill the link, or if samples of simulated boards must be
+    /// reproducible to the bit.
     #[arg(long)]
     no_listen: bool,
-    /// Take boards over that another program on this host works on. That program can then only
-    /// read from them; its tones are not switched off.
+    /// Take over boards that another program on this host is using. That program can then only read
+    /// from them; its tones are not switched off.
     #[arg(long)]
     take_over: bool,
     /// Do not watch the boards for other programs, perhaps on other hosts. Otherwise a board whose

@@ -128,8 +128,8 @@ impl Cancel {
 /// The arguments of `twotone health`.
 #[derive(Debug, Args)]
 pub(crate) struct Health {
-    /// Least number of boards that must be connected. If it is absent, boards that are down are no
-    /// failure of the daemon.
+    /// Smallest number of boards that must be connected. If it is absent, boards that are not
+    /// connected are not a failure.
     #[arg(long, value_name = "N")]
     expect_boards: Option<usize>,
 }

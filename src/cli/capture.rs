@@ -44,8 +44,8 @@ pub(crate) struct Capture {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     channels: Option<u16>,
     /// Largest difference between the boards' clocks and this computer's, in seconds. If it is
-    /// absent: 10 s if the clocks are within two days, half a year if they are not. Boards
-    /// that make up their time may show any.
+    /// absent: 10 s if the clocks are within two days, half a year if they are not. Boards that
+    /// generate their time themselves may report any time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     clock_within: Option<f64>,
     /// A note that is kept with the run.

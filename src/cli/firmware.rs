@@ -93,8 +93,8 @@ struct Work {
     /// Longest time until a board is back after its restart, in seconds.
     #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = parse_seconds)]
     back_within: f64,
-    /// Address on which boards are heard that announce themselves. If it is absent: the usual port
-    /// of their kind, on all interfaces.
+    /// Address on which this program listens for the announcements of boards. If it is absent: the
+    /// usual port of their kind, on all interfaces.
     #[arg(long, value_name = "ADDRESS:PORT")]
     beacons: Option<SocketAddr>,
 }

@@ -266,7 +266,8 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    /// Ends of new pipes, to be read, and their outlets: with a thread, and without.
+    /// Returns the read ends of two new pipes, with their outlets: one with a thread, and one
+    /// without.
     fn outlets() -> [(OwnedFd, Outlet); 2] {
         [true, false].map(|threaded| {
             let (read, write) = rustix::pipe::pipe().unwrap();

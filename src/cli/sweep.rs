@@ -41,9 +41,8 @@ pub(crate) struct Sweep {
     format: Form,
     #[command(flatten)]
     part: Selection,
-    /// Lowest frequency in hertz, if not all of the map's range is to be swept. Refused if it is
-    /// outside of that. If it is absent: that of the parameter file, or else of each module in the
-    /// map.
+    /// Lowest frequency in hertz. Refused if it is outside of the range of a module in the map. If
+    /// it is absent: the one of the parameter file, or else the one of each module in the map.
     #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
     f_min: Option<f64>,
     /// Highest frequency in hertz. If it is absent: as with `--f-min`.
@@ -52,8 +51,8 @@ pub(crate) struct Sweep {
     /// Number of points over the band.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     points: Option<usize>,
-    /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay
-    /// are used.
+    /// A file of tuning parameters, in TOML. Only those of the network analysis and the delay are
+    /// used.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     #[command(flatten)]

@@ -9,14 +9,16 @@ use crate::map::HardwareMap;
 /// How a job uses its modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// The job only reads settings. It waits for no other job.
+    /// The job only reads values that the boards report. It waits for no other job.
     Asks,
     /// The job reads samples. Other jobs may read samples too, but no job may change settings.
     Listens,
-    /// The job changes settings. No other job may use the modules, unless it only reads settings.
+    /// The job changes settings. No other job may use the modules, unless it only reads values that
+    /// the boards report.
     Sets,
-    /// The job switches tones off. It ends earlier jobs that change settings, waits until they have
-    /// ended, and does not wait for jobs that read samples.
+    /// The job switches tones off. It ends earlier jobs that change settings. It waits until these
+    /// and earlier jobs that switch tones off have ended. It does not wait for jobs that read
+    /// samples.
     SwitchesOff,
 }
 
@@ -102,7 +104,7 @@ kind = "crs"
 serial = "2"
 "#;
 
-    /// A claim in words: its use, then boards and modules as `--board` and `--module` have them.
+    /// Reads a claim from words: its use, then boards and modules as for `--board` and `--module`.
     fn claim(words: &str) -> Claim {
         let mut words = words.split(' ');
         let uses = match words.next() {

@@ -231,9 +231,10 @@ mod tests {
         }
     }
 
-    /// Records as programs of the form 1 write them, and have to read them. A record that is
-    /// written otherwise, so that they could not, is of another form: give it a new number in
-    /// `STATE_FORMAT`, and a text of its own here. Facts that are only added are left out by them.
+    /// Checks records as programs of format 1 write them and must be able to read them. If a change
+    /// makes records that these programs cannot read, increase `STATE_FORMAT`, and add a text of
+    /// the new format here. An additional field is no such change, because these programs ignore
+    /// it.
     #[test]
     fn records_of_this_form_are_read_and_written() {
         assert_eq!(STATE_FORMAT, 1);
@@ -275,7 +276,8 @@ mod tests {
         }
     }
 
-    /// As on a full disk, which writes nothing until there is room again.
+    /// The missing folder stands in for a full disk, on which nothing can be written until there is
+    /// space again.
     #[test]
     fn ends_that_could_not_be_written_are_written_later() {
         let folder = tempfile::tempdir().unwrap();

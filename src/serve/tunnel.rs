@@ -64,7 +64,7 @@ impl Link {
 
     /// Makes a new connection, and requests the health of the daemon. An earlier connection is
     /// closed first. Returns the address of the daemon and its health, or `None` for the health if
-    /// the answer cannot be read.
+    /// the daemon refuses this request or its answer cannot be read.
     ///
     /// # Errors
     /// See [`Failure`]. The only request that the daemon may have received is the one for its

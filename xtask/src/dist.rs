@@ -322,7 +322,7 @@ fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// A commit of this workspace that never was.
+    /// A made-up commit of this workspace.
     pub(super) fn source() -> Source {
         Source {
             root: Workspace::here().expect("tests run in the workspace").root,

@@ -1,4 +1,4 @@
-//! Returns remarks about every problem in a report of `--json`.
+//! Remarks about every problem in a report of `--json`.
 //!
 //! `docs/json.md` describes the fields of a report: errors are objects, doubts and warnings are
 //! sentences.

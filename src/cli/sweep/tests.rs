@@ -12,7 +12,7 @@ use twotone::sim::Farm;
 
 use super::*;
 
-/// A sweep of two settings of the NCO, with which all is well.
+/// A sweep with two settings of the NCO, without any problem.
 fn swept() -> Swept {
     let frequency_hz: Vec<f64> = (0..64).map(|k| 1.0e9 + 1e5 * f64::from(k)).collect();
     let z = vec![Complex64::new(1e4, 0.0); 64];
@@ -84,7 +84,7 @@ impl Lab {
         report.records(&self.array, &self.map).remove(0)
     }
 
-    /// Changes the sweep of the only module, and finds `word` wherever a person looks.
+    /// Changes the sweep of the only module, and asserts that `word` is in every output.
     #[track_caller]
     fn check(&self, word: &str, change: impl FnOnce(&mut Swept)) {
         let mut swept = swept();

@@ -18,7 +18,7 @@ use twotone::sim::Farm;
 
 use super::table::table;
 
-/// A board of three detectors, and its tune, with which all is well.
+/// A board with three detectors, and a tune of it without any problem.
 struct Tuned {
     _farm: Farm,
     map: HardwareMap,
@@ -79,7 +79,7 @@ impl Tuned {
         report.records(&self.array, &self.map).remove(0)
     }
 
-    /// Changes the outcome, and finds `word` wherever a person looks.
+    /// Changes the outcome, and asserts that `word` is in every output.
     fn check(&self, word: &str, change: impl FnOnce(&mut TuneOutcome)) {
         let report = self.report(change);
         let spaced = word.replace('_', " ");

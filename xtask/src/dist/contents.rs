@@ -175,7 +175,8 @@ mod tests {
     use super::super::tests::source;
     use super::*;
 
-    /// The manifest is read before anything is sent to a host, in the form that TOML has.
+    /// Checks that the manifest is valid TOML with the expected values. A deployment reads it before
+    /// it sends anything to a host.
     #[test]
     fn the_manifest_says_what_it_is_and_what_it_needs() {
         let needs = |glibc| Needs {

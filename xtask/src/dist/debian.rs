@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    /// Packs the files of this workspace with a program that is none.
+    /// Packs the files of this workspace with arbitrary bytes as the program.
     fn packed(folder: &Path) -> PathBuf {
         let source = source();
         let mut tree = Tree::default();

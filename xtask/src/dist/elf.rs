@@ -169,7 +169,8 @@ mod tests {
         }
     }
 
-    /// Compares with the reader of binutils, which is there wherever programs are linked.
+    /// Compares the result with that of `readelf` of binutils, which is installed wherever programs
+    /// are linked.
     #[test]
     fn a_program_says_what_it_needs() {
         let needs = Needs::read(&this_program()).unwrap();

@@ -171,7 +171,7 @@ mod tests {
         check_with(&open, Some("ProtectSystem"));
     }
 
-    /// The needs of the daemon from its unit, however it is hardened.
+    /// Checks that the unit grants what the daemon needs, although it is hardened.
     #[test]
     fn the_unit_lets_the_daemon_work() {
         let has = |line: &str| SERVICE.lines().any(|it| it == line);

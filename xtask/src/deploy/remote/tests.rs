@@ -42,8 +42,8 @@ fn errors_of_ssh_have_a_remedy() {
     }
 }
 
-/// A server of ssh for one connection at a time, without a port and without root, and a site file
-/// that leads to it. `None` where there is no sshd.
+/// Returns a site with an ssh server for one connection at a time, which needs neither a port nor
+/// root. Returns `None` if there is no sshd on this computer.
 fn server(folder: &Path) -> Option<Site> {
     if !Path::new("/usr/sbin/sshd").exists() {
         println!("left out: no sshd (package openssh-server)");
