@@ -75,7 +75,8 @@ pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     }
 }
 
-/// Prints the reason if a run is not recorded as requested, and what is recorded, and where.
+/// If a run is not recorded as requested, prints the reason, and the path of the part that is
+/// recorded.
 pub(crate) fn complain_of_record(record: &RecordReport) {
     if record.is_whole() {
         return;

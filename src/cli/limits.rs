@@ -120,8 +120,8 @@ const BASE: u64 = 64 * MIB;
 /// Address space of a thread, in bytes: its stack, and the arena that the C library reserves for
 /// its allocations.
 const THREAD: u64 = 72 * MIB;
-/// Number of threads in addition to those of the runtime: one that writes files, and one that looks
-/// names up.
+/// Number of threads in addition to those of the runtime: one that writes files, and one that
+/// resolves host names.
 const BESIDE: u64 = 2;
 /// Address space for measuring a module, in bytes.
 const MODULE: u64 = 16 * MIB;

@@ -12,7 +12,7 @@ use crate::record::UtcTime;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
-    /// Arguments of the program. The first is the name of the command.
+    /// Arguments of the program. The first is the name of the command, unless options precede it.
     pub(crate) command: Vec<String>,
     /// Contents of the files that the arguments name, by the names in the arguments.
     #[serde(default)]

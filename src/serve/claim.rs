@@ -6,7 +6,7 @@ use twotone_hal::ModuleId;
 
 use crate::map::HardwareMap;
 
-/// How a job uses its modules.
+/// Kind of use that a job makes of its modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// The job only reads values that the boards report. It waits for no other job.

@@ -39,7 +39,7 @@ struct Ended {
     by_board: BTreeMap<String, u64>,
 }
 
-/// Jobs that are not over, in the order in which they start if they use the same modules.
+/// Jobs that are not over. A job waits only for jobs that are before it in this list.
 struct Queue {
     jobs: Vec<Arc<Job>>,
     /// Work of the jobs that wait, by the number of the job.

@@ -86,7 +86,7 @@ pub(crate) struct SiteHost {
     pub(crate) way: Way,
 }
 
-/// How a daemon is reached.
+/// Connection through which a daemon is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Directly, without ssh.

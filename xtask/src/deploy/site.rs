@@ -50,7 +50,7 @@ impl Default for Ssh {
     }
 }
 
-/// How a command gets the rights of root on a host.
+/// Means by which a command gets the rights of root on a host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Become {

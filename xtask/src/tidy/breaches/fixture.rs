@@ -84,7 +84,7 @@ const EXCEPTION: &str = "#![expect(clippy::disallowed_methods)]\n";
 /// A foreign block with its `SAFETY:` comment.
 const FOREIGN: &str = "// SAFETY: as declared\n// there.\nunsafe extern \"C\" {\n}\n";
 
-/// Files besides manifests. Some look like breaches but are not.
+/// Files in addition to the manifests. Some look like breaches but are not.
 const FILES: &[(&str, &str)] = &[
     ("Cargo.lock", "version = 4\n"),
     ("README.md", "A fixture.\n"),
