@@ -43,7 +43,7 @@ pub(crate) struct FarmArgs {
     /// settle as on a board.
     #[arg(long)]
     pub(crate) real_time: bool,
-    /// In real time, time of the board for each call, in microseconds.
+    /// With --real-time: time that a board takes for each call, in microseconds.
     #[arg(long, value_name = "US", default_value_t = 0, requires = "real_time")]
     pub(crate) call_us: u64,
 }

@@ -53,11 +53,11 @@ pub(crate) struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Verb {
-    /// Tell the version and the health of every host.
+    /// Print the version and the health of every host.
     Status,
-    /// Bring hosts back to the version before.
+    /// Bring hosts back to their previous version.
     Rollback {
-        /// Version to go to. If it is absent: the one before the current one.
+        /// Version to go back to. If it is absent: the previous version.
         #[arg(long, value_name = "VERSION")]
         to: Option<String>,
     },
@@ -65,7 +65,7 @@ enum Verb {
     List,
     /// Remove old versions.
     Prune {
-        /// Number of versions to leave. If it is absent: what the site file says, else 3.
+        /// Number of versions to keep. If it is absent: the number in the site file, or else 3.
         #[arg(long, value_name = "NUMBER")]
         keep: Option<usize>,
     },
@@ -74,7 +74,7 @@ enum Verb {
 /// Options that permit or restrict the changes to a host.
 #[derive(Clone, Debug, Default, clap::Args)]
 struct Options {
-    /// Say what would be done, and change nothing.
+    /// Print what would be done, and change nothing.
     #[arg(long, global = true)]
     dry_run: bool,
     /// Interrupt jobs of the daemon.
@@ -83,13 +83,14 @@ struct Options {
     /// Wait for jobs of the daemon to end.
     #[arg(long, global = true)]
     wait: bool,
-    /// Deploy to hosts where the Debian package is installed. Its service is hidden then.
+    /// Deploy to hosts on which the Debian package is installed. The deployed service hides that of
+    /// the package.
     #[arg(long, global = true)]
     take_over_package: bool,
     /// Replace a map that was changed on the host by hand.
     #[arg(long)]
     replace_map: bool,
-    /// Deploy a version that cannot read the state of the one that runs.
+    /// Deploy a version that cannot read the state of the current version.
     #[arg(long, global = true)]
     older_state: bool,
 }

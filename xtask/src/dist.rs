@@ -46,14 +46,16 @@ const TOOLS: [(&str, &str); 6] = [
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Oldest glibc that the program must run with, such as 2.28, or `native` for that of this
-    /// computer. If it is absent: 2.28 if cargo-zigbuild and zig are here, else native.
+    /// Oldest glibc that the program must run with, such as 2.28, or `native` for the glibc of this
+    /// computer. If it is absent: 2.28 if cargo-zigbuild and zig are installed, else native.
     #[arg(long, value_name = "VERSION", conflicts_with = "quick")]
     glibc: Option<String>,
-    /// Target of rustc, whose standard library must be installed. Its programs must run here.
+    /// Target of rustc. Its standard library must be installed, and its programs must run on this
+    /// computer.
     #[arg(long, value_name = "TRIPLE", conflicts_with = "quick")]
     target: Option<String>,
-    /// Package the program of the tests, which is slow and says that it is no release.
+    /// Package the program that the tests build. It is slow, and its version says that it is not a
+    /// release.
     #[arg(long)]
     quick: bool,
     /// Build a second time, in another folder and with another cargo home, and compare all bytes.

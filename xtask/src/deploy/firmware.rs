@@ -27,7 +27,7 @@ const FOLDER: &str = "/var/lib/twotone/firmware";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Description of the image, in TOML: the one that `twotone firmware` takes.
+    /// Description of the image, in TOML, as for `twotone firmware`.
     image: PathBuf,
     /// Site file: the control hosts, whose maps name the boards.
     #[arg(long, value_name = "FILE")]
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Longest time until a board starts and announces itself, in seconds.
     #[arg(long, value_name = "S", default_value_t = 300)]
     wait: u32,
-    /// Address on which the hosts hear boards that announce themselves.
+    /// Address on which the hosts listen for the announcements of boards.
     #[arg(long, value_name = "ADDRESS:PORT")]
     beacons: Option<String>,
     /// Print one JSON object on standard output instead of a table.
