@@ -48,7 +48,8 @@ const GAIN: f64 = 4e6;
 const NOISE: f64 = 5.0;
 const SAMPLE_RATE_HZ: f64 = 1000.0;
 
-/// A board, by its name and its state.
+/// A board, by its name and its state. It is also the source of its sample stream, which has one
+/// sample of each channel every millisecond.
 #[derive(Debug, Clone)]
 struct BaseBand(String, Shared);
 

@@ -69,7 +69,7 @@ pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     complain(&error.to_string());
     match error {
         CampaignError::Cancelled => Exit::Interrupted,
-        // The campaign may have set something before it ended.
+        // The campaign may have changed settings before it ended.
         CampaignError::Ended(_) => Exit::SomeFailed,
         _ => Exit::Usage,
     }

@@ -137,7 +137,7 @@ fn memory_limit() -> Option<u64> {
     limits.into_iter().flatten().min()
 }
 
-/// Address space for all threads, in bytes, with that for [`SOME`] modules.
+/// Address space of the program with all threads and [`SOME`] modules, in bytes.
 fn memory_of_all_threads() -> u64 {
     let cores = available_parallelism().map_or(1, usize::from) as u64;
     // For each core there is a thread of the runtime, one for contexts and one for computations.

@@ -26,7 +26,7 @@ struct Drawn {
 /// The bar of one module. Several modules may share it.
 struct Bar {
     bar: ProgressBar,
-    /// Progress of this module, in steps of the bar. Added to the bar already.
+    /// Progress of this module that has been added to the bar, in steps of the bar.
     counted: Mutex<u64>,
 }
 

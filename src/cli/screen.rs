@@ -12,7 +12,7 @@ use super::output;
 /// Largest number of drawings per second.
 const RATE: u8 = 20;
 
-/// Collects a drawing of the bars, and queues it if the one before it has been written.
+/// Collects a drawing of the bars, and queues it if the previous drawing has been written.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     picture: Mutex<String>,

@@ -118,7 +118,7 @@ pub(crate) struct Sim {
 enum Stream {
     /// While a program on this machine has joined the board's own source.
     WhenJoined,
-    /// The same, and while a program has joined the group for any source.
+    /// As `when-joined`, and also while a program has joined the group for any source.
     WhenAnyJoined,
     /// From start to end.
     Always,

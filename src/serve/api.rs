@@ -70,7 +70,8 @@ impl State {
 pub(crate) struct JobReport {
     pub(crate) id: u64,
     pub(crate) command: Vec<String>,
-    /// Name of the user who gave the command, or the user's number if the system knows no name.
+    /// Name of the user who gave the command, or the user's number if there is no name. `None` if
+    /// the user is not known.
     pub(crate) by: Option<String>,
     pub(crate) state: State,
     /// True if somebody has requested the end of the job.

@@ -73,7 +73,7 @@ pub(crate) struct Boards {
     counts: watch::Sender<Counts>,
     /// Number of turns of all boards since the start.
     turns: AtomicU64,
-    /// Cancelled when the boards are released.
+    /// Token that is cancelled when the boards are released.
     closing: CancellationToken,
 }
 

@@ -68,7 +68,7 @@ impl Claim {
         self.uses == Use::SwitchesOff && earlier.uses == Use::Sets && self.shares_modules(earlier)
     }
 
-    /// True if the job starts before those that wait already.
+    /// True if the job starts before the jobs that wait already.
     pub(crate) fn is_urgent(&self) -> bool {
         self.uses == Use::SwitchesOff
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Longest time without a turn of any board. After this time the daemon counts as hanging.
+/// Longest time without a turn of any board. If it is exceeded, the daemon counts as hanging.
 pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// Number of turns of the boards, and the time at which it last changed.

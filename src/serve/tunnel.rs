@@ -142,7 +142,8 @@ impl Tunnel {
             }
             false
         };
-        // This is longer than the limit of ssh itself, because ssh may also look up a name.
+        // This is longer than the limit of ssh itself, because a name may have to be looked up, and
+        // the user may be asked for a confirmation.
         let limit = ssh.connect_within() * 3;
         match timeout(limit, ready).await {
             Ok(true) => Ok(tunnel),

@@ -126,7 +126,7 @@ fn of_board(board: &Value) -> Vec<String> {
     notes
 }
 
-/// Returns remarks about the fields that a report, a board and a module have in common.
+/// Returns remarks about the fields that a report, a board or a module may have.
 fn about(value: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     for (field, meaning) in ERRORS {

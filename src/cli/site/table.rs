@@ -43,7 +43,7 @@ const fn seconds(heading: &'static str, of: fn(&Value) -> Option<f64>) -> Column
 }
 
 /// Returns the columns for the kind of the reports. The kind is recognized by a field that only
-/// this kind has in the report, its boards, modules or channels.
+/// this kind has, in the report or in its boards, modules or channels.
 fn columns(reports: &[&Value]) -> Vec<Column> {
     let boards = sum("boards", |report| count(report, &["boards"], |_| true));
     let modules = sum("modules", |report| count(report, &MODULES, |_| true));

@@ -81,7 +81,8 @@ fn listed(tree: &Tree, name: &str) -> Vec<u8> {
     list
 }
 
-/// Returns the output of `sha256sum` for files of a folder. `sha256sum --check` can read it there.
+/// Returns the output of `sha256sum` for files of a folder. `sha256sum --check` can read this
+/// output in the same folder.
 pub(crate) fn sums(folder: &Path, files: &[PathBuf]) -> Result<Vec<u8>> {
     let mut sum = Command::new("sha256sum");
     said(sum.arg("--").args(files).current_dir(folder))
