@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Work on this host alone. Can be given more than once.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Say which boards would be flashed in which order, and change nothing.
+    /// Print which boards would be flashed in which order, and flash none.
     #[arg(long)]
     dry_run: bool,
     /// Flash boards that run a later release, or one that is not known.

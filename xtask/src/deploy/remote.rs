@@ -2,9 +2,9 @@
 //! files.
 //!
 //! The exit status of `ssh` does not distinguish a failed script from a cut connection: 255 can
-//! mean either. Therefore each script prints marks at its begin and end, and its exit status after
-//! the second mark. If the second mark is missing, the answer is [`Failure::Cut`], because it is
-//! unknown how far the script ran.
+//! mean either, or that the script was killed. Therefore each script prints marks at its begin and
+//! end, and its exit status after the second mark. If the second mark is missing, the answer is
+//! [`Failure::Cut`], because it is unknown how far the script ran.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Seek, SeekFrom, empty};
@@ -153,13 +153,14 @@ impl<'a> Remote<'a> {
         self.master = None;
     }
 
-    /// Runs a script as root, and repeats it if the connection is cut. The script must have the
-    /// same effect if it runs twice.
+    /// Runs a script as root, and repeats it if the connection is cut. It must be a script that may
+    /// run twice.
     pub(crate) fn script(&self, script: &str, arguments: &[&str]) -> Answered<String> {
         self.again(|| self.script_once(script, arguments))
     }
 
-    /// Repeats `attempt` while its connection is cut, at most as often as the site file allows.
+    /// Repeats `attempt` while its connection is cut or cannot be made, at most as often as the
+    /// site file allows.
     pub(crate) fn again<T>(&self, mut attempt: impl FnMut() -> Answered<T>) -> Answered<T> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..self.ssh.attempts {

@@ -193,8 +193,8 @@ fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
                 .map(drop)
         });
         match unpacked {
-            // The upload is repeated once from the start, because the rest of an old upload may
-            // have been damaged.
+            // The upload is repeated once from the start, because the part that an earlier upload
+            // left may have other content.
             Err(Failure::Refused(why)) if attempts == 0 && why.contains("damaged") => attempts = 1,
             unpacked => return unpacked,
         }

@@ -280,8 +280,8 @@ impl Values {
     }
 }
 
-/// Adds to a table the entries of `defaults` that it does not have. Tables in it are merged in the
-/// same way.
+/// Adds to a table the entries of `defaults` that it does not have. A table that both contain is
+/// merged in the same way.
 fn merge(mut table: toml::Table, defaults: &toml::Table) -> toml::Table {
     for (key, default) in defaults {
         match (table.get_mut(key), default) {
