@@ -175,8 +175,8 @@ mod tests {
     use super::super::tests::source;
     use super::*;
 
-    /// Checks that the manifest is valid TOML with the expected values. A deployment reads it before
-    /// it sends anything to a host.
+    /// Checks that the manifest is valid TOML with the expected values. A deployment reads the
+    /// manifest before it sends anything to a host.
     #[test]
     fn the_manifest_says_what_it_is_and_what_it_needs() {
         let needs = |glibc| Needs {
