@@ -1,4 +1,4 @@
-//! Many boards at once.
+//! Connection of many boards at the same time.
 
 use std::future::Future;
 
@@ -6,17 +6,18 @@ use futures::StreamExt;
 use futures::stream;
 use twotone_hal::{BoardHandle, Error, Result};
 
-/// Boards that have connected, in the order asked for, and the failures of the others.
+/// Boards that have connected, in the order of the request, and the errors of the other boards.
 #[derive(Debug)]
 pub struct Connected {
     /// The boards that answered.
     pub boards: Vec<BoardHandle>,
-    /// Failures of the others, each with the name of its board, in the order asked for.
+    /// Errors of the boards that did not connect, in the order of the request.
     pub failed: Vec<Error>,
 }
 
 /// Connects many boards of any kinds, at most `at_once` of them at the same time (0 counts as 1). A
-/// board that does not answer fails at its own deadline. It does not delay or fail the others.
+/// board that does not answer fails at its own deadline, and the others do not fail with it. Until
+/// then, at most `at_once` boards from this one on are opened.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, connect_all};

@@ -3,7 +3,7 @@
 //!
 //! A [`ModuleKeeper`] belongs to the link of one module. It records the settings that this client
 //! makes, and reads them back after each new connection. A board family implements [`ReadBack`] for
-//! it: the reading of settings, the writing of the marker, and the epochs of the board.
+//! the keeper: the reading of settings, the writing of the marker, and the epochs of the board.
 
 mod difference;
 mod epochs;
@@ -31,7 +31,7 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// Largest rounding errors of the values that are read back from the board.
     fn rounding(&self) -> Rounding;
 
-    /// The last channel of the module. Its offset is the marker while nobody uses the channel.
+    /// The last channel of the module. Its offset is the marker while no caller uses the channel.
     fn last_channel(&self) -> ChannelId;
 
     /// Offset that serves as the marker. A board that has lost its settings does not have this

@@ -5,50 +5,51 @@
 //! Each module has a connection of its own. Its keeper has a record of the settings that this
 //! client last made there: the NCO, and the offset, amplitude, phase and rotation of every channel
 //! that the client has set. After a batch that was answered completely, the settings are known.
-//! After one that failed midway, or whose answer was lost, a setting may have its old or its new
-//! value, and both are accepted. On each new connection, before any other request, settings are
+//! After a batch that failed midway, or whose answer was lost, a setting may have its old or its
+//! new value, and both are accepted. On each new connection, before any other request, settings are
 //! read back and compared with the record:
 //!
-//! | the connection before | what is read back |
+//! | previous connection | settings that are read back |
 //! |---|---|
 //! | closed by this client after [`ConnectOptions::idle_timeout`] without use | the marker, the NCO, and the settings of at most 16 channels, different ones each time, channels that are on first: at most 67 values, in one round trip |
 //! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
 //! | lost while a batch of settings was under way | the NCO, the offsets and amplitudes of all channels, and the phases that were set. The first reading comes [`ConnectOptions::request_life`] after the loss, and readings are repeated until two agree |
 //!
-//! This client closes an idle connection whenever its program computes for some seconds. That is
-//! frequent, so the reading after it is short. It finds a restart at once, since a board that
-//! restarts loses its marker and its NCO with all other settings. A change that another program
-//! makes to a single channel is found when that channel is one of those read back.
+//! This client closes an idle connection whenever the program computes for some seconds. Idle
+//! connections are frequent, so the reading after them is short. The reading finds a restart at
+//! once, since a board that restarts loses its marker and its NCO with all other settings. A change
+//! that another program makes to a single channel is found when that channel is among the channels
+//! that are read back.
 //!
 //! A difference ends the epoch of the board: see [`CrsBoard`].
 //!
 //! A request that only switches tones off is safe whatever the state of the board. Settings are
-//! read back before it as well, but it is sent even if that fails or takes longer than 2 s. While
-//! lost settings may still reach the board, the request is sent at once, and a second time when
-//! they cannot reach it any more.
+//! read back before such a request as well, but the request is sent even if the reading fails or
+//! takes longer than 2 s. While lost settings may still reach the board, the request is sent at
+//! once, and a second time when the lost settings can no longer reach it.
 //!
 //! # Servers that close each connection after its first answer
 //!
-//! Some servers do so (HTTP/1.0, `Connection: close`, or without notice), and so do some proxies in
-//! front of a board. The reading that verifies such a connection is the only exchange on it, and
-//! the request itself must be sent on another one. Reading and setting cannot share one batch: the
-//! server does not stop a batch at a difference, so a board that has restarted would execute the
-//! setting.
+//! Some servers close each connection after its first answer (HTTP/1.0, `Connection: close`, or
+//! without notice), and so do some proxies in front of a board. The reading that verifies such a
+//! connection is the only exchange on it, and the request itself must be sent on another one.
+//! Reading and setting cannot share one batch: the server does not stop a batch at a difference, so
+//! a board that has restarted would execute the setting.
 //!
 //! So the reading is sent on one connection and the request on the next, under two conditions. The
 //! server closed the first connection after a complete answer, with no other request under way, so
 //! no earlier request can still reach the board. And no more than a second has passed since the
-//! reading. A board takes longer than that to restart; if one restarts faster, the reading before
-//! the next request finds it. If connecting takes longer, the settings are read back again; after
-//! three readings the request fails and is not sent. Each request costs one more exchange. The
-//! reading is as short as after an idle connection.
+//! reading. A board takes longer than that to restart; if a board restarts faster, the reading
+//! before the next request finds the restart. If connecting takes longer, the settings are read
+//! back again; after three readings the request fails and is not sent. Each request costs one more
+//! exchange. The reading is as short as after an idle connection.
 //!
-//! A server is assumed to close its connections in this way if its headers say so, or if a
+//! A server is assumed to close its connections in this way if its headers announce it, or if a
 //! connection ends within a second of its first answer. All connections to the board share this
 //! finding, so that no later request is written into a connection that is being closed. The request
 //! that leads to the finding may be lost. It is then handled like any lost request: settings are
-//! sent again once the board is at rest, if nothing else has been sent to the module since. The
-//! finding is withdrawn when a connection stays open.
+//! sent again once the lost request can no longer reach the board, if nothing else has been sent to
+//! the module since. The finding is withdrawn when a connection stays open.
 
 mod apart;
 mod channels;
@@ -103,10 +104,10 @@ pub use streams::CrsStreams;
 /// The client has one connection for each module, one for readings of the board as a whole, and one
 /// for the sensors. A connection is opened with its first operation and closed when idle. A batch
 /// is sent as one request for each run of consecutive operations on the same module. If the answer
-/// is lost with its connection, the request is sent once more after the board was seen at rest.
-/// That is safe, since each operation either reads or sets absolute values. An operation that only
-/// reads is repeated at most twice if the board refuses it or its answer cannot be used, and once
-/// if no answer comes in time.
+/// is lost with its connection, the request is sent once more, as soon as the lost one can no
+/// longer change the board. A repetition is safe, since each operation either reads or sets
+/// absolute values. An operation that only reads is repeated at most twice if the board refuses it
+/// or its answer cannot be used, and once if no answer comes in time.
 ///
 /// # Epochs
 /// After each new connection, some or all settings that this client has made on the module are read
@@ -148,9 +149,9 @@ struct Module {
 }
 
 impl CrsBoard {
-    /// Connects to the board at `host`, which the hardware map calls `name`. The process-wide
-    /// runtime drives the sockets, so that the board can be used from any thread and under any
-    /// runtime.
+    /// Connects to the board at `host`. `name` is the name of the board in the hardware map. The
+    /// process-wide runtime drives the sockets, so that the board can be used from any thread and
+    /// under any runtime.
     ///
     /// # Errors
     /// If no answer comes within the deadlines of `options`, or if the server is no CRS board.
@@ -237,8 +238,8 @@ impl CrsBoard {
         BoardHandle::new(self)
     }
 
-    /// Latest description of the board. The board is asked for it on connecting, and again with the
-    /// first operation of each epoch.
+    /// Latest description of the board. The client asks the board for its description on
+    /// connecting, and again with the first operation of each epoch.
     pub fn description(&self) -> Description {
         self.life.survey().description()
     }

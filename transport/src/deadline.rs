@@ -26,7 +26,7 @@ pub(crate) fn within(within: Duration) -> Instant {
 
 /// True if `deadline` passed more than 0.5 s ago. The timer for it would have fired before, so this
 /// process or thread did not run at that time: the process was stopped, or a computation in an
-/// event loop blocked the thread. It cannot be known which.
+/// event loop blocked the thread. These two cases cannot be distinguished.
 pub(crate) fn passed_unseen(deadline: Instant) -> bool {
     Instant::now() > deadline + LATE
 }

@@ -184,7 +184,7 @@ fn name_or_ipv4_host(host: &str) -> Result<&str, String> {
     Ok(host)
 }
 
-/// True for a label that the resolver of the system interprets as a number, as in old forms of
+/// True if the resolver of the system interprets the label as a number, as in old forms of
 /// addresses.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));

@@ -32,9 +32,9 @@ pub(crate) struct Post {
     pub(crate) body: Bytes,
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
-    /// Changes of settings that it makes, for the keeper of its module.
+    /// Changes of settings by the request, for the keeper of its module.
     pub(crate) sent: Option<Arc<Sent>>,
-    /// Time that its acquisitions take on the board.
+    /// Time that the acquisitions of the request take on the board.
     pub(crate) acquiring: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Post {
         }
     }
 
-    /// True if it switches tones off and changes nothing else.
+    /// True if the request switches tones off and changes nothing else.
     pub(crate) fn only_switches_off(&self) -> bool {
         let sent = self.sent.as_ref();
         sent.is_some_and(|sent| sent.only_switches_off())
@@ -71,7 +71,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// Number of repetitions of the request before this answer came.
     pub(crate) repeats: u32,
-    /// True if the request had been sent before and that answer was lost.
+    /// True if the request had been sent before, and its first answer was lost.
     pub(crate) was_lost: bool,
 }
 
@@ -145,7 +145,7 @@ impl Connection {
         self.answers
     }
 
-    /// Time since its last answer.
+    /// Time since the last answer on this connection.
     pub(crate) fn rested(&self) -> Duration {
         self.answered.elapsed()
     }

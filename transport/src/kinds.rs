@@ -26,15 +26,16 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Sen
 /// Constructor of the sample streams of a board from its name, its address and its serial number.
 pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 
-/// Constructor of the access to the firmware of boards, each given by its name and its place. The
-/// answers are in the same order. One call is for all boards that are flashed, since they share a
-/// socket.
+/// Constructor of the access to the firmware of boards. Each board is given by its name and its
+/// place, and the result has the same order. All boards that are flashed together are in one call,
+/// since they share a socket.
 pub type FirmwareOf = fn(&[(&str, BoardPlace<'_>)], &FirmwareOptions) -> Vec<Arc<dyn Firmware>>;
 
 /// Properties that all boards of one kind have in common.
 #[derive(Debug)]
 pub struct BoardFamily {
-    /// Name of the kind, as maps have it, such as `crs`. Boards may describe themselves otherwise.
+    /// Name of the kind in hardware maps, such as `crs`. Boards may give another name for their
+    /// kind.
     pub name: &'static str,
     /// Port of the control protocol, if an address names none.
     pub default_port: u16,
@@ -47,16 +48,17 @@ pub struct BoardFamily {
     /// protocol. `None` if only a connected board has streams
     /// ([`Board::streams`](twotone_hal::Board::streams)).
     pub streams: Option<StreamsOf>,
-    /// Stream that most boards of the kind send. A capture estimates its room on disk by it.
+    /// Stream that most boards of the kind send. A capture uses it to estimate the space that it
+    /// needs on disk.
     pub usual_stream: UsualStream,
-    /// True if the packets of its streams hold the serial number of the board, which identifies
+    /// True if the packets of the sample streams hold the serial number of the board that sent
     /// them.
     pub sends_serial: bool,
-    /// True if the power of its tones is known in dBm. If not, the limits and start powers of
-    /// maps, which are in dBm, do not apply to its boards.
+    /// True if the power of tones is known in dBm. If false, the limits and start powers of maps,
+    /// which are in dBm, do not apply to boards of this kind.
     pub has_power_scale: bool,
-    /// Constructor of the access to the firmware. It needs no connection, since a board whose
-    /// firmware is replaced may run none. `None` if boards cannot be flashed over the network.
+    /// Constructor of the access to the firmware. It needs no connection, since the old firmware of
+    /// a board may not run. `None` if boards cannot be flashed over the network.
     pub firmware: Option<FirmwareOf>,
     /// Connects to the board at an address, under the name that it has in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
@@ -71,14 +73,14 @@ pub struct UsualStream {
     pub rate_hz: f64,
 }
 
-/// Place of a board, as a map has it.
+/// Place of a board in a hardware map.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BoardPlace<'a> {
     /// Serial number of the board.
     pub serial: Option<&'a str>,
-    /// Serial number of its crate.
+    /// Serial number of the crate.
     pub crate_serial: Option<&'a str>,
-    /// Its slot in the crate.
+    /// Slot of the board in the crate.
     pub slot: Option<u8>,
 }
 
@@ -116,12 +118,12 @@ impl BoardKind {
         Ok(kind)
     }
 
-    /// Name of the kind, as maps have it.
+    /// Name of the kind in hardware maps.
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// Properties of its boards.
+    /// Properties of the boards of this kind.
     pub fn family(self) -> &'static BoardFamily {
         self.0
     }

@@ -1,9 +1,9 @@
 //! A queue of exchanges with one board. Each request that is sent is awaited to its answer.
 //!
 //! After a request was sent, the link awaits its answer even if the caller has dropped the future,
-//! and later requests wait for that. The reason: a real server was seen to finish a batch after its
-//! client had disconnected, so that a setting took effect after the clean-up that should have
-//! undone it.
+//! and later requests wait for that answer. The reason: a real server was seen to finish a batch
+//! after its client had disconnected. A setting of that batch took effect after the clean-up that
+//! should have undone it.
 
 mod keeper;
 mod line;
@@ -82,7 +82,7 @@ impl Link {
     /// Queues `post` and awaits its answer, until `deadline` at the latest.
     ///
     /// If this future is dropped before the post was sent, the post is not sent. If it is dropped
-    /// later, the link still awaits the answer, and later exchanges wait for that.
+    /// later, the link still awaits the answer, and later exchanges wait for it.
     pub(crate) async fn exchange(
         &self,
         post: Post,
@@ -118,8 +118,8 @@ impl Link {
     }
 }
 
-/// An exchange that waits in the queue or is under way. If this is dropped before the post was
-/// sent, the post is not sent.
+/// An exchange that waits in the queue or is under way. If this value is dropped before the post
+/// was sent, the post is not sent.
 pub(crate) struct Queued {
     awaited: oneshot::Receiver<Result<Answer>>,
     sent: Arc<AtomicBool>,
@@ -179,8 +179,8 @@ fn is_passing(error: &Error) -> bool {
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Time for which the verification of one connection is valid for the next, if the server closes
-/// each connection after its first answer. Boards take longer to restart, and the next verification
-/// would find one that did not.
+/// each connection after its first answer. A board takes longer to restart. If a board restarts
+/// faster, the next verification finds the restart.
 const VERIFICATION_HOLDS_FOR: Duration = Duration::from_secs(1);
 
 /// Longest time for a verification before a post that only switches tones off. Such a post is sent
@@ -207,12 +207,12 @@ struct Driver<K> {
     keeper: K,
     idle_timeout: Duration,
     connect_timeout: Duration,
-    /// The way in which the previous connection ended. It decides what is read back on the present
-    /// one.
+    /// The way in which the previous connection ended. It decides which settings are read back on
+    /// the present connection.
     before: Before,
     verified: bool,
     /// Time of the last verification, if it used up its connection because the server closes each
-    /// connection after one answer. It is then valid for the next connection.
+    /// connection after one answer. The verification is then valid for the next connection.
     verified_at: Option<Instant>,
     /// True if the log has a warning that tones are switched off without a verification.
     has_warned: bool,
@@ -397,7 +397,7 @@ impl<K: Keeper> Driver<K> {
                 }
                 Err(error) if switches_off && error.kind() != ErrorKind::EpochChanged => {
                     let host = self.line.authority();
-                    // Only the first time is a warning: tones are switched off repeatedly until
+                    // Only the first message is a warning: tones are switched off repeatedly until
                     // they are off.
                     if std::mem::replace(&mut self.has_warned, true) {
                         tracing::debug!(host, error = %error.chain(), "switching off what cannot be read back");

@@ -19,8 +19,8 @@ use crate::Host;
 /// s.
 const MOST: usize = 64;
 
-/// Largest number of attempts to start a thread while the kernel may still count one that has just
-/// ended.
+/// Largest number of attempts to start a thread while the kernel may still count a thread that has
+/// just ended.
 const MOST_LOOKS: usize = 100_000;
 
 /// Addresses of `name` with `port`.
@@ -46,7 +46,7 @@ pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// The IPv4 address of `host`, which sample streams need.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] if the host is not found, or has no such address.
+/// [`ErrorKind::Unreachable`] if the host is not found, or has no IPv4 address.
 pub async fn look_up_ipv4(host: &Host) -> Result<Ipv4Addr> {
     let unreachable = |why: &str| Error::new(ErrorKind::Unreachable, format!("{host} {why}"));
     let found = look_up(host.name(), host.port()).await;
@@ -174,7 +174,8 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
 }
 
 impl State {
-    /// The next look-up that a caller still waits for. Others are removed.
+    /// Removes and returns the next look-up that a caller still waits for. Look-ups before it,
+    /// which no caller waits for, are removed, too.
     fn next(&mut self) -> Option<Key> {
         loop {
             let key = self.queue.pop_front()?;

@@ -19,8 +19,8 @@ pub enum SampleSource {
     /// checks that the board has kept its settings. The answers are small, and the samples of all
     /// channels come at the rate of the stream, even if other hosts receive it too. Samples with a
     /// decimation other than the described one end the epoch of the board. If the time code of the
-    /// board is not recent, the times of the samples cannot be compared with that of the settings.
-    /// The acquisition call is then used, with a warning.
+    /// board is not recent, the times of the samples cannot be compared with the time of the
+    /// settings. The acquisition call is then used, with a warning.
     Stream(ReceiveOptions),
 }
 
@@ -28,23 +28,24 @@ pub enum SampleSource {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectOptions {
-    /// Longest time for opening a connection. 2 s.
+    /// Longest time for opening a connection. The default is 2 s.
     pub connect_timeout: Duration,
-    /// Longest time of a request, without the time of its acquisitions, but with that for a new
-    /// connection and one repetition. 10 s. A request that may be repeated after a timeout has
-    /// this time twice.
+    /// Longest time of a request. The time includes a new connection and one repetition, but not
+    /// the acquisitions of the request. A request that may be repeated after a timeout has this
+    /// time twice. The default is 10 s.
     pub request_timeout: Duration,
-    /// Time without use after which a connection is closed. 4 s: servers close it after 5 s, and a
-    /// request that they receive while closing may or may not be executed.
+    /// Time without use after which a connection is closed. The default is 4 s: servers close an
+    /// idle connection after 5 s, and may or may not execute a request that they receive while
+    /// closing.
     pub idle_timeout: Duration,
-    /// Longest time after which a request can still be executed whose connection was lost. 5 s;
-    /// the time of the acquisitions of the request is added. A busy server, or a gateway in
-    /// front of it, may hold a request for so long. After a request that changes settings was
-    /// lost, only requests that switch tones off are sent to its module for this time. Then
-    /// all settings are read back. An operation that would have to wait past its deadline
+    /// Longest time for which a board may still execute a request after its connection was lost,
+    /// without the time of the acquisitions of the request. The default is 5 s: a busy server, or a
+    /// gateway in front of it, may hold a request for so long. After a request that changes
+    /// settings was lost, only requests that switch tones off are sent to its module for this time.
+    /// Then all settings are read back. An operation that would have to wait past its deadline
     /// fails.
     pub request_life: Duration,
-    /// Size of the largest answer that is accepted, in bytes. 64 MiB.
+    /// Size of the largest answer that is accepted, in bytes. The default is 64 MiB.
     pub answer_limit: usize,
     /// True to ask for CBOR, which is several times smaller and faster; false for JSON only.
     pub cbor: bool,
@@ -142,13 +143,13 @@ impl ConnectOptions {
 /// Options of the access to the firmware of boards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FirmwareOptions {
-    /// Address on which boards are heard that announce themselves. `None` is the usual port of
-    /// their kind, on all interfaces.
+    /// Local address that receives the announcements of boards. `None` is the usual port of their
+    /// kind, on all interfaces.
     pub beacons: Option<SocketAddr>,
-    /// Longest time until a board announces itself. 5 minutes, in which a person can switch it off
-    /// and on.
+    /// Longest time until a board announces itself. The default is 5 minutes, in which a person can
+    /// switch the board off and on.
     pub window: Duration,
-    /// Longest time in which a board erases, writes or reads its flash. 10 minutes.
+    /// Longest time in which a board erases, writes or reads its flash. The default is 10 minutes.
     pub flash_time: Duration,
 }
 

@@ -15,7 +15,7 @@ use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
 
 /// Client of any Tuber server, for methods that only one board family has and for servers that are
-/// no boards. It has one connection, which is opened with the first call.
+/// not boards. It has one connection, which is opened with the first call.
 ///
 /// A batch is not sent again if its answer was lost, since the client does not know the effect of
 /// its calls.

@@ -5,11 +5,12 @@ use twotone_hal::{Difference, ModuleId};
 /// State of the marker, which shows the cause of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// It is unchanged, so the board has not restarted: a restart would have erased it.
+    /// The marker is unchanged, so the board has not restarted: a restart would have erased the
+    /// marker.
     Intact,
-    /// It has changed or is missing.
+    /// The marker has changed or is missing.
     Gone,
-    /// No marker was set, or it does not show the cause.
+    /// No marker was set, or the marker does not show the cause.
     Unset,
 }
 

@@ -22,7 +22,7 @@ use crate::link::{Before, Keeper, Line, Outcome, Sent};
 /// Settings of a module as they were read back. `None` is a setting that was never made.
 type Reading = Vec<(SettingKey, Option<f64>)>;
 
-/// Number of channels whose settings are read back after an idle connection was closed from here.
+/// Number of channels whose settings are read back after this client has closed an idle connection.
 const SAMPLED_CHANNELS: usize = 16;
 
 /// Time between two readings of all settings. If they agree, the settings have stopped changing.
@@ -195,7 +195,7 @@ impl<B: ReadBack> ModuleKeeper<B> {
         }
     }
 
-    /// Takes note that a request that changes settings was lost, and may still be executed.
+    /// Records that a request that changes settings was lost, and may still be executed.
     fn note_may_arrive(&mut self, acquiring: Duration) {
         let until = deadline::within(self.request_life + acquiring);
         let later = |earlier: Instant| earlier.max(until);

@@ -13,8 +13,8 @@ use super::question::{BoardAnswer, Question};
 use super::survey::Asker;
 use crate::deadline;
 
-/// Time for the answer to all questions in one request. After it, each question is asked on a
-/// separate connection as well.
+/// Time for the answer to all questions in one request. After this time, each question is asked on
+/// a separate connection as well.
 pub(super) const TOGETHER_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Time for the answers to questions that are asked on separate connections.

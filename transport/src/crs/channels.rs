@@ -3,9 +3,9 @@
 //! A board that is set to short packets has 128 channels in place of 1024, and no method of the
 //! board returns the number. One sample of any module shows it, since the packets of all modules
 //! have the same length. A module that does not stream gives no sample, and a module that does not
-//! answer must not delay the others. So the next module is asked if one refuses, or does not answer
-//! soon. If no module gives a sample, the amplitudes of all channels are read: the first refusal
-//! shows the number.
+//! answer must not delay the others. So the next module is asked if a module refuses, or does not
+//! answer soon. If no module gives a sample, the amplitudes of all channels are read: the first
+//! refusal shows the number.
 
 use std::time::Duration;
 

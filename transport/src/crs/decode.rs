@@ -166,8 +166,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// The samples of an acquisition. The answer to the call before them, whose samples only let
-    /// the filters settle, is discarded.
+    /// The samples of an acquisition. The answer to the previous call, whose samples only let the
+    /// filters settle, is discarded.
     fn samples(
         &self,
         reader: &mut Reader<'_, '_, '_>,

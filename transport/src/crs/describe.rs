@@ -25,7 +25,7 @@ const DAC_LOSS_DB: f64 = 1.5;
 const NYQUIST_HZ: f64 = 2.5e9;
 /// Largest distance of a tone from the NCO without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
-/// Frequencies are multiples of the channelizer's slot over 2^32.
+/// Smallest step of a frequency: the width of a slot of the channelizer, divided by 2^32.
 const FREQUENCY_STEP_HZ: f64 = PFB_SAMPLE_RATE_HZ / 4_294_967_296.0;
 /// The decimation stage with the lowest sample rate.
 const SLOWEST: u8 = 6;
@@ -45,9 +45,9 @@ pub(super) struct Survey {
     pub(super) rails: Vec<String>,
     pub(super) settle_samples: u32,
     firmware: String,
-    /// Serial number that the board gives; empty if it gives none.
+    /// Serial number that the board reports; empty if it reports none.
     serial: String,
-    /// The decimation stage, if the board gives it.
+    /// The decimation stage, if the board reports it.
     pub(super) stage: Option<u8>,
     modules: Vec<ModuleDescription>,
     /// True if the board has answered which analog bank is in use; false if the bank is an
@@ -123,12 +123,12 @@ impl Survey {
         }
     }
 
-    /// Sets the serial number; empty if the board gives none.
+    /// Sets the serial number; empty if the board reports none.
     pub(super) fn with_serial(self, serial: String) -> Self {
         Self { serial, ..self }
     }
 
-    /// Sets the firmware release, and the doubts about properties that the board did not give.
+    /// Sets the firmware release, and the doubts about properties that the board did not report.
     pub(super) fn with_firmware(
         self,
         firmware: String,

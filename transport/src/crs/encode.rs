@@ -80,7 +80,8 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // `housekeeping` asks the sensors, and `wait` cuts a wait into short requests.
+            // These operations have no calls in a batch: `housekeeping` reads the sensors, and
+            // `wait` cuts a wait into short requests.
             Op::ReadHousekeeping | Op::Wait { .. } => {}
             // `check` has refused unknown operations before.
             _ => {}

@@ -1,14 +1,14 @@
 //! Firmware of CRS boards: flashed in the boot window, over the console of the boot loader.
 //!
-//! The board must be in its boot window, in which it sends beacons: it gets there when its power is
-//! cycled. The image goes by XMODEM into the memory of the board, which computes its digest there.
-//! Only then the flash is erased and written. At last the flash is read back into memory behind the
-//! image, and its digest is compared. A board has one place for an image, so that a loss of power
-//! between the erasure and the end of the write is fatal.
+//! The board must be in its boot window, in which it sends beacons. A power cycle begins the
+//! window. XMODEM transfers the image into the memory of the board, and the board computes the
+//! digest of the image there. Only after that, the flash is erased and written. Finally the flash
+//! is read back into memory, behind the image, and its digest is compared. A board has only one
+//! place for an image, so a loss of power between the erasure and the end of the write is fatal.
 //!
 //! | file | content |
 //! |---|---|
-//! | `beacons` | the socket on which all boards are heard |
+//! | `beacons` | the socket that receives the beacons of all boards |
 //! | `console` | commands and transfers of one board |
 
 mod beacons;
@@ -37,7 +37,7 @@ use crate::{BoardPlace, FirmwareOptions, deadline};
 const FIRST_RELEASE: (u32, u32) = (1, 7);
 
 /// Returns the access to the firmware of boards, in the order of `boards`, each a name and a place.
-/// They share a socket.
+/// All boards share one socket.
 pub(crate) fn firmware_of(
     boards: &[(&str, BoardPlace<'_>)],
     options: &FirmwareOptions,
@@ -68,7 +68,7 @@ struct CrsFirmware {
     session: Arc<tokio::sync::Mutex<Session>>,
 }
 
-/// State of a board whose console this client has.
+/// State of the access to a board, once its console is open.
 #[derive(Default)]
 struct Session {
     console: Option<Console>,
@@ -104,7 +104,8 @@ impl Session {
         self.console()?.ask(Command::Erase { size }).await?;
         self.power_loss = Some(PowerLoss::Fatal);
         self.console()?.ask(Command::Write { size }).await?;
-        // Until the flash is read back, only the word of the board says that it is complete.
+        // Until the flash is read back, only the answer of the board shows that the flash is
+        // complete.
         self.power_loss = Some(PowerLoss::Unknown);
         Ok(())
     }
@@ -112,7 +113,8 @@ impl Session {
     /// Reads the flash back, and compares its digest.
     async fn verify(&mut self, size: usize, digest: &str) -> Result<()> {
         let console = self.console()?;
-        // Behind the image in memory, so that its digest is not taken for that of the flash.
+        // The flash is read into memory behind the image, so that the digest of the image is not
+        // mistaken for the digest of the flash.
         let offset = size.next_multiple_of(ERASE_BLOCK);
         console.ask(Command::Probe).await?;
         console.ask(Command::Read { offset, size }).await?;
@@ -122,7 +124,7 @@ impl Session {
             return Ok(());
         }
         if self.power_loss.is_some() {
-            // It was this client that wrote the flash, so that it holds neither image.
+            // This client has changed the flash, so it holds neither the old nor the new image.
             self.power_loss = Some(PowerLoss::Fatal);
         }
         let why = format!("the flash reads back with the digest {found}, not {digest}");
@@ -143,7 +145,7 @@ impl CrsFirmware {
         }
     }
 
-    /// Refuses a board that is in another crate than the map says.
+    /// Refuses a board whose crate is not the crate in the map.
     fn check_crate(&self, beacon: &Beacon) -> Result<()> {
         match (&self.crate_serial, &beacon.crate_serial) {
             (Some(expected), Some(found)) if !beacons::same_serial(expected, found) => {
@@ -168,7 +170,7 @@ impl CrsFirmware {
                 self.check_crate(&beacon)?;
                 match Console::open(&beacon, from, self.options.flash_time).await {
                     Ok(console) => return Ok((console, beacon)),
-                    // The window may have ended in between. The next one is as good.
+                    // The window may have ended in between. The next window is as good.
                     Err(error) if error.kind() == ErrorKind::Timeout => {
                         tracing::warn!(board = self.name, %error, "waiting for the next beacon");
                     }
@@ -243,7 +245,7 @@ impl Firmware for CrsFirmware {
     }
 
     async fn commit(&self) -> FirmwareResult<()> {
-        // A task, so that the write goes on if the caller stops waiting.
+        // The write runs in a task, so that it continues if the caller drops this future.
         let mut session = Arc::clone(&self.session).lock_owned().await;
         let committed = tworoutine::runtime().spawn(async move {
             let committed = session.commit().await;
@@ -318,7 +320,7 @@ fn check(image: &FirmwareImage) -> Result<()> {
     check_image(&image.bytes).map_err(|error| refused(error.to_string()).caused_by(error))
 }
 
-/// MD5 digest in hexadecimal digits, which is what the boot loader can compute.
+/// MD5 digest in hexadecimal digits: the digest that the boot loader can compute.
 fn md5(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(32);
     for byte in Md5::digest(bytes) {

@@ -1,5 +1,5 @@
-//! Readings of sensors and supply rails. Each is a separate question, so that one that fails does
-//! not hide the others.
+//! Readings of sensors and supply rails. Each reading is a separate question, so that a question
+//! that fails does not hide the other readings.
 
 use tokio::time::Instant;
 use twotone_hal::{Reading, ReadingUnit, Result};
@@ -11,9 +11,9 @@ use super::survey::Asker;
 
 /// Reads every sensor and rail, and returns the readings with the number of repetitions. If all
 /// questions are answered, this takes one round trip. A question that fails is asked once more, in
-/// a round trip of its own, since some servers stop at the first error. If one gets no answer, each
-/// is asked on a separate connection. Afterwards no unanswered question is left on the connection
-/// of `asker`.
+/// a round trip of its own, since some servers stop at the first error. If a question gets no
+/// answer, each is asked on a separate connection. Afterwards no unanswered question is left on the
+/// connection of `asker`.
 ///
 /// # Errors
 /// If no answer came, or if it cannot be read.

@@ -1,7 +1,7 @@
-//! Serial number that a CRS board gives of itself.
+//! Serial number that a CRS board reports about itself.
 //!
 //! The public description of the protocol has no method that returns the serial number. Some boards
-//! have one all the same, under one of a few obvious names. A method is called only if the board
+//! still have such a method, under one of a few obvious names. A method is called only if the board
 //! lists it.
 
 use twotone_hal::Result;
@@ -78,7 +78,7 @@ pub(super) fn questions(names: &Value) -> Vec<Question<'static>> {
     asked.collect()
 }
 
-/// Serial number that the board gives. `None` if it gives none, or if the questions fail.
+/// Serial number that the board reports. `None` if it reports none, or if the questions fail.
 pub(super) async fn serial(asker: &Asker<'_>, questions: &[Question<'_>]) -> Option<String> {
     if questions.is_empty() {
         return None;

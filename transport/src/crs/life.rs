@@ -69,7 +69,8 @@ impl BoardLife {
 /// Record of a module. The writers of its batches and its keeper share it.
 #[derive(Debug)]
 pub(super) struct ModuleMemory {
-    /// The marker: offset in Hz of the last channel, with no amplitude, while nobody uses it.
+    /// The marker: offset in Hz of the last channel, with no amplitude, while no caller uses the
+    /// channel.
     marker_offset: f64,
     /// The latest epoch that was reported to callers who use the module, plus 1. It is 0 while no
     /// caller has used the module.

@@ -1,8 +1,8 @@
 //! Settings that were read back from a board and are outside the ranges that it describes.
 //!
 //! A board can have such settings: an NCO from before its Nyquist zone was changed, or an offset
-//! from when its bandwidth was extended. A caller that restores earlier settings must not be
-//! refused, so a value that was read back may be set again.
+//! from a time at which its bandwidth was extended. A caller that restores earlier settings must
+//! not be refused, so a value that was read back may be set again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -17,8 +17,8 @@ use crate::http::{Answer as Received, Post};
 use crate::link::Line;
 use crate::tuber::broken;
 
-/// Largest differences between the values that are set and those that the board reads back. That of
-/// amplitudes is half a step of 16 bits.
+/// Largest differences between the values that are set and those that the board reads back. The
+/// difference for amplitudes is half a step of 16 bits.
 const ROUNDING: Rounding = Rounding {
     frequency: Hertz(1.0),
     amplitude: 1.0 / 65_536.0,

@@ -156,7 +156,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 shape(&of_q)
             )));
         }
-        // The board returns one channel or all channels. Some channels are cut out of all.
+        // The board returns one channel or all channels. If some channels are wanted, they are cut
+        // out of all channels.
         if count != Some(1) {
             let from = first.index();
             let to = count.map_or(rows, |count| from + usize::from(count));
@@ -217,7 +218,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 })
         };
         let whole = field("h", 23.0)? * 3600.0 + field("m", 59.0)? * 60.0 + field("s", 60.0)?;
-        // The sub-second counts past one second if the next pulse of the time code is late.
+        // The sub-second exceeds one second if the next pulse of the time code is late.
         let parts = f64::from(Stamp::PARTS_PER_SECOND);
         // Older firmware has no fields for the source and for `recent`. They are then taken from
         // the control word of the stamp.
@@ -292,8 +293,8 @@ fn rows_of(
 }
 
 impl Samples {
-    /// Sets both parts of every sample to NaN whose magnitude is more than the largest count.
-    /// Returns the number of such samples, and the number of channels that have them.
+    /// Sets both parts of each sample whose magnitude exceeds the largest count to NaN. Returns the
+    /// number of such samples, and the number of channels that have them.
     fn invalidate_bad(&mut self) -> (usize, usize) {
         let (mut bad, mut channels) = (0, 0);
         let rows = self.i.chunks_mut(self.length);

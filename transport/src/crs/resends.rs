@@ -10,18 +10,18 @@
 //!
 //! | failure | operations that are sent again |
 //! |---|---|
-//! | the board refused an operation that only reads; the operations after it were not executed | it and those after it, in place if one of them sets |
-//! | the answer to an operation cannot be used, and neither it nor one after it sets | it and those after it |
+//! | the board refused an operation that only reads; the operations after it were not executed | that operation and those after it, in place if one of them sets |
+//! | the answer to an operation cannot be used, and neither it nor one after it sets | that operation and those after it |
 //! | the answer to an operation cannot be used, and it or one after it sets | the whole request, in place |
 //! | no answer came in time, and the request only reads | the whole request, once |
 //! | no answer came in time, and the request sets and acquires | the whole request, once, in place |
 //!
 //! "In place" means: only if nothing else has been sent to the module since. Otherwise the error is
-//! returned. If the first request may still reach the board, the link waits until it cannot any
-//! more. A whole request that fails when it is sent again may have been executed the first time, so
-//! its certainty is unknown. A setting that the board refuses is not sent again. Neither is a
-//! request that only sets and is not answered in time: a caller that switches tones off must know
-//! at once.
+//! returned. If the first request may still reach the board, the link waits until that is no longer
+//! possible. A whole request that fails when it is sent again may have been executed the first
+//! time, so its certainty is unknown. A setting that the board refuses is not sent again. A request
+//! that only sets and is not answered in time is not sent again either: a caller that switches
+//! tones off must learn of the failure at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
 
@@ -45,10 +45,10 @@ pub(super) struct Resend {
     /// True if one of the operations sets. They are then sent only if nothing else has been sent
     /// to the module since.
     pub(super) in_place: bool,
-    /// True if the repetition has a deadline of its own, because that of the first attempt has
-    /// passed.
+    /// True if the repetition has a deadline of its own, because the deadline of the first attempt
+    /// has passed.
     pub(super) anew: bool,
-    /// Pause before it is sent.
+    /// Pause before the operations are sent.
     pub(super) pause: Duration,
 }
 

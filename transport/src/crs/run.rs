@@ -39,8 +39,8 @@ pub(super) struct Sending {
     pub(super) number: Option<u64>,
     /// True if the request is sent only if none was written for the module since that number.
     pub(super) in_place: bool,
-    /// True if it changes settings and was sent on a connection that was lost, so that it may have
-    /// been executed twice.
+    /// True if the segment changes settings and was sent on a connection that was lost, so that it
+    /// may have been executed twice.
     pub(super) was_lost: bool,
 }
 
@@ -235,8 +235,8 @@ impl CrsBoard {
 
     /// Reads every sensor and rail on a separate connection, so that a sensor without an answer
     /// delays nothing else. The connection is kept for the next reading. A reading that begins
-    /// while another is under way opens a connection of its own, and so does one after a reading
-    /// that was dropped.
+    /// while another is under way opens a connection of its own, and so does the first reading
+    /// after one that was dropped.
     async fn read_housekeeping(
         &self,
         survey: &Survey,

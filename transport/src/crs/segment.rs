@@ -14,21 +14,21 @@ pub(super) struct Segment {
     pub(super) module: Option<ModuleId>,
     /// Safety of the operation that is the least safe to repeat.
     pub(super) safety: Safety,
-    /// Time that its acquisitions take on the board.
+    /// Time that the acquisitions of the segment take on the board.
     pub(super) acquiring: Duration,
-    /// True if it acquires samples.
+    /// True if the segment acquires samples.
     pub(super) acquires: bool,
-    /// True if it ends with an acquisition whose samples come from the stream.
+    /// True if the segment ends with an acquisition whose samples come from the stream.
     pub(super) streamed: bool,
-    /// True if it reads the clock or the sensors, which belong to the board as a whole.
+    /// True if the segment reads the clock or the sensors, which belong to the board as a whole.
     pub(super) of_board: bool,
 }
 
 impl Segment {
     /// The longest segment that begins at operation `from`. Readings of the board as a whole are
-    /// not in one segment with operations on a module, so that they work without one. A reading of
-    /// the sensors and a wait are segments of their own, since each takes several requests. If
-    /// samples are `streamed`, a segment ends with its first acquisition.
+    /// not in one segment with operations on a module, so that they work even if no module does. A
+    /// reading of the sensors and a wait are segments of their own, since each takes several
+    /// requests. If samples are `streamed`, a segment ends with its first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut segment = Self {
             from,
@@ -74,12 +74,12 @@ impl Segment {
         segment
     }
 
-    /// True if it changes settings.
+    /// True if the segment changes settings.
     pub(super) fn sets(&self) -> bool {
         self.safety.writes()
     }
 
-    /// True if it reads the sensors and nothing else.
+    /// True if the segment reads the sensors and nothing else.
     pub(super) fn is_housekeeping(&self, batch: &Batch) -> bool {
         self.ops(batch) == [Op::ReadHousekeeping]
     }
@@ -88,8 +88,8 @@ impl Segment {
         &batch.ops()[self.from..self.to]
     }
 
-    /// True if it must be executed in the epoch that its caller knows, since it sets or acquires. A
-    /// segment that only reads settings is valid in any epoch.
+    /// True if the segment must be executed in the epoch that its caller knows, since it sets or
+    /// acquires. A segment that only reads settings is valid in any epoch.
     pub(super) fn needs_its_epoch(&self) -> bool {
         self.sets() || self.acquires
     }

@@ -35,7 +35,7 @@ pub(super) struct Asker<'a> {
     connector: &'a Connector,
     options: &'a ConnectOptions,
     runtime: &'a Handle,
-    /// The connection that is used. It is replaced after a question on it got no answer.
+    /// The connection for questions. It is replaced after a question got no answer.
     pub(super) link: Link,
     pub(super) format: Format,
     pub(super) deadline: Instant,
@@ -237,7 +237,7 @@ impl<'a> Asker<'a> {
                 },
             }
         };
-        // Later questions on the old connection would wait for the one without an answer.
+        // Later questions on the old connection would wait for the question without an answer.
         self.link = self.on_new_connection().link;
         self.asks_separately = true;
         Ok(answers)
@@ -314,7 +314,7 @@ impl Doubts {
     }
 }
 
-/// The modules of the bank in use. Adds doubts about the properties that a module did not give.
+/// The modules of the bank in use. Adds doubts about the properties that a module did not report.
 fn in_use(
     found: impl Iterator<Item = (u8, (Result<f64, String>, Result<f64, String>))>,
     doubts: &mut Doubts,

@@ -24,8 +24,8 @@ const SLICE: Duration = Duration::from_secs(1);
 const MOST_SAMPLES: u64 = 10_000;
 
 impl CrsBoard {
-    /// Lets `time` pass on the board, by acquiring samples of one channel and discarding them. The
-    /// time of a simulated board can be counted by its samples, and such a board returns at once.
+    /// Lets `time` pass on the board, by acquiring samples of one channel and discarding them. A
+    /// simulated board may count its time by its samples, and then returns at once.
     pub(super) async fn wait_on_board(
         &self,
         module: ModuleId,

@@ -12,10 +12,11 @@ use crate::http::Post;
 /// The way in which the previous connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
-    /// It was closed with no request under way: by this client because it was idle, or by a server
-    /// that closes each connection after its first answer.
+    /// The connection was closed with no request under way: by this client because it was idle, or
+    /// by a server that closes each connection after its first answer.
     Idle,
-    /// It was lost, the server closed it in another way, or there was no previous connection.
+    /// The connection was lost, the server closed it in another way, or there was no previous
+    /// connection.
     Lost,
 }
 
@@ -34,10 +35,10 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     /// or if the board was read back since.
     fn at_rest_from(&self) -> Option<Instant>;
 
-    /// Verifies the connection: a new one before its first request, or any if
+    /// Verifies the connection: a new one before its first request, or any connection if
     /// [`Keeper::is_in_doubt`]. The keeper reads over that connection, and over others if the
-    /// server closes each after its first answer. After an error the present exchange is not sent,
-    /// and the next exchange verifies again.
+    /// server closes each connection after its first answer. After an error the present exchange is
+    /// not sent, and the next exchange verifies again.
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
     /// Records that a post that only switches tones off is sent on a connection that is not
@@ -51,7 +52,7 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     fn note_lost(&mut self, post: &Post, safety: Safety);
 }
 
-/// Keeper that checks nothing: for requests that depend on no setting, and for servers that are no
+/// Keeper that checks nothing: for requests that depend on no setting, and for servers that are not
 /// boards.
 pub(crate) struct Unwatched;
 

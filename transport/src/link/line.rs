@@ -1,11 +1,11 @@
 //! The connection of a link. A new one is opened when the previous one has ended.
 //!
 //! Some servers, and proxies in front of them, close each connection after its first answer. They
-//! announce it (`Connection: close`, HTTP/1.0) or just do it. With such a server every exchange
-//! needs a new connection. The first connection that ends in this way shows it, and the
-//! [`Connector`] stores the finding for all connections to the board: from then on no request is
-//! written into a connection that is being closed. The finding is withdrawn when a connection stays
-//! open.
+//! announce the end (`Connection: close`, HTTP/1.0) or close without notice. With such a server
+//! every exchange needs a new connection. The first connection that ends in this way shows this
+//! behaviour, and the [`Connector`] stores the finding for all connections to the board: from then
+//! on no request is written into a connection that is being closed. The finding is withdrawn when a
+//! connection stays open.
 
 use std::time::Duration;
 
@@ -169,10 +169,11 @@ impl Line {
     }
 
     /// Sends a post that changes settings after a reading: on the same connection, or on the next
-    /// one if the server closes each after its first answer. The post is not sent twice.
+    /// one if the server closes each connection after its first answer. The post is not sent twice.
     ///
     /// # Errors
-    /// If the post cannot be sent or answered. Its certainty is that of the post itself.
+    /// If the post cannot be sent or answered. The certainty of the error refers to the post
+    /// itself.
     pub(crate) async fn write(&mut self, post: &Post, deadline: Instant) -> Result<Answer> {
         let answered = if self.is_one_exchange() {
             self.exchange_once(post, deadline).await?
@@ -194,7 +195,7 @@ impl Line {
         Ok(self.exchange(post, deadline).await)
     }
 
-    /// Records that the server has ended a connection with no answer under way. If that was soon
+    /// Records that the server has ended a connection with no answer under way. If it ended soon
     /// after the first answer, the server is assumed to close every connection after its first
     /// answer.
     fn note_ended(&self, ended: &Connection) {

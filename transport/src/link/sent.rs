@@ -7,7 +7,7 @@ use twotone_hal::{Change, Epoch, Hertz, ToneUpdate};
 
 /// Changes that a request makes to the settings of its module, in order, and the outcome of the
 /// request. The sender of the request, the decoder of its answer, and the keeper of the module
-/// share it.
+/// share this value.
 #[derive(Debug)]
 pub(crate) struct Sent {
     /// The epoch that the request was written for.
@@ -22,11 +22,11 @@ pub(crate) struct Sent {
 /// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Its answer has not been read yet.
+    /// The answer has not been read yet.
     Open,
-    /// All its operations were executed.
+    /// All operations of the request were executed.
     Executed,
-    /// It may have been executed in part, or its answer will never be read.
+    /// The request may have been executed in part, or its answer will never be read.
     Unknown,
 }
 
@@ -40,8 +40,8 @@ impl Sent {
         }
     }
 
-    /// True if it switches tones off and changes nothing else. Such a request is safe whatever the
-    /// state of the board.
+    /// True if the request switches tones off and changes nothing else. Such a request is safe
+    /// whatever the state of the board.
     pub(crate) fn only_switches_off(&self) -> bool {
         let mut all_are_off = false;
         let is_safe = |change: &Change| match change {

@@ -3,8 +3,8 @@
 //! A board sends two streams. A packet of the readout stream ([`ReadoutPacket`]) holds one
 //! decimated sample of every channel of a module. A packet of the PFB stream ([`PfbPacket`]) holds
 //! many samples of a few channels, from the polyphase filter bank before the decimation. Each
-//! packet ends with a time stamp ([`Stamp`]). It has a sequence number that counts the packets of
-//! its module and stream, so that a receiver can count lost packets.
+//! packet has a sequence number and ends with a time stamp ([`Stamp`]). The sequence number counts
+//! the packets of a module and stream, so that a receiver can count lost packets.
 //!
 //! A packet type is a checked view of bytes: length, magic number and version are right, and all
 //! fields are within bounds. A header type is a plain struct with the same fields. Its `emit`
@@ -49,8 +49,8 @@ pub enum PacketError {
     /// The length differs from the one in the header, or is too short for a header.
     #[error("{found} bytes, expected {expected}")]
     Length {
-        /// Expected number of bytes. It is the length of a header if there are fewer bytes than
-        /// that.
+        /// Expected number of bytes. It is the length of a header if there are fewer bytes than a
+        /// header has.
         expected: usize,
         /// Number of bytes found.
         found: usize,

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `object`, `method`, maybe `args` (list), `kwargs` (map) | call a method | its return value |
 //! | `object`, `property` | read a property, or describe a method | its value, or the description |
-//! | `object`, `resolve: true` | describe an object whole | a [`Description`] |
+//! | `object`, `resolve: true` | describe a whole object | a [`Description`] |
 //! | `object` alone | list the names of an object's members | a [`Description`] of names |
 //! | none | list the objects | `{"objects": [names]}` |
 //!

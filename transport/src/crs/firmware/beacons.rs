@@ -1,4 +1,4 @@
-//! Socket on which the beacons of all boards are heard.
+//! Socket that receives the beacons of all boards.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
 use twotone_wire::crs::boot::Beacon;
 
-/// Largest beacon, bytes.
+/// Size of the largest beacon, in bytes.
 const MOST_DATAGRAM: usize = 2048;
 
-/// Largest number of boards whose beacons are kept. Beacons of further ones are dropped, so that a
-/// sender of random serial numbers does not fill the memory.
+/// Largest number of boards whose beacons are kept. Beacons of further boards are dropped, so that
+/// a sender of random serial numbers does not fill the memory.
 const MOST_BOARDS: usize = 4096;
 
 /// A beacon and its arrival.
@@ -26,7 +26,7 @@ struct Heard {
     at: Instant,
 }
 
-/// Beacons that arrived. Each waiting task reads the socket in its turn, for all of them.
+/// Beacons that arrived. One of the waiting tasks at a time reads the socket, for all of them.
 #[derive(Debug)]
 pub(super) struct Beacons {
     bind: SocketAddr,
@@ -66,7 +66,8 @@ impl Beacons {
             .get_or_try_init(|| UdpSocket::bind(self.bind))
             .await;
         let socket = socket.map_err(|error| self.failed(error))?;
-        // Beacons that came while no task was waiting are of boards that may run by now.
+        // Beacons that came while no task was waiting are discarded: their boards may have left the
+        // boot window.
         if let Ok(_turn) = self.turn.try_lock() {
             let mut datagram = [0; MOST_DATAGRAM];
             while socket.try_recv_from(&mut datagram).is_ok() {}
@@ -104,7 +105,7 @@ impl Beacons {
         Some((heard.beacon.clone(), heard.from))
     }
 
-    /// Receives one datagram, when no other task does.
+    /// Receives one datagram, once no other task reads the socket.
     async fn receive(&self, socket: &UdpSocket) -> io::Result<()> {
         let _turn = self.turn.lock().await;
         let mut datagram = [0; MOST_DATAGRAM];

@@ -20,14 +20,14 @@ const PROMPT_ATTEMPTS: usize = 5;
 /// Silence after which no more output is expected.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Longest time of a command that only looks.
+/// Longest time of a command that does not use the flash.
 const ASK_TIME: Duration = Duration::from_secs(30);
 
 /// Longest time until a block of a file is acknowledged, before it is repeated. An answer that
 /// comes after that would count for the repeated block.
 const BLOCK_TIME: Duration = Duration::from_secs(5);
 
-/// Largest datagram of a board, bytes.
+/// Size of the largest datagram of a board, in bytes.
 const MOST_DATAGRAM: usize = 2048;
 
 /// Console of a board.
@@ -69,7 +69,7 @@ impl Console {
             in_port: port,
             out_port: port,
         };
-        // Only this board is heard from now on.
+        // From now on, the socket receives datagrams of this board only.
         socket.connect((from.ip(), port)).await.map_err(failed)?;
         let mut console = Self {
             socket,
@@ -94,7 +94,7 @@ impl Console {
         Err(Error::new(ErrorKind::Timeout, why).advise(advice))
     }
 
-    /// True if the board has a loopback address, which only simulated ones have.
+    /// True if the board has a loopback address, which only simulated boards have.
     pub(super) fn is_on_this_machine(&self) -> bool {
         self.socket
             .peer_addr()
@@ -142,10 +142,10 @@ impl Console {
         })
     }
 
-    /// Sends a command, and returns what [`Command::check`] makes of its answer.
+    /// Sends a command, checks its answer with [`Command::check`], and returns the result.
     ///
     /// # Errors
-    /// If the answer does not come in time, or is not that of a success.
+    /// If the answer does not come in time, or does not show that the command succeeded.
     pub(super) async fn ask(&mut self, command: Command) -> Result<String> {
         self.transcript = Transcript::default();
         self.socket

@@ -161,7 +161,7 @@ impl Intake {
         }
     }
 
-    /// True if the last read was of the largest size, so that the kernel may hold more packets.
+    /// True if the last read filled the receive buffer, so that the kernel may hold more packets.
     pub(super) fn is_behind(&self) -> bool {
         self.datagrams.is_full()
     }

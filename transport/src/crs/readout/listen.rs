@@ -10,8 +10,8 @@ use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
 
 use super::socket;
 
-/// Number of packets after which the wanted serial number is not waited for any longer: four
-/// samples of each of four modules.
+/// Number of packets after which the wait for the wanted serial number ends: four samples of each
+/// of four modules.
 const ENOUGH: usize = 16;
 /// Bytes of the longest packet plus one, so that a longer datagram is not mistaken for a packet.
 const LONGEST: usize = 8241;
@@ -22,10 +22,10 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// Listens to the readout stream from `address`, and returns the serial numbers in its packets, in
 /// the order of their first packets. The list is empty if no packet came.
 ///
-/// It ends with the first packet that has the `wanted` serial number, after [`ENOUGH`] packets, or
-/// when `within` has passed. It then leaves the multicast group, to keep the load of the network
-/// low. The process-wide runtime drives the socket. If this future is dropped, the group is left
-/// after the time `within` at the latest.
+/// Listening ends with the first packet that has the `wanted` serial number, after [`ENOUGH`]
+/// packets, or when `within` has passed. The socket then leaves the multicast group, to keep the
+/// load of the network low. The process-wide runtime drives the socket. If this future is dropped,
+/// the group is left after the time `within` at the latest.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the stream cannot be joined.

@@ -32,7 +32,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The multicast group that packets are sent to: that of CRS boards unless another is given.
+/// The multicast group of the packets: the group of CRS boards, unless `options` has another one.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] if it is no IPv4 address, or no multicast group.
@@ -46,8 +46,9 @@ pub(super) fn group(options: &ReceiveOptions) -> Result<Ipv4Addr> {
     Err(Error::new(ErrorKind::InvalidArgument, why))
 }
 
-/// The address of the interface to listen on, if one is given. If none is: 127.0.0.1 for boards on
-/// loopback, and the interface that the host's routes give for the others.
+/// The address of the interface to listen on, if `options` has one. Without an address, the
+/// interface is 127.0.0.1 for boards on loopback, and follows from the host's routes for other
+/// boards.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] if it is no IPv4 address.

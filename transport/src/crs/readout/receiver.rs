@@ -71,7 +71,7 @@ impl Receiver {
         Ok(Frames::new(self.intake.hand_over()))
     }
 
-    /// True if the last read was of the largest size, so that the kernel may hold more packets.
+    /// True if the last read filled the receive buffer, so that the kernel may hold more packets.
     pub fn is_behind(&self) -> bool {
         self.intake.is_behind()
     }

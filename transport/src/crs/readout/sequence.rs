@@ -10,10 +10,11 @@ const WORDS: usize = ModuleCounters::MEMORY as usize / 64;
 /// Limits of the wait for a missing packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patience {
-    /// Largest distance in positions: a missing packet counts as lost when one this many positions
-    /// later has come. At least 1.
+    /// Largest distance in positions: a missing packet counts as lost when a packet this many
+    /// positions later has come. At least 1.
     pub(super) window: u32,
-    /// Largest time: a missing packet counts as lost when a later one has waited for it this long.
+    /// Largest time: a missing packet counts as lost when a later packet has waited for it this
+    /// long.
     pub(super) hold: Duration,
 }
 

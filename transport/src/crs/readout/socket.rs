@@ -27,7 +27,7 @@ pub(super) const SLOTS: usize = 64;
 pub struct KernelBuffers {
     /// Number of sockets.
     pub sockets: usize,
-    /// Size that was asked for, of each buffer in bytes.
+    /// Size of each buffer that was asked for, in bytes.
     pub asked: usize,
     /// Size of the smallest buffer that was granted, in bytes.
     pub granted: usize,
@@ -224,8 +224,8 @@ impl Datagrams {
             let read = socket.try_io(Interest::READABLE, || {
                 let was_all = self.fill(socket.as_raw_fd(), dropped)?;
                 // This error also makes the runtime wait for new datagrams before the socket is
-                // read again. It is returned even if some were read, since they were all that the
-                // socket had.
+                // read again. It is returned even if datagrams were read, since the socket has no
+                // more of them.
                 if was_all {
                     Err(io::ErrorKind::WouldBlock.into())
                 } else {

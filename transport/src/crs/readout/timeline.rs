@@ -193,8 +193,8 @@ impl Timeline {
         found
     }
 
-    /// If the sequence numbers have jumped: number of the missing packets before this one that were
-    /// never sent.
+    /// Number of the missing packets before this one that were never sent. `None` if the sequence
+    /// numbers have not jumped.
     fn jumped(&self, seen: &Seen, stamped: &Stamped) -> Option<u64> {
         let left_out = i64::try_from(stamped.lost_before).ok()?;
         if left_out == 0 || seen.position == 0 {

@@ -1,4 +1,5 @@
-//! Boot window of CRS boards: flashing firmware over the network. Sans-IO, both halves.
+//! Boot window of CRS boards: flashing of firmware over the network. The module has the half of the
+//! host and the half of the board. Neither half does any I/O.
 //!
 //! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that
 //! answers with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between a
@@ -46,8 +47,8 @@ pub const BEACON_PORT: u16 = 9875;
 /// Prompt of the boot loader.
 pub const PROMPT: &str = "ZynqMP>";
 
-/// Size of an erase block of the flash, bytes.
+/// Size of an erase block of the flash, in bytes.
 pub const ERASE_BLOCK: usize = 0x2_0000;
 
-/// Size of the flash, bytes. An image is at most as large.
+/// Size of the flash, and the largest size of an image, in bytes.
 pub const FLASH_SIZE: usize = 0x400_0000;

@@ -95,7 +95,7 @@ impl<'a> PfbPacket<'a> {
         self.mode
     }
 
-    /// Serial number of the board that sent it.
+    /// Serial number of the board that sent the packet.
     pub fn serial(&self) -> u16 {
         u16_at(self.bytes, field::SERIAL)
     }
@@ -120,8 +120,8 @@ impl<'a> PfbPacket<'a> {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
 
-    /// I and Q as `[sample][channel]`, flat, in steps of which
-    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT) are one readout count.
+    /// I and Q as `[sample][channel]`, flat, in steps. [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT)
+    /// steps are one readout count.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone + 'a {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }

@@ -59,7 +59,7 @@ impl PacketLength {
 /// Factor of the first decimation filter, before the stages.
 const FIRST_DECIMATION: f64 = 64.0;
 
-/// Sample rate of the readout stream at a decimation stage (0 to 6), in Hz.
+/// Sample rate of the readout stream at a decimation stage (0 to 7), in Hz.
 pub fn sample_rate_hz(stage: u8) -> f64 {
     PFB_SAMPLE_RATE_HZ / FIRST_DECIMATION / 2_f64.powi(i32::from(stage))
 }
@@ -112,7 +112,7 @@ impl<'a> ReadoutPacket<'a> {
         self.length
     }
 
-    /// Serial number of the board that sent it.
+    /// Serial number of the board that sent the packet.
     pub fn serial(&self) -> u16 {
         u16_at(self.bytes, field::SERIAL)
     }
@@ -155,8 +155,8 @@ impl<'a> ReadoutPacket<'a> {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
 
-    /// I and Q of each channel in order, in steps of which
-    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT) are one readout count.
+    /// I and Q of each channel in order, in steps. [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT)
+    /// steps are one readout count.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone + 'a {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }

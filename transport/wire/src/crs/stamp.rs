@@ -15,12 +15,12 @@ pub struct Stamp {
     pub minute: u32,
     /// Second, 0 to 59, or 60 in a leap second.
     pub second: u32,
-    /// Fraction of the second, in parts of which [`Stamp::PARTS_PER_SECOND`] are one second.
+    /// Fraction of the second, in parts. [`Stamp::PARTS_PER_SECOND`] parts are one second.
     pub part: u32,
     /// Control bits of the time code, its source, and the flag of a recent time code, as they are
     /// sent.
     pub control: u32,
-    /// Second of the day, as the time code has it in straight binary.
+    /// Second of the day, from the straight binary seconds of the time code.
     pub second_of_day: u32,
 }
 

@@ -36,7 +36,7 @@ pub struct Element<'a> {
     /// Cursor at the result if the call succeeded. If it failed, or was not executed after an
     /// earlier failure, the error text of the server. The text is not part of the protocol.
     pub outcome: Result<Cursor<'a>, Cow<'a, str>>,
-    /// Warnings of the server from the call.
+    /// Warnings of the server about the call.
     pub warnings: Warnings<'a>,
 }
 
@@ -44,7 +44,7 @@ pub struct Element<'a> {
 pub const NOT_RUN: &str = "Something went wrong in a preceding call";
 
 impl<'a> Answer<'a> {
-    /// Takes an answer. `content_type` is its header, of which the case and the parameters are
+    /// Takes an answer. `content_type` is the value of its header. The case and the parameters are
     /// ignored.
     pub fn new(
         content_type: Option<&str>,
@@ -211,7 +211,7 @@ impl<'a> Warnings<'a> {
         self.0.is_none()
     }
 
-    /// Calls `each` with every warning. Values that are no texts are ignored.
+    /// Calls `each` with every warning. Values that are not texts are ignored.
     pub fn for_each(&self, mut each: impl FnMut(Cow<'a, str>)) {
         let Some(mut cursor) = self.0 else { return };
         let Ok(mut items) = cursor.items() else {

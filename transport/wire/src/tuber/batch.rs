@@ -7,7 +7,7 @@ use super::format::Format;
 use super::keys;
 use super::put::{ARRAY, MAP, OPEN_ARRAY, put_key, put_null, put_str, set_head};
 
-/// Object that a request is for.
+/// Object of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Object<'a> {
     /// An object of the server's registry, by name.
@@ -170,8 +170,8 @@ impl BatchWriter {
     }
 
     /// Writes the head of the batch. This is done with the first request and not in
-    /// [`BatchWriter::begin`]: the first write looks if the memory of the last body can be reused,
-    /// and by then that body is more likely to have been dropped.
+    /// [`BatchWriter::begin`]: the first write checks if the memory of the last body can be reused.
+    /// By then that body is more likely to have been dropped.
     fn open_batch(&mut self) {
         if self.buffer.is_empty() {
             // In CBOR, [`BatchWriter::finish`] sets the length, so the head has a field of 32 bits.

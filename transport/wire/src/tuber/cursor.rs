@@ -12,7 +12,7 @@ use super::{cbor, json};
 /// Position of a value in a body. Each reading method moves the cursor past the value that it read.
 ///
 /// A cursor is cheap to copy, and a copy continues from the same position. After an error the
-/// position is undefined: use an earlier copy, or give the body up. Texts are borrowed from the
+/// position is undefined: use an earlier copy, or discard the body. Texts are borrowed from the
 /// body, except those that contain escapes.
 ///
 /// ```
@@ -80,7 +80,7 @@ impl Kind {
 /// An integer or a float, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// An integer that 64 bits hold.
+    /// An integer that fits into 64 bits.
     Int(i64),
     /// A float, or an integer beyond 64 bits.
     Float(f64),

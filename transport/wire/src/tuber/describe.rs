@@ -5,7 +5,7 @@ use super::error::DecodeError;
 use super::keys;
 use super::value::Value;
 
-/// Description that an object gives of itself.
+/// Description of an object, as the server returns it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Description {
     /// Text about the object.
@@ -18,8 +18,8 @@ pub struct Description {
     pub objects: Vec<(String, Self)>,
     /// If the object is a container: the keys of its items, or their number.
     pub keys: Option<Value>,
-    /// If the object is a container: the descriptions of its items. One description stands for all
-    /// if the items are alike.
+    /// If the object is a container: the descriptions of its items. If the items are alike, there
+    /// is one description for all.
     pub values: Vec<Self>,
     /// True if the server gave only names. The description of each method and the value of each
     /// property can then be asked for with
@@ -220,7 +220,7 @@ fn read_params(cursor: &mut Cursor<'_>) -> Result<Vec<ParamInfo>, DecodeError> {
                 _ => {}
             }
         }
-        // A first parameter `self` is the object, and no argument of a call.
+        // A first parameter `self` is the object itself, not an argument of a call.
         let is_self = params.is_empty() && param.name == keys::SELF;
         if !is_self {
             params.push(param);

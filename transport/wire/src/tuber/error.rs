@@ -10,12 +10,13 @@ use std::borrow::Cow;
 pub struct Limits {
     /// Largest body, in bytes.
     pub body_bytes: usize,
-    /// Deepest nesting of arrays and maps. Values above [`Limits::MAX_DEPTH`] count as that.
+    /// Deepest nesting of arrays and maps. Larger values than [`Limits::MAX_DEPTH`] count as
+    /// [`Limits::MAX_DEPTH`].
     pub depth: usize,
     /// For a server: largest number of requests in a batch. Each one needs an answer.
     pub requests: usize,
-    /// For a server: length of the answer to a batch, in bytes. Beyond it, further calls are not
-    /// executed and are answered with an error.
+    /// For a server: length of the answer to a batch, in bytes. Beyond this length, further calls
+    /// are not executed and are answered with an error.
     pub answer_bytes: usize,
 }
 

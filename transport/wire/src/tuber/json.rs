@@ -122,7 +122,7 @@ pub(super) fn str<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeErr
     }
 }
 
-/// Reads bytes in the form that Tuber has for them in JSON.
+/// Reads bytes in the form that Tuber uses for bytes in JSON.
 pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, DecodeError> {
     let start = *cursor;
     let mut found = None;

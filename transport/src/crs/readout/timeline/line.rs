@@ -20,14 +20,14 @@ const FOLLOW: i64 = 1000;
 /// Shortest time for which stamps must have the same distance from the line to count as a step of
 /// the clock. It is longer than the 20 ms by which a clock may advance its second late.
 pub(super) const STEP_LASTS: i64 = PARTS / 20;
-/// Smallest number of samples in that time.
+/// Smallest number of such stamps for a step of the clock.
 const STEP_SAMPLES: u32 = 8;
 /// Largest difference of a date from the clock of this computer: half a year. Beyond it, the same
 /// date in another year is nearer.
 const REACH: i64 = 183 * DAY;
 const DAY: i64 = 86_400 * PARTS;
 /// Largest difference of the delays of two lines without a step of the clock. A busy computer may
-/// read packets so late.
+/// read packets this late.
 pub(super) const LATE: i64 = 5 * PARTS;
 
 /// Largest distance of a stamp from the line.
@@ -55,7 +55,7 @@ pub(super) struct Line {
     /// Latest run of stamps that differ from the clock. `None` if the last stamp agrees.
     differing: Option<Differing>,
     date: Date,
-    /// Shortest time from stamp to reception of its packets.
+    /// Shortest time from the stamp of a packet to its reception.
     pub(super) delay: Option<i64>,
     /// As `delay`, for recent packets: the value grows slowly, to allow for a drift between the
     /// clocks of the board and of this computer.
@@ -164,7 +164,8 @@ impl Line {
         self.recent_delay = Some(least(grown));
     }
 
-    /// True if a stamp agrees with the line, whose time for it is `time`.
+    /// True if the time `stamped` of a stamp agrees with `time`, the time of the line for its
+    /// sample.
     fn allows(&self, time: i64, stamped: i64, seen: &Seen, is_new: bool) -> bool {
         let passed = (seen.position - self.at).abs() * self.period;
         (stamped - time).abs() <= self.jitter + drift(passed, is_new)
@@ -315,8 +316,8 @@ impl Date {
     }
 }
 
-/// Largest drift of a clock in the time `passed`, in parts of a second. If the clock `is_put_right`
-/// by its time code, it is at least the drift in one second.
+/// Largest drift of a clock in the time `passed`, in parts of a second. If the time code has just
+/// corrected the clock (`is_put_right`), the result is at least the drift in one second.
 pub(super) fn drift(passed: i64, is_put_right: bool) -> i64 {
     let since = if is_put_right {
         passed.max(PARTS)

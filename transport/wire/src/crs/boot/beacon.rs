@@ -1,6 +1,6 @@
 //! Beacon of a board in its boot window, and the answer that redirects its console.
 //!
-//! Both are a line with a version, lines of `KEY:VALUE`, and an empty line.
+//! Both consist of a line with a version, lines of `KEY:VALUE`, and an empty line.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 /// Announcement of a board in its boot window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beacon {
-    /// Version of the beacon's form. The answer repeats it.
+    /// Version of the format of the beacon. The answer repeats the version.
     pub version: u32,
     /// Serial number of the board, as the board writes it.
     pub serial: String,
@@ -23,7 +23,7 @@ pub enum BeaconError {
     /// The bytes are not UTF-8.
     #[error("the datagram is not text")]
     NotText,
-    /// The first line is another one.
+    /// The first line is not the expected one.
     #[error("the first line is {0:?}, not {1}/VERSION")]
     FirstLine(String, &'static str),
     /// A line that must be there is missing, or has no valid value.
@@ -42,7 +42,7 @@ fn lines<'a>(
     let version = head.strip_prefix(first);
     let version = version.and_then(|rest| rest.strip_prefix('/')?.parse().ok());
     let Some(version) = version else {
-        // A datagram from anywhere ends up in a log, so that not much of it is kept.
+        // The text appears in a log, and any computer can send it, so only its beginning is kept.
         let head = head.chars().take(40).collect();
         return Err(BeaconError::FirstLine(head, first));
     };

@@ -21,8 +21,8 @@ pub enum Command {
     },
     /// Find the flash. Other commands of the flash come after it.
     Probe,
-    /// Erase the blocks of the flash that hold the first `size` bytes. From now on the board does
-    /// not start without a write.
+    /// Erase the blocks of the flash that hold the first `size` bytes. After this command the board
+    /// does not start until the flash is written.
     Erase {
         /// Number of bytes; it is rounded up to whole blocks.
         size: usize,
@@ -89,7 +89,7 @@ impl Command {
         }
     }
 
-    /// True if the command has changed the flash once it was sent, or may have done so.
+    /// True if the command may have changed the flash once it was sent.
     pub fn changes_flash(self) -> bool {
         matches!(self, Self::Erase { .. } | Self::Write { .. })
     }
@@ -98,7 +98,7 @@ impl Command {
     /// hexadecimal digits in lower case; for others an empty string.
     ///
     /// # Errors
-    /// If the answer is not that of a command that succeeded.
+    /// If the answer does not show that the command succeeded.
     pub fn check(self, answer: &str) -> Result<String, ConsoleError> {
         let failed = || ConsoleError {
             command: self.line().trim_end().to_owned(),
@@ -127,7 +127,7 @@ impl Transcript {
     /// Number of characters that are kept. A board that prints without end costs no more memory.
     const MOST_TEXT: usize = 0x1_0000;
 
-    /// Adds a datagram of the board. Bytes that are no text are replaced.
+    /// Adds a datagram of the board. Bytes that are not text are replaced.
     pub fn receive(&mut self, datagram: &[u8]) {
         if self.text.len() < Self::MOST_TEXT {
             self.text.push_str(&String::from_utf8_lossy(datagram));
@@ -135,7 +135,8 @@ impl Transcript {
     }
 
     /// Returns the answer to a command, without the echo, if it is complete: it ends with the
-    /// prompt. For [`Command::Reset`], which has no prompt, it ends with its word.
+    /// prompt. The answer to [`Command::Reset`] has no prompt, and is complete with the text that
+    /// shows success.
     pub fn answer(&mut self, command: Command) -> Option<String> {
         let end = match command {
             Command::Reset => {

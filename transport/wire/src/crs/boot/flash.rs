@@ -22,12 +22,12 @@ pub struct Flash {
 pub enum FlashStep {
     /// A block is erased.
     Erase {
-        /// Offset of the block, bytes.
+        /// Offset of the block, in bytes.
         at: usize,
     },
     /// Bytes are written.
     Write {
-        /// Offset of the bytes in the flash.
+        /// Offset of the bytes in the flash, in bytes.
         at: usize,
         /// Number of bytes.
         size: usize,
@@ -35,8 +35,7 @@ pub enum FlashStep {
 }
 
 impl FlashStep {
-    /// Returns the first step of an erasure of `size` bytes from the start, or of a write that
-    /// starts at `at`.
+    /// Returns the step that erases the block at `at`.
     pub(super) fn erase(at: usize) -> Self {
         Self::Erase { at }
     }
@@ -67,7 +66,8 @@ impl Flash {
         self.blocks.remove(&(at / ERASE_BLOCK));
     }
 
-    /// Writes bytes: each bit is set afterwards only if it was set before.
+    /// Writes bytes. A write can only clear bits: a bit is set afterwards only if it was set
+    /// before.
     pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
         for (index, byte) in bytes.iter().enumerate() {
             let at = at + index;
@@ -82,7 +82,8 @@ impl Flash {
         self.write(at, &[byte & byte.wrapping_sub(1)]);
     }
 
-    /// Returns a copy of `size` bytes from `at` on. Bytes behind the end are erased ones.
+    /// Returns a copy of `size` bytes from `at` on. Bytes after the end of the flash are read as
+    /// erased.
     pub fn read(&self, at: usize, size: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(size);
         while bytes.len() < size {

@@ -38,7 +38,7 @@ pub enum ImageError {
     /// A fixed word differs.
     #[error("not a boot image: the word at {at:#x} is {found:#010x}, not {expected:#010x}")]
     Word {
-        /// Offset of the word, bytes.
+        /// Offset of the word, in bytes.
         at: usize,
         /// Expected value.
         expected: u32,
@@ -50,7 +50,7 @@ pub enum ImageError {
     Truncated {
         /// The part that is not complete.
         part: &'static str,
-        /// End of the part, bytes.
+        /// End of the part, in bytes.
         end: u64,
         /// Size of the image, bytes.
         size: usize,

@@ -1,4 +1,4 @@
-//! The boot loader of a board: its console, its memory and its flash, sans-IO.
+//! The boot loader of a board: its console, its memory and its flash. It does no I/O.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -14,19 +14,19 @@ const LOAD_ADDRESS: usize = 0x800_0000;
 /// Size of the memory from [`LOAD_ADDRESS`] on that commands may use.
 const MEMORY: usize = 0x1000_0000;
 
-/// Longest line of input, as of the real boot loader.
+/// Longest line of input, as in the real boot loader.
 const LONGEST_LINE: usize = 512;
 
 /// Boot loader at its prompt.
 ///
-/// [`Uboot::receive`] takes the datagrams of the host, and [`Uboot::output`] gives those for it. An
-/// erasure and a write of the flash are done step by step, by [`Uboot::work`], so that the caller
-/// gives them time and can end them in the middle. What the flash holds then is in
-/// [`Uboot::into_flash`].
+/// [`Uboot::receive`] takes the datagrams of the host, and [`Uboot::output`] returns the datagrams
+/// for the host. [`Uboot::work`] erases and writes the flash step by step, so that the caller
+/// decides how long an erasure or a write takes, and can end it in the middle.
+/// [`Uboot::into_flash`] then returns the flash.
 #[derive(Debug)]
 pub struct Uboot {
     flash: Flash,
-    /// Bytes from [`LOAD_ADDRESS`] on. What was never written is not there.
+    /// Bytes from [`LOAD_ADDRESS`] on, up to the last one that was written.
     memory: Vec<u8>,
     variables: HashMap<String, usize>,
     probed: bool,
@@ -55,7 +55,7 @@ enum Job {
 }
 
 impl Uboot {
-    /// A boot loader of a board with this flash, which has just printed its first prompt.
+    /// Boot loader of a board with this flash. It has just printed its first prompt.
     pub fn new(flash: Flash) -> Self {
         let mut uboot = Self {
             flash,
@@ -124,7 +124,7 @@ impl Uboot {
         })
     }
 
-    /// Does the next step. After the last one the answer and the prompt are printed.
+    /// Does the next step. After the last step it prints the answer and the prompt.
     pub fn work(&mut self) {
         match (self.job, self.next_step()) {
             (Some(Job::Erase { at, end }), _) => {
@@ -166,12 +166,12 @@ impl Uboot {
         }
     }
 
-    /// Changes the flash behind the back of the boot loader, as a fault does.
+    /// Returns the flash for changes that the boot loader does not make, such as faults.
     pub fn flash_mut(&mut self) -> &mut Flash {
         &mut self.flash
     }
 
-    /// Ends the boot loader, and returns what the flash holds now.
+    /// Ends the boot loader, and returns the flash in its present state.
     pub fn into_flash(self) -> Flash {
         self.flash
     }

@@ -1,4 +1,4 @@
-//! XMODEM with blocks of 1 KiB and CRC-16, both halves.
+//! XMODEM with blocks of 1 KiB and CRC-16: sender and receiver.
 //!
 //! The receiver begins with the letter `C`. A block is the byte STX, its number, the complement of
 //! the number, 1024 bytes, and their CRC. The receiver answers each block with ACK or NAK. The
@@ -12,7 +12,7 @@ use std::mem;
 /// Number of bytes of a file in a block.
 const BLOCK: usize = 1024;
 
-/// Length of a block with its header and its CRC, bytes.
+/// Length of a block with its header and its CRC, in bytes.
 const FRAME: usize = 3 + BLOCK + 2;
 
 const STX: u8 = 0x02;
@@ -63,7 +63,7 @@ pub enum XmodemError {
 pub enum XmodemStep {
     /// Send these bytes, then wait for an answer.
     Send(Vec<u8>),
-    /// Wait for an answer: the last bytes were none.
+    /// Wait for an answer: the last bytes were not one.
     Wait,
     /// The transfer is complete.
     Done,
@@ -102,7 +102,8 @@ impl<'a> XmodemSender<'a> {
     pub fn receive(&mut self, datagram: &[u8]) -> Result<XmodemStep, XmodemError> {
         let mut step = XmodemStep::Wait;
         for byte in datagram {
-            // Two in a row end the transfer, so that a wrong bit in another answer does not.
+            // Two CAN bytes in a row end the transfer. A single one may be another answer with a
+            // wrong bit.
             if *byte == CAN && mem::replace(&mut self.cancelling, true) {
                 return Err(XmodemError::Cancelled { sent: self.sent() });
             }
@@ -128,8 +129,8 @@ impl<'a> XmodemSender<'a> {
         Ok(step)
     }
 
-    /// Repeats the last block, because no answer came in time. Before the start this only waits:
-    /// the receiver begins.
+    /// Repeats the last block, because no answer came in time. Before the start it only waits,
+    /// since the receiver begins.
     ///
     /// # Errors
     /// If the block was repeated too often.

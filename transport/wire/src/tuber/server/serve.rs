@@ -62,7 +62,7 @@ pub struct Head<'a> {
 ///     }
 /// }
 ///
-/// // The client's half writes a batch, the server's half answers it, the client's half reads on.
+/// // The client's half writes a batch, the server's half answers, the client's half reads.
 /// let mut batch = BatchWriter::new(Format::Json);
 /// batch.call("Board", "double").arg(21.0);
 /// let (calls, body) = (batch.calls(), batch.finish());
