@@ -11,13 +11,14 @@ use twotone_hal::{BoardHandle, Error, Result};
 pub struct Connected {
     /// The boards that answered.
     pub boards: Vec<BoardHandle>,
-    /// Errors of the boards that did not connect, in the order of the request.
+    /// Errors of the boards that did not connect, in the order of the request. The clients of this
+    /// crate name the board in each error.
     pub failed: Vec<Error>,
 }
 
 /// Connects many boards of any kinds, at most `at_once` of them at the same time (0 counts as 1). A
 /// board that does not answer fails at its own deadline, and the others do not fail with it. Until
-/// then, at most `at_once` boards from this one on are opened.
+/// then, only the next `at_once - 1` boards are connected.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, connect_all};

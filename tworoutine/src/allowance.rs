@@ -23,8 +23,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// Limited time for some work, which passes only while the process runs.
 ///
 /// A deadline passes even while the process is stopped, by a signal or because the machine sleeps,
-/// although no work can be done then. An allowance does not: of each period in which the process
-/// does not run, at most 0.75 s count.
+/// although no work can be done then. An allowance does not pass then: of each period in which the
+/// process does not run, at most 0.75 s count.
 ///
 /// The time passes only while [`within`](Self::within) is awaited. It passes once, not several
 /// times, if several futures are awaited at the same time.
@@ -102,7 +102,7 @@ impl Allowance {
     /// [`Elapsed`] if the allowance is used up before `future` is ready; `future` is then dropped.
     ///
     /// # Panics
-    /// Outside a tokio runtime with a timer, as tokio's own timers.
+    /// Outside a tokio runtime with a timer, like tokio's own timers.
     ///
     /// **On cancel**, `future` is dropped; the time until then counts.
     pub async fn within<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {

@@ -75,8 +75,8 @@ type Job = Box<dyn FnOnce() + Send>;
 thread_local! {
     /// True if this thread belongs to the pool.
     static ON_POOL: Cell<bool> = const { Cell::new(false) };
-    /// True if another thread already replaces this one. The calls can be nested, because code that
-    /// blocks may run other code that blocks.
+    /// True if another thread already replaces this one. Calls of [`while_blocked`] can be nested,
+    /// because code that blocks may run other code that blocks.
     static IS_REPLACED: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -197,7 +197,7 @@ impl Fiber {
     ///
     /// # Safety
     ///
-    /// As of [`poll`](Self::poll).
+    /// As for [`poll`](Self::poll).
     unsafe fn run(&self, step: Step, data: NonNull<()>) -> Poll<()> {
         loop {
             let before = self.suspensions.get();
@@ -212,7 +212,7 @@ impl Fiber {
     }
 }
 
-/// Reason that a wait on the fiber is not possible.
+/// Reason why a wait on the fiber is not possible.
 pub(crate) enum Refusal {
     /// The code runs in another executor that is nested in the context. The wait acts as outside
     /// the context.

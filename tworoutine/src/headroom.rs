@@ -30,7 +30,7 @@ impl Limits<'_> {
             is_ample.then_some(())
         };
         // The limit is for the threads of this user. Their number is not known, but it is at most
-        // that of all users.
+        // the number of threads of all users.
         let running = self.running()?;
         let of_process = (self.read)("/proc/self/limits")?;
         room(soft(&of_process, "Max processes")?, running)?;
@@ -90,8 +90,8 @@ impl Limits<'_> {
         }
         let mut folders = Vec::new();
         let mut inner = format!("{mount}{}", path.trim_end_matches('/'));
-        // In a container its own group may appear as the root. Then no folder has the full path of
-        // the group.
+        // In a container, the container's own group may appear as the root. Then no folder has the
+        // full path of the group.
         while inner.len() > mount.len() {
             let outer = inner.rfind('/')?;
             folders.push(inner.clone());

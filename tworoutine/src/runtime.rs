@@ -15,7 +15,7 @@ use crate::starting::{FewestThreads, service};
 /// plain thread. Such sockets and timers work from any thread and any other runtime, because this
 /// runtime always runs. It has one worker for each core, or the number of workers in the
 /// environment variable `TOKIO_WORKER_THREADS`. If the system does not grant so many threads, it is
-/// single-threaded, as [`start`](crate::start()) says.
+/// single-threaded, as [`start`](crate::start()) describes.
 ///
 /// # Panics
 ///

@@ -35,7 +35,8 @@ pub enum Threads {
 ///
 /// Call it at the beginning of `main`, on the thread that will wait. If the system does not grant
 /// all threads and descriptors that the settings ask for, the crate starts with one thread, or with
-/// none, as [`Threads`] says. All functions of the crate still work then, with three differences:
+/// none, as [`Threads`] describes. All functions of the crate still work then, with three
+/// differences:
 /// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
 ///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
 /// * if [`offload`](crate::offload) has no thread of its own, its computations run on the thread of
@@ -128,7 +129,7 @@ pub(crate) enum Service {
         runtime: Runtime,
         pool: OnceLock<Vec<Thread>>,
     },
-    /// One event loop that serves as both.
+    /// One event loop that serves as the process-wide runtime and as the pool.
     Shared { thread: Thread, threads: Threads },
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
     all
 }
 
-/// Number of checks if a thread has ended. After these it is assumed to have ended.
+/// Largest number of checks if a thread has ended. After these the thread is assumed to have ended.
 const MOST_CHECKS: usize = 100_000;
 
 /// Checks if this many descriptors can be opened now.

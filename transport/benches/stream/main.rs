@@ -1,15 +1,15 @@
-//! Packets a second that a receiver of sample streams takes, compared with a bare loop around
-//! `recvmmsg` that only counts them. The receiver checks the packets, puts them in order and
-//! decodes their headers, and in other rows reads every sample too. Both take turns, many times
-//! over, from the same sending process.
+//! Number of packets per second of a receiver of sample streams, compared with a bare loop around
+//! `recvmmsg` that only counts packets. The receiver checks the packets, puts them in order and
+//! decodes their headers. In other rows it reads every sample, too. The receiver and the loop
+//! alternate many times, with the same sending process.
 //!
-//! * `backlog`: the sender fills the kernel's buffer, then the clock runs until it is empty. The
-//!   sender costs nothing here: this is the rate of the receiving side alone.
+//! * `backlog`: the sender fills the kernel's buffer, then the clock runs until the buffer is
+//!   empty. The sender does nothing meanwhile, so this is the rate of the receiving side alone.
 //! * `window`: the sender sends as fast as the receiver takes, never more than a window ahead, so
 //!   that nothing is lost. Two processes on two cores; the slower one sets the pace.
 //!
-//! If `TWOTONE_PYTHON` names a Python with rfmux, the receiver in C++ inside that empties the same
-//! backlog, in the same turns.
+//! If `TWOTONE_PYTHON` names a Python with rfmux, the C++ receiver of rfmux empties the same
+//! backlog, in alternation with the others.
 
 mod bare;
 mod rfmux;
@@ -46,7 +46,7 @@ fn sources() -> Vec<Source> {
     (1..=BOARDS).map(board).collect()
 }
 
-/// Returns the multicast group, which no other run of this benchmark uses at the same time.
+/// The multicast group. No other run of this benchmark uses it at the same time.
 static GROUP: OnceLock<Ipv4Addr> = OnceLock::new();
 
 /// Returns the multicast group of a process, which is the parent of both sides.

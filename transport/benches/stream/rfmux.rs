@@ -17,7 +17,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts the process. `None` if no interpreter is given.
+    /// Starts the process. `None` if [`PYTHON`] is not set.
     pub(crate) fn start() -> Option<Self> {
         let python = std::env::var(PYTHON).ok()?;
         let options = options();

@@ -30,8 +30,8 @@ pub(super) struct Decoder<'a> {
 impl Decoder<'_> {
     /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`] wrote.
     /// If the segment ends with an acquisition from the stream, that operation gets no reply here.
-    /// The function then returns the board's time before the acquisition, or the error with which
-    /// the board failed to give its time.
+    /// The function then returns the board's time before the acquisition, or the error of the board
+    /// if it failed to return its time.
     ///
     /// After an error, `batch_state` is the state of the module after the operations that were
     /// answered.

@@ -61,7 +61,7 @@ pub(super) struct Survey {
 /// Answers of a module about itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Module {
-    /// Power of a tone of full scale, in dBm.
+    /// Power of a tone of full scale at the DAC, in dBm.
     pub(super) dac_scale: Option<f64>,
     /// Nyquist zone, from 1.
     pub(super) zone: Option<f64>,

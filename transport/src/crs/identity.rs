@@ -21,7 +21,7 @@ const SERIALS: [&str; 7] = [
     "serial_number",
     "SERIAL",
 ];
-/// Methods and properties that hold a host name, of which the serial number is a part.
+/// Methods and properties that hold a host name. The serial number is part of the host name.
 const HOST_NAMES: [&str; 3] = ["get_hostname", "hostname", "HOSTNAME"];
 
 /// Names of the methods and properties in the description of a Tuber object, as a list of texts. A

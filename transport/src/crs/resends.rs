@@ -13,7 +13,7 @@
 //! | the board refused an operation that only reads; the operations after it were not executed | that operation and those after it, in place if one of them sets |
 //! | the answer to an operation cannot be used, and neither it nor one after it sets | that operation and those after it |
 //! | the answer to an operation cannot be used, and it or one after it sets | the whole request, in place |
-//! | no answer came in time, and the request only reads | the whole request, once |
+//! | no answer came in time, and the request only reads, or its settings were executed | the operations without an answer, once |
 //! | no answer came in time, and the request sets and acquires | the whole request, once, in place |
 //!
 //! "In place" means: only if nothing else has been sent to the module since. Otherwise the error is

@@ -19,8 +19,8 @@ use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{OutcomeWriter, Queued, Sent};
 
-/// Largest number of times that a request that only reads is written again because an epoch ended
-/// before it was sent.
+/// Largest number of times that a request that only reads is written. The request is written again
+/// if an epoch ended before it was sent.
 const MOST_EPOCHS: u32 = 3;
 
 /// A segment of a batch that was queued, and the data that are needed to read its answer.

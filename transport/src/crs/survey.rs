@@ -43,8 +43,9 @@ pub(super) struct Asker<'a> {
     pub(super) asks_separately: bool,
 }
 
-/// Asks a server for all properties of a CRS board, as of `epoch`. It uses a separate connection,
-/// and takes two round trips if every question is answered.
+/// Asks a server for all properties of a CRS board, as of `epoch`. It uses a separate connection.
+/// If every question is answered, it takes two round trips, and a third one for the serial number
+/// if the board lists a method or property for it.
 pub(super) async fn survey(
     connector: &Connector,
     options: &ConnectOptions,

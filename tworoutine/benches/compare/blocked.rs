@@ -1,4 +1,5 @@
-//! Measurements of waits that stay blocked: at a barrier, their memory, and beside a longer wait.
+//! Measurements of blocked waits: their time at a barrier, their memory, and their time beside a
+//! longer wait.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// One measurement and that of a peer.
+/// One measurement, and the same measurement of a peer.
 #[derive(Default)]
 pub(crate) struct Row {
     pub(crate) name: String,

@@ -20,7 +20,7 @@ const PROMPT_ATTEMPTS: usize = 5;
 /// Silence after which no more output is expected.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Longest time of a command that does not use the flash.
+/// Longest time of a command that does not erase, write or read the flash.
 const ASK_TIME: Duration = Duration::from_secs(30);
 
 /// Longest time until a block of a file is acknowledged, before it is repeated. An answer that
@@ -35,7 +35,7 @@ const MOST_DATAGRAM: usize = 2048;
 pub(super) struct Console {
     socket: UdpSocket,
     transcript: Transcript,
-    /// Longest time of a command that works on the flash.
+    /// Longest time of a command that erases, writes or reads the flash.
     flash_time: Duration,
 }
 

@@ -22,7 +22,7 @@ pub struct Take {
 
 impl Take {
     /// Selects `samples` (at least 1) consecutive samples of every channel. [`Take::of`] adds the
-    /// modules, of which there must be at least one.
+    /// modules. At least one module is needed.
     pub fn new(samples: usize) -> Self {
         Self {
             samples,
@@ -262,8 +262,8 @@ impl Collection {
         Ok(())
     }
 
-    /// The error after the deadline. With the counters, its message also says if any packet came,
-    /// and how many were lost.
+    /// The error after the deadline. With the counters, its message also reports if any packet
+    /// came, and how many were lost.
     pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();

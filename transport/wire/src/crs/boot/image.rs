@@ -89,8 +89,9 @@ fn expect(image: &[u8], at: usize, expected: u32) -> Result<(), ImageError> {
     }
 }
 
-/// Checks that the bytes are a complete `boot.bin`: its fixed words, and that all partitions lie
-/// within the bytes. The contents of the partitions are not checked.
+/// Checks that the bytes are a complete `boot.bin` that fits into the flash. The function checks
+/// the fixed words, and that all partitions lie within the bytes. It does not check the contents of
+/// the partitions.
 ///
 /// # Errors
 /// The first fault that was found.

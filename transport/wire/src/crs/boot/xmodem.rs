@@ -133,7 +133,7 @@ impl<'a> XmodemSender<'a> {
     /// since the receiver begins.
     ///
     /// # Errors
-    /// If the block was repeated too often.
+    /// If the block was repeated too often, or if the receiver has not begun after as many waits.
     pub fn repeat(&mut self) -> Result<XmodemStep, XmodemError> {
         self.repeats += 1;
         if self.repeats > MOST_REPEATS {
