@@ -1,6 +1,6 @@
 //! Tests of crashes of a process and of ends of threads, which only another process can observe.
-//! Each test starts itself again as a child process. An environment variable tells the child that
-//! it is one.
+//! Each test starts itself again as a child process. An environment variable marks the process as a
+//! child.
 #![cfg(feature = "fibers")]
 
 use std::cell::RefCell;

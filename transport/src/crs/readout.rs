@@ -61,9 +61,7 @@ pub use time::{NoTime, SampleTime};
 pub use timeline::{JudgedTime, Stamped, Timeline};
 use twotone_hal::ModuleId;
 pub use twotone_hal::{ClockStep, TimeFindings, TimeOrigin};
-/// Source of the time of a stamp.
 pub use twotone_wire::crs::StampSource;
-/// Rate of the samples at a decimation stage (0 to 7), in Hz.
 pub use twotone_wire::crs::sample_rate_hz;
 pub use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Keeps the numbers of the packets themselves: copies are numbered by what they copy.
+/// Sink that records the sequence numbers of delivered packets. The number of a copy is the
+/// sequence number of its packet.
 #[derive(Default)]
 struct Numbers {
     at_hand: u32,
@@ -27,7 +28,8 @@ fn patience(window: u32) -> Patience {
     Patience { window, hold }
 }
 
-/// Offers packets, each at its millisecond and with its sequence number as its bytes.
+/// Offers packets, each given by its time in milliseconds and its sequence number. Returns the
+/// delivered packets, and the counters at the time `until`.
 fn run(window: u32, packets: &[(u64, u32)], until: u64) -> (Vec<(u32, u64)>, ModuleCounters) {
     let mut sequencer = Sequencer::new(patience(window));
     let mut sink = Numbers::default();
@@ -57,7 +59,7 @@ fn consistent(sequencer: &Sequencer) -> ModuleCounters {
     counters
 }
 
-/// Received, lost, gaps, late, duplicate, stale, restarts, held.
+/// Counters in the order received, lost, gaps, late, duplicate, stale, restarts, held.
 type Counts = (u64, u64, u64, u64, u64, u64, u64, u32);
 
 fn counts(c: ModuleCounters) -> Counts {
@@ -205,7 +207,7 @@ fn a_board_that_restarts_soon_is_followed_too() {
     assert_eq!((counters.restarts, counters.late), (0, 200));
 }
 
-/// The same in the plainest way: every position of the stream is looked at.
+/// Reference implementation of a sequencer, which examines every position of the stream.
 fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
     let (mut delivered, mut counts) = (Vec::new(), Counts::default());
     let mut rest = arrivals;
@@ -225,8 +227,8 @@ fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
     (delivered, counts)
 }
 
-/// The reference for the packets before the one with which the stream begins anew, and their
-/// number.
+/// Reference for the packets up to the next restart: the delivered packets, the counters, and the
+/// number of packets.
 fn reference_run(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts, usize) {
     let mut fate: BTreeMap<i64, bool> = BTreeMap::new();
     let mut came: BTreeSet<i64> = BTreeSet::new();
@@ -252,7 +254,8 @@ fn reference_run(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts, usi
             }
             row = (position + 1, count + 1);
             if row.1 == if is_far { 4 } else { window.max(4) + 1 } {
-                // It is the first of the new run instead; what was waited for is given up.
+                // The packet begins a new run, so it is not counted here. Packets that are still
+                // missing are lost.
                 stale -= u64::from(is_far || position < first);
                 duplicate -= u64::from(!is_far && position >= first);
                 for next in first..=newest {

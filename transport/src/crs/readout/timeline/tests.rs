@@ -1,4 +1,4 @@
-//! Clocks that go wrong in each way there is, and what becomes of the times.
+//! Tests of the times of samples with each kind of fault of a clock.
 
 mod any;
 mod dates;
@@ -12,13 +12,14 @@ use crate::crs::readout::time::year_start;
 
 const DAY: i64 = 86_400 * PARTS;
 
-/// A packet that is made: its stamp by a count of parts since 2000, and what is put on top of it.
+/// A test packet. If a fault changes `parts`, the time of the stamp in parts of a second since
+/// 2000, the stamp is made anew from it.
 struct Made {
     parts: i64,
     stamped: Stamped,
 }
 
-/// A fault of a clock, which changes a packet by its number.
+/// A fault of a clock. The function gets the number of a packet and changes the packet.
 type Wrong<'a> = &'a dyn Fn(i64, &mut Made);
 
 fn stamp(parts: i64) -> Stamp {
@@ -41,7 +42,7 @@ fn stamp(parts: i64) -> Stamp {
     stamp.with_source(StampSource::Sma, true)
 }
 
-/// Noon of day 200 of 2026, and a bit.
+/// A fifth of a second after noon of day 200 of 2026.
 fn noon() -> i64 {
     year_start(26) + 199 * DAY + DAY / 2 + PARTS / 5
 }
@@ -53,12 +54,13 @@ struct Judged {
     start: i64,
 }
 
-/// Judges three seconds of a stream that begins at `start`, by a clock that goes wrong.
+/// Determines the times of a stream of three seconds that begins at `start`, with a fault of its
+/// clock.
 fn stream(stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
     stream_for(3, stage, start, wrong)
 }
 
-/// Judges so many seconds of it.
+/// As [`stream`], for a stream of this many seconds.
 fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
     let (mut timeline, mut times) = (Timeline::new(), Vec::new());
     let mut give = |time| times.push(time);
@@ -96,7 +98,7 @@ fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
 }
 
 impl Judged {
-    /// The farthest that a time is from when its sample was taken, in microseconds.
+    /// Largest difference of a time from the time at which its sample was taken, in microseconds.
     fn off_us(&self) -> f64 {
         let off = |(at, time): (usize, &Option<JudgedTime>)| {
             let truth = self.start + at as i64 * period_parts(self.stage);
@@ -115,14 +117,14 @@ impl Judged {
     }
 }
 
-/// Checks that a clock that goes wrong does not spoil the times, at every stage. `wrong_share` is
+/// Checks at several stages that a fault of the clock does not spoil the times. `wrong_share` is
 /// the share of samples whose times must come from sequence numbers, and `holds` checks the
 /// findings.
 fn check(name: &str, wrong: Wrong<'_>, wrong_share: f64, holds: &dyn Fn(&TimeFindings) -> bool) {
     check_within(1.0, name, wrong, wrong_share, holds);
 }
 
-/// The same for times that may be wrong by some microseconds.
+/// As [`check`], for times that may be wrong by `within_us` microseconds.
 fn check_within(
     within_us: f64,
     name: &str,

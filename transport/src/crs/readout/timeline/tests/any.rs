@@ -1,14 +1,15 @@
-//! Stamps that could be anything.
+//! Tests with arbitrary stamps.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A packet by what comes before it, the clock that stamps it, and a fault of its fields.
+/// A packet: the number of packets lost before it, the error of its clock, and a fault of one
+/// field.
 #[derive(Debug, Clone)]
 struct Packet {
     lost: u64,
-    /// Parts of a second that its clock is ahead, none for a clock that stands still.
+    /// Number of parts of a second by which the clock is ahead. `None` if the clock stands still.
     ahead: Option<i64>,
     field: Option<(usize, u32)>,
 }
@@ -23,7 +24,7 @@ fn packets() -> impl Strategy<Value = Vec<Packet>> {
     ];
     let field = prop_oneof![9 => Just(None), 1 => (0..8_usize, any::<u32>()).prop_map(Some)];
     let lost = prop_oneof![20 => Just(0), 1 => 1..40_u64];
-    // Runs of alike packets, as clocks do not change with each.
+    // Packets come in runs with the same error, since a clock does not change with each packet.
     let run = (1..60_usize, lost, ahead, field).prop_map(|(count, lost, ahead, field)| {
         let one = |at| Packet {
             lost: if at == 0 { lost } else { 0 },
@@ -37,7 +38,7 @@ fn packets() -> impl Strategy<Value = Vec<Packet>> {
 
 proptest! {
     /// Each packet has its time or none. No two times of one line contradict each other, whatever
-    /// the stamps are. A time that is said to be that of a stamp is that time.
+    /// the stamps are. A time with the origin `Stamp` is the time of its stamp.
     #[test]
     fn times_never_contradict_each_other(packets in packets(), stage in 0..=7_u8) {
         let (period, start) = (period_parts(stage), noon());

@@ -1,9 +1,9 @@
-//! Sequence numbers that jump, and clocks that are set just when samples are lost.
+//! Tests of jumps of the sequence numbers, and of clocks that are set while samples are lost.
 
 use super::*;
 
-/// A sample from which on the numbers are `numbers` higher, after `lost` samples were lost, and the
-/// clock is ahead by `ahead_s`.
+/// A jump at the sample `at`. From there on, the sequence numbers are higher by `numbers` and the
+/// clock is ahead by `ahead_s`. Just before the jump, `lost` samples are lost.
 #[derive(Clone, Copy)]
 struct Jump {
     at: i64,
@@ -12,7 +12,7 @@ struct Jump {
     ahead_s: f64,
 }
 
-/// A stream with that, whose packets are received up to 3 ms later than at first.
+/// Determines the times of a stream with a jump. The delay of its packets varies by up to 3 ms.
 fn jump(stage: u8, jump: Jump, wrong: Wrong<'_>) -> Judged {
     let mut judged = stream(stage, noon(), &|at, made| {
         let ms = PARTS / 1000;
@@ -21,7 +21,8 @@ fn jump(stage: u8, jump: Jump, wrong: Wrong<'_>) -> Judged {
             let stamped = &mut made.stamped;
             let all = jump.numbers + jump.lost;
             stamped.sequence = stamped.sequence.wrapping_add(all as u32);
-            // The receiver begins a run anew after a jump back, or too far.
+            // The receiver begins a new run after a jump backward, or after too long a jump
+            // forward.
             let is_anew = !(0..=i64::from(ModuleCounters::LONGEST_GAP)).contains(&all);
             stamped.lost_before = if at == jump.at && !is_anew {
                 all as u64
@@ -35,7 +36,8 @@ fn jump(stage: u8, jump: Jump, wrong: Wrong<'_>) -> Judged {
         made.stamped.received = Some(SampleTime::of_parts(received));
         wrong(at, made);
     });
-    // So that those after the gap are compared with when they were taken.
+    // `stream` does not include the lost samples in the times of the samples, so the length of the
+    // gap is subtracted.
     let passed = jump.lost * period_parts(stage);
     for time in judged.times.iter_mut().skip(jump.at as usize).flatten() {
         time.time = SampleTime::of_parts(time.time.parts() - passed);

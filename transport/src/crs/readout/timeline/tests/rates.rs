@@ -1,14 +1,14 @@
-//! Clocks that run faster or slower than the samples, on both sides of what they may.
+//! Tests of clocks that run faster or slower than the samples, within and beyond the allowed drift.
 
 use super::*;
 
-/// Judges so many seconds by a clock that runs so fast. With `jitter`, stamps are late by up to the
-/// largest lateness allowed.
+/// Determines the times of a stream of this many seconds, with a clock that drifts by `ppm` parts
+/// in a million. With `jitter`, stamps are late by up to the largest lateness allowed.
 fn run(ppm: f64, jitter: bool, stage: u8, seconds: i64) -> Judged {
     let most = line::jitter(period_parts(stage)) as u64;
     stream_for(seconds, stage, noon(), &|at, made| {
         set(made, since(made) * ppm * 1e-6);
-        // Any number that does not repeat soon.
+        // A pseudorandom number.
         let any = (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
         made.parts += i64::from(jitter) * (any % most) as i64;
     })
