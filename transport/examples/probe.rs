@@ -1,5 +1,6 @@
-//! Connects to one board and prints its properties: `cargo run -p twotone-transport --example probe
-//! -- HOST`.
+//! Connects to one board and prints its properties.
+//!
+//! `cargo run -p twotone-transport --example probe -- HOST`
 
 use tworoutine::Wait;
 use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, ToneFields, ToneUpdate};

@@ -92,7 +92,7 @@ impl BoardKind {
     /// The CRS board, reached by Tuber over HTTP.
     pub const CRS: Self = Self(&crs::FAMILY);
 
-    /// Returns every registered kind, those of this crate first.
+    /// Returns every kind: first the kinds of this crate, then the kinds that programs have added.
     pub fn all() -> Vec<Self> {
         let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
         [BUILT_IN, registered.as_slice()].concat()

@@ -95,7 +95,8 @@ impl TuberClient {
     ///
     /// # Errors
     /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
-    /// failed.
+    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. The server
+    /// has then executed the calls nevertheless.
     pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {
@@ -110,8 +111,8 @@ impl TuberClient {
     }
 
     /// Returns the description of an object. If the server lists only names, a second batch
-    /// requests the description of each name. Methods and properties that the server does not
-    /// describe stay unknown.
+    /// requests the description of each name. A method or property that the server does not
+    /// describe has only its name.
     ///
     /// # Errors
     /// As [`TuberClient::call`]. An object that does not exist is an error, too.

@@ -188,7 +188,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// The tone without the marker: if the offset is the marker, no caller has set an offset.
+    /// The tone without the marker. If the channel is off and its offset is the marker, no caller
+    /// has set an offset.
     fn tone(&self, tone: ToneState) -> ToneState {
         let marks = |batch_state: BatchState| tone.channel == batch_state.marker_channel();
         let marker_offset = self.memory.map(ModuleMemory::marker_offset);

@@ -156,8 +156,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 shape(&of_q)
             )));
         }
-        // The board returns one channel or all channels. If some channels are wanted, they are cut
-        // out of all channels.
+        // The board returns one channel or all channels. Unless one channel was asked for, the
+        // range of channels is cut out of all channels.
         if count != Some(1) {
             let from = first.index();
             let to = count.map_or(rows, |count| from + usize::from(count));

@@ -1,8 +1,8 @@
 //! Acquisition of samples from the board's stream, in place of the board's acquisition call.
 //!
 //! A batch is cut at each acquisition. The request with the operations before it ends with a call
-//! for the board's time. The samples are those of the stream after that time and after the filters
-//! have settled. Delays of the request and of the packets make no difference.
+//! for the board's time. The samples are taken from the stream after that time, and after the
+//! filters have settled. Delays of the request and of the packets make no difference.
 //!
 //! Packets hold neither the settings of the board nor its analog bank. So after the samples have
 //! come, one setting of the module is read on its link. The board refuses this if the module is not

@@ -164,7 +164,7 @@ impl Function {
     }
 }
 
-/// Checks that a signature can become that of a tworoutine.
+/// Checks that a signature can become the signature of a tworoutine.
 ///
 /// # Errors
 /// An error at the token that prevents it.

@@ -59,8 +59,8 @@ struct Address {
     /// Serial numbers of the boards at this address, and their indices in [`Assembler::boards`].
     boards: Vec<(u16, usize)>,
     foreign: u64,
-    /// Serial number of the last foreign packet: one with a serial number that no board at this
-    /// address has.
+    /// Serial number of the last foreign packet. A packet is foreign if no board at this address
+    /// has its serial number.
     last_foreign_serial: Option<u16>,
     malformed: u64,
 }

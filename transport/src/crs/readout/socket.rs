@@ -16,8 +16,8 @@ use twotone_hal::{Certainty, Error, ErrorKind, ReceiveOptions, Result};
 
 use super::options;
 
-/// Bytes of a slot of the receive buffer. The longest packet has 8240. Longer datagrams are cut
-/// off, and treated as empty.
+/// Bytes of a slot of the receive buffer. The longest packet has 8240. Datagrams that are longer
+/// than a slot are cut off, and treated as empty.
 const STRIDE: usize = 8256;
 /// Largest number of datagrams that one system call reads.
 pub(super) const SLOTS: usize = 64;
@@ -27,7 +27,7 @@ pub(super) const SLOTS: usize = 64;
 pub struct KernelBuffers {
     /// Number of sockets.
     pub sockets: usize,
-    /// Size of each buffer that was asked for, in bytes.
+    /// Requested size of each buffer, in bytes.
     pub asked: usize,
     /// Size of the smallest buffer that was granted, in bytes.
     pub granted: usize,

@@ -9,7 +9,7 @@ use twotone_wire::crs::Stamp;
 /// decimation filters are whole numbers of parts.
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 const SECONDS_PER_DAY: i64 = 86_400;
-/// Seconds from the start of 1970 to that of 2000.
+/// Seconds from the start of 1970 to the start of 2000.
 const YEAR_2000_S: i64 = 946_684_800;
 
 /// Time at which a sample was taken, by the clock of the board: the number of parts of 6.4 ns since
@@ -107,8 +107,8 @@ impl SampleTime {
     }
 
     /// Time that is `seconds` after the start of 1970 in UTC, to compare the clock of a computer
-    /// with that of a board. The resolution is about a microsecond. Times out of range become the
-    /// first or the last time of this type, and NaN becomes the start of 1970.
+    /// with the clock of a board. The resolution is about a microsecond. Times out of range become
+    /// the first or the last time of this type, and NaN becomes the start of 1970.
     pub fn of_unix(seconds: f64) -> Self {
         // The fraction is converted separately: the number of parts has more digits than an `f64`.
         let (whole, part) = (seconds.floor(), seconds - seconds.floor());

@@ -60,7 +60,7 @@ pub enum DecodeErrorKind {
     /// The body is not well-formed JSON or CBOR.
     #[error("malformed: {0}")]
     Malformed(Cow<'static, str>),
-    /// The value has another type than the one that was asked for.
+    /// The value does not have the type that was asked for.
     #[error("expected {expected}, found {found}")]
     WrongType {
         /// Type that was asked for.

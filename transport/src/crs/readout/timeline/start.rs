@@ -6,13 +6,13 @@ use super::{PARTS, Reading, Seen};
 /// Smallest number of samples that determine a line.
 const LEAST: usize = 8;
 /// Share of the stamps that must agree, as a divisor. A clock with occasional errors has a larger
-/// share; one that stands still or runs backward has almost none.
+/// share; a clock that stands still or runs backward has almost none.
 const LEAST_SHARE: usize = 4;
 /// Largest number of lines that are compared.
 const MOST_LINES: usize = 64;
 
-/// Number of samples that determine a line: those of a tenth of a second, which is several times
-/// the 20 ms by which a clock may advance its second late.
+/// Number of samples that determine a line: the samples of a tenth of a second, which is several
+/// times the 20 ms by which a clock may advance its second late.
 pub(super) fn window(period: i64) -> usize {
     usize::try_from(PARTS / 10 / period).map_or(LEAST, |samples| samples.max(LEAST))
 }

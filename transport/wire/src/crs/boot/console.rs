@@ -95,7 +95,7 @@ impl Command {
     }
 
     /// Checks the answer of the board. For [`Command::Digest`] it returns the digest, 32
-    /// hexadecimal digits in lower case; for others an empty string.
+    /// hexadecimal digits in lower case; for other commands an empty string.
     ///
     /// # Errors
     /// If the answer does not show that the command succeeded.

@@ -27,7 +27,7 @@ pub enum FlashStep {
     },
     /// Bytes are written.
     Write {
-        /// Offset of the bytes in the flash, in bytes.
+        /// Offset of the bytes in the flash.
         at: usize,
         /// Number of bytes.
         size: usize,

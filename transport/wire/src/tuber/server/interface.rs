@@ -126,7 +126,7 @@ impl Param {
         Self::optional(name, Constant::Null)
     }
 
-    /// Returns the parameter as one that can only be given by name.
+    /// Returns the same parameter, but an argument can be passed to it by name only.
     #[must_use]
     pub const fn keyword(self) -> Self {
         Self {
