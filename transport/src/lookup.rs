@@ -137,8 +137,8 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
         if state.queue.is_empty() || state.threads >= MOST {
             return Ok(());
         }
-        // This is checked before the attempt: after a refusal the ended thread may be gone, and its
-        // path with it.
+        // The check comes before the attempt: after a refusal, the path of the ended thread may no
+        // longer exist.
         let may_change = state.has_lingering();
         let thread = thread::Builder::new().name("look-up".to_owned());
         match thread.spawn(|| self.look_up_queued()) {

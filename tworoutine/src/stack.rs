@@ -13,8 +13,8 @@ use crate::waiting::WaitError;
 /// Stack with a guard page below it: two memory mappings.
 ///
 /// Stacks begin at different distances from the top of their last page. If all began at the top,
-/// the few cache lines that a blocked context uses would compete for the same sets of the
-/// processor's caches, and each switch among thousands of contexts would be a cache miss.
+/// the few cache lines that each blocked context uses would compete for the same sets of the
+/// processor's caches. Each switch among thousands of contexts would then be a cache miss.
 pub(crate) struct Stack {
     whole: DefaultStack,
     base: StackPointer,

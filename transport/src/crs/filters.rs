@@ -7,8 +7,8 @@ use twotone_wire::crs::{group_delay_s, sample_rate_hz};
 
 const SECOND_ORDER: usize = 6;
 
-/// Number of samples after a change that still depend on the signal before it: the length of the
-/// filters, which is twice their group delay, and one sample for the period in which the change
+/// Number of samples after a change that still depend on the signal before it. It is the length of
+/// the filters, which is twice their group delay, and one sample for the period in which the change
 /// falls.
 pub(super) fn settle_samples(stage: u8) -> u32 {
     (2.0 * group_delay_s(stage) * sample_rate_hz(stage)).ceil() as u32 + 1

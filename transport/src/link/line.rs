@@ -3,8 +3,8 @@
 //! Some servers, and proxies in front of them, close each connection after its first answer. They
 //! announce the end (`Connection: close`, HTTP/1.0) or close without notice. With such a server
 //! every exchange needs a new connection. The first connection that ends in this way shows this
-//! behaviour, and the [`Connector`] stores the finding for all connections to the board: from then
-//! on no request is written into a connection that is being closed. The finding is withdrawn when a
+//! behaviour. The [`Connector`] stores the finding for all connections to the board, so that no
+//! later request is written into a connection that is being closed. The finding is withdrawn when a
 //! connection stays open.
 
 use std::time::Duration;

@@ -17,9 +17,9 @@
 //! | `object` alone | list the names of an object's members | a [`Description`] of names |
 //! | none | list the objects | `{"objects": [names]}` |
 //!
-//! An object is given by its name, or by a path to an object inside another one: a list of
-//! attributes and of `[attribute, index]` pairs, with more indices if containers are nested
-//! ([`Object`]).
+//! A request gives an object by its name, or by a path to an object inside another one
+//! ([`Object`]). A path is a list of attributes and of `[attribute, index]` pairs, with more
+//! indices if containers are nested.
 //!
 //! The answer to a request is a map with `result` or `error`, and maybe with `warnings`, a list of
 //! texts. `error` is a map with a text under `message`. The answer to a batch is a list with one
@@ -49,10 +49,10 @@
 //! # The server half
 //!
 //! This half needs the feature `server`, which clients do not enable. [`Server`] takes the headers
-//! and the body of a request and writes the answer. It calls methods of the served object: a
-//! [`Service`], which declares its methods as data ([`Interface`]) and gets arguments that are
-//! bound and checked ([`Args`]), or a [`Dispatch`] if there is more than one object. [`Exchange`]
-//! does the same step by step, for a server that has to wait between calls.
+//! and the body of a request and writes the answer. It calls methods of the served object. A single
+//! object is a [`Service`], which declares its methods as data ([`Interface`]) and gets arguments
+//! that are bound and checked ([`Args`]). Several objects are a [`Dispatch`]. [`Exchange`] does the
+//! same step by step, for a server that has to wait between calls.
 //!
 //! Neither half allocates memory for each call once its buffers have grown. Reading takes memory in
 //! proportion to the bytes that came, whatever lengths they claim ([`Limits`]).

@@ -51,8 +51,8 @@ pub(super) struct Sequencer {
     before: u64,
     /// Number of lost positions just before `next`.
     lost_run: u64,
-    /// One bit for each of the last [`MEMORY`] positions, set if it was lost and its packet has
-    /// not come late.
+    /// One bit for each of the last [`MEMORY`] positions. It is set if the position was lost and
+    /// its packet has not come late.
     missing: [u64; WORDS],
     /// Packets from `next + 1` to `next + window - 1`, each at the index that is its position
     /// modulo the window.

@@ -55,8 +55,8 @@ impl Take {
     ///
     /// This selects samples that were taken with new settings: read the clock of the board after
     /// the settings in the same batch, and take samples after that time. Delays of the batch and of
-    /// the packets make no difference. It is an error if the stamps of the module are not valid, or
-    /// if its clock stands still or is set forward meanwhile.
+    /// the packets make no difference. Taking the samples fails if the stamps of the module are not
+    /// valid, or if its clock stands still or is set forward meanwhile.
     #[must_use]
     pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
         let after = Some((time, settle_samples));

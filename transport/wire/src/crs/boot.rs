@@ -4,11 +4,11 @@
 //! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that
 //! answers with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between a
 //! port of the host and the same port of the board. On the console, the host sends an image into
-//! the memory of the board by XMODEM ([`XmodemSender`]), has the board compute its digest, and lets
-//! it erase and write its flash ([`Command`]).
+//! the memory of the board by XMODEM ([`XmodemSender`]). Its commands ([`Command`]) then make the
+//! board compute the digest of the image, and erase and write the flash.
 //!
 //! A board has one place for an image. If it loses its power after the start of the erasure and
-//! before the end of the write, it does not start again, and the flash must be written by a
+//! before the end of the write, it does not start again. Its flash must then be written by a
 //! programmer on the bench.
 //!
 //! | file | content |

@@ -302,7 +302,7 @@ impl BatchWriter {
     }
 }
 
-/// A call to which arguments can be added. It is complete at any time.
+/// A call to which arguments can be added. The call is complete even if no argument is added.
 #[derive(Debug)]
 pub struct Call<'w>(&'w mut BatchWriter);
 

@@ -19,7 +19,7 @@ pub enum Command {
         /// Number of bytes.
         size: usize,
     },
-    /// Find the flash. Other commands of the flash come after it.
+    /// Find the flash. The board needs this command before the other commands of the flash.
     Probe,
     /// Erase the blocks of the flash that hold the first `size` bytes. After this command the board
     /// does not start until the flash is written.
