@@ -38,8 +38,8 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// value by chance.
     fn marker(&self) -> Hertz;
 
-    /// Reserves the last channel for the marker and returns true, unless a caller has written
-    /// settings of that channel in `epoch`.
+    /// Reserves the last channel for the marker and returns true. Returns false if a caller has set
+    /// the offset of that channel or switched the channel on, or if `epoch` is over.
     fn take_last_channel(&self, epoch: Epoch) -> bool;
 
     /// Reads settings over `line`, in units of [`twotone_hal::Setting`] and in the order of `keys`.

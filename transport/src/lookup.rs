@@ -63,7 +63,7 @@ type Shared = Result<Vec<SocketAddr>, Arc<io::Error>>;
 /// A name and a port.
 type Key = (String, u16);
 
-/// Look-ups that are under way or wait, with the function that looks a name up.
+/// Look-ups that are under way or queued, with the function that looks a name up.
 struct LookUps<F> {
     system: F,
     state: Mutex<State>,

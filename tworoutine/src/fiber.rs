@@ -120,7 +120,8 @@ impl Fiber {
     /// # Safety
     ///
     /// `step` must be sound to call with `data` until the fiber has ended, or is cancelled or
-    /// leaked. Both must be the same in each call. The fiber must not move while it is suspended.
+    /// leaked. `step` and `data` must be the same in each call. The fiber must not move while it is
+    /// suspended.
     pub(crate) unsafe fn poll(
         &self,
         waker: &Waker,

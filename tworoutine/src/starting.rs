@@ -114,8 +114,8 @@ const MOST_WORKERS: usize = 8192;
 /// Number of file descriptors of a runtime: its epoll instance and a copy of it, its wake-up, and
 /// its receiver of signals.
 const PER_RUNTIME: usize = 4;
-/// Number of file descriptors with which tokio receives signals. It panics if the system does not
-/// grant them.
+/// Number of file descriptors with which tokio receives signals. Tokio panics if the system does
+/// not grant them.
 const SIGNALS: usize = 2;
 /// Number of file descriptors that must be left for the program if all threads are started.
 const LEFT_FOR_PROGRAM: usize = 32;

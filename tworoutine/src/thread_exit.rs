@@ -2,7 +2,7 @@
 //!
 //! A context that is kept in a thread-local is dropped when the thread ends. If its fiber were
 //! unwound at that time, code on the fiber could use thread-locals that no longer exist. So a
-//! context must be able to tell that its thread is ending.
+//! context must be able to detect that its thread is ending.
 //!
 //! Thread-locals are destroyed in the reverse order of their creation. A sentinel is a thread-local
 //! that sets a flag when it is destroyed. If a context is kept in a thread-local that is older than

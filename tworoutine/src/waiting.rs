@@ -63,8 +63,9 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 ///
 /// Use it in a `Drop`, which may run while the thread is unwinding.
 ///
-/// On a single-threaded runtime outside a context it refuses every future that is not ready at
-/// once. It does so on the runtime's own blocking threads too, although [`wait`] works there.
+/// On a single-threaded runtime outside a context, this function refuses every future that is not
+/// ready at once. It also does so on the runtime's own blocking threads, although [`wait`] works
+/// there.
 ///
 /// # Errors
 ///

@@ -151,8 +151,8 @@ impl ModuleMemory {
         }
     }
 
-    /// Reserves the last channel for the marker and returns true, unless a caller has written
-    /// settings of that channel.
+    /// Reserves the last channel for the marker and returns true. Returns false if a caller has set
+    /// the offset of that channel or switched the channel on, or if the state is of another epoch.
     pub(super) fn take_marker(&self, epoch: Epoch) -> bool {
         let mut written = self.written();
         let free = written.epoch == epoch && written.batch_state.marker != Marker::Callers;

@@ -95,8 +95,7 @@ impl BatchWriter {
         }
     }
 
-    /// Drops all requests since the last [`BatchWriter::finish`] and starts an empty
-    /// batch.
+    /// Drops all requests since the last [`BatchWriter::finish`] and starts a new batch.
     pub fn begin(&mut self, format: Format) {
         self.format = format;
         self.buffer.clear();
