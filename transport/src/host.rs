@@ -71,7 +71,7 @@ impl Host {
         })
     }
 
-    /// Host of this name or address, without brackets, at `port`.
+    /// Creates a host from a name or an address without brackets, and a port.
     pub fn new(name: impl Into<String>, port: u16) -> Self {
         Self {
             name: name.into(),

@@ -60,7 +60,7 @@ pub struct BoardFamily {
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware of
     /// a board may not run. `None` if boards cannot be flashed over the network.
     pub firmware: Option<FirmwareOf>,
-    /// Connects to the board at an address, under the name that it has in the map.
+    /// Connects to the board at an address. The first argument is the name of the board in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
 }
 

@@ -71,7 +71,7 @@ impl Default for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// Default options, to be changed with the methods below.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self::default()
     }

@@ -46,7 +46,7 @@ impl Known {
 }
 
 impl Connector {
-    /// TCP to `host`. The name is looked up again for each connection.
+    /// Returns a connector of TCP connections to `host`. Each connection looks the name up again.
     pub fn tcp(host: Host) -> Self {
         let (authority, header) = (host.to_string(), host.header().into());
         let reached = Arc::new(OnceLock::new());
@@ -75,8 +75,8 @@ impl Connector {
         }
     }
 
-    /// Streams from `open`, for tests in memory and for tunnels. `authority` is used in the `Host`
-    /// header and in error messages.
+    /// Returns a connector of streams from `open`, for tests in memory and for tunnels. `authority`
+    /// is used in the `Host` header and in error messages.
     pub fn new<F, S>(
         authority: impl Into<String>,
         open: impl Fn() -> F + Send + Sync + 'static,

@@ -50,8 +50,7 @@ pub(super) struct Survey {
     /// The decimation stage, if the board reports it.
     pub(super) stage: Option<u8>,
     modules: Vec<ModuleDescription>,
-    /// True if the board has answered which analog bank is in use; false if the bank is an
-    /// assumption.
+    /// True if the board has reported the analog bank in use; false if the bank is an assumption.
     bank_is_known: bool,
     doubts: Vec<String>,
     /// Number of questions that were asked again.

@@ -29,7 +29,7 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
 };
 
 impl CrsBoard {
-    /// The host of the board with this serial number, by its name in multicast DNS.
+    /// Returns the host of the board with this serial number: its name in multicast DNS.
     ///
     /// ```
     /// # use twotone_transport::CrsBoard;

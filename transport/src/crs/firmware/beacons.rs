@@ -55,7 +55,7 @@ impl Beacons {
         }
     }
 
-    /// Waits for a beacon of the board with this serial number, from now on, and returns it with
+    /// Waits for the next beacon of the board with this serial number, and returns the beacon with
     /// its sender.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ fn lost(error: io::Error) -> Error {
 }
 
 impl Console {
-    /// Takes the console of the board that sent `beacon` from the address `from`.
+    /// Opens the console of the board that sent `beacon`. `from` is the address of the sender.
     ///
     /// # Errors
     /// If no prompt comes.

@@ -43,7 +43,7 @@ impl<'a> Frame<'a> {
 
 /// The packets that have come, in order for each module.
 ///
-/// It is an iterator over the memory of the receiver.
+/// The iterator borrows the packets from the memory of the receiver.
 #[derive(Debug, Clone)]
 pub struct Frames<'a> {
     packets: Packets<'a>,

@@ -142,8 +142,8 @@ impl Timeline {
         Self::default()
     }
 
-    /// Takes the next packet, and calls `give` with each time that is now known, one for each
-    /// packet in their order. `None` is a sample whose time cannot be determined.
+    /// Takes the next packet, and calls `give` once for each packet whose time is now known, in the
+    /// order of the packets. The argument is `None` if the time of a sample cannot be determined.
     pub fn take(&mut self, stamped: &Stamped, give: &mut impl FnMut(Option<JudgedTime>)) {
         let stage = stamped.stage & 7;
         let follows = stamped.sequence.wrapping_sub(stamped.lost_before as u32);
