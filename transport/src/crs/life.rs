@@ -66,7 +66,8 @@ impl BoardLife {
     }
 }
 
-/// Record of a module. The writers of its batches and its keeper share it.
+/// Record of a module. The writers of the module's batches and the keeper of the module share the
+/// record.
 #[derive(Debug)]
 pub(super) struct ModuleMemory {
     /// The marker: offset in Hz of the last channel, with no amplitude, while no caller uses the

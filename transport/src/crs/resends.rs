@@ -94,7 +94,7 @@ impl Resends {
         // The settings of the segment may not have been executed yet. If the failed operation takes
         // samples from the stream, the settings before it were executed.
         let is_pending = segment.sets() && error.executed() != Some(failed);
-        // A request that was not sent before its deadline has not failed on the board, so it is not
+        // A request that was still waiting at its deadline did not fail on the board, so it is not
         // repeated.
         let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;
         let (whole, anew) = match error.kind() {

@@ -121,8 +121,8 @@ impl Streamed {
     }
 
     /// Takes the samples and adds the reply to the operation. If the time stamps cannot show that
-    /// the samples were taken after the settings, it adds no reply, and the stream is not used for
-    /// some time. The caller then uses the acquisition call of the board.
+    /// the samples were taken after the settings, the function adds no reply, and the stream is not
+    /// used for some time. The caller then uses the acquisition call of the board.
     pub(super) async fn take(
         &self,
         acquired: &Acquired<'_>,

@@ -8,8 +8,8 @@ use twotone_wire::crs;
 
 use super::sequence::Patience;
 
-/// A board whose packets are received. A packet belongs to the board if it has both its address and
-/// its serial number.
+/// A board whose packets are received. A packet belongs to the board if it has the address and the
+/// serial number of the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     /// Address from which its packets come. The multicast group is joined for this source address
@@ -35,7 +35,8 @@ impl fmt::Display for Source {
 /// The multicast group of the packets: the group of CRS boards, unless `options` has another one.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] if it is no IPv4 address, or no multicast group.
+/// [`ErrorKind::InvalidArgument`] if the group in `options` is no IPv4 address, or no multicast
+/// group.
 pub(super) fn group(options: &ReceiveOptions) -> Result<Ipv4Addr> {
     let group = options.group.as_deref().map(ipv4).transpose()?;
     let group = group.unwrap_or(crs::GROUP);

@@ -16,7 +16,7 @@ pub struct Beacon {
     pub crate_serial: Option<String>,
 }
 
-/// Reason why a datagram is not a beacon or not an answer to one.
+/// Reason why a datagram cannot be read as a beacon or as an answer to a beacon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BeaconError {
