@@ -25,8 +25,9 @@
 //!
 //! A request that only switches tones off is safe whatever the state of the board. Settings are
 //! read back before such a request as well, but the request is sent even if the reading fails or
-//! takes longer than 2 s. While lost settings may still reach the board, the request is sent at
-//! once, and a second time when the lost settings can no longer reach it.
+//! takes longer than 2 s. Only a reading that finds a difference prevents it, since the difference
+//! ends the epoch. While lost settings may still reach the board, the request is sent at once, and
+//! a second time when the lost settings can no longer reach it.
 //!
 //! # Servers that close each connection after its first answer
 //!
