@@ -17,8 +17,8 @@ pub struct Connected {
 }
 
 /// Connects many boards of any kinds, at most `at_once` of them at the same time (0 counts as 1). A
-/// board that does not answer fails at its own deadline, and the others do not fail with it. Until
-/// then, only the next `at_once - 1` boards are connected.
+/// board that does not answer fails at its own deadline. Until then it takes one of the `at_once`
+/// places, and the other boards are connected.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, connect_all};
@@ -35,15 +35,52 @@ pub async fn connect_all<F>(connecting: impl IntoIterator<Item = F>, at_once: us
 where
     F: Future<Output = Result<BoardHandle>>,
 {
-    let connecting: Vec<F> = connecting.into_iter().collect();
+    let connecting = connecting.into_iter().enumerate();
+    let connecting = connecting.map(|(index, connecting)| async move { (index, connecting.await) });
+    // In the order in which they end, so that a board that is slow holds back none after it.
+    let outcomes = stream::iter(connecting).buffer_unordered(at_once.max(1));
+    let mut outcomes: Vec<_> = outcomes.collect().await;
+    outcomes.sort_by_key(|(index, _)| *index);
     let mut failed = Vec::new();
-    let mut boards = Vec::with_capacity(connecting.len());
-    let mut outcomes = stream::iter(connecting).buffered(at_once.max(1));
-    while let Some(outcome) = outcomes.next().await {
+    let mut boards = Vec::with_capacity(outcomes.len());
+    for (_, outcome) in outcomes {
         match outcome {
             Ok(board) => boards.push(board),
             Err(error) => failed.push(error),
         }
     }
     Connected { boards, failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+    use twotone_hal::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_board_that_does_not_answer_holds_back_no_other() {
+        let begin = Instant::now();
+        let last = AtomicU64::new(0);
+        let connecting = (0..6).map(|index| {
+            let last = &last;
+            async move {
+                sleep(Duration::from_secs(if index == 0 { 10 } else { 1 })).await;
+                last.fetch_max(
+                    begin.elapsed().as_secs() * u64::from(index > 0),
+                    Ordering::Relaxed,
+                );
+                Err(Error::new(ErrorKind::Timeout, format!("board {index}")))
+            }
+        });
+        let connected = connect_all(connecting, 2).await;
+        assert_eq!(last.into_inner(), 5, "the others wait for the first");
+        let names: Vec<_> = connected.failed.iter().map(Error::message).collect();
+        assert_eq!(names[0], "board 0");
+        assert_eq!(names[5], "board 5");
+    }
 }
