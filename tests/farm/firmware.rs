@@ -29,11 +29,10 @@ impl Bench {
         drop(port);
         let farm = Farm::builder().boards(boards).detectors(4);
         let farm = farm.boot_window(WINDOW, beacons).start().await.unwrap();
-        let bench = Self {
+        Self {
             firmware: access(&farm, beacons),
             farm,
-        };
-        bench
+        }
     }
 
     fn board(&self) -> &SimBoard {

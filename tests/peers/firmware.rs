@@ -75,7 +75,7 @@ fn the_client_flashes_a_simulated_board() {
         if let Some(release) = boards[0].release.clone() {
             break release;
         }
-        tworoutine::wait(tokio::time::sleep(Duration::from_millis(200)));
+        tworoutine::wait(async { tokio::time::sleep(Duration::from_millis(200)).await });
     };
     assert_eq!(release, "1.9.0");
 }
