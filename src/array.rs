@@ -1,4 +1,4 @@
-//! The boards of a hardware map, connected.
+//! The connected boards of a hardware map.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,12 +47,11 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
-    /// Handle whose writes are held to the limits of all modules. It is made when it is first
-    /// asked for.
+    /// Handle whose writes must respect the limits of all modules, made at its first use.
     limited: Arc<OnceCell<Limited>>,
 }
 
-/// A board that is held to the limits of all of its modules.
+/// A board whose writes must respect the limits of all of its modules.
 #[derive(Debug)]
 struct Limited {
     handle: BoardHandle,
@@ -64,8 +63,7 @@ const CONNECT_AT_ONCE: usize = 64;
 
 impl Array {
     /// Connects to every board of `map`, with the default deadlines. A board that does not answer
-    /// takes the time of its own deadline and is an error in [`Array::failed`]. It does not affect
-    /// the others.
+    /// is an error in [`Array::failed`] after its own deadline, and does not delay the others.
     #[tworoutine(Send)]
     pub async fn connect(map: &HardwareMap) -> Self {
         Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
@@ -117,13 +115,13 @@ impl Array {
         }
     }
 
-    /// As [`Array::connect`], for callers that set something: a board that is not the one of the
-    /// map is an error of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks
-    /// the others.
+    /// As [`Array::connect`], for callers that set something. If a board shows that it is not the
+    /// one in the map, its error is in [`Array::failed`], and nothing is set on it. [`Array::lock`]
+    /// then locks the others.
     ///
     /// `listening` comes from [`Listening::begin`], which listens to the streams of the boards
-    /// while this connects, or from [`Listening::none`]. A board of which nothing shows if it is
-    /// the one of the map is among [`Array::boards`], and its [`Array::identity`] is unknown.
+    /// during the connection, or from [`Listening::none`]. A board whose identity cannot be
+    /// determined is among [`Array::boards`], and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
     pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
         Self::connect_identified_through(map, listening, &Connections::none()).await
@@ -152,24 +150,25 @@ impl Array {
     }
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets
-    /// anything on them while the array lives. If another program has a board, every request to it
-    /// but that for its description is refused, with [`ErrorKind::Busy`] and the name of that
-    /// program. With `take_over`, the board is taken from that program, which from then on sends
-    /// nothing that sets something. What it has sent before may still be executed, for as long as a
-    /// request lives. [`Array::taken_over`] returns the program that a board was taken over from.
+    /// anything on them until the array is dropped. If another program has locked a board, every
+    /// request to the board except for its description is refused, with [`ErrorKind::Busy`] and the
+    /// name of that program. With `take_over`, the board is taken from that program, which from
+    /// then on sends no request that sets something. The board may still execute requests that were
+    /// sent before, until their life ends. [`Array::taken_over`] returns the program from which a
+    /// board was taken over.
     ///
     /// A board that cannot be locked on this host is refused too, with the reason
     /// ([`Array::not_locked`]).
     ///
-    /// **On cancel** (the future is dropped) some boards are locked, and those that were taken over
-    /// are known.
+    /// **On cancel** (the future is dropped) some boards may be locked already, and
+    /// [`Array::taken_over`] knows those that were taken over.
     #[tworoutine(Send)]
     pub async fn lock(&mut self, map: &HardwareMap, take_over: bool) {
         self.lock_each(map, take_over, true).await;
     }
 
-    /// As [`Array::lock`] with `take_over`, but boards that cannot be locked are used all the same:
-    /// for programs that only switch off.
+    /// As [`Array::lock`] with `take_over`, but boards that cannot be locked are used without a
+    /// lock: for programs that only switch off.
     #[tworoutine(Send)]
     pub async fn lock_or_go_on(&mut self, map: &HardwareMap) {
         self.lock_each(map, true, false).await;
@@ -206,7 +205,7 @@ impl Array {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     let why = lock::not_lockable(&error);
                     let advice = lock::ADVICE_NOT_LOCKABLE;
-                    // Of the same kind as the refusal of such a board.
+                    // The refusal of such a board has the same kind.
                     let error = Error::new(ErrorKind::Busy, why.clone()).advise(advice);
                     self.not_locked.push(error.during("lock").on(&name));
                     match or_refuse {
@@ -218,15 +217,15 @@ impl Array {
         }
     }
 
-    /// Refuses the boards whose settings change within `time`, although this program sends nothing:
-    /// a program on this host or another is setting them. They are refused in the same way as
-    /// boards that another program has locked. A program that only measures at that time is not
-    /// seen.
+    /// Refuses the boards whose settings change within `time`: this program sends nothing in that
+    /// time, so another program, on this host or another, is setting them. The refusal is the same
+    /// as that of boards that another program has locked. A program that only measures at that time
+    /// is not noticed.
     ///
-    /// All boards and modules are read at the same time, twice. A module that cannot be read, or
-    /// not within a few seconds, is named in the doubts of its board. If the settings of a board
-    /// that was taken over change, it is watched once more, after the time in which late requests
-    /// of its earlier program can still arrive.
+    /// All boards and modules are read at the same time, twice. If a module cannot be read within a
+    /// few seconds, the doubts of its board name it. If the settings of a board that was taken over
+    /// change, the board is watched once more, after the time in which late requests of its earlier
+    /// program can still arrive.
     ///
     /// **On cancel** (the future is dropped) nothing is refused.
     #[tworoutine(Send)]
@@ -240,20 +239,21 @@ impl Array {
         }
     }
 
-    /// Program from which the board was taken over that the map calls `name`, if it was.
+    /// Returns the program from which the board called `name` in the map was taken over, if it was.
     pub fn taken_over(&self, name: &str) -> Option<&Holder> {
         let mut taken = self.taken.iter();
         taken.find_map(|(board, from)| (board == name).then_some(from))
     }
 
-    /// Error with which the board that the map calls `name` could not be locked, if it could not.
+    /// Returns the reason that the board called `name` in the map could not be locked, if it could
+    /// not.
     pub fn not_locked(&self, name: &str) -> Option<&Error> {
         let mut errors = self.not_locked.iter();
         errors.find(|error| error.board() == Some(name))
     }
 
-    /// Identities of the boards of `map`, in its order. The serial numbers that the boards said
-    /// when they were connected are taken into account.
+    /// Returns the identities of the boards of `map`, in its order. They take into account the
+    /// serial numbers that the boards reported when they were connected.
     pub async fn identities_of(&self, map: &HardwareMap, listening: Listening) -> Vec<Identity> {
         let said = |name: &str| {
             let board = self.answered(name)?;
@@ -262,7 +262,7 @@ impl Array {
         listening.identities(map, said).await
     }
 
-    /// Identity of the board that the map calls `name`, if it was checked.
+    /// Returns the identity of the board called `name` in the map, if it was checked.
     pub fn identity(&self, name: &str) -> Option<&Identity> {
         self.identities.iter().find(|found| found.name == name)
     }
@@ -277,14 +277,14 @@ impl Array {
         &self.failed
     }
 
-    /// Error of the board that the map calls `name`, or `None` if it is among those that answered.
+    /// Returns the error of the board called `name` in the map, or `None` if the board answered.
     pub fn failure(&self, name: &str) -> Option<&Error> {
         let mut errors = self.failed.iter();
         errors.find(|error| error.board() == Some(name))
     }
 
-    /// True if the board that the map calls `name` has answered. An error, nonsense, or an answer
-    /// of something else than the map says is an answer too.
+    /// True if the board called `name` in the map has answered. An error, an unintelligible answer,
+    /// and the answer of another device than the map expects count as answers.
     pub fn reached(&self, name: &str) -> bool {
         use ErrorKind as K;
         let is_silence = |error: &Error| {
@@ -296,15 +296,16 @@ impl Array {
         !self.failure(name).is_some_and(is_silence)
     }
 
-    /// The board that the map calls `name`, if it is among those that answered.
+    /// Returns the board called `name` in the map, if it answered.
     pub fn answered(&self, name: &str) -> Option<&ArrayBoard> {
         self.boards.iter().find(|board| board.name() == name)
     }
 
-    /// The board that the map calls `name`, for direct use: every write to a module of the map is
-    /// held to its limits. Reads back the settings of the modules each time, so that tones which
-    /// are on already count. All handles that this returns for a board are one: what is set
-    /// through one of them counts for the limits of the others.
+    /// Returns the board called `name` in the map, for direct use. Every write to a module of the
+    /// map must respect the module's limits. Each call reads back the settings of the modules, so
+    /// that tones which are already on count. All handles that this method returns for a board
+    /// share one record of its settings: a tone that is set through one of them counts for the
+    /// limits of the others.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if no such board answered, and as
@@ -337,15 +338,16 @@ impl Array {
         Ok(handle.clone())
     }
 
-    /// The modules of the board that the map calls `name`; none if it has not answered.
+    /// Returns the modules of the board called `name` in the map. The list is empty if the board
+    /// has not answered.
     pub fn board_targets(&self, name: &str) -> Vec<Target> {
         self.answered(name)
             .map(|board| board.targets.clone())
             .unwrap_or_default()
     }
 
-    /// Every module of every board that answered, with its limits and its safe state: what a
-    /// [`crate::run::Runner`] runs over.
+    /// Returns the targets of a [`crate::run::Runner`]: every module of every board that answered,
+    /// with its limits and its safe state.
     pub fn targets(&self) -> Vec<Target> {
         self.boards
             .iter()
@@ -355,7 +357,7 @@ impl Array {
 }
 
 impl ArrayBoard {
-    /// The board with its modules as the map has them.
+    /// Returns the board with its modules as the map lists them.
     async fn of(handle: BoardHandle, map: &HardwareMap) -> Result<Self> {
         let description = handle.describe().await?;
         let entry = map.board(handle.name()).ok_or_else(|| {
@@ -387,7 +389,7 @@ impl ArrayBoard {
         })
     }
 
-    /// The board, used under this lock.
+    /// Returns the board, used under this lock.
     fn locked(self, lock: Arc<BoardLock>, taken_over: bool) -> Self {
         let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
         let board = self.through(handle);
@@ -399,13 +401,13 @@ impl ArrayBoard {
         }
     }
 
-    /// The board, with everything refused but its description.
+    /// Returns the board, with every request refused except for its description.
     fn refused(self, why: String, advice: impl Into<String>) -> Self {
         let handle = BoardHandle::new(Refused::new(self.handle.clone(), why, advice));
         self.through(handle)
     }
 
-    /// The board, used through another handle.
+    /// Returns the board, used through another handle.
     fn through(self, handle: BoardHandle) -> Self {
         let targets = self.targets.into_iter().map(|mut target| {
             target.board = handle.clone();
@@ -419,22 +421,22 @@ impl ArrayBoard {
         }
     }
 
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub fn name(&self) -> &str {
         self.handle.name()
     }
 
-    /// The board itself, held to no limit.
+    /// Handle of the board, without any limits.
     pub fn handle(&self) -> &BoardHandle {
         &self.handle
     }
 
-    /// Its description of itself.
+    /// Description that the board gave of itself.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Its modules, as the map has them.
+    /// Modules of the board, as the map lists them.
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }

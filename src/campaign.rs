@@ -1,10 +1,10 @@
-//! Campaigns: a map and parameters become a tune, a sweep, a switch-off or a capture over an array.
+//! Campaigns: tunes, sweeps, switch-offs and captures of an array, from a map and parameters.
 //!
-//! A [`Campaign`] connects the boards of a map, makes sure that they are those of the map and that
-//! no other program sets them, runs an algorithm on every module within a deadline, brings each
-//! module to its declared state, and records the results in a run directory. The commands
-//! `tune`, `sweep`, `capture` and `off` of the program call nothing else, and an application does
-//! the same in a few lines:
+//! A [`Campaign`] connects the boards of a map, checks their identities, makes sure that no other
+//! program sets them, runs an algorithm on every module within a deadline, brings each module to
+//! its declared state, and records the results in a run directory. The commands `tune`, `sweep`,
+//! `capture` and `off` of the program call nothing else, and an application does the same in a few
+//! lines:
 //!
 //! ```
 //! use twotone::campaign::{Access, Campaign};
@@ -28,17 +28,17 @@
 //! # fn main() {}
 //! ```
 //!
-//! Each campaign returns a report. It serializes to the JSON that `docs/json.md` describes. Its
-//! method `completion` returns the degree to which the campaign was done.
+//! Each campaign returns a report, which serializes to the JSON that `docs/json.md` describes. The
+//! report's method `completion` returns the degree to which the campaign was done.
 //!
 //! # Runtimes and cancelling
-//! A campaign runs in a context of its own ([`tworoutine::spawn`]). It can be awaited by a task of
-//! a multi-thread or a single-threaded runtime and by any other executor, and a plain thread can
-//! wait for it.
+//! A campaign runs in a context of its own ([`tworoutine::spawn`]). Any executor can await it: a
+//! multi-thread runtime, a single-threaded runtime or another one. A plain thread can wait for it.
 //!
 //! **On cancel**, by the token of [`Campaign::cancel`] or because the future is dropped, the
-//! algorithms are ended, the modules are brought to their declared states, and what was measured is
-//! recorded. If the future is dropped, all this goes on in the background, and its report is lost.
+//! campaign ends the algorithms, brings the modules to their declared states, and records the
+//! results so far. If the future is dropped, the campaign does this in the background, and its
+//! report is lost.
 
 mod access;
 mod array_report;

@@ -1,5 +1,5 @@
-//! Captures the sample streams of an array. Samples are written to disk while they arrive, in Hz of
-//! detuning if a tune is at hand, and all losses are counted. Described in `docs/capture.md`.
+//! Captures of the sample streams of an array. A capture writes samples to disk while they arrive,
+//! in Hz of detuning if a tune is given, and counts all losses. Described in `docs/capture.md`.
 //!
 //! ```no_run
 //! use twotone::capture::{CaptureParams, capture, plan};
@@ -47,25 +47,25 @@ pub use params::CaptureParams;
 pub use plan::{BoardPlan, LocatedStreams, ModulePlan, plan};
 pub use standing::{Standing, TuneState};
 
-/// Notes on the origin of a capture in its files, besides board and module.
+/// Notes on the origin of a capture, which its files hold in addition to board and module.
 pub type Provenance = BTreeMap<String, String>;
 
 /// Receives the streams of `boards` and writes them into `run`, which it returns uncommitted.
 ///
 /// The task or thread that drives this future reads the sockets; a separate thread calibrates and
-/// writes. Samples that this thread cannot keep up with are counted as unwritten and dropped, so
-/// that a slow disk never costs packets that are still to come. Cancelling `params.stop` ends the
-/// capture early: all samples received until then are written.
+/// writes. If that thread falls behind, samples are dropped and counted as unwritten, so that a
+/// slow disk never delays the reading of the sockets. Cancelling `params.stop` ends the capture
+/// early: all samples received until then are written.
 ///
 /// A socket that fails, or a file that cannot be written, ends the capture early too:
 /// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. After the latter, `run` is
 /// incomplete: call [`RunDirectory::keep`] rather than [`RunDirectory::commit`].
 ///
-/// If the future is dropped, it receives no more, and `run` is removed.
+/// If the future is dropped, the capture ends and `run` is removed.
 ///
 /// # Errors
-/// If the streams cannot be joined, or the thread that writes cannot be started: nothing was
-/// received then. If this thread panics. In each case `run` is removed.
+/// If the streams cannot be joined, or if the writing thread cannot be started; nothing was
+/// received then. Also if the writing thread panics. In each case `run` is removed.
 #[tworoutine(Send)]
 pub async fn capture(
     boards: Vec<BoardPlan>,

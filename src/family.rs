@@ -1,4 +1,4 @@
-//! Sample streams of the boards of a map, as their kinds have them.
+//! Sample streams of the boards of a map, according to the kinds of the boards.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use twotone_transport::Host;
 
 use crate::map::BoardEntry;
 
-/// Sample streams of the board of a map that is reached at `host`, also if it does not answer
-/// there.
+/// Returns the sample streams of the board of a map whose address is `host`, even if it does not
+/// answer.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] if boards of its kind have none.
+/// [`ErrorKind::Unsupported`] if boards of this kind have no sample streams.
 pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams>> {
     let Some(streams) = entry.kind.family().streams else {
         let why = format!("boards of kind {} have no sample stream", entry.kind);
@@ -20,11 +20,12 @@ pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams
     Ok(streams(&entry.name, host, entry.serial_number()))
 }
 
-/// Checks that the map has the serial number by which the packets of a board are recognized, if
-/// boards of its kind send one in them.
+/// Checks that the map has the serial number of a board, if boards of its kind send it in their
+/// packets: the packets are recognized by it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] if its packets bear serial numbers, and the map has none.
+/// [`ErrorKind::InvalidArgument`] if the packets bear serial numbers, and the map has none that
+/// fits them.
 #[cfg(feature = "arrow")]
 pub(crate) fn check_serial(entry: &BoardEntry) -> Result<()> {
     if !entry.kind.family().sends_serial || entry.serial_number().is_some() {

@@ -1,14 +1,14 @@
-//! Firmware of the boards of a map: which release runs, and a new one for all of them.
+//! Firmware of the boards of a map: the releases that run, and the roll-out of a new one.
 //!
-//! An [`Image`] is a file that is described by another one, in TOML: its kind of boards, its
-//! release, its size and its digest. [`list`] returns the releases that boards report. A
-//! [`Rollout`] flashes an image: one board first, then a tenth of them, then the rest. A group
+//! An [`Image`] is a firmware file with a description in TOML, which gives the kind of boards, the
+//! release, the size and the digest of the file. [`list`] returns the releases that boards report.
+//! A [`Rollout`] flashes an image: one board first, then a tenth of them, then the rest. A group
 //! begins only when all boards of the group before are back, report the new release and acquire
-//! samples. The first failure ends the roll-out. [`Done`] is kept in a file, so that a second call
-//! goes on with the boards that are not done.
+//! samples. The first failure ends the roll-out. The state [`Done`] is kept in a file, so that a
+//! second call continues with the boards that are not done.
 //!
-//! A board is done when it reports the release of the image, and its flash was read back and has
-//! the digest of the image. The name of a file never counts.
+//! A board is done when it reports the release of the image, and its flash, read back, has the
+//! digest of the image. File names never count.
 
 mod board;
 mod done;

@@ -1,5 +1,5 @@
-//! The how-to pages in `docs/how-to/`, here for their code: the documentation tests compile and
-//! run it.
+//! The how-to pages in `docs/how-to/`. They are included here so that documentation tests compile
+//! and run their code.
 
 #[doc = include_str!("../docs/how-to/add-a-board-kind.md")]
 mod add_a_board_kind {}

@@ -1,7 +1,7 @@
 //! Control software for large arrays of FPGA readout boards on microwave telescopes.
 //!
-//! A tuning algorithm is written once, as an async function over a [`hal`]; the same function is
-//! called with `.wait()` on one board, as at a prompt, and with `.await` over an array.
+//! A tuning algorithm is written once, as an async function over a [`hal`]. The same function is
+//! called with `.wait()` on one board, for instance at a prompt, and with `.await` over an array.
 //!
 //! ```
 //! use twotone::prelude::*;
@@ -30,29 +30,29 @@
 //! # fn main() {}
 //! ```
 //!
-//! It works in an application with a multi-thread runtime, with a single-threaded one or with none,
-//! and needs no runtime of its caller: boards are driven by the process-wide
-//! [`tworoutine::runtime`](tworoutine::runtime()). The folder `examples/` has a program of each
-//! kind. Code that writes `#[tworoutine]` depends on the crate `tworoutine` too, which the
-//! attribute names.
+//! The crate works in an application with a multi-thread runtime, with a single-threaded runtime or
+//! with none, because the process-wide [`tworoutine::runtime`](tworoutine::runtime()) drives the
+//! boards. The folder `examples/` has a program of each kind. Code with the attribute
+//! `#[tworoutine]` must depend on the crate `tworoutine` too, because the attribute expands to
+//! paths in that crate.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | [`map`] | the hardware map: which boards there are, what they may put out |
-//! | [`campaign`] | a map and parameters become a tune, a sweep, a switch-off or a capture |
-//! | [`Array`], [`Connections`] | the boards of a map, connected, and connections that are kept |
-//! | `capture` | sample streams, to disk (feature `arrow`) |
-//! | [`firmware`] | releases of boards, and a new one for all of them |
+//! | [`map`] | the hardware map: the boards of an array, and the power that each may put out |
+//! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array, from a map and parameters |
+//! | [`Array`], [`Connections`] | the connected boards of a map, and connections that outlive one campaign |
+//! | `capture` | sample streams, written to disk (feature `arrow`) |
+//! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
-//! | [`lock`] | one program a board, on this host |
-//! | [`record`] | run directories: written whole or not at all |
+//! | [`lock`] | locks, so that one program of this host at a time sets a board |
+//! | [`record`] | run directories, each written as a whole or not at all |
 //! | [`release`] | the version of this build, and its commit |
-//! | [`input`] | files that are given to the program: read whole, up to a limit |
+//! | [`input`] | reading of input files, up to a size limit |
 //! | `cli` | the program `twotone`, for programs with board kinds of their own (feature `cli`) |
-//! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
-//! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
+//! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates on which this one is built |
+//! | `sim`, `score` | simulated farms, and a comparison of a tune with their true values (feature `sim`) |
 
-// The program in `cli` is written as any other that links this crate.
+// The module `cli` names this crate `twotone`, as a program that links it does.
 #[cfg(feature = "cli")]
 extern crate self as twotone;
 

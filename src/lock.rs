@@ -1,15 +1,16 @@
-//! Locks of boards: one program of this host at a time sets a board.
+//! Locks of boards: only one program of this host at a time sets a board.
 //!
-//! A board does what any program tells it, so two programs on one board undo each other's settings.
-//! A program that sets something takes the lock of each of its boards first: a file in which it
-//! says who it is, locked for as long as it lives, and removed at its end. Another program is
-//! refused, and told which one has the board. Or it takes the board over: from then on the first
-//! one sends nothing that sets something. What it has sent before may still be executed, for as
-//! long as a request lives. Programs on other hosts are not seen by it.
+//! A board executes the requests of any program, so two programs on one board undo each other's
+//! settings. So a program that sets something first takes the lock of each of its boards. A lock is
+//! a file with the identity of the program, locked while the program runs and removed at its end.
+//! Another program is refused with that identity, or it takes the board over. After a take-over the
+//! first program sends no request that sets something. The board may still execute requests that
+//! were sent before, until their life ends. Locks do not protect from programs on other hosts.
 //!
 //! The files lie in `/run/lock`, or in `/tmp/twotone-locks` if that is not a folder for all users,
-//! or where the environment variable `TWOTONE_LOCKS` says. While a program looks for a lock it
-//! keeps the folder locked, so that no other program acts between its look and its decision.
+//! or in the folder that the environment variable `TWOTONE_LOCKS` names. While a program asks for a
+//! lock it keeps the folder locked, so that no other program can act between its check and its
+//! decision.
 
 use std::fmt;
 use std::fs::File;
@@ -36,35 +37,36 @@ const LARGEST: usize = 4096;
 /// Number of locks that this program has asked for.
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
-/// Address at which this program takes commands, if it does.
+/// Address at which this program takes commands, if it is a daemon.
 static HOST: OnceLock<String> = OnceLock::new();
 
-/// Has the locks of this program say from now on that it takes commands at `host`, an address as
-/// the option `--host` has it. The first call counts.
+/// Makes all later locks of this program record that it takes commands at `host`, an address in the
+/// form of the option `--host`. Only the first call has an effect.
 pub fn takes_commands_at(host: impl Into<String>) {
     // Only the first one is kept.
     let _ = HOST.set(host.into());
 }
 
-/// Program that holds a board, as far as it says who it is.
+/// Program that holds a board, as far as its lock identifies it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Holder {
-    /// Its command.
+    /// Command line of the program.
     pub command: Option<String>,
-    /// Its process number on this host.
+    /// Process number of the program on this host.
     pub process: Option<u32>,
-    /// User that started it, as the environment has it.
+    /// User that started the program, from the environment.
     pub user: Option<String>,
-    /// Time at which it took the board.
+    /// Time at which the program took the board.
     pub since: Option<UtcTime>,
-    /// Address at which it takes commands, as the option `--host` has it, if it is a daemon.
+    /// Address at which the program takes commands, in the form of the option `--host`, if it is a
+    /// daemon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 }
 
 impl Holder {
-    /// This program.
+    /// Describes this program.
     pub fn this_program() -> Self {
         let variable = |name| std::env::var(name).ok();
         let command: Vec<_> = std::env::args_os()
@@ -81,7 +83,7 @@ impl Holder {
         }
     }
 
-    /// The same, with texts that can be shown.
+    /// Returns the same holder, with texts that are safe to show.
     fn legible(self) -> Self {
         let legible = |text: String| legible(&text).into_owned();
         Self {
@@ -110,7 +112,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Record of the holder in the file of a board: the last line of it.
+/// Record of the holder in the file of a board: the last line of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
     #[serde(flatten)]
@@ -119,36 +121,38 @@ struct Record {
     /// program.
     #[serde(default)]
     turn: u32,
-    /// File that the holder has locked, if it is another than this one. A program that takes a
-    /// board over cannot lock this one while the first holder lives.
+    /// File that the holder has locked, if it is not the file of the board. A program that takes a
+    /// board over cannot lock that file while the first holder runs.
     #[serde(default)]
     own_file: Option<String>,
 }
 
-/// The lock of one board, held until it is dropped.
+/// Lock of one board, held until this value is dropped.
 #[derive(Debug)]
 pub struct BoardLock {
     folder: PathBuf,
     name: String,
     file: File,
     said: Vec<u8>,
-    /// The file of a program that has taken the board over.
+    /// File that this program has locked instead of the board's own, if it has taken the board
+    /// over.
     own: Option<(String, File)>,
 }
 
 /// Result of asking for a lock.
 #[derive(Debug)]
 pub enum Asked {
-    /// The board is this program's, with the program that it was taken over from, if it was.
+    /// This program holds the board now. Contains the program from which it was taken over, if it
+    /// was.
     Taken(BoardLock, Option<Holder>),
-    /// Another program has it.
+    /// Another program holds the board.
     Held(Holder),
 }
 
-/// Checks that boards can be locked on this host: that the folder of the locks can be used.
+/// Checks that boards can be locked on this host, which needs a usable folder of locks.
 ///
 /// # Errors
-/// The reason, and what to do.
+/// The reason, with advice, if the folder of the locks cannot be used.
 pub fn check() -> Result<(), String> {
     let found = Folder::of_host();
     found.map(drop).map_err(|why| {
@@ -161,7 +165,8 @@ pub fn check() -> Result<(), String> {
 }
 
 impl BoardLock {
-    /// Asks for the lock of the board at `address` ("host:port"), or takes it over.
+    /// Asks for the lock of the board at `address` ("host:port"). With `take_over`, takes the board
+    /// over if another program holds it.
     ///
     /// # Errors
     /// If the folder of the locks cannot be used.
@@ -169,7 +174,7 @@ impl BoardLock {
         Self::ask_at(Folder::of_host()?, address, take_over)
     }
 
-    /// As [`BoardLock::ask`], with another folder of locks, which is there.
+    /// As [`BoardLock::ask`], with another folder of locks, which must exist.
     ///
     /// # Errors
     /// If this folder cannot be used.
@@ -217,8 +222,8 @@ impl BoardLock {
             own_file: own.as_ref().map(|(name, _)| name.clone()),
         };
         let said = record.line()?;
-        // Programs that lost the board may read the file at any moment. So a line is added to it,
-        // and a line whose end is missing does not count.
+        // Programs that lost the board may read the file at any moment. So a line is added to the
+        // file, and an incomplete line does not count.
         let at = if lives { file.metadata()?.len() } else { 0 };
         file.set_len(at)?;
         if let Err(error) = file.write_all_at(&[b"\n", &said[..], b"\n"].concat(), at) {
@@ -235,7 +240,7 @@ impl BoardLock {
         })
     }
 
-    /// Program that has taken the board over since, if one has.
+    /// Returns the program that has taken the board over from this one, if one has.
     pub fn taken_over(&self) -> Option<Holder> {
         // A file that cannot be read counts as not taken over.
         let said = last_line(&self.file).ok()?;
@@ -259,12 +264,12 @@ impl Drop for BoardLock {
 }
 
 impl Record {
-    /// Record in a file.
+    /// Reads the record in a file.
     fn of(file: &File) -> io::Result<Self> {
         last_line(file).map(|line| Self::parse(&line))
     }
 
-    /// Record in a line; an empty one if the line is nonsense.
+    /// Reads the record in a line. It is empty if the line cannot be parsed.
     fn parse(line: &[u8]) -> Self {
         let found: Self = serde_json::from_slice(line).unwrap_or_default();
         Self {
@@ -283,7 +288,7 @@ impl Record {
     }
 }
 
-/// The last complete line of a file; empty if there is none.
+/// Returns the last complete line of a file, empty if there is none.
 fn last_line(file: &File) -> io::Result<Vec<u8>> {
     // Another program may be writing the line after it.
     let room = 2 * (LARGEST + 2);
@@ -296,8 +301,8 @@ fn last_line(file: &File) -> io::Result<Vec<u8>> {
     Ok(line.unwrap_or_default().to_vec())
 }
 
-/// Makes a file for a program to lock that has taken a board over, and cannot lock the board's own
-/// file.
+/// Makes and locks a file for this program, which has taken a board over and so cannot lock the
+/// board's own file.
 fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
     let process = std::process::id();
     let mut number = 0;
@@ -314,7 +319,8 @@ fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
     }
 }
 
-/// True if `own` can be the file of a program that has taken the board of `name` over.
+/// True if `own` can be the file of a program that has taken over the board whose lock file is
+/// `name`.
 fn is_beside(own: &str, name: &str) -> bool {
     let rest = own.strip_prefix(name).and_then(|own| own.strip_prefix('.'));
     rest.is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')))
@@ -328,7 +334,7 @@ fn is_locked(folder: &Folder, name: &str) -> io::Result<bool> {
     }
 }
 
-/// Name of the file for an address. No address can make it a path that leads elsewhere.
+/// Returns the name of the lock file for an address. No address makes it a path out of the folder.
 fn file_name(address: &str) -> String {
     let plain = |c: char| match c {
         'a'..='z' | '0'..='9' | '.' | '-' => c,
@@ -361,12 +367,12 @@ pub(crate) fn advice(holder: &Holder) -> String {
 pub(crate) const ADVICE_NOT_LOCKABLE: &str = "mend that, or set TWOTONE_LOCKS to another folder, the \
                                               same one for all who use the board";
 
-/// Reason that nothing is set on a board that another program has.
+/// Returns the reason that nothing is set on a board that another program holds.
 pub(crate) fn in_use(holder: &Holder) -> String {
     format!("{holder} has this board")
 }
 
-/// Reason that nothing is set on a board that cannot be locked.
+/// Returns the reason that nothing is set on a board that cannot be locked.
 pub(crate) fn not_lockable(why: &io::Error) -> String {
     format!("the board cannot be locked on this host: {why}")
 }

@@ -65,8 +65,8 @@ pub use twotone_transport::{BoardFamily, BoardKind, UsualStream};
 
 use crate::input;
 
-/// Every board of an array, checked: names, addresses and serial numbers are unique, powers and
-/// frequencies are in range, and every detector is on a module that is there.
+/// The checked boards of an array: names, addresses and serial numbers are unique, powers and
+/// frequencies are in range, and every detector is on a module that exists.
 #[derive(Debug, Clone)]
 pub struct HardwareMap {
     boards: Vec<BoardEntry>,
@@ -88,10 +88,10 @@ impl HardwareMap {
         Self::parse(&text, &file)
     }
 
-    /// Reads the map in `text`; errors call it `file_name`.
+    /// Reads the map in `text`. Errors give `file_name` as its file.
     ///
     /// # Errors
-    /// Everything that is wrong with the map, each with its line and column.
+    /// All problems of the map, each with its line and column.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, MapError> {
         let (boards, detectors) = read::map(text, file_name)?;
         Ok(Self {
@@ -102,7 +102,7 @@ impl HardwareMap {
         })
     }
 
-    /// The map of these boards and detectors, for programs that write maps.
+    /// Returns the map of these boards and detectors, for programs that write maps.
     ///
     /// # Errors
     /// As [`HardwareMap::parse`], with places in the text that [`HardwareMap::to_toml`] gives.
@@ -115,35 +115,36 @@ impl HardwareMap {
         &self.boards
     }
 
-    /// The board of this name.
+    /// Returns the board called `name`.
     pub fn board(&self, name: &str) -> Option<&BoardEntry> {
         self.boards.iter().find(|board| board.name == name)
     }
 
-    /// The detectors with a stable id, in the order of the map. May be empty.
+    /// The detectors with a stable id, in the order of the map. The list may be empty.
     pub fn detectors(&self) -> &[DetectorEntry] {
         &self.detectors
     }
 
-    /// The file that the map came from, as it was named.
+    /// The name of the map's file, as the caller gave it.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The text that the map was read from, to the byte, comments and all.
+    /// The unchanged text from which the map was read, with its comments.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The map as TOML, every default written out. Reading it gives an equal map.
+    /// Returns the map as TOML, with every default written out. Reading this text gives an equal
+    /// map.
     pub fn to_toml(&self) -> String {
-        // A map that could not be written could not have been read: only a board without a
-        // TOML form fails, and each came from TOML.
+        // This cannot fail: only a board without a TOML form cannot be written, and each board was
+        // read from TOML.
         write(&self.boards, &self.detectors).unwrap_or_else(|_| self.text.clone())
     }
 }
 
-/// Equal boards and detectors, wherever and however they were written.
+/// Two maps are equal if their boards and detectors are equal. File and text do not count.
 impl PartialEq for HardwareMap {
     fn eq(&self, other: &Self) -> bool {
         self.boards == other.boards && self.detectors == other.detectors

@@ -1,4 +1,4 @@
-//! Names that a program that tunes boards needs in scope: `use twotone::prelude::*;`.
+//! Names that a tuning program needs in scope: `use twotone::prelude::*;`.
 
 pub use tworoutine::{Wait, tworoutine};
 pub use twotone_algorithms::{ChannelStatus, Reason, TuneOutcome, TuneParams, tune};

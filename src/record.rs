@@ -1,5 +1,6 @@
-//! Run records: a directory per run with a manifest, the tune and the sweeps, which appears at once
-//! and never over another. Described in `docs/run-directory.md`.
+//! Run records: a directory per run, with a manifest, the tune and the sweeps. The directory
+//! appears under its name in one step, and never replaces another. Described in
+//! `docs/run-directory.md`.
 //!
 //! ```
 //! use twotone::record::RunDirectory;

@@ -1,18 +1,19 @@
-//! The version of this build, and the commit that it was made from.
+//! The version of this build, and the commit from which it was made.
 //!
-//! `cargo xtask dist` sets two environment variables while it builds. Another build, such as a
-//! plain `cargo build`, does not know its commit: it needs no git, and says that it is no release.
+//! `cargo xtask dist` sets two environment variables while it builds. Any other build, such as a
+//! plain `cargo build`, needs no git, does not know its commit, and reports that it is no release.
 
 use std::sync::LazyLock;
 
 /// Version of the package, such as `0.1.0`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Commit that a release was built from, as 40 hexadecimal digits. They are followed by `-changed`
-/// if the sources were not those of the commit. `None` if this is no release.
+/// Commit from which a release was built, as 40 hexadecimal digits, followed by `-changed` if the
+/// sources differed from those of the commit. `None` if this is no release.
 pub const COMMIT: Option<&str> = option_env!("TWOTONE_COMMIT");
 
-/// Time of that commit in UTC, such as `2026-11-22T21:04:21Z`. `None` if this is no release.
+/// Time of the commit [`COMMIT`] in UTC, such as `2026-11-22T21:04:21Z`. `None` if this is no
+/// release.
 pub const COMMIT_DATE: Option<&str> = option_env!("TWOTONE_COMMIT_DATE");
 
 /// Returns the version with its commit and its date, or with the remark that it is no release.

@@ -1,9 +1,10 @@
-//! Running algorithms over boards: the runner, and the wrappers that it puts around a board.
+//! The runner, which runs algorithms over boards, and the wrappers that it puts around a board.
 //!
-//! A [`Target`] is a module of a board, with its limits and the state that it is to be left in.
-//! The [`Runner`] gives each target its own context, takes every failure as a value, and brings
-//! the hardware back to the declared state when an algorithm fails, panics, is cancelled or runs
-//! out of time. [`Runner::off`] switches tones off and reads back before it says so.
+//! A [`Target`] is a module of a board, with its limits and the state in which it is to be left.
+//! The [`Runner`] runs the algorithm for each target in its own context, returns every failure as a
+//! value, and brings the hardware back to the declared state when an algorithm fails, panics, is
+//! cancelled or exceeds its deadline. [`Runner::off`] switches tones off and reads back that they
+//! are off.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -23,20 +24,20 @@
 //! ```
 //!
 //! # Wrappers
-//! Each is a [`Board`](twotone_hal::Board), and all but the last are around another board: one
-//! implementation of one method, and they compose by nesting. The runner's own stack is, from the
-//! algorithm down: [`Leased`], [`Limits`], [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`].
-//! Callers put the others around a board before it becomes a target.
+//! Each wrapper is a [`Board`](twotone_hal::Board), and all but the last are around another board.
+//! A wrapper implements one method, and wrappers compose by nesting. The runner's own stack is,
+//! from the algorithm to the board: [`Leased`], [`Limits`], [`Journal`], [`Deadline`], [`Trace`],
+//! [`CatchPanic`]. Callers put the others around a board before it becomes a target.
 //!
 //! | wrapper | purpose |
 //! |---|---|
-//! | [`Leased`] | lets batches through while the run lasts, and writes to its own module only |
+//! | [`Leased`] | lets batches through while the run lasts, but no writes to other modules |
 //! | [`Limits`] | refuses a write that would break a limit at any point of its batch |
 //! | [`Journal`] | records the settings that each channel has, or may have |
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`DryRun`] | takes the place of a board: keeps settings in memory, and counts what would be sent |
+//! | [`DryRun`] | replaces a board: keeps settings in memory, and counts the requests that would be sent |
 
 mod cleanup;
 mod deadline;
