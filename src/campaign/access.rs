@@ -1,5 +1,5 @@
-//! Connections of campaigns that set something: to the boards of the map, with no other program on
-//! them.
+//! Connections of campaigns that set something: to the boards of the map, and while no other
+//! program sets them.
 
 use std::time::Duration;
 
@@ -8,24 +8,23 @@ use crate::identity::Listening;
 use crate::map::HardwareMap;
 use crate::{Array, lock};
 
-/// Time for which the settings of boards are watched before anything is set on them. A program that
-/// sweeps sets tones at shorter intervals.
+/// Time for which the settings of boards are watched before anything is set on them. It is longer
+/// than the interval at which a sweeping program sets tones.
 const WATCHED: Duration = Duration::from_millis(300);
 
 /// Checks of the boards before a campaign sets anything on them.
 ///
-/// The default makes all of them, and takes no board from another program.
+/// The default makes all checks, and takes no board from another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access {
-    /// True to listen to the boards' streams, to find out if they are those of the map. Turn it
-    /// off for links that streams would fill, and for simulated boards whose samples are to
-    /// repeat to the bit.
+    /// True to identify the boards by their sample streams. Set it to false for links that streams
+    /// would fill, and for simulated boards whose samples must be reproducible to the bit.
     pub listen: bool,
     /// True to lock the boards, so that other programs on this host set nothing on them.
     pub lock: bool,
-    /// True to take boards over that another program on this host has locked. Its tones are not
-    /// switched off.
+    /// True to take over boards that another program on this host has locked. The tones of that
+    /// program are not switched off.
     pub take_over: bool,
     /// True to watch the boards for other programs, perhaps on other hosts, and to refuse a board
     /// whose settings change in the 0.3 s before the campaign.
@@ -44,8 +43,8 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Makes no check: for boards that no other program knows, such as those that this program
-    /// simulates.
+    /// Returns a setting without any check, for boards that no other program uses, such as those
+    /// that this program simulates.
     pub fn unchecked() -> Self {
         Self {
             listen: false,
@@ -55,7 +54,7 @@ impl Access {
         }
     }
 
-    /// Finds out if boards can be locked, before any is touched.
+    /// Checks that boards can be locked, before any board is contacted.
     pub(super) fn check(self) -> Result<(), CampaignError> {
         match self.lock {
             true => lock::check().map_err(CampaignError::Lock),
@@ -63,7 +62,7 @@ impl Access {
         }
     }
 
-    /// Begins to listen to the boards of `map`, if that is asked for.
+    /// Begins to listen to the streams of the boards of `map` if `listen` is true.
     pub(super) fn listening(self, map: &HardwareMap) -> Listening {
         match self.listen {
             true => Listening::begin(map),
@@ -74,8 +73,8 @@ impl Access {
 
 impl Campaign {
     /// Connects to the boards, locks them, and watches them for other programs. Returns `None` if
-    /// the campaign is cancelled before they are connected. After a later cancel, the array tells
-    /// which boards were locked and taken over until then.
+    /// the campaign is cancelled before they are connected. After a later cancel, the array lists
+    /// the boards that were locked and taken over until then.
     pub(super) async fn connect(&self) -> Option<Array> {
         let (map, access) = (&self.map, self.access);
         let (listening, kept) = (access.listening(map), &self.connections);

@@ -8,8 +8,8 @@ use crate::lock::Holder;
 use crate::record::Failure;
 use crate::{Array, ArrayBoard};
 
-/// Report of a campaign over an array, with a report `B` of each board. Its JSON is the object of
-/// the command's `--json`.
+/// Report of a campaign over an array, with a report `B` of each board. It serializes to the JSON
+/// object of the command's `--json`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ArrayReport<B> {
@@ -44,8 +44,8 @@ impl<B> ArrayReport<B> {
         }
     }
 
-    /// Completion of the campaign and its record, with the `status` of each board. `is_restored` is
-    /// true for a board whose modules are all in their declared states.
+    /// Returns the completion of the campaign and its record, from the `status` of each board.
+    /// `is_restored` is true for a board whose modules are all in their declared states.
     pub(super) fn completion_by(
         &self,
         status: impl Fn(&B) -> BoardStatus,
@@ -65,7 +65,7 @@ impl<B> ArrayReport<B> {
     }
 }
 
-/// Facts about a board of the map that do not depend on what was measured on it.
+/// Facts about a board of the map that do not depend on its measurements.
 pub(super) struct BoardFacts {
     /// Error of a board that could not be reached or used.
     pub(super) error: Option<Failure>,
@@ -75,7 +75,7 @@ pub(super) struct BoardFacts {
 }
 
 impl BoardFacts {
-    /// Facts about the board that the map calls `name`.
+    /// Returns the facts about the board called `name` in the map.
     pub(super) fn of(array: &Array, name: &str) -> Self {
         let described = array.answered(name).map(ArrayBoard::description);
         Self {

@@ -14,7 +14,7 @@ use crate::record::{
     CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
 };
 
-/// Bytes of a row, beside its channels.
+/// Bytes of a row without its channels.
 const ROW: u64 = 32;
 
 /// Settings of a capture.
@@ -23,14 +23,15 @@ pub struct CaptureSettings {
     /// Parameters of the receiver and the files. Their tokens are replaced by those of the
     /// campaign.
     pub params: CaptureParams,
-    /// Run directory of a tune. Only its tones are captured, calibrated in hertz if it still
-    /// holds.
+    /// Run directory of a tune. Only the tones of this tune are captured. They are calibrated in
+    /// hertz if the tones are still set as in the tune.
     pub tune: Option<PathBuf>,
-    /// Parameters as the manifest is to note them. `None`: length, channels and tune.
+    /// Parameters for the manifest. If `None`, the manifest notes the length, the channels and the
+    /// tune.
     pub noted: Option<Value>,
 }
 
-/// Checks, connects, captures, reports and records.
+/// Runs the capture: checks, connects, captures, reports and records.
 pub(super) async fn run(
     campaign: Campaign,
     out: PathBuf,
@@ -79,8 +80,8 @@ pub(super) async fn run(
     }
 }
 
-/// Estimates the room for rows with all channels at the most common sample rate. Fewer channels
-/// need less.
+/// Estimates the disk space for rows with the channels of `params`, or all channels, at the highest
+/// of the usual sample rates of the boards.
 fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
     let boards = campaign.map.boards().iter();
     let usual: Vec<_> = boards
@@ -100,7 +101,7 @@ fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
     Need::of_capture(&campaign.map, rows, bytes_of_row)
 }
 
-/// Parameters for the manifest.
+/// Returns the parameters for the manifest.
 fn noted(settings: &CaptureSettings) -> Value {
     let params = &settings.params;
     settings.noted.clone().unwrap_or_else(|| {
@@ -112,7 +113,7 @@ fn noted(settings: &CaptureSettings) -> Value {
     })
 }
 
-/// Checks once more if the tune holds, and puts the run directory in its place.
+/// Checks once more that the tones are set as in the tune, and puts the run directory in its place.
 async fn record(
     campaign: &Campaign,
     run: RunDirectory,

@@ -6,21 +6,21 @@ use super::Completion;
 use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
 use crate::record::{BoardRecord, CounterRow, Failure, Manifest, MissingFile, Recorded};
 
-/// Least difference between a clock and this computer's that is reported, in seconds.
+/// Smallest difference between a board's clock and this computer's that is reported, in seconds.
 const REMARKABLE_S: f64 = 1.0;
 
-/// Report of a capture. Its JSON is the object of `twotone capture --json`.
+/// Report of a capture. It serializes to the JSON object of `twotone capture --json`.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct CaptureReport {
     /// Time from the first packet to the end, in seconds.
     pub elapsed_s: f64,
-    /// True if it was cancelled before its time was over.
+    /// True if the capture was cancelled before its time was over.
     pub interrupted: bool,
     /// The run directory. `None` if no packet came, or if not all samples could be written.
     pub run_directory: Option<String>,
-    /// Reason that it could not begin or ended by itself, with the place of its files if that is
-    /// not the run directory that was asked for.
+    /// Reason that the capture could not begin or ended early, with the place of its files if they
+    /// are not in the requested run directory.
     pub error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,
@@ -40,20 +40,21 @@ pub struct CaptureReport {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct CapturedBoard {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
-    /// True if everything that was expected of it is there.
+    /// True if every expected sample of the board is there.
     pub ok: bool,
-    /// Reason that nothing could be captured, or that the board is doubted.
+    /// Reason that nothing could be captured from the board, or that its data are in doubt.
     pub error: Option<Failure>,
-    /// Its modules that sent anything or were expected to.
+    /// Modules of the board that sent data or were expected to send them.
     pub modules: Vec<ModuleOutcome>,
 }
 
 impl CapturedBoard {
-    /// Remarks about its samples and its clock that are not faults, a sentence each.
+    /// Returns remarks about the board's samples and clock that are not faults, a sentence each.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        // The source `test` makes up a time, which need not be that of this computer.
+        // The source `test` generates an artificial time, which may differ from that of this
+        // computer.
         let clocks = self.modules.iter();
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
         let offsets = clocks.filter_map(|module| {
@@ -63,16 +64,17 @@ impl CapturedBoard {
                 module,
             ))
         });
-        // An offset that is a doubt is shown already.
+        // An offset among the doubts is shown already.
         let offsets = offsets.filter(|(off_s, offset, module)| {
             *off_s > REMARKABLE_S && !module.doubts.contains(offset)
         });
         let farthest = offsets.max_by(|(a, ..), (b, ..)| a.total_cmp(b));
         let offset = farthest.map(|(_, offset, _)| offset);
         let modules = || self.modules.iter().map(|module| &module.counters);
-        // This counter is that of the whole board, so that each module has the same number.
+        // This counter is that of the whole board, so each module has the same number.
         let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
-        // If its stamps are not sound, samples without a time are a doubt already.
+        // If the time stamps of a module are not sound, its samples without a time are among the
+        // doubts already.
         let sound = self.modules.iter().filter(|module| module.clock.is_sound);
         let timeless = sound.map(|module| module.counters.timeless).sum();
         let leap_seconds = modules().map(|row| row.leap_seconds).max().unwrap_or(0);
@@ -92,7 +94,7 @@ impl CapturedBoard {
         some.chain(offset)
     }
 
-    /// Faults of one of its modules other than losses, a sentence each.
+    /// Returns the faults of a module of the board other than losses, a sentence each.
     pub fn doubts(module: &ModuleOutcome) -> Vec<String> {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
         let standings = standings.into_iter();
@@ -102,7 +104,7 @@ impl CapturedBoard {
         errors.chain(contradictions).chain(doubts).collect()
     }
 
-    /// Fills in its entry in the manifest, with sentences about the `whole` capture.
+    /// Fills in the board's entry in the manifest, with sentences about the `whole` capture.
     fn note_in(&self, record: &mut BoardRecord, whole: &[String]) {
         record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
         let doubts = self.modules.iter().flat_map(|module| {
@@ -170,14 +172,14 @@ impl CaptureReport {
         }
     }
 
-    /// Takes the place of the run and the files that are missing. `is_broken` if not all samples
-    /// could be written: the run directory does not have its name then, and the error names the
-    /// place of the files.
+    /// Adds the place of the run and the missing files to the report. `is_broken` is true if not
+    /// all samples could be written. The run directory does not have its final name then, and the
+    /// error names the place of the files.
     pub(super) fn note(&mut self, recorded: Recorded, is_broken: bool) {
         let path = recorded.path.filter(|_| !is_broken);
         self.run_directory = path.map(|path| path.display().to_string());
         self.error = match (self.error.take(), recorded.error) {
-            // The error of the record may have that of the capture as its cause.
+            // The error of the record may contain the error of the capture as its cause.
             (Some(one), Some(other)) if !other.message.contains(&one.message) => {
                 Some(one.and(other))
             }
@@ -207,7 +209,7 @@ impl CaptureReport {
         }
     }
 
-    /// Completion of the capture and its record.
+    /// Returns the completion of the capture and its record.
     pub fn completion(&self) -> Completion {
         if self.error.is_some() && self.received > 0 {
             Completion::Incomplete
@@ -222,7 +224,7 @@ impl CaptureReport {
         }
     }
 
-    /// Sentences about samples that the kernel dropped, and its buffers.
+    /// Returns sentences about datagrams that the kernel dropped, and about the kernel's buffers.
     pub fn kernel_remarks(&self) -> impl Iterator<Item = String> {
         let drops = self.kernel_drops;
         let drops = (drops > 0).then(|| format!("{drops} datagrams were dropped by the kernel"));
@@ -230,7 +232,7 @@ impl CaptureReport {
     }
 }
 
-/// Reason that some channels of the tune are not calibrated, if there is one.
+/// Returns the reason that some channels of the tune are not calibrated, if there is one.
 fn doubt(when: &str, standing: &Standing) -> Option<String> {
     if standing.is_whole() {
         return None;

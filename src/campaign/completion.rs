@@ -11,7 +11,7 @@ use crate::record::{BoardRecord, Failure, MissingFile, Recorded};
 use crate::run::HardwareState;
 use crate::{Array, ArrayBoard};
 
-/// Degree to which a campaign did what was asked for.
+/// Degree to which a campaign was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
     /// Everything was done, and recorded as asked.
@@ -28,13 +28,13 @@ pub enum Completion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoardStatus {
-    /// Everything is well.
+    /// No module has an error or a warning.
     Ok,
     /// Some channels or some modules failed, or have a warning.
     SomeFailed,
     /// Every module failed.
     Failed,
-    /// It did not answer.
+    /// The board did not answer.
     Unreachable,
 }
 
@@ -50,25 +50,25 @@ impl BoardStatus {
     }
 }
 
-/// Place of a recorded run. All fields are empty if the campaign set nothing, and so recorded
-/// nothing.
+/// Place of a recorded run. All fields are empty if the campaign recorded nothing.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RecordReport {
     /// The run directory.
     pub run_directory: Option<String>,
-    /// Reason that it is not where it was to be.
+    /// Reason that the run directory is not at the requested place.
     pub record_error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,
 }
 
 impl RecordReport {
-    /// True if everything that was to be recorded was, in its place.
+    /// True if the whole record was written, and is in its place.
     pub fn is_whole(&self) -> bool {
         self.record_error.is_none() && self.missing_files.is_empty()
     }
 
-    /// Completion of a campaign that has this record, and would otherwise have `completion`.
+    /// Returns the completion of a campaign with this record, if the campaign alone has
+    /// `completion`.
     pub(super) fn lower(&self, completion: Completion) -> Completion {
         match completion {
             Completion::Complete | Completion::Interrupted if !self.is_whole() => {
@@ -89,7 +89,7 @@ impl From<Recorded> for RecordReport {
     }
 }
 
-/// Entry of a board in a manifest, as far as it does not depend on the kind of the campaign.
+/// Returns the part of a board's entry in a manifest that is the same for all kinds of campaigns.
 pub(super) fn board_record(
     map: &HardwareMap,
     array: &Array,
@@ -127,8 +127,8 @@ pub(super) struct ModuleNotes<'a> {
     pub(super) hardware: &'a HardwareState,
 }
 
-/// Sentences about the modules of a board for its manifest, which has `error` as the error of the
-/// board.
+/// Returns sentences about the modules of a board for the manifest, in which `error` is the error
+/// of the board.
 pub(super) fn module_warnings<'a>(
     error: Option<&Failure>,
     modules: impl Iterator<Item = ModuleNotes<'a>>,
@@ -136,8 +136,8 @@ pub(super) fn module_warnings<'a>(
     let mut board_error = error;
     let mut sentences = Vec::new();
     for module in modules {
-        // The error of one module is shown as that of the board already. Those of the others are
-        // added here, so that none is lost.
+        // The error of one module is already shown as that of the board. Only the errors of the
+        // others are added here.
         let another = module.error.filter(|error| board_error != Some(*error));
         if another.is_none() && module.error.is_some() {
             board_error = None;
@@ -158,7 +158,7 @@ pub fn taken_over_in_words(from: &Holder) -> String {
     format!("taken over from {from}")
 }
 
-/// Returns a sentence about questions that a board had to be asked again, if there were any.
+/// Returns a sentence about the requests to a board that had to be repeated, if there were any.
 pub fn repeats_in_words(repeats: u32) -> Option<String> {
     match repeats {
         0 => None,

@@ -6,11 +6,11 @@ use twotone_hal::{ChannelId, ModuleId};
 use crate::map::{DetectorEntry, HardwareMap};
 use crate::record::{DetectorStatus, DetectorTune};
 
-/// Largest distance of a resonance from the frequency at which its detector is expected, as a share
-/// of that frequency.
+/// Largest distance of a resonance from the frequency at which its detector is expected, as a
+/// fraction of that frequency.
 const MOST_SHIFT: f64 = 1e-3;
-/// Least ratio of the distance of the next best choice to that of the best: with less, either may
-/// be right.
+/// Smallest ratio of the distance of the second-nearest choice to that of the nearest. Below it,
+/// either choice may be right.
 const UNAMBIGUOUS: f64 = 2.0;
 
 /// A resonance that was found.
@@ -20,7 +20,7 @@ struct Resonance {
     channel: Option<(ChannelId, ChannelStatus)>,
 }
 
-/// Detectors of a module of the board of this name, in the order of the map.
+/// Returns the detectors of a module of the board called `board`, in the order of the map.
 pub(super) fn of_module<'a>(
     map: &'a HardwareMap,
     board: &'a str,
@@ -30,11 +30,12 @@ pub(super) fn of_module<'a>(
     detectors.filter(move |detector| detector.module == module && detector.board == board)
 }
 
-/// Detectors of the map on the module of a tune, each with its resonance, in the order of the map.
+/// Returns the detectors of the map on the module of a tune, each with its resonance, in the order
+/// of the map.
 ///
-/// A resonance belongs to a detector if each is the nearest of the other, within a thousandth of
-/// the frequency, and if the next nearest are at least twice as far. Otherwise the detector has
-/// none.
+/// A resonance belongs to a detector if each is the nearest to the other, within a thousandth of
+/// the frequency, and if the second-nearest of each are at least twice as far away. Otherwise the
+/// detector has no resonance.
 pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Vec<DetectorTune> {
     let detectors: Vec<_> = of_module(map, board, tune.module).collect();
     if detectors.is_empty() {
@@ -70,8 +71,8 @@ pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Ve
     detectors.iter().map(identify).collect()
 }
 
-/// Index of the resonance of the detector that is expected at `expected_hz`, or the status of a
-/// detector that has none. The frequencies of all detectors and of all resonances are in order.
+/// Returns the index of the resonance of the detector that is expected at `expected_hz`, or the
+/// status of a detector without a resonance. `detectors_hz` and `resonances_hz` are sorted.
 fn choose(
     expected_hz: f64,
     detectors_hz: &[f64],
@@ -102,11 +103,11 @@ fn status(resonance: &Resonance) -> DetectorStatus {
     }
 }
 
-/// Index and distance of the number nearest to `to` in a list in order, and the distance of the
-/// next nearest, which is infinite if there is none.
+/// Returns the index and distance of the number nearest to `to` in a sorted list, and the distance
+/// of the second-nearest. This distance is infinite if the list has one number.
 fn nearest(list: &[f64], to: f64) -> Option<(usize, f64, f64)> {
     let above = list.partition_point(|one| *one < to);
-    // The two nearest are among the two on either side.
+    // The two nearest numbers are among the two below and the two above.
     let mut near: Vec<(usize, f64)> = (above.saturating_sub(2)..(above + 2).min(list.len()))
         .map(|at| (at, (list[at] - to).abs()))
         .collect();

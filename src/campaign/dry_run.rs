@@ -15,7 +15,7 @@ use crate::record::Failure;
 use crate::run::{DryRun, Outcome, Target, Traffic};
 use crate::{Array, ArrayBoard};
 
-/// Campaign of which a dry run is made.
+/// Kind of the campaign that a dry run rehearses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DryRunOf {
@@ -25,16 +25,16 @@ pub enum DryRunOf {
     Sweep,
 }
 
-/// Report of a dry run. Its JSON is the object of `twotone tune --dry-run --json`.
+/// Report of a dry run. It serializes to the JSON object of `twotone tune --dry-run --json`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct DryRunReport {
-    /// True, so that a program can tell it from the report of a run.
+    /// Always true, so that a program can distinguish it from the report of a real run.
     pub dry_run: bool,
     /// Sum over all modules.
     pub total: Traffic,
-    /// Estimated time of the campaign, in seconds: that of the longest module, or more if modules
-    /// take turns. `None` if that of a module is not known.
+    /// Estimated time of the campaign, in seconds: the time of the slowest module, or more if not
+    /// all modules run at the same time. `None` if the time of a module is not known.
     pub estimated_s: Option<f64>,
     /// Every board of the map, in its order.
     pub boards: Vec<DryRunBoard>,
@@ -44,18 +44,18 @@ pub struct DryRunReport {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct DryRunBoard {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
-    /// Its error, if it could not be reached or used.
+    /// Error of the board, if it could not be reached or used.
     pub error: Option<Failure>,
     #[serde(skip)]
     reached: bool,
-    /// Facts that the board did not tell about itself, a sentence each.
+    /// Facts that the board did not report about itself, a sentence each.
     pub doubts: Vec<String>,
-    /// Time from a question to its answer, in seconds, measured by reading an NCO. `None` if it
-    /// could not be read.
+    /// Time from a request to its answer, in seconds, measured by reading a tone. `None` if the
+    /// tone could not be read.
     pub round_trip_s: Option<f64>,
-    /// Its modules.
+    /// Modules of the board.
     pub modules: Vec<DryRunModule>,
 }
 
@@ -65,22 +65,23 @@ pub struct DryRunBoard {
 pub struct DryRunModule {
     /// The module.
     pub module: ModuleId,
-    /// Reason that the campaign would be refused or would fail on it.
+    /// Reason that the campaign would be refused or would fail on the module.
     pub error: Option<Failure>,
-    /// Number of resonances that are assumed: one at the expected frequency of each detector of
-    /// the map. If there is none, the steps of a tune that depend on resonances are not
-    /// counted.
+    /// Number of assumed resonances: one at the expected frequency of each detector of the map. If
+    /// it is 0, the steps of a tune that depend on resonances are not counted.
     pub resonances: usize,
     /// Requests that would be sent.
     #[serde(flatten)]
     pub traffic: Traffic,
-    /// Estimated time in seconds: that of the samples, and a round trip for each request. The time
-    /// in which the board sets tones is not in it. `None` if a part is not known.
+    /// Estimated time in seconds: the time of the samples, the pauses, and a round trip for each
+    /// request. The time in which the board sets tones is not included. `None` if a part is not
+    /// known.
     pub estimated_s: Option<f64>,
 }
 
 impl DryRunReport {
-    /// Completion of the dry run: complete if the campaign could be run on every module.
+    /// Returns the completion of the dry run, which is complete if the campaign could run on every
+    /// module.
     pub fn completion(&self) -> Completion {
         let modules = || self.boards.iter().flat_map(|board| &board.modules);
         if !self.boards.iter().any(|board| board.reached) {
@@ -169,7 +170,7 @@ async fn rehearse(
         DryRunOf::Sweep => campaign.runner().leave_as_found(),
     };
     let rehearsing = campaign.measure(array, targets, runner, move |board, module, params, _| {
-        // The progress on a board in memory is over in a moment, and is not shown.
+        // A board in memory is done within a moment, so its progress is not shown.
         async move { algorithm(&board, module, &params, of).await }
     });
     rehearsing.await
@@ -187,7 +188,7 @@ async fn algorithm(
     }
 }
 
-/// Board in memory that stands for one of the array.
+/// Returns a board in memory that represents a board of the array.
 fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<DryRun> {
     let modules = board.targets().iter().map(|target| {
         let expected = expected(map, board.name(), target.module);
@@ -197,7 +198,7 @@ fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<DryRun> {
     Arc::new(DryRun::new(board.name(), board.description(), resonances))
 }
 
-/// Frequencies at which the map expects detectors on a module, in hertz, in order.
+/// Returns the sorted frequencies at which the map expects detectors on a module, in hertz.
 fn expected(map: &HardwareMap, board: &str, module: ModuleId) -> Vec<f64> {
     let mine = detectors::of_module(map, board, module);
     let mut expected: Vec<f64> = mine.map(|detector| detector.expected.0).collect();
@@ -205,8 +206,8 @@ fn expected(map: &HardwareMap, board: &str, module: ModuleId) -> Vec<f64> {
     expected
 }
 
-/// Times from a question to its answer, in seconds, of the boards that answer it. Each is the least
-/// of three.
+/// Returns the times from a request to its answer, in seconds, of the boards that answer. Each is
+/// the least of three.
 async fn round_trips(array: &Array) -> BTreeMap<String, f64> {
     let asking = array.boards().iter().filter_map(|board| {
         let (handle, name) = (board.handle().clone(), board.name().to_owned());
@@ -243,7 +244,7 @@ fn total(boards: &[DryRunBoard]) -> Traffic {
     modules.fold(none, |sum, module| sum.plus(&module.traffic))
 }
 
-/// Time of all modules, `at_once` of them at a time.
+/// Returns the time of all modules in seconds, with `at_once` modules at a time.
 fn estimated_s(boards: &[DryRunBoard], at_once: usize) -> Option<f64> {
     let modules = boards.iter().flat_map(|board| &board.modules);
     let times: Option<Vec<f64>> = modules.map(|module| module.estimated_s).collect();

@@ -7,10 +7,10 @@ use crate::record::RecordError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CampaignError {
-    /// The parameters are of no use, or do not fit the modules of the map.
+    /// The parameters cannot be used with any map, or do not fit the modules of this map.
     #[error("{0}")]
     Params(String),
-    /// The part of the map that is asked for cannot be used.
+    /// The requested part of the map cannot be used.
     #[error("{0}")]
     Map(String),
     /// Boards cannot be locked on this host, so that nothing would keep other programs off them.
@@ -26,13 +26,14 @@ pub enum CampaignError {
     Room {
         /// Path of the run directory.
         path: String,
-        /// Free space, and the space that is needed.
+        /// Free space, and required space.
         why: String,
     },
     /// A dry run was cancelled before the boards were connected.
     #[error("interrupted while connecting; nothing was set on any board")]
     Cancelled,
-    /// The campaign panicked or was shut down. Modules that were set may be left as they are.
+    /// The campaign panicked or was shut down. Modules may be left in the state to which they were
+    /// set.
     #[error("the campaign ended without a result: {0}")]
     Ended(String),
 }

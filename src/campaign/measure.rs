@@ -1,5 +1,5 @@
-//! Parts that a tune and a sweep have in common: the steps before, during and after the measurement
-//! of every module.
+//! Steps that tunes and sweeps have in common: before, during and after the measurement of each
+//! module.
 
 use std::future::Future;
 use std::path::Path;
@@ -17,12 +17,12 @@ use crate::map::HardwareMap;
 use crate::record::{BoardRecord, Manifest, Recorded, RunDirectory, UtcTime};
 use crate::run::{Outcome, Runner, Target};
 
-/// A campaign that is in order, with the place for its record.
+/// A campaign that passed its checks, with its run directory and its connected boards.
 pub(super) struct Prepared {
     pub(super) run: RunDirectory,
     pub(super) started: UtcTime,
     began: Instant,
-    /// Boards of the map; `None` if the campaign was cancelled before they were connected.
+    /// Boards of the map. `None` if the campaign was cancelled before they were connected.
     pub(super) array: Option<Array>,
 }
 
@@ -46,13 +46,15 @@ impl Progress for BoardProgress {
 }
 
 impl Campaign {
-    /// Checks parameters, locks and the room in the file system, and connects the boards.
+    /// Checks the parameters, the folder of locks and the free space of the file system, and
+    /// connects the boards.
     pub(super) async fn prepare(
         &self,
         out: &Path,
         need: impl FnOnce(&Self) -> Need,
     ) -> std::result::Result<Prepared, CampaignError> {
-        // Before any board is touched: a night's work must not end for want of a place to put it.
+        // These checks come before any board is contacted, so that no result of a long run is lost
+        // for lack of disk space.
         self.params.check(&self.map)?;
         self.access.check()?;
         let run = need(self).prepare(out, &*self.observer)?;
@@ -66,8 +68,8 @@ impl Campaign {
         })
     }
 
-    /// Measures each target, with its parameters, and tells the observer of it. The outcomes are in
-    /// the order of the targets.
+    /// Measures each target with its parameters, and reports progress to the observer. The outcomes
+    /// are in the order of the targets.
     pub(super) async fn measure<T, M, F>(
         &self,
         array: &Array,
@@ -102,7 +104,8 @@ impl Campaign {
         self.cancel.is_cancelled() && outcomes.iter().any(|outcome| outcome.result.is_err())
     }
 
-    /// Records outcomes by `write`, with a manifest that has these boards. Gives the outcomes back.
+    /// Records outcomes by `write`, with a manifest that lists `boards`. Returns the outcomes with
+    /// the report of the record.
     pub(super) async fn record<T: Send + 'static>(
         &self,
         started: UtcTime,
@@ -123,7 +126,7 @@ impl Campaign {
     }
 }
 
-/// Writes the end of each module to the log.
+/// Logs the result of each module.
 pub(super) fn log_ends<T>(outcomes: &[Outcome<T>]) {
     for outcome in outcomes {
         let error = outcome.result.as_ref().err().map(Error::chain);

@@ -1,4 +1,4 @@
-//! Room on the disk that a run needs, estimated before any board is touched.
+//! Disk space that a run needs, estimated before any board is contacted.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use crate::input::shown;
 use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{Room, RunDirectory};
 
-/// Bytes of a channel in `tune.toml`: the least, and the usual number.
+/// Bytes of a channel in `tune.toml`: the smallest and the usual number.
 const TUNED: [u64; 2] = [1000, 2000];
-/// Bytes of a module in `tune.toml`, beside its channels.
+/// Bytes of a module in `tune.toml`, without its channels.
 const MODULE: u64 = 300;
-/// Bytes of a manifest without the map, and bytes more for each board.
+/// Bytes of a manifest without the map, and additional bytes for each board.
 const MANIFEST: [u64; 2] = [3000, 200];
 /// Bytes of the head of the file of a captured module.
 #[cfg(feature = "arrow")]
@@ -20,16 +20,16 @@ const HEAD: u64 = 1000;
 /// Disk space and number of files that a run needs, estimated from the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Need {
-    /// Room of the files that the run must have.
+    /// Bytes of the files that the run must have.
     least: u64,
-    /// Estimated room of all files.
+    /// Estimated bytes of all files.
     whole: u64,
     /// Number of files.
     files: u64,
 }
 
 impl Need {
-    /// Need of a tune: its least is the tune and the manifest.
+    /// Returns the need of a tune. The files that it must have are the tune and the manifest.
     pub(super) fn of_tune(map: &HardwareMap, params: &CampaignParams) -> Self {
         let point = SweepFormat::default().bytes_of_point();
         let modules: usize = map.boards().iter().map(modules).sum();
@@ -45,7 +45,8 @@ impl Need {
         }
     }
 
-    /// Need of a sweep that is written in this format: its least is the manifest.
+    /// Returns the need of a sweep that is written in this format. The file that it must have is
+    /// the manifest.
     pub(super) fn of_sweep(
         map: &HardwareMap,
         params: &CampaignParams,
@@ -60,8 +61,8 @@ impl Need {
         }
     }
 
-    /// Need of a capture of `rows` rows of `bytes_of_row` bytes for each module: its least is the
-    /// manifest, and the heads of the files.
+    /// Returns the need of a capture of `rows` rows of `bytes_of_row` bytes for each module. The
+    /// parts that it must have are the manifest and the heads of the files.
     #[cfg(feature = "arrow")]
     pub(super) fn of_capture(map: &HardwareMap, rows: f64, bytes_of_row: u64) -> Self {
         let modules = map.boards().iter().map(modules).sum::<usize>() as u64;
@@ -73,8 +74,8 @@ impl Need {
         }
     }
 
-    /// Prepares the run directory `path` if there is room for the run. Tells `observer` if there
-    /// may be room for a part of it only.
+    /// Prepares the run directory `path` if there is space for the run. Notifies `observer` if the
+    /// space may suffice for a part of the run only.
     pub(super) fn prepare(
         self,
         path: &Path,
@@ -121,7 +122,7 @@ impl Need {
     }
 }
 
-/// Number of modules of a board, as far as the map says.
+/// Returns the number of modules of a board, as far as the map lists them.
 fn modules(board: &BoardEntry) -> usize {
     board.modules.len().max(1)
 }
@@ -131,7 +132,7 @@ fn manifest(map: &HardwareMap) -> u64 {
     head + map.text().len() as u64 + board * map.boards().len() as u64
 }
 
-/// Number of points of the wide sweeps of all modules.
+/// Returns the number of points of the wide sweeps of all modules.
 fn wide_points(map: &HardwareMap, params: &CampaignParams) -> u64 {
     let points = map.boards().iter().map(|board| {
         let listed = board.modules.iter().map(|module| params.points_of(module));

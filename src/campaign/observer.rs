@@ -3,26 +3,26 @@
 use twotone_algorithms::Step;
 use twotone_hal::ModuleId;
 
-/// Takes the progress of a campaign. `()` takes none of it; its notices go to the log.
+/// Receiver of the progress of a campaign. `()` ignores the progress and logs the notices.
 ///
-/// Methods are called from whichever threads run the campaign, in the order of their description
-/// here. They must not block.
+/// The methods are called from any of the threads that run the campaign: `begin`, then `step`, then
+/// `end`. They must not block.
 pub trait Observer: Send + Sync {
-    /// Takes the modules on which the campaign is about to run, each with the name of its board.
-    /// Called once, when the boards are connected.
+    /// Receives the modules on which the campaign is about to run, each with the name of its board.
+    /// Called once, after the boards are connected.
     fn begin(&self, modules: &[(String, ModuleId)]) {
         let _ = modules;
     }
 
-    /// Takes a step of the algorithm on a module of the board of this name.
+    /// Receives a step of the algorithm on a module of the board called `board`.
     fn step(&self, board: &str, step: &Step) {
         let _ = (board, step);
     }
 
-    /// Takes the end of all modules. Called once if [`Observer::begin`] was.
+    /// Receives the end of all modules. Called once if [`Observer::begin`] was called.
     fn end(&self) {}
 
-    /// Takes a sentence that an operator should read at once. Called at any time.
+    /// Receives a sentence that an operator should read at once. May be called at any time.
     fn notice(&self, text: &str) {
         tracing::warn!("{text}");
     }

@@ -1,4 +1,4 @@
-//! Switch-off of an array: all tones off, and read back that they are.
+//! Switch-off of an array: all tones are switched off, and read back as off.
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,14 +22,15 @@ use crate::{Array, ArrayBoard};
 /// Pause before a board that did not answer is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest time of each board, unless another is set.
+/// Default of the longest time of each board.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Report of a switch-off. Its JSON is the object of `twotone off --json`.
+/// Report of a switch-off. It serializes to the JSON object of `twotone off --json`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OffReport {
-    /// True if every tone of every module was read back as off, on the boards of the map.
+    /// True if every tone of every module was read back as off, and no board showed that it is not
+    /// the one in the map.
     pub ok: bool,
     #[serde(skip)]
     interrupted: bool,
@@ -41,26 +42,27 @@ pub struct OffReport {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OffBoard {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
     #[serde(skip)]
     reached: bool,
-    /// True if every tone of its modules was read back as off.
+    /// True if every tone of the board's modules was read back as off.
     pub off: bool,
-    /// Reason that it is not the board of the map, if something shows that. It was switched off
-    /// all the same.
+    /// Evidence that it is not the board in the map, if there is any. The board was switched off
+    /// nevertheless.
     pub another: Option<String>,
     #[serde(skip)]
     said_serial: Option<String>,
-    /// Program from which it was taken over, so that it sets nothing more.
+    /// Program from which the board was taken over. That program sets nothing more.
     pub taken_over: Option<Holder>,
-    /// Reason that it could not be locked, if it could not. It was switched off all the same.
+    /// Reason that the board could not be locked, if it could not. The board was switched off
+    /// nevertheless.
     pub lock_error: Option<Failure>,
-    /// Its error, if it could not be reached or used.
+    /// Error of the board, if it could not be reached or used.
     pub error: Option<Failure>,
-    /// Its modules.
+    /// Modules of the board that the map lists.
     pub modules: Vec<OffModule>,
-    /// Modules that the board has and the map does not list. They were left alone.
+    /// Modules of the board that the map does not list. They were left unchanged.
     pub not_in_map: Vec<ModuleId>,
 }
 
@@ -72,14 +74,14 @@ pub struct OffModule {
     pub module: ModuleId,
     /// True if every tone was read back as off.
     pub off: bool,
-    /// Reason that it is not known to be off.
+    /// Reason that the module is not known to be off.
     pub error: Option<Failure>,
-    /// State that the tones are left in.
+    /// State in which the tones are left.
     pub hardware: HardwareState,
 }
 
 impl OffReport {
-    /// Completion of the switch-off.
+    /// Returns the completion of the switch-off.
     pub fn completion(&self) -> Completion {
         if self.ok {
             Completion::Complete
@@ -90,7 +92,8 @@ impl OffReport {
         }
     }
 
-    /// Report of a switch-off that ended without one: nothing is known of any board.
+    /// Returns the report of a switch-off that panicked or was shut down: nothing is known of any
+    /// board.
     pub(super) fn unknown(map: &HardwareMap, why: &str) -> Self {
         let boards = map.boards().iter();
         let error = Error::new(ErrorKind::Panicked, why);
@@ -103,13 +106,13 @@ impl OffReport {
     }
 }
 
-/// Switches the boards of the map off, each in a context of its own, so that a board that hangs
-/// does not delay the others.
+/// Switches off the boards of the map, each in its own context, so that a board that hangs does not
+/// delay the others.
 pub(super) async fn run(campaign: Campaign) -> OffReport {
     let map = &campaign.map;
     let at_once = campaign.concurrency.min(map.boards().len()).max(1);
-    // If boards have to take turns, the process may open few files. None of these is spent on
-    // listening.
+    // If the boards cannot all run at the same time, the process may open few files only, and uses
+    // none of them to listen.
     let listening = match at_once < map.boards().len() {
         true => Listening::none(map),
         false => campaign.access.listening(map),
@@ -131,8 +134,8 @@ pub(super) async fn run(campaign: Campaign) -> OffReport {
         let failed = |why: JoinError| Error::new(ErrorKind::Panicked, why.to_string());
         boards.push(ended.unwrap_or_else(|why| OffBoard::unknown(name, &failed(why))));
     }
-    // The identity is checked last: the board at the address is switched off first, whichever it
-    // is.
+    // The identity is checked last, so that the board at the address is switched off first, even if
+    // it is another one.
     let said = |name: &str| {
         let board = boards.iter().find(|board| board.name == name)?;
         board.said_serial.clone()
@@ -150,7 +153,8 @@ pub(super) async fn run(campaign: Campaign) -> OffReport {
     }
 }
 
-/// Switches one board of the map off. If it does not answer, it is asked again until the deadline.
+/// Switches off one board of the map. If the board does not answer, the connection is tried again
+/// until the deadline.
 async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     let map = match campaign.map.only(std::slice::from_ref(&name), &[]) {
         Ok(map) => map,
@@ -174,10 +178,11 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
                 let why = "interrupted before it answered";
                 return OffBoard::unknown(name, &Error::new(ErrorKind::Cancelled, why));
             }
-            // It is not dropped half way: it ends by its own deadlines, with an error that says
-            // more.
+            // The connection is not dropped half-way: it ends by its own deadlines, with a more
+            // specific error.
             mut array = counted(&time, connecting) => {
-                // Otherwise the program that has the board would go on, and set its tones again.
+                // Otherwise the program that holds the board would continue, and set its tones
+                // again.
                 array.lock_or_go_on(&map).await;
                 campaign.notice_taken(&map, &array);
                 if let Some(error) = array.not_locked(&name) {
@@ -192,7 +197,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
         };
         let left = time.left();
         answered |= array.reached(&name);
-        // To try again is of no use if the board is not what the map says.
+        // Another attempt does not help if the board does not agree with the map.
         let failure = array.failure(&name).map(Error::kind);
         let passing = failure.is_some_and(|kind| kind != ErrorKind::InvalidArgument);
         if passing && left > PAUSE {
@@ -217,7 +222,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     }
 }
 
-/// Awaits a future to its end, also past the allowance, and counts its time.
+/// Awaits a future to its end, even beyond the allowance, and counts its time.
 async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match time.within(future.as_mut()).await {
@@ -227,7 +232,7 @@ async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
 }
 
 impl OffBoard {
-    /// Report of a board of which nothing is known.
+    /// Returns the report of a board about which nothing is known.
     fn unknown(name: String, error: &Error) -> Self {
         Self {
             name,

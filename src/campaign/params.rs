@@ -18,10 +18,10 @@ use crate::map::{
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
 
-/// The keys of a band's ends.
+/// Keys of the two ends of a band.
 const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 
-/// Parameters of a campaign, with a record of the parameters that were given.
+/// Parameters of a campaign, with a record of those that were given.
 ///
 /// No parameter is given by default. Unless they are given, these parameters follow from the map
 /// for each module:
@@ -135,7 +135,8 @@ impl CampaignParams {
         }
     }
 
-    /// Given band. If only one end was given, the other end is that of the module's range.
+    /// Returns the given band. If only one end was given, the other end is that of the module's
+    /// range.
     fn given_band(&self, module: &ModuleEntry) -> Option<Band> {
         let [low, high] = KEYS.map(|key| self.end(key));
         low.or(high)?;
@@ -144,18 +145,19 @@ impl CampaignParams {
         Some(Band::new(low?, high?))
     }
 
-    /// Band of a module: the given band, or else the range of the module in the map.
+    /// Returns the band of a module: the given band, or else the range of the module in the map.
     fn band_of(&self, module: &ModuleEntry) -> Option<Band> {
         self.given_band(module).or_else(|| range_of(module))
     }
 
-    /// Reason why the given end and the other end of the module's range do not form a band.
+    /// Returns the reason why the given end and the other end of the module's range do not form a
+    /// band.
     fn no_band(&self, module: &ModuleEntry) -> Option<String> {
         self.given_band(module)?.problem()
     }
 
-    /// Message that the given band is not within the range of `module`, with the key of the map.
-    /// `None` if the band is within the range.
+    /// Returns the message that the given band is not within the range of `module`, with the key of
+    /// the map, or `None` if the band is within the range.
     fn beyond(&self, module: &ModuleEntry) -> Option<String> {
         let band = self.given_band(module)?;
         let mhz = |hz: f64| hz / 1e6;
@@ -191,8 +193,8 @@ impl CampaignParams {
         Err(CampaignError::Params(text))
     }
 
-    /// Reason why the given points are too few for a module. `None` if they are enough, if they
-    /// were not given, or if the band of the module is not known.
+    /// Returns the reason why the given points are too few for a module, or `None` if they are
+    /// enough, if they were not given, or if the band of the module is not known.
     fn too_coarse(&self, module: &ModuleEntry) -> Option<String> {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
@@ -226,8 +228,8 @@ impl CampaignParams {
         }
     }
 
-    /// Number of points of the wide sweep over `band`. Unless the number is given, it is large
-    /// enough for resonances of the highest quality factor.
+    /// Returns the number of points of the wide sweep over `band`. Unless the number is given, it
+    /// is large enough for resonances of the highest quality factor.
     fn points_over(&self, band: Band) -> usize {
         let wide = &self.params.network_analysis;
         let spacing_hz = band.f_min_hz / (2.0 * wide.qr_max);
@@ -238,8 +240,8 @@ impl CampaignParams {
         }
     }
 
-    /// Number of points of the wide sweep of a module. If the band of the module is not known, the
-    /// number is that of the parameters.
+    /// Returns the number of points of the wide sweep of a module. If the band of the module is not
+    /// known, the number is that of the parameters.
     pub(super) fn points_of(&self, module: &ModuleEntry) -> usize {
         let band = self.band_of(module);
         band.map_or(self.params.network_analysis.points, |band| {
@@ -247,15 +249,15 @@ impl CampaignParams {
         })
     }
 
-    /// Returns the parameters for a module of a board of this kind in the map, with this
-    /// description. The kind that the board reports is not used, since a board may have another
-    /// name for its kind than maps have.
+    /// Returns the parameters for a module. `kind` is the kind of the board in the map, and
+    /// `description` is the board's own description. The kind in the description is not used,
+    /// because boards and maps may name a kind differently.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if neither the map nor the parameters have a band, if the
-    /// band is beyond the range of the board, or if the start power of the map is above full scale.
-    /// [`ErrorKind::Unsupported`] if boards of this kind have a power scale and this board does not
-    /// report its scale.
+    /// [`ErrorKind::InvalidArgument`] if the board has no such module, if neither the map nor the
+    /// parameters have a band, if the band is beyond the range of the board, or if the start power
+    /// of the map is above full scale. [`ErrorKind::Unsupported`] if boards of this kind have a
+    /// power scale and this board does not report its scale.
     pub fn for_module(
         &self,
         kind: BoardKind,
@@ -339,7 +341,7 @@ impl CampaignParams {
     }
 }
 
-/// Converts parameters so that all of them count as given. Only a band that is `None` follows from
+/// Converts parameters so that all of them count as given. A band that is `None` still follows from
 /// the map.
 impl From<TuneParams> for CampaignParams {
     fn from(params: TuneParams) -> Self {
@@ -368,21 +370,20 @@ impl From<TuneParams> for CampaignParams {
     }
 }
 
-/// Range of a module. `None` if the map lacks one of its ends.
+/// Returns the range of a module, or `None` if the map lacks one of its ends.
 fn range_of(module: &ModuleEntry) -> Option<Band> {
     Some(Band::new(module.f_min?.0, module.f_max?.0))
 }
 
-/// Parameters of the modules of an array. A module without parameters has the reason in their
-/// place.
+/// Parameters of the modules of an array, or the reason that a module has none.
 #[derive(Debug, Clone)]
 pub struct ModuleParams(BTreeMap<(String, ModuleId), Found>);
 
-/// Parameters of a module, or kind and message of the error if the module has none.
+/// Parameters of a module, or the kind and message of the error if it has none.
 type Found = std::result::Result<TuneParams, (ErrorKind, String)>;
 
 impl ModuleParams {
-    /// Returns the parameters of a module of the board of this name.
+    /// Returns the parameters of a module of the board called `board`.
     ///
     /// # Errors
     /// As [`CampaignParams::for_module`], and [`ErrorKind::InvalidArgument`] if the module is not

@@ -22,13 +22,13 @@ use crate::map::HardwareMap;
 use crate::record::{Manifest, RecordError, UtcTime};
 use crate::run::{Runner, Target};
 
-/// Longest time that the clean-up of a module may take, in seconds. If a board is lost, people must
-/// soon learn which of its tones may be on.
+/// Longest time that the clean-up of a module may take, in seconds. It is short, because operators
+/// must learn soon which tones of a lost board may be on.
 const LONGEST_CLEANUP_S: f64 = 30.0;
 
 /// A hardware map, the settings of a run over its boards, and the runs themselves.
 ///
-/// A clone has the same tokens and the same observer.
+/// A clone shares the tokens and the observer.
 #[derive(Clone)]
 pub struct Campaign {
     pub(super) map: HardwareMap,
@@ -46,8 +46,8 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Makes a campaign over all boards of `map`, with parameters that follow from it, all checks
-    /// of [`Access`], and the command line of this process as its command.
+    /// Makes a campaign over all boards of `map`, with the parameters that follow from the map, all
+    /// checks of [`Access`], and the command line of this process as its command.
     pub fn new(map: HardwareMap) -> Self {
         let command = std::env::args_os();
         Self {
@@ -80,16 +80,16 @@ impl Campaign {
         Self { access, ..self }
     }
 
-    /// Sets the longest time of each module, clean-up included; of a switch-off, that of each
-    /// board. The default is 10 minutes, and 30 s for a switch-off.
+    /// Sets the longest time of each module, including clean-up. For a switch-off, it is the
+    /// longest time of each board. The default is 10 minutes, or 30 s for a switch-off.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Works on at most `modules` modules at a time; 0 counts as 1. For a switch-off it is the
-    /// number of boards. The default is all.
+    /// Sets the largest number of modules that the campaign works on at a time. For a switch-off,
+    /// it is the number of boards. 0 counts as 1. The default is all.
     #[must_use]
     pub fn concurrency(self, modules: usize) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Campaign {
         }
     }
 
-    /// Sets the command line that the manifest notes, the program first.
+    /// Sets the command line for the manifest. Its first element is the program.
     #[must_use]
     pub fn command(self, command: Vec<String>) -> Self {
         Self { command, ..self }
@@ -111,15 +111,15 @@ impl Campaign {
         self
     }
 
-    /// Sets the seed that the manifest notes, from which everything was drawn that is random.
+    /// Sets the seed for the manifest, from which all random numbers were drawn.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets the token that ends the campaign early: modules under way are brought to their declared
-    /// states, and what was measured is recorded.
+    /// Sets the token that ends the campaign early: unfinished modules are brought to their
+    /// declared states, and the results so far are recorded.
     #[must_use]
     pub fn cancel(self, cancel: CancellationToken) -> Self {
         Self { cancel, ..self }
@@ -138,7 +138,7 @@ impl Campaign {
         Self { observer, ..self }
     }
 
-    /// Sets the connections that the campaign uses and leaves to the next.
+    /// Sets the connections that the campaign uses, and leaves open for the next one.
     #[must_use]
     pub fn connections(self, connections: Connections) -> Self {
         Self {
@@ -152,8 +152,8 @@ impl Campaign {
         &self.map
     }
 
-    /// Tunes every module, leaves its tones on if that succeeds, and records the run in `out`, a
-    /// directory that must not exist.
+    /// Tunes every module, leaves the tones of each tuned module on, and records the run in `out`,
+    /// a directory that must not exist.
     ///
     /// A campaign that set nothing on any board records nothing.
     ///
@@ -161,8 +161,8 @@ impl Campaign {
     ///
     /// # Errors
     /// If the parameters do not fit the map, if boards cannot be locked on this host, or if `out`
-    /// cannot be made or has no room: nothing was sent to any board then. Failures of boards are in
-    /// the report.
+    /// cannot be made or has not enough space. In these cases nothing was sent to any board. Also
+    /// if the campaign panics. Failures of boards are in the report.
     pub fn tune<P: Into<PathBuf>>(
         &self,
         out: P,
@@ -171,8 +171,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { tune::run(campaign, out).await })
     }
 
-    /// Measures the delay of the line and sweeps every module over its range, leaves no tone of the
-    /// sweep on, and records the run in `out`, a directory that must not exist.
+    /// Measures the delay of the line, sweeps every module over its band, leaves the tones as they
+    /// were found, and records the run in `out`, a directory that must not exist.
     ///
     /// A campaign in which no module was swept to its end records nothing.
     ///
@@ -189,18 +189,18 @@ impl Campaign {
         self.in_context(move |campaign| async move { sweep::run(campaign, out, format).await })
     }
 
-    /// Finds out what a tune or a sweep would send, and how long it would take. Boards are
-    /// connected and asked what they are, and nothing is set on them.
+    /// Estimates the requests and the time of a tune or a sweep. The dry run connects to the boards
+    /// and reads their descriptions, but sets nothing on them.
     ///
-    /// The algorithm runs on boards in memory. They keep the settings and the limits of the map,
-    /// and answer with samples of a line that has a resonance at the expected frequency of each
-    /// detector of the map.
+    /// The algorithm runs on boards in memory. These boards keep their settings, respect the limits
+    /// of the map, and answer with samples of a line that has a resonance at the expected frequency
+    /// of each detector of the map.
     ///
-    /// **On cancel** it ends at once.
+    /// **On cancel** the dry run ends at once.
     ///
     /// # Errors
-    /// If the parameters do not fit the map, or on a cancel before the boards are connected.
-    /// Failures of boards, and limits that the campaign would break, are in the report.
+    /// If the parameters do not fit the map, or if the dry run is cancelled before the boards are
+    /// connected. Failures of boards, and limits that the campaign would break, are in the report.
     pub fn dry_run(
         &self,
         of: DryRunOf,
@@ -208,10 +208,11 @@ impl Campaign {
         self.in_context(move |campaign| async move { dry_run::run(campaign, of).await })
     }
 
-    /// Switches every tone of the map's modules off, and reads back that it is. Boards that do not
-    /// answer are asked again until the deadline. Boards of other programs are taken over.
+    /// Switches off every tone of the map's modules, and reads back that it is off. Connections to
+    /// boards that do not answer are tried again until the deadline. Boards that other programs
+    /// hold are taken over.
     ///
-    /// **On cancel** boards under way are reported with what is known of them.
+    /// **On cancel** the report has the known facts about unfinished boards.
     pub fn off(&self) -> Tworoutine<impl Future<Output = OffReport> + Send + use<>> {
         let map = self.map.clone();
         let ended = self.in_context(|campaign| async move { Ok(off::run(campaign).await) });
@@ -224,13 +225,13 @@ impl Campaign {
     /// Captures the sample streams of the boards into `out`, a directory that must not exist.
     /// Nothing is set on any board.
     ///
-    /// **On cancel** the samples that have come are written whole and recorded; if there are none,
+    /// **On cancel** all samples received until then are written and recorded. If there are none,
     /// nothing is recorded. [`Campaign::abandon`] gives up the samples that are not yet written.
     ///
     /// # Errors
     /// If the map has no serial number of any board, if the tune cannot be read, or if `out` cannot
-    /// be made or has no room: nothing was sent to any board then. Later failures are in the
-    /// report.
+    /// be made or has not enough space. In these cases nothing was sent to any board. Later
+    /// failures are in the report.
     #[cfg(feature = "arrow")]
     pub fn capture<P: Into<PathBuf>>(
         &self,
@@ -242,8 +243,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { capture::run(campaign, out, settings).await })
     }
 
-    /// Runs `work` in a context of its own. If the future is dropped, the campaign of `work` is
-    /// cancelled, and goes on to its end.
+    /// Runs `work` in its own context. If the future is dropped, the campaign of `work` is
+    /// cancelled, and continues to its end in the background.
     pub(super) fn in_context<T, W, F>(
         &self,
         work: W,
@@ -265,12 +266,12 @@ impl Campaign {
         })
     }
 
-    /// Longest time of each module.
+    /// Returns the longest time of each module.
     pub(super) fn module_deadline(&self) -> Duration {
         self.deadline.unwrap_or(Duration::from_secs(600))
     }
 
-    /// Runner of an algorithm on every module.
+    /// Returns the runner of an algorithm on every module.
     pub(super) fn runner(&self) -> Runner {
         let deadline = self.module_deadline();
         Runner::new()
@@ -281,8 +282,8 @@ impl Campaign {
             .abandon(self.abandon.clone())
     }
 
-    /// Manifest of a run with these parameters that began at `started` and ends now, without
-    /// boards.
+    /// Returns the manifest, without boards, of a run with these parameters that began at `started`
+    /// and ends now.
     pub(super) fn manifest(
         &self,
         params: &impl Serialize,
@@ -294,7 +295,7 @@ impl Campaign {
         Ok(manifest)
     }
 
-    /// Tells the observer on which modules the campaign is about to run.
+    /// Reports to the observer the modules on which the campaign is about to run.
     pub(super) fn begin(&self, targets: &[Target]) {
         let modules: Vec<(String, ModuleId)> = targets
             .iter()

@@ -16,7 +16,7 @@ use crate::run::Outcome;
 /// Measurements of a sweep on a module.
 #[derive(Debug)]
 pub struct Swept {
-    /// Delay of the line, measured first.
+    /// Delay of the line, measured before the sweep.
     pub cable_delay: CableDelayOutcome,
     /// Sweep over the band.
     pub network_analysis: NetworkAnalysisOutcome,
@@ -28,12 +28,12 @@ pub struct Swept {
 pub struct SweepRun {
     /// Report on every board of the map.
     pub report: SweepReport,
-    /// Outcome of every module of the boards that were connected, in the order of the map. Empty
-    /// if the campaign was cancelled before they were.
+    /// Outcome of every module of the boards that were connected, in the order of the map. Empty if
+    /// the campaign was cancelled before the boards were connected.
     pub outcomes: Vec<Outcome<Swept>>,
 }
 
-/// Checks, connects, sweeps, reports and records.
+/// Runs the sweep: checks, connects, sweeps, reports and records.
 pub(super) async fn run(
     campaign: Campaign,
     out: PathBuf,

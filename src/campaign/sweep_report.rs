@@ -15,27 +15,27 @@ use crate::map::HardwareMap;
 use crate::record::{BoardRecord, Failure};
 use crate::run::{HardwareState, Outcome};
 
-/// Report of a sweep. Its JSON is the object of `twotone sweep --json`.
+/// Report of a sweep. It serializes to the JSON object of `twotone sweep --json`.
 pub type SweepReport = ArrayReport<SweptBoard>;
 
 /// Report of the sweep of a board.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SweptBoard {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
     #[serde(skip)]
     reached: bool,
-    /// Its error, if it could not be used.
+    /// Error of the board, if it could not be used.
     pub error: Option<Failure>,
-    /// Result of the check that it is the board of the map.
+    /// Result of the check that it is the board in the map.
     pub identity: Option<Identity>,
-    /// Program from which it was taken over.
+    /// Program from which the board was taken over.
     pub taken_over: Option<Holder>,
-    /// Facts that the board did not tell about itself, with the assumptions in their place, a
+    /// Facts that the board did not report about itself, with the assumptions in their place, a
     /// sentence each.
     pub doubts: Vec<String>,
-    /// Its modules that were to be swept.
+    /// Modules of the board that were to be swept.
     pub modules: Vec<SweptModule>,
 }
 
@@ -45,15 +45,15 @@ pub struct SweptBoard {
 pub struct SweptModule {
     /// The module.
     pub module: ModuleId,
-    /// Its error, if it was not swept.
+    /// Error of the module, if it was not swept.
     pub error: Option<Failure>,
     /// Number of repetitions of operations on the board.
     pub repeats: u32,
-    /// Everything that any stage found to be less than well, a sentence each.
+    /// Warnings of all stages, a sentence each.
     pub warnings: Vec<String>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of several settings of the NCO.
+    /// Status of the join of the parts of the sweep at different NCO frequencies.
     pub join_status: Option<JoinStatus>,
     /// Number of points of the sweep.
     pub points: usize,
@@ -63,12 +63,12 @@ pub struct SweptModule {
     pub f_max_hz: Option<f64>,
     /// True if a converter was over its range.
     pub overrange: bool,
-    /// State that the tones are left in.
+    /// State in which the tones are left.
     pub hardware: HardwareState,
 }
 
 impl SweepReport {
-    /// Report of the outcomes of a run over the modules of `array`, with every board of `map`.
+    /// Returns the report of a run over the modules of `array`, with every board of `map`.
     /// `elapsed_s` is the time of the run in seconds.
     pub fn of(
         map: &HardwareMap,
@@ -85,7 +85,7 @@ impl SweepReport {
         Self::new(elapsed_s, boards.collect())
     }
 
-    /// Completion of the sweep and its record.
+    /// Returns the completion of the sweep and its record.
     pub fn completion(&self) -> Completion {
         let settled = |module: &SweptModule| module.hardware.is_settled();
         self.completion_by(SweptBoard::status, |board| {
@@ -93,7 +93,7 @@ impl SweepReport {
         })
     }
 
-    /// Entries of the boards in the manifest of the run.
+    /// Returns the entries of the boards in the manifest of the run.
     pub fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
         let records = self.boards.iter().map(|board| {
             let mut errors = board.modules.iter().map(|module| module.error.as_ref());
@@ -130,7 +130,7 @@ impl SweptBoard {
         }
     }
 
-    /// Status of the board.
+    /// Returns the status of the board.
     pub fn status(&self) -> BoardStatus {
         if !self.reached {
             BoardStatus::Unreachable

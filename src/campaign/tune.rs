@@ -15,12 +15,12 @@ use crate::run::{HardwareState, Outcome};
 pub struct TuneRun {
     /// Report on every board of the map.
     pub report: TuneReport,
-    /// Outcome of every module of the boards that were connected, in the order of the map. Empty
-    /// if the campaign was cancelled before they were.
+    /// Outcome of every module of the boards that were connected, in the order of the map. Empty if
+    /// the campaign was cancelled before the boards were connected.
     pub outcomes: Vec<Outcome<TuneOutcome>>,
 }
 
-/// Checks, connects, tunes, reports and records.
+/// Runs the tune: checks, connects, tunes, reports and records.
 pub(super) async fn run(campaign: Campaign, out: PathBuf) -> Result<TuneRun, CampaignError> {
     let need = |campaign: &Campaign| Need::of_tune(&campaign.map, &campaign.params);
     let prepared = campaign.prepare(&out, need).await?;
@@ -42,7 +42,7 @@ pub(super) async fn run(campaign: Campaign, out: PathBuf) -> Result<TuneRun, Cam
     log_ends(&outcomes);
     let mut report = TuneReport::of(&campaign.map, array, &outcomes, prepared.elapsed_s());
     report.interrupted = campaign.was_interrupted(&outcomes);
-    // A run that has set nothing leaves its name free.
+    // A run that has set nothing leaves no run directory.
     let has_set = |outcome: &Outcome<_>| outcome.hardware != HardwareState::Untouched;
     if !outcomes.iter().any(has_set) {
         return Ok(TuneRun { report, outcomes });

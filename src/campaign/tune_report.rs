@@ -19,34 +19,34 @@ use crate::map::HardwareMap;
 use crate::record::{BoardRecord, DetectorStatus, DetectorTune, Failure};
 use crate::run::{HardwareState, Outcome};
 
-/// Most detectors of which the ids are in a sentence.
+/// Largest number of detector ids in a sentence.
 const MOST_IDS: usize = 10;
 
-/// Report of a tune. Its JSON is the object of `twotone tune --json`, without the score.
+/// Report of a tune. It serializes to the JSON object of `twotone tune --json`, without the score.
 pub type TuneReport = ArrayReport<TunedBoard>;
 
 /// Report of the tune of a board.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct TunedBoard {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
-    /// Its status. It is well only if every channel is tuned, every resonance that was found has a
-    /// tone, and no stage has a warning.
+    /// Status of the board. It is [`BoardStatus::Ok`] only if every channel is tuned, every
+    /// resonance that was found has a tone, and no stage has a warning.
     pub status: BoardStatus,
-    /// Its error, or that of its first module that has one.
+    /// Error of the board, or of its first module that has an error.
     pub error: Option<Failure>,
-    /// Facts that the board did not tell about itself, with the assumptions in their place.
+    /// Facts that the board did not report about itself, with the assumptions in their place.
     pub doubts: Vec<String>,
-    /// Result of the check that it is the board of the map.
+    /// Result of the check that it is the board in the map.
     pub identity: Option<Identity>,
-    /// Program from which it was taken over.
+    /// Program from which the board was taken over.
     pub taken_over: Option<Holder>,
-    /// Its modules that were to be tuned.
+    /// Modules of the board that were to be tuned.
     pub modules: Vec<TunedModule>,
     /// Detectors of the map on the modules that were tuned, each with its resonance.
     pub detectors: Vec<DetectorTune>,
-    /// Channels of all its modules: every resonance that has one.
+    /// Channels of all modules of the board, one for each resonance that has a channel.
     pub channels: Vec<TunedChannel>,
 }
 
@@ -56,11 +56,11 @@ pub struct TunedBoard {
 pub struct TunedModule {
     /// The module.
     pub module: ModuleId,
-    /// Its error, if it was not tuned.
+    /// Error of the module, if it was not tuned.
     pub error: Option<Failure>,
     /// Number of repetitions of operations on the board.
     pub repeats: u32,
-    /// Time of the module, clean-up included, in seconds.
+    /// Time of the module, including clean-up, in seconds.
     pub elapsed_s: f64,
     /// Delay of the line, in seconds.
     pub tau_s: Option<f64>,
@@ -68,17 +68,17 @@ pub struct TunedModule {
     pub candidates: usize,
     /// Number of resonances without a channel.
     pub not_toned: usize,
-    /// Number of these for each reason.
+    /// Number of resonances without a channel, for each reason.
     pub not_toned_reasons: BTreeMap<&'static str, usize>,
-    /// Everything that any stage found to be less than well, a sentence each.
+    /// Warnings of all stages, a sentence each.
     pub warnings: Vec<String>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of several settings of the NCO.
+    /// Status of the join of the parts of the wide sweep at different NCO frequencies.
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,
-    /// State that the tones are left in.
+    /// State in which the tones are left.
     pub hardware: HardwareState,
 }
 
@@ -90,21 +90,23 @@ pub struct TunedChannel {
     pub module: ModuleId,
     /// The channel.
     pub channel: ChannelId,
-    /// Id of its detector in the map, if the map names detectors and it is known.
+    /// Id of the channel's detector in the map, if the map names detectors and this one is known.
     pub detector: Option<String>,
-    /// Its status: it can be used, or not.
+    /// Status of the channel: usable or not.
     pub status: ChannelStatus,
     /// Reason of the status.
     pub reason: Reason,
-    /// Flags of its resonance, from its surroundings.
+    /// Flags of the channel's resonance, from the resonances near it.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone, in hertz; of the resonance as found if the channel is off.
+    /// Absolute frequency of the tone, in hertz. If the channel is off, it is the frequency of the
+    /// resonance as found.
     pub tone_hz: f64,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
-    /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
+    /// Amplitude of the tone, as a fraction of full scale, or 0 if the channel is off.
     pub amplitude: f64,
-    /// Resonance frequency at vanishing power, in hertz; as all that follow, of a successful fit.
+    /// Resonance frequency at vanishing power, in hertz. This field and those after it are `None`
+    /// without a successful fit.
     pub fr_hz: Option<f64>,
     /// Total quality factor.
     pub qr: Option<f64>,
@@ -135,7 +137,7 @@ impl From<&ChannelOutcome> for TunedChannel {
 }
 
 impl TuneReport {
-    /// Report of the outcomes of a run over the modules of `array`, with every board of `map`.
+    /// Returns the report of a run over the modules of `array`, with every board of `map`.
     /// `elapsed_s` is the time of the run in seconds.
     pub fn of(
         map: &HardwareMap,
@@ -153,9 +155,9 @@ impl TuneReport {
         Self::new(elapsed_s, boards.collect())
     }
 
-    /// Completion of the tune and its record.
+    /// Returns the completion of the tune and its record.
     pub fn completion(&self) -> Completion {
-        // A module that keeps its tones was tuned, and is not as it was declared.
+        // A module that keeps its tones was tuned, and is not in its declared state.
         let restored = |module: &TunedModule| {
             module.hardware.is_settled() && module.hardware != HardwareState::Kept
         };
@@ -165,7 +167,7 @@ impl TuneReport {
         )
     }
 
-    /// Entries of the boards in the manifest of the run.
+    /// Returns the entries of the boards in the manifest of the run.
     pub fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
         let record = |board: &TunedBoard| BoardRecord {
             channels: board.counts(),
@@ -267,12 +269,12 @@ impl TunedBoard {
         channels.filter(|channel| self.is_tuned(channel)).count()
     }
 
-    /// True if a channel is tuned, and still is as its tune has left it, as far as is known.
+    /// True if a channel is tuned, and still set as in its tune, as far as is known.
     pub fn is_tuned(&self, channel: &TunedChannel) -> bool {
         channel.status == ChannelStatus::Tuned && self.holds(channel)
     }
 
-    /// True if a channel is as its tune has left it, as far as is known.
+    /// True if a channel is still set as in its tune, as far as is known.
     pub fn holds(&self, channel: &TunedChannel) -> bool {
         let mut modules = self.modules.iter();
         modules.all(|module| {
@@ -287,7 +289,7 @@ impl TunedBoard {
         })
     }
 
-    /// Sentences about the modules for the manifest, which has the error of the board beside them.
+    /// Returns sentences about the modules for the manifest, which also has the error of the board.
     fn module_warnings(&self) -> Vec<String> {
         let notes = self.modules.iter().map(|module| ModuleNotes {
             module: module.module,
@@ -301,13 +303,13 @@ impl TunedBoard {
         warnings
     }
 
-    /// Returns sentences about the detectors of the map that are not tuned: for each status their
-    /// number, and the ids of the first of them.
+    /// Returns sentences about the detectors of the map that are not tuned: for each status, the
+    /// number of these detectors and the ids of the first ten.
     pub fn detectors_in_words(&self) -> Vec<String> {
         detectors_in_words(&self.detectors)
     }
 
-    /// Number of channels that ended with each status, for the manifest.
+    /// Returns the number of channels with each status, for the manifest.
     fn counts(&self) -> BTreeMap<String, usize> {
         let tuned = self.tuned();
         let not_toned = self.modules.iter().map(|module| module.not_toned).sum();
@@ -323,8 +325,7 @@ impl TunedBoard {
     }
 }
 
-/// Returns sentences about the detectors that are not tuned, as
-/// [`TunedBoard::detectors_in_words`] has them.
+/// Returns the sentences of [`TunedBoard::detectors_in_words`] for these detectors.
 pub fn detectors_in_words(detectors: &[DetectorTune]) -> Vec<String> {
     let mut by_status: BTreeMap<DetectorStatus, Vec<&str>> = BTreeMap::new();
     for detector in detectors {
@@ -351,7 +352,7 @@ pub fn detectors_in_words(detectors: &[DetectorTune]) -> Vec<String> {
     by_status.into_iter().map(sentence).collect()
 }
 
-/// Number of times that each name comes.
+/// Returns the number of times that each name occurs.
 fn count<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
     names.for_each(|name| *counts.entry(name).or_insert(0) += 1);
@@ -359,8 +360,9 @@ fn count<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
 }
 
 impl TunedModule {
-    /// True if all is well. It is false after an error or a warning, if a resonance has no tone, if
-    /// no resonance is found, and if the hardware is not known to be as it should be.
+    /// True if the module has no problem. It is false after an error or a warning, if a resonance
+    /// has no tone, if no resonance was found, or if the hardware is not known to be in its
+    /// intended state.
     fn is_well(&self) -> bool {
         self.error.is_none()
             && self.hardware.is_settled()
@@ -369,7 +371,7 @@ impl TunedModule {
             && self.warnings.is_empty()
     }
 
-    /// Status of the module, if all its channels are tuned or not.
+    /// Returns the status of the module. `all_tuned` is true if all of its channels are tuned.
     pub fn status(&self, all_tuned: bool) -> BoardStatus {
         if self.error.is_some() {
             BoardStatus::Failed

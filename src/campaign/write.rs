@@ -1,4 +1,4 @@
-//! Files that a tune and a sweep leave in their run directories.
+//! Files that tunes and sweeps write to their run directories.
 
 use std::collections::BTreeMap;
 
@@ -45,12 +45,12 @@ impl SweepFormat {
             // Five numbers of eight bytes, and the module, the channel and the kind of the sweep.
             #[cfg(feature = "arrow")]
             Self::Arrow => 46,
-            // At least: numbers have as many digits as they need.
+            // A lower bound, because numbers have as many digits as they need.
             Self::Csv => 80,
         }
     }
 
-    /// Content of the file of a board's sweeps. `fill` adds the points.
+    /// Returns the content of the file of a board's sweeps. `fill` adds the points.
     fn content<'a>(
         self,
         provenance: BTreeMap<String, String>,
@@ -78,8 +78,8 @@ impl SweepFormat {
     }
 }
 
-/// Records a tune: the tunes, the manifest and the sweeps, in this order, and puts the directory in
-/// its place or the next best one.
+/// Records a tune: writes the tunes, the manifest and the sweeps, in this order, and puts the
+/// directory in its place or, if that fails, in another.
 pub(super) fn record_tune(
     map: &HardwareMap,
     run: RunDirectory,
@@ -125,8 +125,8 @@ pub(super) fn record_tune(
     run.record(manifest, &contents, None)
 }
 
-/// Records a sweep: the manifest and the sweeps, and puts the directory in its place or the next
-/// best one.
+/// Records a sweep: writes the manifest and the sweeps, and puts the directory in its place or, if
+/// that fails, in another.
 pub(super) fn record_sweep(
     map: &HardwareMap,
     run: RunDirectory,
