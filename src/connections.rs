@@ -1,4 +1,4 @@
-//! Connections and locks of boards that a program keeps over several campaigns.
+//! Connections to boards, and their locks, that a program keeps for several campaigns.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,12 +13,13 @@ use crate::map::BoardEntry;
 
 /// Connections and locks of the boards of one map.
 ///
-/// A campaign that is given some uses the connections that are there, makes those that are not, and
-/// leaves all of them to the next: see [`Campaign::connections`]. The boards stay locked in
-/// between. Two campaigns on different modules of a board can run at the same time. The caller
-/// makes sure that no two campaigns set the same module.
+/// A campaign with such connections uses those that exist, makes the missing ones, and leaves all
+/// of them for the next campaign: see [`Campaign::connections`]. The boards stay locked in between.
+/// Two campaigns on different modules of a board can run at the same time. The caller must make
+/// sure that no two campaigns set the same module at the same time.
 ///
-/// A clone is the same connections. The locks are given back when the last clone is dropped.
+/// Clones share the connections. The locks are released when the last clone is dropped and no
+/// campaign uses them.
 ///
 /// [`Campaign::connections`]: crate::campaign::Campaign::connections
 #[derive(Debug, Clone, Default)]
@@ -31,7 +32,7 @@ struct Kept {
     locking: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// All that is kept.
+/// The kept connections and locks.
 #[derive(Debug, Default)]
 struct All {
     /// Connected boards, by their names in the map.
@@ -45,9 +46,10 @@ impl Kept {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The kept lock of the board at an address, if nobody has taken the board over.
+    /// Returns the kept lock of the board at an address, if no other program has taken the board
+    /// over.
     fn held(&self, place: &str) -> Option<Arc<BoardLock>> {
-        // No file is touched while others wait for what is kept.
+        // The mutex is not held during file access.
         let lock = self.all().locks.get(place).cloned();
         lock.filter(|lock| lock.taken_over().is_none())
     }
@@ -56,7 +58,7 @@ impl Kept {
         if let Some(lock) = self.held(place) {
             return Ok(Locking::Taken(lock, None));
         }
-        // Its files are removed when it is dropped.
+        // Dropping the lock removes its files.
         let lost = self.all().locks.remove(place);
         drop(lost);
         let locking = Locking::of(BoardLock::ask(place, take_over)?);
@@ -70,19 +72,20 @@ impl Kept {
 /// Result of locking a board.
 #[derive(Debug)]
 pub(crate) enum Locking {
-    /// The board is this program's, with the program that it was taken over from, if it was.
+    /// This program holds the board. Contains the program from which it was taken over, if it was.
     Taken(Arc<BoardLock>, Option<Holder>),
-    /// Another program has it.
+    /// Another program holds the board.
     Held(Holder),
 }
 
 impl Connections {
-    /// Keeps nothing: each campaign connects and locks its boards for itself. This is the default.
+    /// Returns a value that keeps nothing: each campaign connects and locks its boards itself. This
+    /// is the default.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Keeps what is connected and locked from now on.
+    /// Returns a value that keeps all connections and locks that are made with it.
     pub fn keeping() -> Self {
         Self(Some(Arc::default()))
     }
@@ -95,7 +98,7 @@ impl Connections {
     /// board.
     ///
     /// # Errors
-    /// If it cannot be connected.
+    /// If the board cannot be connected.
     pub(crate) async fn connect(
         &self,
         entry: &BoardEntry,
@@ -114,22 +117,22 @@ impl Connections {
         Ok(board)
     }
 
-    /// The kept connection of the board of this name.
+    /// Returns the kept connection of the board called `name`.
     pub(crate) fn board(&self, name: &str) -> Option<BoardHandle> {
         self.kept()?.boards.get(name).cloned()
     }
 
-    /// Keeps the connection of a board no longer. Campaigns that use it go on to use it.
+    /// Forgets the connection of a board. Campaigns that use the connection continue to use it.
     pub(crate) fn forget(&self, name: &str) {
         if let Some(mut kept) = self.kept() {
             kept.boards.remove(name);
         }
     }
 
-    /// Gives everything back that is kept: the boards are free for other programs once no campaign
-    /// uses them any more.
+    /// Releases all kept connections and locks. The boards are free for other programs as soon as
+    /// no campaign uses them.
     pub fn release(&self) {
-        // Files are removed when the locks are dropped, which others do not wait for.
+        // The drop of the locks removes files, and so happens outside the mutex.
         let released = self.kept().map(|mut kept| std::mem::take(&mut *kept));
         drop(released);
     }
@@ -142,15 +145,16 @@ impl Connections {
         let Some(kept) = self.0.clone() else {
             return offload(move || BoardLock::ask(&place, take_over).map(Locking::of)).await;
         };
-        // The usual case: a look at a file that is open.
+        // In the usual case, reading an open file suffices.
         if let Some(lock) = kept.held(&place) {
             return Ok(Locking::Taken(lock, None));
         }
-        // Two that ask at once would be told that this program has the board.
+        // Only one request at a time: the second of two would find that this program holds the
+        // board.
         let alone = Arc::clone(&kept.locking).lock_owned().await;
-        // The files of the locks may hold it up, and no event loop waits for them.
+        // Access to the files of the locks may block, and must not block an event loop.
         offload(move || {
-            // Kept if the caller gives up before this is done.
+            // The guard is held until this closure ends, even if the caller gives up earlier.
             let _alone = alone;
             kept.lock(&place, take_over)
         })
@@ -167,10 +171,10 @@ impl Locking {
     }
 }
 
-/// Asks a board a question that changes nothing.
+/// Sends a board requests that change nothing.
 ///
 /// # Errors
-/// If it does not answer, or is not the one that was connected.
+/// If the board does not answer, or is not the one that was connected.
 pub(crate) async fn ask(board: &BoardHandle) -> Result<()> {
     let described = board.describe().await?;
     let Some(module) = described.modules.first() else {
@@ -184,8 +188,8 @@ pub(crate) async fn ask(board: &BoardHandle) -> Result<()> {
     }
 }
 
-/// Address of a board by which its lock is named: the IP address and the port, or the name if it
-/// cannot be looked up.
+/// Returns the address that names the lock of a board: the IP address and the port, or the host
+/// name and the port if the name cannot be looked up.
 pub(crate) async fn place(entry: &BoardEntry) -> String {
     let host = entry.address();
     match look_up_ipv4(&host).await {
@@ -197,14 +201,14 @@ pub(crate) async fn place(entry: &BoardEntry) -> String {
 /// Connects one board.
 async fn connect(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHandle> {
     let host = entry.address();
-    // Packets of its stream are recognized by it.
+    // The packets of the board's stream are recognized by the serial number.
     let serial = entry.serial.as_ref().and_then(|serial| serial.parse().ok());
     let mut options = options.clone();
     options.serial = options.serial.or(serial);
     if let Some(life) = entry.request_life() {
         options.request_life = life;
-        // An operation may have to wait until a lost request cannot be executed any more. It has as
-        // much time again for itself.
+        // An operation may have to wait for one request life, until a lost request can no longer be
+        // executed. The other half is for the operation itself.
         options.request_timeout = options.request_timeout.max(2 * life);
     }
     (entry.kind.family().connect)(&entry.name, host, options).await

@@ -1,9 +1,9 @@
-//! Check that the board at an address is the one of the map.
+//! Check that the board at an address is the one in the map.
 //!
-//! Three signs show which board it is: the serial number or name that it says over its control
+//! Three signs identify a board: the serial number or name that it reports over its control
 //! protocol, the serial number in its packets, and its hardware address in the network of this
-//! host. A sign that is missing proves nothing. One that differs from the map shows that the board
-//! is another.
+//! host. A missing sign proves nothing. A sign that differs from the map shows that it is another
+//! board.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,48 +18,49 @@ use crate::family;
 use crate::map::{BoardEntry, HardwareMap, Host, same_serial};
 
 /// Longest time for listening to a board's stream. A board that streams sends a packet every few
-/// milliseconds. The rest of the time is for the network to let the packets through.
+/// milliseconds. The rest of the time is for the network to begin forwarding the packets.
 const LISTEN: Duration = Duration::from_secs(1);
 
 /// Identity of a board, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Identity {
-    /// Its name in the map.
+    /// Name of the board in the map.
     #[serde(skip)]
     pub name: String,
     /// The conclusion.
     pub state: IdentityState,
-    /// The reason for the conclusion, in words. If the board is another, the reason names the
+    /// The reason for the conclusion, in words. If it is another board, the reason names the
     /// difference.
     pub why: String,
-    /// The serial number that it says over its control protocol, if it says one.
+    /// The serial number that the board reports over its control protocol, if any.
     pub said_serial: Option<String>,
-    /// The serial numbers of packets from its address: none if nothing was heard, or if this
+    /// The serial numbers of packets from the board's address. Empty if no packet came, or if this
     /// program did not listen.
     pub packet_serials: Vec<u32>,
-    /// Its hardware address, if this host has talked with it on a network of its own.
+    /// Hardware address of the board, if it is on a network to which this host is directly
+    /// attached.
     pub mac: Option<String>,
 }
 
-/// Answer to the question if a board is the one of the map.
+/// Conclusion on the identity of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityState {
-    /// Something shows that it is, and nothing shows that it is not.
+    /// A sign shows that it is the board in the map, and no sign contradicts.
     Confirmed,
-    /// Nothing shows that it is or that it is not.
+    /// No sign shows that it is the board in the map or another one.
     Unknown,
-    /// Something shows that it is another.
+    /// A sign shows that it is another board.
     Another,
 }
 
 impl Identity {
-    /// True if the board is not the one of the map.
+    /// True if a sign shows that the board is not the one in the map.
     pub fn is_another(&self) -> bool {
         self.state == IdentityState::Another
     }
 
-    /// Doubt about the board, in words, if nothing shows which board it is.
+    /// Returns a doubt about the board, in words, if its identity is unknown.
     pub fn doubt(&self) -> Option<String> {
         let unknown = self.state == IdentityState::Unknown;
         unknown.then(|| {
@@ -83,25 +84,24 @@ impl fmt::Display for Identity {
 #[derive(Debug)]
 pub struct Listening(Vec<tworoutine::JoinHandle<Heard>>);
 
-/// Serial numbers in the packets that were heard of a board.
+/// Serial numbers in the packets that came from the address of a board.
 #[derive(Debug, Clone, Default)]
 struct Heard {
     ip: Option<Ipv4Addr>,
     serials: Vec<u32>,
-    /// Reason that these packets prove nothing about the board, if they do not.
+    /// Reason that the packets prove nothing about the board, if there is one.
     nothing: Option<String>,
 }
 
 impl Listening {
-    /// Begins to listen to the streams of all boards of `map` that have a serial number there, all
-    /// at the same time, each until its first packet and for a second at the most. Each stream is
-    /// left as soon as that packet has come.
+    /// Begins to listen to the streams of all boards that have a serial number in `map`, all at the
+    /// same time. It listens to each stream until the first packet, for a second at most.
     pub fn begin(map: &HardwareMap) -> Self {
         Self::of(map, |entry| entry.serial_number().is_some())
     }
 
-    /// As [`Listening::begin`], also for boards of which the map has no serial number. Their
-    /// packets prove nothing, but people can read the serial numbers.
+    /// As [`Listening::begin`], but for all boards, including those without a serial number in the
+    /// map. Their packets prove nothing, but people can read the serial numbers.
     pub fn to_all(map: &HardwareMap) -> Self {
         Self::of(map, |_| true)
     }
@@ -120,11 +120,11 @@ impl Listening {
         Self(listening.collect())
     }
 
-    /// Identities of the boards of `map`, in its order. It must be the map that was given to
-    /// [`Listening::begin`], [`Listening::to_all`] or [`Listening::none`]. `said` gives the serial
-    /// number that the board of a name says itself, if it says one.
+    /// Returns the identities of the boards of `map`, in its order. `map` must be the one that was
+    /// given to [`Listening::begin`], [`Listening::to_all`] or [`Listening::none`]. `said` returns
+    /// the serial number that the board with a given name reports itself, if any.
     ///
-    /// Call it when the boards have been connected to: hardware addresses are known only then.
+    /// Call this method after the boards were connected: hardware addresses are known only then.
     pub async fn identities(
         self,
         map: &HardwareMap,
@@ -166,7 +166,7 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     if family::streams(entry, &address).is_err() {
         return nothing("boards of its kind have no stream");
     }
-    // A name that takes long to look up must not hold up the others.
+    // A slow look-up of one name must not delay the others.
     let ip = match tokio::time::timeout(LISTEN, look_up_ipv4(&address)).await {
         Ok(Ok(ip)) => ip,
         Ok(Err(error)) => return nothing(&error.chain().to_string()),
@@ -206,8 +206,8 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     }
 }
 
-/// Conclusion on a board of the map. `others` are the serial numbers of the map's boards that have
-/// its address too.
+/// Returns the conclusion on a board of the map. `others` are the serial numbers of the map's other
+/// boards at the same address.
 fn judge(
     map: &HardwareMap,
     entry: &BoardEntry,
@@ -288,16 +288,16 @@ fn judge(
     }
 }
 
-/// File in which Linux lists the neighbours that it has talked with on the networks of this host.
+/// File in which Linux lists the hardware addresses of the neighbours on this host's networks.
 const NEIGHBOURS: &str = "/proc/net/arp";
 
-/// The hardware addresses that a list of neighbours has.
+/// Returns the hardware addresses in a list of neighbours.
 fn neighbours(text: &str) -> BTreeMap<Ipv4Addr, String> {
     let neighbour = |line: &str| {
         let mut fields = line.split_whitespace();
         let ip = fields.next()?.parse().ok()?;
         let (flags, mac) = (fields.nth(1)?, fields.next()?);
-        // An entry that was asked for and not answered has no address yet.
+        // An entry whose request was not answered has no address yet.
         let flags = u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()?;
         (flags & COMPLETE != 0).then(|| (ip, mac.to_lowercase()))
     };

@@ -1,7 +1,7 @@
-//! Files that are given to the program: read up to a limit, and only if they are files.
+//! Reading of the files that a user names: only regular files, up to a size limit.
 //!
-//! All files that a user names are read here, whole by [`read`] or in parts by `parts`:
-//! maps, parameters, records of earlier runs. So none of them can block the program or exhaust its
+//! All such files, which are maps, parameters and records of earlier runs, are read here: as a
+//! whole by [`read`] or in parts by `parts`. So none of them can block the program or exhaust its
 //! memory.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -12,60 +12,62 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use twotone_hal::legible;
 
-/// A path as it is shown in a message: in one line, with escapes for what cannot be seen.
+/// Returns a path for a message: in one line, with escapes for invisible characters.
 pub fn shown(path: &Path) -> String {
     legible(&path.display().to_string()).into_owned()
 }
 
-/// Most bytes of a hardware map: some 500,000 detectors.
+/// Largest size of a hardware map, in bytes: enough for some 500,000 detectors.
 pub const MAP_BYTES: u64 = 32 << 20;
 
-/// Most bytes of a Python hardware map, of which the boards are imported.
+/// Largest size of a Python hardware map to import, in bytes.
 pub const IMPORT_BYTES: u64 = 8 << 20;
 
-/// Most bytes of a file of parameters, or of faults of simulated boards.
+/// Largest size of a file of parameters, or of faults of simulated boards, in bytes.
 pub const PARAMS_BYTES: u64 = 1 << 20;
 
-/// Most bytes of a site file.
+/// Largest size of a site file, in bytes.
 pub const SITE_BYTES: u64 = 1 << 20;
 
-/// Most bytes of the manifest of an earlier run: it has a whole hardware map, and a record of each
-/// board.
+/// Largest size of the manifest of an earlier run, in bytes. It contains a whole hardware map, and
+/// a record of each board.
 pub const MANIFEST_BYTES: u64 = 64 << 20;
 
-/// Most bytes of the tune of an earlier run, which is read module by module: 256 boards of eight
-/// modules with 1024 channels each have 3.6 GB.
+/// Largest size of the tune of an earlier run, in bytes. The tune is read module by module. That of
+/// 256 boards of eight modules with 1024 channels each has 3.6 GB.
 pub const TUNE_BYTES: u64 = 4 << 30;
 
-/// Most bytes of the tune of one module: one with 1024 channels has 1.8 MB.
+/// Largest size of the tune of one module, in bytes. That of a module with 1024 channels has 1.8
+/// MB.
 pub const MODULE_BYTES: u64 = 8 << 20;
 
-/// Most bytes of the truth of a farm: some 500,000 detectors.
+/// Largest size of the file with the true values of a simulated farm, in bytes: enough for some
+/// 500,000 detectors.
 pub const TRUTH_BYTES: u64 = 256 << 20;
 
 /// Reads the text of the file at `path`, as [`read`] does.
 ///
 /// # Errors
-/// As [`read`]; and if the content is not UTF-8.
+/// As [`read`], and if the content is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?, 0)
 }
 
-/// Reads the file at `path`, of at most `limit` bytes. It never waits for another program, whatever
-/// the path leads to, and it takes no more memory than `limit`.
+/// Reads the file at `path`, of at most `limit` bytes. The call never waits for another program,
+/// even if the path leads to a pipe, and takes no more memory than `limit`.
 ///
 /// # Errors
-/// If it cannot be opened or read, with the system's reason. If it is a folder, a device, a pipe or
-/// a socket, if it has more than `limit` bytes, or if it changes while it is read, with a sentence
-/// that does not name the path.
+/// If the file cannot be opened or read, with the system's reason. If it is a folder, a device, a
+/// pipe or a socket, if it has more than `limit` bytes, or if it changes while it is read. The
+/// message of such an error does not name the path.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Opening some devices does something to them, so the type is looked at before. The type of the
-    // opened file decides: another program can put something else there in between.
+    // Opening some devices has side effects, so the type is checked before. It is checked again on
+    // the opened file, because another program can replace the file in between.
     acceptable(&path.metadata()?, limit)?;
     read_opened(open(path)?, limit)
 }
 
-/// Opens what is at `path`, without waiting for the other end if it is a pipe.
+/// Opens the file at `path`, without waiting for the other end if it is a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     OpenOptions::new()
@@ -75,8 +77,8 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Opens the text of the file at `path`, of at most `limit` bytes, to be read in parts of at most
-/// `most` bytes each, of which only one is in memory. Each part but the first begins with the line
-/// `head`, and has room for that of the next.
+/// `most` bytes each. Only one part is in memory at a time. Each part but the first begins with the
+/// line `head`. The bytes of a part include the head of the next.
 ///
 /// # Errors
 /// As [`read`].
@@ -102,7 +104,7 @@ pub(crate) struct Parts {
     size: u64,
     head: &'static str,
     most: u64,
-    /// The head of the next part, which is read already.
+    /// Head of the next part, which has already been read.
     begun: Vec<u8>,
     /// Lines and bytes before the next part.
     lines: usize,
@@ -110,10 +112,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The next part, with the number of lines before it; `None` at the end.
+    /// Returns the next part, with the number of lines before it, or `None` at the end.
     ///
     /// # Errors
-    /// As [`read_text`]; and if the part has too many bytes.
+    /// As [`read_text`], and if the part has too many bytes.
     pub(crate) fn next_part(&mut self) -> io::Result<Option<(usize, String)>> {
         let (lines, bytes) = (self.lines, self.bytes);
         let mut part = std::mem::take(&mut self.begun);
@@ -142,7 +144,7 @@ impl Parts {
         Ok((!part.is_empty()).then_some((lines, part)))
     }
 
-    /// Makes sure that the file has not changed since it was opened.
+    /// Checks that the size of the file has not changed since it was opened.
     fn is_whole(&self) -> io::Result<()> {
         let (size, taken) = (self.size, self.file.get_ref());
         let is_whole = taken.limit() == 1 && taken.get_ref().metadata()?.len() == size;
@@ -157,7 +159,7 @@ fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     if !matches!(room, Ok(Ok(()))) {
         return Err(wrong(format!("there is no memory for its {size} bytes")));
     }
-    // One byte more than there should be tells a file that grows.
+    // One byte more than the size is read, to notice a file that grows.
     let taken = (&file).take(size + 1).read_to_end(&mut content)? as u64;
     if taken != size || file.metadata()?.len() != size {
         return Err(being_written(size));
@@ -165,7 +167,7 @@ fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The text that follows so many bytes of a file.
+/// Returns `content` as text. `before` is the number of bytes of the file before it.
 fn text(content: Vec<u8>, before: usize) -> io::Result<String> {
     String::from_utf8(content).map_err(|error| {
         let at = before + error.utf8_error().valid_up_to();
@@ -180,7 +182,7 @@ fn being_written(size: u64) -> io::Error {
     ))
 }
 
-/// The size of a file that can be read whole.
+/// Returns the size of the file if it is a regular file of at most `limit` bytes.
 fn acceptable(found: &Metadata, limit: u64) -> io::Result<u64> {
     if !found.is_file() {
         let what = kind(found.file_type());

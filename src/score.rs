@@ -7,33 +7,33 @@ use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
 use twotone_sim::{Truth, TruthDetector};
 
-/// A score against the truth.
+/// Score of a tune against the true values of a simulated farm.
 ///
-/// The truth has detectors as drawn, at low power. If the loss of a detector depends on power, as
-/// in the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone is
-/// another than that of the truth, and a tune that is right there counts as wrong here.
+/// The truth has the parameters of the detectors at low power. If the loss of a detector depends on
+/// power, as in the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone
+/// differs from that of the truth, so that a correct tune counts as wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
-    /// Detectors that resonate within the band that was tuned; of modules that were not tuned,
-    /// all.
+    /// Detectors that resonate within the tuned band, and all detectors of modules that were not
+    /// tuned.
     pub detectors: usize,
-    /// Of these, those with no neighbour within 20 linewidths and at least 1 dB deep. A search
-    /// should find them.
+    /// Those of `detectors` that have no neighbour within 20 linewidths and are at least 1 dB deep.
+    /// A search should find them.
     pub isolated: usize,
     /// Isolated detectors with a candidate within half a linewidth.
     pub found: usize,
     /// Candidates with no detector within a linewidth.
     #[serde(rename = "false")]
     pub false_found: usize,
-    /// Detectors whose channel reports `tuned` and is: the tone within 0.1 linewidths of the
-    /// place that the channel declares, and its derivative, relative to the transmission of the
-    /// line at the tone, within 5 % and 3 degrees of the truth.
+    /// Detectors whose channel reports `tuned` correctly. The tone is within 0.1 linewidths of the
+    /// detuning that the channel declares. The derivative, relative to the transmission of the line
+    /// at the tone, is within 5 % and 3 degrees of the truth.
     pub tuned: usize,
-    /// Channels that report `tuned` and are not.
+    /// Channels that report `tuned` wrongly.
     pub wrong: usize,
 }
 
-/// Largest distance of a tone from the place where it is said to be, in linewidths.
+/// Largest distance of a tone from its declared detuning, in linewidths.
 const MAX_OFFSET_LW: f64 = 0.1;
 /// Largest relative error of the size of a derivative.
 const MAX_SLOPE_ERROR: f64 = 0.05;
@@ -41,11 +41,11 @@ const MAX_SLOPE_ERROR: f64 = 0.05;
 const MAX_ANGLE_DEGREES: f64 = 3.0;
 /// Largest distance of a candidate that counts as finding a detector, in linewidths.
 const FOUND_LW: f64 = 0.5;
-/// Least distance from all detectors at which a candidate is of none, in linewidths.
+/// Distance in linewidths beyond which a candidate belongs to no detector.
 const FALSE_LW: f64 = 1.0;
 
-/// Scores the tunes of named boards against `truth`. Modules that were not tuned count with their
-/// detectors and nothing found.
+/// Scores the tunes of named boards against `truth`. A module that was not tuned counts with all of
+/// its detectors, none of them found.
 pub fn score<'a>(
     truth: &Truth,
     tunes: impl IntoIterator<Item = (&'a str, &'a TuneOutcome)>,
@@ -114,7 +114,7 @@ fn score_module(alive: &[&TruthDetector], tune: &TuneOutcome, score: &mut Score)
     }
 }
 
-/// The detector nearest to a frequency, and its distance in its linewidths.
+/// Returns the detector nearest to a frequency, and the distance in linewidths of this detector.
 fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetector, f64)> {
     let distance = |detector: &TruthDetector| (detector.fr_hz - hz).abs() / detector.linewidth_hz;
     let nearest = alive
@@ -123,7 +123,7 @@ fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetecto
     Some((nearest, distance(nearest)))
 }
 
-/// True if a tone is where its channel says, and its samples mean what its channel says.
+/// True if the detuning of a tone and its calibration are as its channel declares.
 fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     let (Some(declared), Some(calibration)) = (channel.y, channel.calibration.as_ref()) else {
         return false;
@@ -145,9 +145,9 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
         && ratio.arg().abs() <= MAX_ANGLE_DEGREES.to_radians()
 }
 
-/// The largest solution of `y = y0 + a / (1 + 4 y^2)`, which is the detuning of a tone that was
-/// swept downward. Found by bisection, downward from a point at which `y` surely exceeds the right
-/// side.
+/// Returns the largest solution of `y = y0 + a / (1 + 4 y^2)`, which is the detuning of a tone that
+/// was swept downward. The search goes downward from a point at which `y` is never less than the
+/// right side, and ends with a bisection.
 fn upper_branch(y0: f64, a: f64) -> f64 {
     let excess = |y: f64| y - y0 - a / (1.0 + 4.0 * y * y);
     // At y0 + a the excess is never negative. Downward from there, the first change of sign is the

@@ -1,8 +1,8 @@
-//! Watch for other programs that set the same boards, on whatever host.
+//! Watch for other programs that set the same boards, on this host or another.
 //!
 //! A lock keeps out programs of this host only. Boards keep no record of their users, but their
-//! settings can be read: if they change between two readings, and this program has set nothing,
-//! then another one has.
+//! settings can be read. If the settings change between two readings, and this program has set
+//! nothing, then another program has.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const FIELDS: ToneFields = ToneFields {
 /// Advice if another program sets a board.
 pub(crate) const ADVICE: &str = "end that program first (with --ignore-others both would set it)";
 
-/// Time for the reading of a module. One that takes longer counts as unread.
+/// Longest time of the reading of a module. A module that takes longer counts as unread.
 const READ_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Settings of a module: its NCO in hertz if it has one, and its tones.
@@ -31,14 +31,14 @@ type Settings = (Option<f64>, Vec<ToneState>);
 /// Result of watching a board.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
-    /// Reason that nothing is set on it, if its settings have changed.
+    /// Reason that nothing is set on the board, if its settings have changed.
     pub(crate) changed: Option<String>,
     /// Sentences on modules that could not be watched.
     pub(crate) doubts: Vec<String>,
 }
 
-/// Watches the settings of each board for `time`, all at once. No board and no module waits for
-/// another, and a module that does not answer costs a few seconds.
+/// Watches the settings of all boards for `time`, at the same time. No board and no module waits
+/// for another. A module that does not answer takes a few seconds.
 pub(crate) async fn watch(boards: &[ArrayBoard], time: Duration) -> Vec<Watched> {
     let watching = boards.iter().map(|watched| {
         let watched = watched.clone();
@@ -58,7 +58,7 @@ async fn board(board: &ArrayBoard, time: Duration) -> Watched {
     let (Some(_), Some(target)) = (&first.changed, taken.next()) else {
         return first;
     };
-    // The last requests of the program that had the board may have come just now.
+    // The change may come from the last requests of the program that held the board before.
     let life = ConnectOptions::default().request_life;
     sleep(target.request_life.unwrap_or(life)).await;
     twice(board, time).await
@@ -69,8 +69,8 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
     let all = vec![true; board.targets().len()];
     let before = read(board, &all).await;
     sleep(time).await;
-    // A module that has not answered is not asked again: there would be nothing to compare its
-    // answer with.
+    // A module that has not answered is not read again, because there is no earlier reading to
+    // compare.
     let answered: Vec<_> = before.iter().map(Result::is_ok).collect();
     let after = read(board, &answered).await;
     let mut watched = Watched::default();
@@ -80,7 +80,7 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
                 let changed = || changed(target, &before, &after);
                 watched.changed = watched.changed.or_else(changed);
             }
-            // The board is refused already, with a reason.
+            // The board is already refused, with a reason.
             Err(error) if error.kind() == ErrorKind::Busy => {}
             Err(error) => watched.doubts.push(format!(
                 "it is not known if another program sets module {}: its settings could not be read \
@@ -92,7 +92,7 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
     watched
 }
 
-/// Settings of those modules of a board for which `wanted` is true, read at the same time.
+/// Reads the settings of those modules of a board for which `wanted` is true, at the same time.
 async fn read(board: &ArrayBoard, wanted: &[bool]) -> Vec<Result<Settings, Error>> {
     let reading = board.targets().iter().zip(wanted).map(|(target, wanted)| {
         let described = board.description().module(target.module);
@@ -135,7 +135,7 @@ async fn module(target: &Target, channels: u16, has_nco: bool) -> Result<Setting
     Ok((nco, replies.get(tones).to_vec()))
 }
 
-/// True if two readings of a setting are the same. Two that are no numbers count as the same.
+/// True if two readings of a setting are the same. Two readings of NaN count as the same.
 fn is_same(before: Option<f64>, after: Option<f64>) -> bool {
     before == after
         || before
@@ -143,8 +143,8 @@ fn is_same(before: Option<f64>, after: Option<f64>) -> bool {
             .is_some_and(|(one, other)| one.is_nan() && other.is_nan())
 }
 
-/// Reason that nothing is set on a board whose module has changed between two readings; none if it
-/// has not.
+/// Returns the reason that nothing is set on a board whose module has changed between two readings,
+/// or `None` if the module has not changed.
 fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<String> {
     let ((nco, tones), (nco_after, tones_after)) = (before, after);
     let what = if is_same(*nco, *nco_after) {

@@ -1,5 +1,5 @@
-//! Wrappers of boards: one for a board that this program has locked, and one for a board that it
-//! must not use.
+//! Wrappers of boards: [`Locked`] for a board that this program has locked, and [`Refused`] for a
+//! board that it must not use.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The folder of the locks, and the files in it.
+//! Folder of the locks, and the files in it.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -12,10 +12,10 @@ use rustix::io::Errno;
 /// Environment variable that names another folder.
 const VARIABLE: &str = "TWOTONE_LOCKS";
 
-/// Folder on most systems: for all users, and empty after a start of the system.
+/// Folder on most systems. All users can use it, and it is empty after a start of the system.
 const USUAL: &str = "/run/lock";
 
-/// Folder on systems whose usual one does not exist, or is for root only.
+/// Folder on systems on which the usual one does not exist, or is for root only.
 const TEMPORARY: &str = "/tmp/twotone-locks";
 
 /// Permissions of a folder in which all users can make files, and none can remove those of others.
@@ -24,7 +24,7 @@ const FOR_ALL: u32 = 0o1777;
 /// Largest number of attempts to lock a folder that another program has locked for a moment.
 const MOST_LOOKS: u32 = 1_000_000;
 
-/// A folder of locks, open.
+/// An open folder of locks.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -32,9 +32,9 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder of this host. All programs of all users find the same one: two folders
-    /// would be two locks of one board. So a full disk is an error and does not lead to another
-    /// folder.
+    /// Opens the folder of this host. All programs of all users must find the same folder, because
+    /// two folders would hold two locks of one board. So a full disk is an error and does not lead
+    /// to another folder.
     pub(super) fn of_host() -> io::Result<Self> {
         match std::env::var_os(VARIABLE).filter(|set| !set.is_empty()) {
             Some(set) => {
@@ -48,8 +48,8 @@ impl Folder {
         }
     }
 
-    /// Opens `usual` if all users can make files there, otherwise `temporary`, which is made if it
-    /// does not exist.
+    /// Opens `usual` if all users can make files there. Otherwise opens `temporary`, and makes it
+    /// if it does not exist.
     fn common(usual: &Path, temporary: &Path) -> io::Result<Self> {
         match Self::open(usual).and_then(Self::for_all) {
             Ok(folder) => Ok(folder),
@@ -86,8 +86,8 @@ impl Folder {
         Ok(self)
     }
 
-    /// Makes or opens a folder for all users, in a place in which any user may have made something
-    /// of this name before.
+    /// Makes or opens a folder for all users. Any user may already have made something else at this
+    /// path.
     fn temporary(path: &Path) -> io::Result<Self> {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(FOR_ALL)) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -109,7 +109,7 @@ impl Folder {
                 "it is neither root's nor this user's, but of user number {owner}"
             )));
         }
-        // The umask of the user who made it may have kept others out.
+        // The umask of the user who made the folder may keep others out.
         if found.mode() & 0o7777 != FOR_ALL {
             let for_all = Permissions::from_mode(FOR_ALL);
             folder.file.set_permissions(for_all)?;
@@ -117,7 +117,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Locks the folder, so that no other program looks for a lock here until it is dropped.
+    /// Locks the folder, so that no other program asks for a lock in it until this value is
+    /// dropped.
     ///
     /// # Errors
     /// If another program keeps the folder locked.
@@ -138,7 +139,7 @@ impl Folder {
         &self.path
     }
 
-    /// Opens the file of a name, if there is one.
+    /// Opens the file called `name`, if it exists.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file: File = match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
@@ -163,7 +164,7 @@ impl Folder {
         Ok(file.into())
     }
 
-    /// True if `file` is the file that has this name now.
+    /// True if `file` is the file that is called `name` now.
     pub(super) fn has(&self, name: &str, file: &File) -> bool {
         let found = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
         let place = |file: Metadata| (file.dev(), file.ino());
@@ -173,7 +174,7 @@ impl Folder {
         place(file) == (found.st_dev, found.st_ino)
     }
 
-    /// Removes a file, if it belongs to this user: the system refuses to remove those of others.
+    /// Removes a file, if it belongs to this user. The system refuses to remove files of others.
     pub(super) fn remove(&self, name: &str) {
         let _ = rustix::fs::unlinkat(&self.file, name, AtFlags::empty());
     }
@@ -183,7 +184,7 @@ impl Folder {
     }
 }
 
-/// Locks a file; false if another program has it locked.
+/// Locks a file. Returns false if another program has locked it.
 pub(super) fn lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),

@@ -4,15 +4,16 @@ use std::net::IpAddr;
 
 use super::Host;
 
-/// The most characters of a part of a host name.
+/// Largest number of characters of a part of a host name.
 const LONGEST_LABEL: usize = 63;
-/// The most characters of a host name, without a dot at its end.
+/// Largest number of characters of a host name, without a dot at its end.
 const LONGEST_NAME: usize = 253;
 
-/// The host in `text`, as [`Host::parse`] has it, if the kernel can reach it as it is written.
+/// Parses the host in `text` as [`Host::parse`] does, and refuses an address that the kernel cannot
+/// reach as written.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// A sentence about the problem.
 pub(super) fn parse(text: &str, default_port: u16) -> Result<Host, String> {
     if let Some(meant) = zone_of_a_url(text) {
         return Err(format!(
@@ -30,8 +31,8 @@ pub(super) fn parse(text: &str, default_port: u16) -> Result<Host, String> {
     }
 }
 
-/// `text` with `%` before the zone, if it has `%25` there, as in a URL. `%25` followed by digits
-/// alone is the number of an interface.
+/// Returns `text` with `%` before the zone, if it has `%25` there, as in a URL. `%25` followed by
+/// digits alone is the number of an interface.
 fn zone_of_a_url(text: &str) -> Option<String> {
     let (address, after) = text.strip_prefix('[')?.split_once("%25")?;
     let (zone, port) = after.split_once(']')?;
@@ -39,7 +40,8 @@ fn zone_of_a_url(text: &str) -> Option<String> {
     (!number).then(|| format!("[{address}%{zone}]{port}"))
 }
 
-/// Reason that the host in `text` is too long, if it is a name and nothing else is wrong with it.
+/// Returns the reason that the host in `text` is too long, if the host is a name without another
+/// problem.
 fn too_long(text: &str) -> Option<String> {
     let host = text.split(':').next().unwrap_or_default();
     let name = host.strip_suffix('.').unwrap_or(host);
@@ -63,7 +65,8 @@ fn too_long(text: &str) -> Option<String> {
     })
 }
 
-/// Reason that no board has the hardware address `mac`, of six pairs in lower case with colons.
+/// Returns the reason that no board can have the hardware address `mac`, which has six pairs of
+/// digits in lower case with colons.
 pub(super) fn no_boards_mac(mac: &str) -> Option<&'static str> {
     let first = mac.split(':').next().unwrap_or_default();
     let first = u8::from_str_radix(first, 16).unwrap_or_default();

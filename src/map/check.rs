@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use super::section::{Findings, Found};
 use super::{BoardEntry, Host};
 
-/// Values that may occur only once, with the byte offset of the first occurrence of each and its
-/// spelling there.
+/// Values that may occur only once, each with the byte offset and the spelling of its first
+/// occurrence.
 #[derive(Default)]
 pub(super) struct UniqueValues(HashMap<(&'static str, String), (usize, String)>);
 
 impl UniqueValues {
-    /// True if `value` occurs for the first time among the values of the kind `what`. If not, adds
-    /// a finding.
+    /// Returns true if `value` occurs for the first time among the values of the kind `what`, and
+    /// otherwise adds a finding.
     pub(super) fn once(
         &mut self,
         findings: &mut Findings<'_>,
@@ -24,17 +24,17 @@ impl UniqueValues {
         self.one(findings, what, value.to_owned(), value, at)
     }
 
-    /// The same for a board's name. Upper and lower case are the same.
+    /// As `once`, for a board's name. Case makes no difference.
     pub(super) fn name(&mut self, findings: &mut Findings<'_>, name: &str, at: usize) -> bool {
         self.once(findings, "board name", &name.to_lowercase(), at)
     }
 
-    /// The same for a board's serial number. Leading zeros make no difference.
+    /// As `once`, for a board's serial number. Case and leading zeros make no difference.
     pub(super) fn serial(&mut self, findings: &mut Findings<'_>, serial: &str, at: usize) -> bool {
         self.one(findings, "serial number", same_serial(serial), serial, at)
     }
 
-    /// The same for a slot of a crate.
+    /// As `once`, for a slot of a crate.
     pub(super) fn slot(
         &mut self,
         findings: &mut Findings<'_>,
@@ -52,7 +52,8 @@ impl UniqueValues {
         self.once(findings, "address", &host.canonical().to_string(), at)
     }
 
-    /// The same for a value that can be written in several ways: `same` is their common form.
+    /// As `once`, for a value that can be written in several ways. `same` is the common form of
+    /// these.
     fn one(
         &mut self,
         findings: &mut Findings<'_>,
@@ -80,8 +81,9 @@ impl UniqueValues {
     }
 }
 
-/// Common form of all spellings of a serial number. Leading zeros of a number make no difference.
-/// Nor does the case of letters, as serial numbers are parts of host names.
+/// Returns the common form of all spellings of a serial number. Leading zeros of a number make no
+/// difference. The case of letters makes no difference either, because serial numbers are parts of
+/// host names.
 pub(crate) fn same_serial(serial: &str) -> String {
     if serial.bytes().all(|b| b.is_ascii_digit()) {
         let number = serial.trim_start_matches('0');
@@ -90,19 +92,20 @@ pub(crate) fn same_serial(serial: &str) -> String {
     serial.to_lowercase()
 }
 
-/// True if `serial` can be the label of a host name, as serial numbers of boards and crates are.
+/// True if `serial` can be a label of a host name, which serial numbers of boards and crates must
+/// be.
 pub(super) fn is_label(serial: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     (1..=32).contains(&serial.len()) && serial.bytes().all(allowed)
 }
 
-/// Error message for a text under `key` that is no serial number.
+/// Returns the error message for a text under `key` that is no serial number.
 pub(super) fn no_label(key: &str) -> String {
     format!("`{key}` must have 1 to 32 characters: letters, digits and `-`")
 }
 
-/// True if the host that follows from a board's serial number or place is a valid one. If not, this
-/// is a finding.
+/// Returns true if the host that follows from a board's serial number, or from its crate and slot,
+/// is valid, and otherwise adds a finding.
 pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
     let wrong = Host::parse(host.name(), host.port()).err();
     let good = wrong.is_none();
@@ -115,7 +118,7 @@ pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bo
     good
 }
 
-/// The boards of a map, by their names too.
+/// The boards of a map, in order and by name.
 pub(super) struct KnownBoards<'b> {
     boards: &'b [BoardEntry],
     by_name: HashMap<&'b str, &'b BoardEntry>,
@@ -131,8 +134,8 @@ impl<'b> KnownBoards<'b> {
     }
 }
 
-/// Adds a finding if the board or the module of a detector does not exist, or if its frequency is
-/// out of the module's range.
+/// Adds a finding if the board or the module of a detector does not exist, or if the frequency of
+/// the detector is out of the module's range.
 pub(super) fn check_detector_place(
     findings: &mut Findings<'_>,
     known_boards: &KnownBoards<'_>,

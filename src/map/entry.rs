@@ -9,47 +9,48 @@ use twotone_transport::BoardPlace;
 
 use super::{BoardKind, Host};
 
-/// The most power of a tone, at the board's output connector, if the map says nothing:
-/// enough to find detectors behind little attenuation, and too little to harm an amplifier.
+/// Default of the largest power of a tone, at the board's output connector. It is enough to find
+/// detectors behind little attenuation, and too little to harm an amplifier.
 pub const CONSERVATIVE_MAX_TONE: Dbm = Dbm(-55.0);
-/// The most power of a module's tones together, at the board's output connector, if the map says
-/// nothing: 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB.
+/// Default of the largest total power of a module's tones, at the board's output connector: that of
+/// 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB more.
 pub const CONSERVATIVE_MAX_TOTAL: Dbm = Dbm(-24.0);
-/// The power of a tone to begin with, at the board's output connector, if the map says nothing.
+/// Default of the start power of a tone, at the board's output connector.
 pub const CONSERVATIVE_START_POWER: Dbm = Dbm(-65.0);
-/// The attenuation between the board's output connector and the detectors, in dB, if the map
-/// says nothing: none, so that the power at a detector is never taken for less than it is.
+/// Default of the attenuation between the board's output connector and the detectors, in dB. It is
+/// 0, so that the power at a detector is never underestimated.
 pub const CONSERVATIVE_COLD_ATTENUATION_DB: f64 = 0.0;
 
 /// One board of the array.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BoardEntry {
-    /// Its name in results, errors and file names: 1 to 64 letters, digits, `-`, `_` and `.`, a
-    /// letter or a digit first. Unique in the map, also when case is ignored.
+    /// Name of the board in results, errors and file names: 1 to 64 letters, digits, `-`, `_` and
+    /// `.`, of which the first is a letter or a digit. Unique in the map, even if case is ignored.
     pub name: String,
-    /// Its kind.
+    /// Kind of the board.
     pub kind: BoardKind,
-    /// Its address, if the map gives it; [`BoardEntry::address`] always returns one.
+    /// Address of the board, if the map has it. [`BoardEntry::address`] always returns an address.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub address: Option<Host>,
-    /// Its serial number, with leading zeros as printed on it.
+    /// Serial number of the board, with leading zeros as printed on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// The hardware (MAC) address of its network interface: six pairs of hexadecimal digits in
-    /// lower case, with colons between.
+    /// Hardware (MAC) address of the board's network interface: six pairs of hexadecimal digits in
+    /// lower case, separated by colons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
-    /// The serial number of its crate.
+    /// Serial number of the board's crate.
     #[serde(rename = "crate", skip_serializing_if = "Option::is_none")]
     pub crate_serial: Option<String>,
-    /// Its slot in the crate, from 1.
+    /// Slot of the board in the crate, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u8>,
-    /// Longest time, in seconds, 0 to 60, for which a request to it can live whose connection was
-    /// lost. `None`: as the client has it.
+    /// Longest time, in seconds, 0 to 20, for which the board may still execute a request after the
+    /// connection was lost. `None` for the default of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_life_s: Option<f64>,
-    /// The modules to use. Empty: all that the board describes, with conservative limits.
+    /// The modules to use. If empty, all modules that the board describes are used, with
+    /// conservative limits.
     #[serde(rename = "module", skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<ModuleEntry>,
 }
@@ -62,7 +63,7 @@ fn as_text<S: Serializer>(host: &Option<Host>, serializer: S) -> Result<S::Ok, S
 }
 
 impl BoardEntry {
-    /// A board at `address`, all its modules at conservative limits.
+    /// Returns a board at `address`, with conservative limits for all of its modules.
     pub fn new(name: impl Into<String>, kind: BoardKind, address: Host) -> Self {
         Self {
             name: name.into(),
@@ -77,18 +78,19 @@ impl BoardEntry {
         }
     }
 
-    /// Address of the board: the one that the map gives, or the name that its kind derives from
-    /// crate and slot, or from the serial number.
+    /// Returns the address of the board: the one in the map, or the host name that its kind derives
+    /// from crate and slot, or from the serial number.
     pub fn address(&self) -> Host {
         self.address.clone().unwrap_or_else(|| {
-            // A map with none of the three is refused, so the name stands in only for entries
+            // A map with none of the three is refused. So the name is the host only for entries
             // that a program has made and not yet put into a map.
             let announced = self.derived_host();
             announced.unwrap_or_else(|| Host::new(&self.name, self.kind.family().default_port))
         })
     }
 
-    /// Address that its kind derives from crate and slot, or from the serial number.
+    /// Returns the address that the board's kind derives from crate and slot, or from the serial
+    /// number.
     pub(crate) fn derived_host(&self) -> Option<Host> {
         (self.kind.family().host)(&BoardPlace {
             serial: self.serial.as_deref(),
@@ -97,20 +99,20 @@ impl BoardEntry {
         })
     }
 
-    /// Longest time for which a request to it can live whose connection was lost, if the map says
-    /// it.
+    /// Returns the longest time for which the board may still execute a request after the
+    /// connection was lost, if the map has it.
     pub fn request_life(&self) -> Option<Duration> {
         let seconds = self.request_life_s?;
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// The serial number as packets bear it, if it is one that they can bear.
+    /// Returns the serial number as it is in packets, or `None` if packets cannot contain it.
     pub fn serial_number(&self) -> Option<u16> {
         self.serial.as_ref()?.parse().ok()
     }
 
-    /// Entry of `module`: conservative limits if the map lists no modules of this board, `None` if
-    /// it lists others only.
+    /// Returns the entry of `module`. If the map lists no modules of this board, the entry has
+    /// conservative limits. `None` if the map lists only other modules.
     pub fn module(&self, module: ModuleId) -> Option<ModuleEntry> {
         if self.modules.is_empty() {
             return Some(ModuleEntry::conservative(module));
@@ -121,8 +123,8 @@ impl BoardEntry {
             .cloned()
     }
 
-    /// The modules to use of a board that describes itself so: those that the map lists, or all
-    /// of them at conservative limits.
+    /// Returns the modules to use of a board with this description: those that the map lists, or,
+    /// if it lists none, all modules with conservative limits.
     ///
     /// # Errors
     /// [`twotone_hal::ErrorKind::InvalidArgument`] if the map lists a module that the board
@@ -143,34 +145,34 @@ impl BoardEntry {
     }
 }
 
-/// One module of a board: its feedline, and limits of its output. **All powers are at the
+/// One module of a board, with its feedline and the limits of its output. **All powers are at the
 /// board's output connector.**
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModuleEntry {
-    /// Its number, from 1.
+    /// Number of the module, from 1.
     #[serde(rename = "number")]
     pub module: ModuleId,
-    /// The feedline on it.
+    /// Feedline on the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feedline: Option<String>,
-    /// The wafer on it.
+    /// Wafer on the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wafer: Option<String>,
-    /// The lowest frequency of a tone. `None`: as low as the board goes.
+    /// Lowest frequency of a tone. `None` for the lowest of the board.
     #[serde(rename = "f_min_hz", skip_serializing_if = "Option::is_none")]
     pub f_min: Option<Hertz>,
-    /// The highest frequency of a tone. `None`: as high as the board goes.
+    /// Highest frequency of a tone. `None` for the highest of the board.
     #[serde(rename = "f_max_hz", skip_serializing_if = "Option::is_none")]
     pub f_max: Option<Hertz>,
     /// Attenuation between the board's output connector and the detectors, in dB, 0 to 200.
     pub cold_attenuation_db: f64,
-    /// The most power that one tone may have.
+    /// Largest power of one tone.
     #[serde(rename = "max_tone_dbm")]
     pub max_tone: Dbm,
-    /// The most power that all tones together may have.
+    /// Largest total power of all tones.
     #[serde(rename = "max_total_dbm")]
     pub max_total: Dbm,
-    /// The power of a tone to begin with.
+    /// Power at which the tune of a tone begins.
     #[serde(rename = "start_power_dbm")]
     pub start_power: Dbm,
     /// State of this module after a run.
@@ -178,7 +180,7 @@ pub struct ModuleEntry {
 }
 
 impl ModuleEntry {
-    /// Limits of the module's output.
+    /// Returns the limits of the module's output.
     pub fn limits(&self) -> ModuleLimits {
         ModuleLimits {
             f_min: self.f_min,
@@ -189,8 +191,8 @@ impl ModuleEntry {
         }
     }
 
-    /// A module of which nothing is known: little power, no attenuation to count on, off after a
-    /// run.
+    /// Returns the entry of a module about which nothing is known: little power, no attenuation,
+    /// and off after a run.
     pub fn conservative(module: ModuleId) -> Self {
         Self {
             module,
@@ -207,21 +209,22 @@ impl ModuleEntry {
     }
 }
 
-/// State of a module after a run. [`crate::run::ENDINGS`] has the rule.
+/// State of a module after a run. [`crate::run::ENDINGS`] lists the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SafeState {
     /// Every tone off.
     #[default]
     Off,
-    /// The NCO and the tones as they were before the run.
+    /// The NCO and the tones are set as before the run.
     Previous,
-    /// The tones as they are at that moment. If the run only measures: as they were before it.
+    /// The tones stay as they are at the end of the run. If the run only measures, they are set as
+    /// before the run.
     Hold,
 }
 
 impl SafeState {
-    /// Every state, with its name in the map.
+    /// All states, each with its name in the map.
     pub const ALL: [(&'static str, Self); 3] = [
         ("off", Self::Off),
         ("previous", Self::Previous),
@@ -236,16 +239,16 @@ impl fmt::Display for SafeState {
     }
 }
 
-/// A detector with an id that outlives cooldowns and tunes.
+/// A detector with an id that stays the same over cooldowns and tunes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DetectorEntry {
-    /// Its id, unique in the map.
+    /// Id of the detector, unique in the map.
     pub id: String,
-    /// The board that reads it.
+    /// Name of the board that reads the detector.
     pub board: String,
-    /// The module that reads it.
+    /// Module that reads the detector.
     pub module: ModuleId,
-    /// Frequency at which its resonance is expected.
+    /// Expected frequency of the detector's resonance.
     #[serde(rename = "f_hz")]
     pub expected: Hertz,
 }

@@ -7,15 +7,15 @@ use twotone_hal::legible;
 
 use super::Place;
 
-/// Everything that is wrong with a file. Shown one problem a line, as
-/// `` farm.toml:12:3: unknown key `adress` in [[board]]; did you mean `address`? ``
+/// All problems of a file. They are displayed with one problem per line, such as `` farm.toml:12:3:
+/// unknown key `adress` in [[board]]; did you mean `address`? ``
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapError {
     file: String,
     problems: Vec<Problem>,
 }
 
-/// One thing that is wrong.
+/// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Place of the problem, unless it concerns the file as a whole.
@@ -35,7 +35,7 @@ impl MapError {
         }
     }
 
-    /// Adds a last problem, which says that there are others.
+    /// Adds a last problem, which gives the number of further problems.
     pub(super) fn with_last(mut self, message: String) -> Self {
         self.problems.push(Problem {
             place: None,
@@ -60,13 +60,14 @@ impl MapError {
         Self::whole(file, format!("cannot be read: {error}"))
     }
 
-    /// The file, as it was named.
+    /// The name of the file, as the caller gave it.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Everything that is wrong, in the order of the file. Never empty. Of very many problems a
-    /// hundred are here, and a last one without a place has the number of the others.
+    /// The problems, in the order of the file. Never empty. If there are more than a hundred, the
+    /// list has a hundred of them, and a last problem without a place that gives the number of the
+    /// others.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -1,11 +1,11 @@
-//! The map of a simulated farm.
+//! Hardware map of a simulated farm.
 
 use twotone_sim::Farm;
 
 use super::{HardwareMap, MapError};
 
-/// The farm's own map: its boards, and those of their modules that have detectors. A farm with no
-/// boards has none.
+/// Converts a farm into its map, with its boards and those modules that have detectors. A farm with
+/// no boards has no map.
 impl TryFrom<&Farm> for HardwareMap {
     type Error = MapError;
 

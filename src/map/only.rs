@@ -1,4 +1,4 @@
-//! Part of a map: some of its boards and modules.
+//! Parts of a map: some of its boards and modules.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,8 +7,8 @@ use twotone_hal::ModuleId;
 use super::{BoardEntry, HardwareMap, ModuleEntry};
 
 impl HardwareMap {
-    /// Returns the part of the map with the boards of these names and with these modules. An empty
-    /// list selects all. The file and the text of the part are those of the whole map.
+    /// Returns the part of the map with the boards named in `boards` and with these modules. An
+    /// empty list selects all. The file and the text of the part are those of the whole map.
     ///
     /// If modules are named, a board that lists no modules gets the named ones, each with
     /// conservative limits. A board that lists only other modules is left out.

@@ -21,7 +21,8 @@ pub fn load_params<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T, Map
     parse_params(&read_params(path)?, &file)
 }
 
-/// Reads the text of the parameter file at `path`, for callers that need it beside the parameters.
+/// Reads the text of the parameter file at `path`, for callers that need the text in addition to
+/// the parameters.
 ///
 /// # Errors
 /// As [`input::read_text`].
@@ -31,8 +32,8 @@ pub fn read_params(path: impl AsRef<Path>) -> Result<String, MapError> {
         .map_err(|error| MapError::unreadable(&path.display().to_string(), &error))
 }
 
-/// Reads parameters from TOML; errors call the text `file`. Give `T` serde's
-/// `deny_unknown_fields`, or misspelt keys go unnoticed.
+/// Reads parameters from TOML. `file` is the name of the text in errors. `T` should have serde's
+/// attribute `deny_unknown_fields`. Without it, misspelt keys go unnoticed.
 ///
 /// ```
 /// #[derive(Debug, Default, serde::Deserialize)]
@@ -50,8 +51,8 @@ pub fn read_params(path: impl AsRef<Path>) -> Result<String, MapError> {
 /// ```
 ///
 /// # Errors
-/// Every unknown key and every value of the wrong type, each with its line and column. Keys that
-/// are missing are told if nothing else is wrong.
+/// Every unknown key and every value of the wrong type, each with its line and column. Missing keys
+/// are reported only if there is no other problem.
 pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, MapError> {
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
@@ -63,7 +64,8 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
             Ok(params) => return findings.done().map(|()| params),
             Err(error) => error,
         };
-        // Then the table in which something is missing, or the document as a whole.
+        // Span of the key or the value, of the table in which a key is missing, or else of the
+        // document as a whole.
         let span = error.span().unwrap_or_default();
         let message = SerdeMessage::of(error.message());
         // A key may be missing only because it was removed here.
@@ -78,8 +80,8 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
         if message.is_missing {
             break;
         }
-        // Each attempt reads the whole file again, so that all unknown keys of a table are handled
-        // in one.
+        // Each attempt reads the whole file again, so all unknown keys of a table are handled in
+        // one attempt.
         if let (true, Some((_, _, known))) = (is_key, &message.unknown) {
             let unknown = |key: &Spanned<Cow<'_, str>>| !known.contains(&key.get_ref().as_ref());
             let others: Vec<_> = table.keys().filter(|key| unknown(key)).cloned().collect();
@@ -98,7 +100,8 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
     Err(MapError::whole(file, "cannot be read as parameters"))
 }
 
-/// The table with the entry whose key or value begins at byte `at`, and the key of that entry.
+/// Returns the table with the entry whose key or value begins at byte `at`, and the key of that
+/// entry.
 fn holder<'t, 'i>(
     table: &'t mut DeTable<'i>,
     at: usize,
@@ -127,8 +130,8 @@ fn holder_within<'t, 'i>(
     }
 }
 
-/// Serde's message, taken apart. It names the key or value that was found and then those that are
-/// known, each in backticks.
+/// Parsed message of serde. The message names the key or value that was found and then those that
+/// are known, each in backticks.
 struct SerdeMessage<'m> {
     message: &'m str,
     is_missing: bool,
@@ -163,7 +166,7 @@ impl<'m> SerdeMessage<'m> {
         }
     }
 
-    /// Tells of `found` as of the name that the message is about.
+    /// Reports `found` with the same message as the name that serde found.
     fn report_key(&self, findings: &mut Findings<'_>, at: usize, found: &str) {
         let Some((what, _, known)) = &self.unknown else {
             return;

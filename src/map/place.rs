@@ -1,4 +1,4 @@
-//! Lines and columns.
+//! Places in a text, by line and column.
 
 use std::fmt;
 
@@ -12,17 +12,18 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of byte `offset` of `text`; its end if `offset` lies beyond.
+    /// Returns the place of byte `offset` of `text`, or of the end of `text` if `offset` lies
+    /// beyond.
     pub fn of(text: &str, offset: usize) -> Self {
         Lines::of(text).place(offset)
     }
 }
 
-/// Bytes of a text whose characters are counted together.
+/// Number of bytes in a block of text, whose characters are counted together.
 const BLOCK: usize = 256;
 
-/// Places of the lines of a text. With them a place costs as much in a long text as in a short
-/// one.
+/// Index of the lines of a text. With it, finding a place takes about as long in a long text as in
+/// a short one.
 pub(super) struct Lines<'t> {
     text: &'t str,
     /// The byte at which each line begins.
@@ -67,7 +68,7 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// Number of characters that begin in these bytes of a text.
+/// Returns the number of characters that begin in these bytes of a text.
 fn characters(bytes: &[u8]) -> usize {
     let begins = |byte: &&u8| (**byte as i8) >= -0x40;
     bytes.iter().filter(begins).count()

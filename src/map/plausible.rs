@@ -1,20 +1,20 @@
-//! Numbers that are probably in another unit than the one that is written.
+//! Check for numbers that are probably in another unit than the expected one.
 
 use twotone_hal::Hertz;
 
 use super::Problem;
 
-/// The lowest frequency that a tone is meant to have. The detectors that these boards read are
-/// resonators of some hundred megahertz to some gigahertz; a number below is one in kilohertz,
-/// megahertz or gigahertz, written as if it were in hertz.
+/// Lowest plausible frequency of a tone. The detectors that these boards read are resonators of
+/// some hundred megahertz to some gigahertz. A smaller number is probably in kilohertz, megahertz
+/// or gigahertz.
 pub const LOWEST_TONE: Hertz = Hertz(10e6);
 
-/// The highest frequency that a tone can have. A board puts its tones into the first three Nyquist
-/// zones of its converters, up to 7.5 GHz; there is a zone more for boards to come.
+/// Highest plausible frequency of a tone. A board puts its tones into the first three Nyquist zones
+/// of its converters, up to 7.5 GHz. One more zone is allowed for future boards.
 pub const HIGHEST_TONE: Hertz = Hertz(10e9);
 
-/// Reason that `hz`, called `what`, is hardly a frequency of tones in hertz, with the value that
-/// was probably meant. `None` if nothing speaks against it.
+/// Returns the reason that `hz` is implausible as a frequency of a tone in hertz, with the value
+/// that was probably meant, or `None` if it is plausible. `what` names the number in the message.
 ///
 /// ```
 /// use twotone::map::implausible_hz;
@@ -41,7 +41,7 @@ pub fn implausible_hz(what: &str, hz: f64) -> Option<Problem> {
     None
 }
 
-/// `hz` as a number of the largest unit in which it is a frequency of detectors.
+/// Returns `hz` with the exponent of the largest unit in which it is a plausible frequency.
 fn meant(hz: f64) -> Option<String> {
     let fits = |exponent: &i32| {
         let in_hertz = hz * 10f64.powi(*exponent);
@@ -54,7 +54,7 @@ fn meant(hz: f64) -> Option<String> {
     }
 }
 
-/// A number as people write it: those from a million on with an exponent, `4.5e9`.
+/// Returns a number as people write it, with an exponent from a million on, such as `4.5e9`.
 pub(super) fn written(number: f64) -> String {
     match number.is_finite() && number >= 1e6 {
         true => times_thousand(number, 0),
@@ -62,13 +62,13 @@ pub(super) fn written(number: f64) -> String {
     }
 }
 
-/// `number`, which is positive, times 1000 to the power of `times`, with an exponent that is a
-/// multiple of 3. The digits are those of `number`: no rounding shows.
+/// Returns `number` times 1000 to the power of `times`, with an exponent that is a multiple of 3.
+/// `number` must be positive. The digits are those of `number`, without rounding.
 fn times_thousand(number: f64, times: i32) -> String {
     let text = format!("{number:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    // Digits that go before the point, beside the first one.
+    // Number of digits before the point, in addition to the first one.
     let more = exponent.rem_euclid(3);
     let mut digits = mantissa.replace('.', "");
     while digits.len() <= more as usize {

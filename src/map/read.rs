@@ -1,4 +1,4 @@
-//! From the text of a map to its entries.
+//! Reading of the entries of a map from its text.
 
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
@@ -36,20 +36,21 @@ const MODULE_KEYS: &[&str] = &[
     "start_power_dbm",
     "safe_state",
 ];
-/// The key of the lower end of a module's range, and the short form of it.
+/// Key of the lower end of a module's range, and its short form.
 const MIN_KEYS: [&str; 2] = ["f_min_hz", "f_min"];
-/// Least width of a module's range, in hertz: a linewidth of 1 GHz at a quality factor of 100,000.
+/// Smallest width of a module's range, in hertz: the linewidth of a resonance at 1 GHz with a
+/// quality factor of 100,000.
 const NARROWEST_RANGE_HZ: f64 = 10e3;
 const MAX_KEYS: [&str; 2] = ["f_max_hz", "f_max"];
 const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
 
-/// Frequencies that tones can have.
+/// Plausible frequencies of tones.
 const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = LOWEST_TONE.0..=HIGHEST_TONE.0;
-/// Powers that a map could mean. The map decides what a module may put out.
+/// Plausible powers. The map itself sets the limits of a module within this range.
 const POWERS_DBM: std::ops::RangeInclusive<f64> = -200.0..=30.0;
 const ATTENUATIONS_DB: std::ops::RangeInclusive<f64> = 0.0..=200.0;
 
-/// The boards and detectors of the map in `text`, or everything that is wrong with it.
+/// Reads the boards and detectors of the map in `text`, or returns all of its problems.
 pub(super) fn map(
     text: &str,
     file: &str,
@@ -87,7 +88,7 @@ pub(super) fn map(
     Ok((boards, detectors))
 }
 
-/// Section that a key belongs in, if it stands in another.
+/// Returns the section to which a key belongs, for a key in a wrong section.
 fn home(key: &str) -> Option<&'static str> {
     match key {
         "module" => Some("a board: write [[board.module]]"),
@@ -186,8 +187,8 @@ fn board(
         (None, Some(host)) => check::derived(findings, &host, follows_from),
         _ => false,
     };
-    // If two boards have one serial number or slot, their equal derived addresses are not reported
-    // too.
+    // If two boards have the same serial number or slot, this is reported already, and their equal
+    // derived addresses are not.
     if entry.address.is_some() || (derived && placed_once) {
         uniques.address(findings, &entry.address(), named_at);
     }
@@ -264,7 +265,7 @@ fn module(
     Some(entry)
 }
 
-/// A frequency under its key or under the short form of it, both in hertz.
+/// Reads a frequency under its key or under the short form of the key. Both are in hertz.
 fn end_of_band(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
@@ -281,13 +282,13 @@ fn end_of_band(
     long.or(short)
 }
 
-/// The one of `keys` that the file has. Of two, the first counts.
+/// Returns the key that the file has. If it has both, the first counts.
 fn key_in<'k>(section: &Section<'_, '_>, keys: [&'k str; 2]) -> &'k str {
     let there = |key: &&str| section.table.contains_key(*key);
     keys.into_iter().find(there).unwrap_or(keys[0])
 }
 
-/// A frequency that tones can have.
+/// Reads a plausible frequency of a tone.
 fn frequency(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
@@ -304,7 +305,7 @@ fn frequency(
     }
 }
 
-/// A power that a map could mean.
+/// Reads a plausible power.
 fn power(section: &Section<'_, '_>, findings: &mut Findings<'_>, key: &str) -> Option<Found<f64>> {
     let unsigned = section
         .as_number(key)
@@ -318,7 +319,8 @@ fn power(section: &Section<'_, '_>, findings: &mut Findings<'_>, key: &str) -> O
     None
 }
 
-/// Start power, most power of a tone and of all tones, which must not fall in this order.
+/// Reads the start power, the largest power of a tone and the largest total power, which must not
+/// decrease in this order.
 fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     const KEYS: [&str; 3] = ["start_power_dbm", "max_tone_dbm", "max_total_dbm"];
     let defaults = [
@@ -335,7 +337,7 @@ fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     }
     for lower in 0..KEYS.len() - 1 {
         let upper = lower + 1;
-        // A value out of its range was reported before. Its default is used in its place here.
+        // A value out of its range is reported already, so it is not compared.
         let unread =
             |index: usize| given[index].is_none() && section.table.contains_key(KEYS[index]);
         if powers[lower] <= powers[upper] || unread(lower) || unread(upper) {
@@ -371,7 +373,7 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// Reads a detector. `known_boards` are `None` if something is wrong with the boards.
+/// Reads a detector. `known_boards` is `None` if the boards have a problem.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
@@ -390,7 +392,7 @@ fn detector(
     let number = section.count(findings, "module", 1..=u8::MAX);
     let f_hz = match known_boards {
         Some(_) => frequency(section, findings, "f_hz"),
-        // The unit of a frequency is questioned only if the board has no other problem.
+        // An implausible unit of the frequency is reported only if the boards have no problem.
         None => {
             let found = section.as_number("f_hz");
             let asked = found.filter(|found| implausible_hz("`f_hz`", found.value).is_some());
@@ -426,7 +428,7 @@ fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
     good
 }
 
-/// A hardware address in its one spelling: lower case, with colons.
+/// Returns a hardware address in its normal form: lower case, with colons.
 fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<Found<String>> {
     let value = mac.value.to_lowercase().replace('-', ":");
     let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());

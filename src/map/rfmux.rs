@@ -15,23 +15,23 @@ use super::{HardwareMap, MapError, Problem};
 use boards::Reading;
 use document::{Content, Item};
 
-/// A Python hardware map as one of ours.
+/// A Python hardware map, converted to a TOML map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// The map, as text in TOML. It is a valid one.
+    /// Text of a valid [`HardwareMap`], in TOML.
     pub toml: String,
-    /// Entries that the Python map has beside its boards, such as `!Wafer "w3"`. They are not
-    /// imported.
+    /// Entries of the Python map other than boards, such as `!Wafer "w3"`. They are not imported.
     pub left_out: Vec<String>,
-    /// Matters that a person has to look at before the map is used, such as a board that is said
-    /// to be offline: each with file, line and column.
+    /// Points that a person must check before the map is used, such as a board that is marked
+    /// offline, each with file, line and column.
     pub doubts: Vec<String>,
 }
 
 /// Imports the boards of a Python hardware map (`!HardwareMap [ !CRS {..}, !Crate {..} ]`), with
-/// their serial numbers, hosts, crates and slots. Their modules are those that they describe, with
-/// conservative limits, until somebody writes down what is connected to them. The map may be the
-/// whole document or a key of it, as in session files. `file` names the map in errors.
+/// their serial numbers, hosts, crates and slots. The imported boards list no modules, so that all
+/// modules of a board are used with conservative limits until somebody adds them to the map. The
+/// Python map may be the whole document or the value of a key, as in session files. `file` names
+/// the map in errors.
 ///
 /// ```
 /// let yaml = r#"!HardwareMap [ !CRS { serial: "0042", hostname: "127.0.0.2:18082" } ]"#;
@@ -40,8 +40,9 @@ pub struct Imported {
 /// ```
 ///
 /// # Errors
-/// [`MapError`] if it is no YAML or no such map, and if the boards cannot stand in a map of ours:
-/// none at all, or two of one serial number. Everything that is wrong has its line and column.
+/// [`MapError`] if the text is no YAML or no such map, or if its boards do not form a valid
+/// [`HardwareMap`]: for instance, there are none, or two have the same serial number. Each problem
+/// has its line and column.
 pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
     let mut findings = Findings::new(yaml, file);
     let document = document::read(yaml, &mut findings);
@@ -52,8 +53,8 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
         None => reading.findings.say(0, no_map("it is empty")),
     }
     let map = write::map(reading, file)?;
-    // The boards were checked at their places in the YAML, as those of a map of ours are. A problem
-    // that is seen only here is reported with its board.
+    // The boards were checked at their places in the YAML already. A problem that is found only
+    // here is reported at the place of its board.
     HardwareMap::parse(&map.imported.toml, file).map_err(|error| {
         let lines = Lines::of(yaml);
         let problems = error.problems().iter().map(|problem| Problem {
@@ -102,7 +103,7 @@ fn top(document: &Item, reading: &mut Reading<'_>) {
     }
 }
 
-/// Says why there is no map in a document without one.
+/// Reports the reason that a document has no map.
 fn no_map_in(document: &Item, entries: &[(Item, Item)], reading: &mut Reading<'_>) {
     let tagged = entries.iter().find(|(key, value)| {
         value.own_tag().is_some() && key.scalar().is_some_and(|(key, _)| key == "hardware_map")

@@ -1,4 +1,4 @@
-//! The boards of a Python hardware map, and the other entries beside them.
+//! The boards and the other entries of a Python hardware map.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,18 +10,19 @@ use crate::map::check::same_serial;
 use crate::map::section::{Findings, Found};
 use crate::map::{address, check};
 
-/// Contents of the map that were read so far.
+/// Contents of the map that have been read so far.
 pub(super) struct Reading<'t> {
     pub(super) findings: Findings<'t>,
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
-    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers,
-    /// by their places.
+    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers, by
+    /// byte offset.
     pub(super) misread: HashMap<usize, String>,
     /// True if the map names another schema than that of rfmux, which may have more columns.
     extended: bool,
-    /// The board that was read at a node: one that several places share by an alias is one board.
+    /// Index of the board that was read at each node. A node that several places share by an alias
+    /// is one board.
     read: HashMap<*const Node, usize>,
     crates: HashMap<*const Node, Option<Found<String>>>,
     /// The crates that boards name.
@@ -31,18 +32,18 @@ pub(super) struct Reading<'t> {
     walked: HashSet<*const Node>,
 }
 
-/// A board as the map has it.
+/// A board in the Python map.
 pub(super) struct Board {
-    /// The byte at which it begins.
+    /// Byte offset of the board.
     pub(super) at: usize,
     pub(super) serial: Option<Found<String>>,
     pub(super) hostname: Option<Found<String>>,
     pub(super) slot: Option<Found<u8>>,
-    /// `Some` if it is in a crate, with the serial number of the crate if that has one.
+    /// `Some` if the board is in a crate, with the serial number of the crate if the crate has one.
     pub(super) in_crate: Option<Option<Found<String>>>,
-    /// The map says that it is offline.
+    /// True if the map marks the board as offline.
     pub(super) offline: bool,
-    /// Entries of it that are left out. The note about them names the board first.
+    /// Entries of the board that are left out. The note about them names the board first.
     pub(super) left_out: Vec<String>,
 }
 
@@ -63,11 +64,11 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads an item of the map. Python takes boards from lists and mappings in the map too.
+    /// Reads an item of the map. As in Python, boards may also be in nested lists and mappings.
     pub(super) fn item(&mut self, item: &Item) {
         let before = (self.boards.len(), self.left_out.len());
         let known = self.part(item) || before != (self.boards.len(), self.left_out.len());
-        // Mostly a board whose tag was forgotten.
+        // This is usually a board whose tag was forgotten.
         if !known {
             let place = self.findings.place(item.at);
             let what = format!("{} without a tag at {place}", shown(item));
@@ -75,7 +76,8 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads an item of the map, or a part of one. True if it is something known, or nothing.
+    /// Reads an item of the map, or a part of one. Returns true if it has a tag, is empty, or was
+    /// read before.
     fn part(&mut self, item: &Item) -> bool {
         match item.own_tag() {
             Some("!CRS") => drop(self.board(item)),
@@ -159,7 +161,7 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads a board, once. Returns its index, or `None` if nothing of it can be used.
+    /// Reads a board, once. Returns its index, or `None` if it cannot be used.
     fn board(&mut self, item: &Item) -> Option<usize> {
         if let Some(index) = self.read.get(&item.identity()) {
             return Some(*index);
