@@ -1,4 +1,4 @@
-//! Reading a table of a TOML file key by key, so that everything that is wrong is reported at once.
+//! Reading of a table of a TOML file key by key, so that all problems are reported at once.
 
 use std::cell::OnceCell;
 use std::ops::RangeInclusive;
@@ -11,32 +11,33 @@ use super::plausible::written;
 use super::suggest::{list, nearest};
 use super::{MapError, Place, Problem};
 
-/// Number of problems that are reported of one file. The others are counted.
+/// Largest number of problems that are reported for one file. Further problems are only counted.
 pub(super) const TOLD: usize = 100;
 
-/// Characters of a message. The middle of a longer one is left out: it has a very long name in it.
+/// Largest number of characters of a message. The middle of a longer message, which contains a very
+/// long name, is left out.
 const LONGEST: usize = 1000;
 
-/// Names of boards that are compared with unknown ones, over a whole file.
+/// Largest number of comparisons of board names with unknown names, over a whole file.
 const COMPARED: usize = 100_000;
 
-/// Longest text, in bytes, of which every error of syntax is reported. Each takes memory.
+/// Largest text, in bytes, for which every syntax error is reported. Each error takes memory.
 const RECOVERED: usize = 2 << 20;
 
-/// Problems that were found so far.
+/// Problems that have been found so far.
 pub(super) struct Findings<'t> {
     text: &'t str,
     file: &'t str,
     lines: OnceCell<Lines<'t>>,
     problems: Vec<Problem>,
-    /// Problems beyond those that are told.
+    /// Number of problems beyond those that are reported.
     more: usize,
-    /// True if the rest of the file was not checked, so that there may be others.
+    /// True if the rest of the file was not checked, so that there may be more problems.
     unfinished: bool,
     compared: usize,
 }
 
-/// A value with the byte at which it stands.
+/// A value with its byte offset in the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<T> {
     pub(super) value: T,
@@ -56,7 +57,8 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// The text as TOML, or all its errors of syntax; of a very long text only the first one.
+    /// Parses the text as TOML, or returns all of its syntax errors. For a very long text, returns
+    /// only the first error.
     pub(super) fn toml(&mut self) -> Result<Spanned<DeTable<'t>>, MapError> {
         let (root, errors) = match DeTable::parse(self.text) {
             Ok(root) => return Ok(root),
@@ -69,7 +71,7 @@ impl<'t> Findings<'t> {
         let mut last_line = 0;
         for error in errors {
             let at = error.span().map_or(self.text.len(), |span| span.start);
-            // Later errors on the same line mostly follow from the first one.
+            // Later errors on the same line usually follow from the first one.
             let line = self.place(at).line;
             if line != last_line {
                 let message = error.message().trim_end_matches(", expected nothing");
@@ -109,18 +111,18 @@ impl<'t> Findings<'t> {
         });
     }
 
-    /// True if further problems are counted only.
+    /// True if further problems are only counted.
     fn is_full(&self) -> bool {
         self.problems.len() >= TOLD
     }
 
-    /// Says that the rest of the file is not looked at.
+    /// Notes that the rest of the file is not checked.
     pub(super) fn stop(&mut self) {
         self.unfinished = true;
     }
 
-    /// The name among very many that was probably meant. `None` once so many have been compared
-    /// that more would take too long.
+    /// Returns the one of very many names that was probably meant. Returns `None` after
+    /// [`COMPARED`] comparisons, because more would take too long.
     pub(super) fn nearest_of<'k>(
         &mut self,
         names: impl ExactSizeIterator<Item = &'k str>,
@@ -133,8 +135,8 @@ impl<'t> Findings<'t> {
         nearest(found, names)
     }
 
-    /// Reports a name that is not among `known`: with the likely one, which is returned, or else
-    /// with all.
+    /// Reports a name that is not among `known`, together with the one that was probably meant, or
+    /// else with all known names. Returns the name that was probably meant.
     pub(super) fn unknown<'k>(
         &mut self,
         at: usize,
@@ -154,7 +156,7 @@ impl<'t> Findings<'t> {
         !self.problems.is_empty()
     }
 
-    /// Returns an error if anything was found.
+    /// Returns an error with all problems if there are any.
     pub(super) fn done(&mut self) -> Result<(), MapError> {
         if self.problems.is_empty() {
             return Ok(());
@@ -171,9 +173,9 @@ impl<'t> Findings<'t> {
     }
 }
 
-/// `message` with its beginning and its end, if it is too long for a person.
+/// Shortens `message` to its beginning and its end if it is too long for a person.
 pub(super) fn shortened(message: String) -> String {
-    // Bytes are at least as many as characters, and counted at once.
+    // The number of bytes is at least that of characters, and is known without counting.
     if message.len() <= LONGEST {
         return message;
     }
@@ -192,13 +194,13 @@ pub(super) fn shortened(message: String) -> String {
 pub(super) struct Section<'a, 'i> {
     pub(super) title: &'static str,
     pub(super) table: &'a DeTable<'i>,
-    /// The byte at which it begins.
+    /// Byte offset of the table.
     pub(super) at: usize,
 }
 
 impl<'a> Section<'a, '_> {
-    /// Finds keys that are not among `known`, and gives back those that were probably meant.
-    /// `elsewhere` names the section that a key belongs into, if it is known in another.
+    /// Reports keys that are not among `known`, and returns the keys that were probably meant.
+    /// `elsewhere` returns the section to which a key belongs, if another section has it.
     pub(super) fn only(
         &self,
         findings: &mut Findings<'_>,
@@ -221,7 +223,7 @@ impl<'a> Section<'a, '_> {
         meant
     }
 
-    /// A string, if the key is there.
+    /// Reads a string, if the key exists.
     pub(super) fn string(&self, findings: &mut Findings<'_>, key: &str) -> Option<Found<String>> {
         let value = self.table.get(key)?;
         let at = value.span().start;
@@ -246,7 +248,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    /// Any number, if there is one under the key.
+    /// Reads any number, if the key has one.
     pub(super) fn as_number(&self, key: &str) -> Option<Found<f64>> {
         let value = self.table.get(key)?;
         let at = value.span().start;
@@ -258,7 +260,7 @@ impl<'a> Section<'a, '_> {
         number.map(|value| Found { value, at })
     }
 
-    /// A number within `range`, in `unit`, if the key is there.
+    /// Reads a number within `range`, in `unit`, if the key exists.
     pub(super) fn number(
         &self,
         findings: &mut Findings<'_>,
@@ -273,7 +275,7 @@ impl<'a> Section<'a, '_> {
             findings.say(at, format!("`{key}` must be a number, not {kind}"));
             return None;
         }
-        // Refuses infinities and NaN too: they are in no range.
+        // This also refuses infinities and NaN, which are in no range.
         let number = self.as_number(key);
         match number.filter(|number| range.contains(&number.value)) {
             Some(found) => Some(found),
@@ -291,7 +293,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    /// A whole number within `range`, if the key is there.
+    /// Reads a whole number within `range`, if the key exists.
     pub(super) fn count(
         &self,
         findings: &mut Findings<'_>,
@@ -320,7 +322,8 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    /// The tables of the list under `key`; none if the key is absent. `title` is theirs.
+    /// Reads the tables of the list under `key`. The list is empty if the key is absent. `title` is
+    /// the title of each table.
     pub(super) fn list<'s>(
         &'s self,
         findings: &mut Findings<'_>,

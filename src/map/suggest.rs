@@ -1,12 +1,13 @@
-//! Names that were probably meant.
+//! Suggestions of the names that were probably meant.
 
-/// Least likeness (Jaro-Winkler, 0 to 1) of two names for one to be offered for the other.
+/// Smallest similarity (Jaro-Winkler, 0 to 1) of a name to one that is suggested for it.
 const ALIKE: f64 = 0.8;
 
-/// The longest name that is compared, bytes. No key, value or name of a board is longer.
+/// Length in bytes of the longest name that is compared. No key, value or name of a board is
+/// longer.
 const LONGEST: usize = 100;
 
-/// The one of `known` that is most like `found`, if any is like it at all.
+/// Returns the one of `known` that is most similar to `found`, if any is similar enough.
 pub(super) fn nearest<'a>(
     found: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -19,13 +20,14 @@ pub(super) fn nearest<'a>(
         .into_iter()
         .map(|name| (likeness(&found, &name.to_lowercase()), name))
         .filter(|(likeness, _)| *likeness >= ALIKE)
-        // The first of equals wins, so that the answer does not depend on anything else.
+        // Of equally similar names the first counts, so that the result is deterministic.
         .reduce(|best, next| if next.0 > best.0 { next } else { best })
         .map(|(_, name)| name)
 }
 
-/// Jaro-Winkler favours a common beginning. Two names that differ by a single mistyped character
-/// count as likeness wherever it is, unless they are too short.
+/// Returns the Jaro-Winkler similarity, which favours a common beginning, or 1 if the names differ
+/// by a single typing error at any place. Names of one or two characters are too short for the
+/// latter.
 fn likeness(one: &str, other: &str) -> f64 {
     let long = one.chars().count().max(other.chars().count()) >= 3;
     if long && strsim::damerau_levenshtein(one, other) <= 1 {
@@ -34,7 +36,7 @@ fn likeness(one: &str, other: &str) -> f64 {
     strsim::jaro_winkler(one, other)
 }
 
-/// `known` as a list for a message: `` `a`, `b` ``.
+/// Returns `known` as a list for a message: `` `a`, `b` ``.
 pub(super) fn list<'a>(known: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")

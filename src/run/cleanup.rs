@@ -1,4 +1,4 @@
-//! Brings a module to its declared state, and reports the state that was reached.
+//! Clean-up: brings a module to its declared state, and reports the state that was reached.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::journal::{Journal, Record, Start};
 use super::{Channels, HardwareState, SafeState};
 use crate::record::Failure;
 
-/// Number of refusals by the client of the board after which a clean-up gives up. The client would
-/// refuse the same request again.
+/// Number of requests that the client of the board refuses to send before a clean-up gives up. The
+/// client would refuse the same request again.
 pub(super) const REFUSALS: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -31,10 +31,9 @@ const READS_OTHER_SETTINGS: &str = "the board reads back other settings than wer
 /// The clean-up of one module.
 pub(super) struct Cleanup<'a> {
     pub(super) journal: &'a Journal,
-    /// State that is to be reached. With `Hold` nothing is changed, and settings in doubt are read
-    /// back.
+    /// State to reach. With `Hold` nothing is changed, and uncertain settings are read back.
     pub(super) safe_state: SafeState,
-    /// Time that it may take.
+    /// Time that the clean-up may take.
     pub(super) time: &'a Allowance,
     /// Time after the loss of a link in which a board may still execute earlier requests.
     pub(super) request_life: Duration,
@@ -45,11 +44,11 @@ pub(super) struct Cleanup<'a> {
 }
 
 impl Cleanup<'_> {
-    /// Brings the module to its state and reads it back, again and again until it is there or
-    /// the time is over. Each attempt is one batch, which the board executes in order.
+    /// Brings the module to its state and reads it back. Repeats this until the state is reached or
+    /// the time is over. An attempt is usually one batch, which the board executes in order.
     ///
     /// # Errors
-    /// Last failure, if the state was not reached; [`Journal::left`] lists the channels.
+    /// The last failure, if the state was not reached. [`Journal::left`] lists the channels.
     pub(super) async fn reach(&self) -> Result<()> {
         if self.journal.deviation(self.safe_state).is_none() {
             return Ok(());
@@ -57,7 +56,7 @@ impl Cleanup<'_> {
         self.repeat_in_time(&mut None).await
     }
 
-    /// Reads back the settings that an algorithm keeps, and compares them with what it set.
+    /// Reads back the settings that an algorithm keeps, and compares them with those that it set.
     pub(super) async fn keep(&self) -> HardwareState {
         let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
@@ -70,7 +69,7 @@ impl Cleanup<'_> {
             let (Some(set), Some(channel)) = (set, ChannelId::from_index(index)) else {
                 continue;
             };
-            // A field that was never set counts as the board reads it back.
+            // A field that was never set counts as equal to the value read back.
             let found_or = |found: &ToneState| ToneState {
                 offset: set.offset.or(found.offset),
                 phase: set.phase.or(found.phase),
@@ -108,11 +107,11 @@ impl Cleanup<'_> {
     }
 
     /// Repeats attempts until the state is reached, the time is over or the clean-up is abandoned.
-    /// `last` becomes the last failure on the way, also if the state is reached in the end.
+    /// `last` becomes the last failure, even if the state is reached later.
     async fn repeat_in_time(&self, last: &mut Option<Error>) -> Result<()> {
         let reached = tokio::select! {
             biased;
-            // Polled first, so that an answer that has arrived is used.
+            // This branch is polled first, so that an answer that has arrived is used.
             reached = self.time.within(self.repeat_until_reached(last)) => reached,
             () = self.abandon.cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
@@ -127,17 +126,18 @@ impl Cleanup<'_> {
         }))
     }
 
-    /// Repeats attempts, with pauses that grow, and returns true when the state is reached. Returns
-    /// false if the client of the board refused [`REFUSALS`] times to send an attempt.
+    /// Repeats attempts, with growing pauses, and returns true when the state is reached. Returns
+    /// false if the client of the board refused to send an attempt [`REFUSALS`] times.
     async fn repeat_until_reached(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
         let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
         loop {
             let attempt = match self.safe_state {
-                // One batch did not restore the earlier settings, so they are sent in several.
+                // One batch did not restore the earlier settings, so they are sent in several
+                // batches.
                 SafeState::Previous if refused > 0 => self.piecewise().await,
-                // Attempts take turns: one batch that clears the tones, then several that set them
-                // to 0. A board may fail at only one of the two.
+                // Attempts alternate between one batch that clears the tones and several batches
+                // that set their amplitudes to 0. A board may fail at only one of the two.
                 SafeState::Off if failed % 2 == 1 => self.piecewise().await,
                 _ => self.attempt(self.restoration()).await,
             };
@@ -155,10 +155,10 @@ impl Cleanup<'_> {
                     unsendable += u32::from(is_unsendable(&error));
                     if !is_transient(&error) {
                         refused += 1;
-                        // The board may still say which tones are on.
+                        // The board may still report the tones that are on.
                         let _ = self.attempt(Batch::new()).await;
                     }
-                    // An error of the board says more than a timeout that followed it.
+                    // An error of the board is more informative than a timeout after it.
                     if error.kind() != ErrorKind::Timeout || last.is_none() {
                         *last = Some(error);
                     }
@@ -173,7 +173,8 @@ impl Cleanup<'_> {
         }
     }
 
-    /// Error of a board whose settings read back otherwise than they were set.
+    /// Returns the error of a board whose settings read back differently from the values that were
+    /// set.
     fn mismatch(&self) -> Error {
         let record = self.journal.locked();
         let away = match (self.safe_state, &record.start) {
@@ -187,7 +188,7 @@ impl Cleanup<'_> {
     }
 
     /// Returns true if the state is final. After a lost link, waits until no earlier request can be
-    /// executed any more, and reads back once more.
+    /// executed, and reads back once more.
     async fn confirm(&self, last: &mut Option<Error>) -> bool {
         let Some(since) = self.journal.locked().suspect else {
             return true;
@@ -213,7 +214,7 @@ impl Cleanup<'_> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
-            // All settings are read back once more when all modules have ended, so amplitudes are
+            // All settings are read back once more after all modules have ended, so amplitudes are
             // enough now.
             SafeState::Hold if self.is_read_again && !self.journal.is_in_doubt() => {
                 ToneFields::AMPLITUDE
@@ -223,14 +224,15 @@ impl Cleanup<'_> {
         let first = ChannelId::new(1)?;
         let channels = self.journal.described().channels;
         let amplitudes = batch.read_tones(module, first, channels, ToneFields::AMPLITUDE);
-        // All settings are read only for the channels from the first to the last that was set or is
-        // in doubt.
+        // All settings are read only for the channels from the first to the last one that was set
+        // or is uncertain.
         let whole = self
             .journal
             .extent_set()
             .filter(|_| fields == ToneFields::ALL);
         let whole = whole.map(|(first, count)| batch.read_tones(module, first, count, fields));
-        // A tone that is off is off at any frequency: to switch off, the NCO need not be read.
+        // A tone that is off is off at any NCO frequency, so the NCO need not be read after a
+        // switch-off.
         let has_nco = self.journal.described().nco.is_some();
         let reads_nco = has_nco && self.safe_state != SafeState::Off;
         let nco = reads_nco.then(|| batch.read_nco(module));
@@ -243,12 +245,12 @@ impl Cleanup<'_> {
         all.and(whole.unwrap_or(Ok(())))
     }
 
-    /// Sends the batch, and waits for its answer for half of the time that is left, but for at
-    /// least [`SHORTEST_ATTEMPT`] if that much is left.
+    /// Sends the batch, and waits for its answer for half of the remaining time, but for at least
+    /// [`SHORTEST_ATTEMPT`] if that much time remains.
     pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
         let left = self.time.left();
-        // Half of the time that is left, so that there is time for another attempt if the board
-        // hangs once.
+        // Half of the remaining time, so that there is time for another attempt if the board hangs
+        // once.
         let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
         let limited = Allowance::new(limit);
         let sent = limited.within(self.journal.run(batch));
@@ -266,7 +268,7 @@ impl Cleanup<'_> {
         })
     }
 
-    /// Batch that brings the module to its state.
+    /// Returns the batch that brings the module to its state.
     fn restoration(&self) -> Batch {
         let mut batch = Batch::new();
         let module = self.journal.module();
@@ -304,9 +306,9 @@ impl Record {
             && (self.now.nco_is_in_doubt() || self.now.nco_span().low != was.0)
     }
 
-    /// Updates that bring every touched tone back: those that lower a tone, then those that raise
-    /// one, so that the power never exceeds the larger of the powers before and after. If the NCO
-    /// is moved in between, all tones are off before the move.
+    /// Returns the updates that restore every changed tone: first those that lower a tone, then
+    /// those that raise one. In this order the power never exceeds the larger of the powers before
+    /// and after. If the NCO is moved in between, the first updates switch all tones off.
     fn restored(&self, nco_moved: bool) -> (Vec<ToneUpdate>, Vec<ToneUpdate>) {
         let (mut lowered, mut raised) = (Vec::new(), Vec::new());
         let start = self.start.as_ref().map_or(&[][..], |start| &start.tones);
@@ -327,8 +329,8 @@ impl Record {
     }
 }
 
-/// Update that brings a tone back. A setting that was first made by the run goes back to 0, the
-/// value that boards start with.
+/// Returns the update that restores a tone. A setting that was first made by the run goes back to
+/// 0, which is the initial value of boards.
 pub(super) fn as_it_was(now: &ToneSettings, before: &ToneState) -> ToneUpdate {
     let mut update = before.as_update();
     let last = now.last();
@@ -342,7 +344,7 @@ fn broken(message: &str) -> Error {
     Error::new(ErrorKind::Protocol, message)
 }
 
-/// True if the client of the board refused to send something, so that the board never saw it.
+/// True if the client of the board refused to send a request, so that it never reached the board.
 pub(super) fn is_unsendable(error: &Error) -> bool {
     matches!(
         error.kind(),

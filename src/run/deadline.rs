@@ -1,12 +1,12 @@
-//! Wrapper that bounds the time of a batch.
+//! Wrapper that limits the time of a batch.
 
 use std::time::Duration;
 
 use tworoutine::Allowance;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Op, Replies, Result, async_trait};
 
-/// Ends a batch that takes longer than its limit, and the time of its waits, with
-/// [`ErrorKind::Timeout`]. It is then unknown if the batch was executed. Time in which the process
+/// Board whose batches end with [`ErrorKind::Timeout`] if they take longer than a limit plus the
+/// time of their waits. It is then unknown if the batch was executed. Time in which the process
 /// does not run does not count.
 #[derive(Debug)]
 pub struct Deadline {
@@ -15,7 +15,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Gives each batch on `board` at most `limit`.
+    /// Limits each batch on `board` to the time `limit`, plus that of its waits.
     pub fn new(board: BoardHandle, limit: Duration) -> Self {
         Self { board, limit }
     }
@@ -45,7 +45,7 @@ impl Board for Deadline {
     }
 }
 
-/// Time of the waits of a batch.
+/// Returns the time of the waits of a batch.
 fn waits(batch: &Batch) -> Duration {
     let times = batch.ops().iter().map(|op| match op {
         Op::Wait { time, .. } => *time,

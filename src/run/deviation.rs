@@ -1,4 +1,4 @@
-//! Channels of a module that are not as declared.
+//! Comparison of the channels of a module with its declared state.
 
 use twotone_hal::{ChannelId, Hertz, Radians, ToneSettings, ToneState};
 
@@ -6,13 +6,13 @@ use super::journal::{Journal, Record, extent};
 use super::{Channels, HardwareState, SafeState};
 use crate::record::Failure;
 
-/// Largest rounding of a value that was read back and is set again: of an amplitude as a share of
-/// full scale, of an angle in rad.
+/// Largest rounding error of a value that was read back and set again: for an amplitude as a
+/// fraction of full scale, for an angle in rad.
 const AMPLITUDE_STEP: f64 = 1e-6;
 const ANGLE_STEP: f64 = 1e-6;
 
 impl Journal {
-    /// State of a module that is not as `safe_state` has it, with the channels and the reason.
+    /// Returns the state of a module that is not in `safe_state`, with the channels and the reason.
     pub(super) fn left(&self, safe_state: SafeState, reason: Failure) -> HardwareState {
         let record = self.locked();
         let (step, suspect) = (self.described().frequency_step, record.suspect.is_some());
@@ -28,7 +28,7 @@ impl Journal {
         }
     }
 
-    /// Settings of each channel, `None` if they are not certain.
+    /// Returns the settings of each channel, `None` if they are not certain.
     pub(super) fn settings(&self) -> Vec<Option<ToneState>> {
         let record = self.locked();
         let tones = record.now.tones().iter();
@@ -37,7 +37,7 @@ impl Journal {
             .collect()
     }
 
-    /// Frequency of the NCO, if it is certain.
+    /// Returns the frequency of the NCO, if it is certain.
     pub(super) fn nco(&self) -> Option<Hertz> {
         let record = self.locked();
         record.now.nco().filter(|_| !record.now.nco_is_in_doubt())
@@ -48,8 +48,9 @@ impl Journal {
         self.locked().now.read_anew();
     }
 
-    /// First of the channels that may differ from their state before the run, and the number of
-    /// channels from it to the last one; `None` if none may differ.
+    /// Returns the first channel that may differ from its state before the run, and the number of
+    /// channels from there to the last one that may differ. Returns `None` if no channel may
+    /// differ.
     pub(super) fn extent_set(&self) -> Option<(ChannelId, u16)> {
         let record = self.locked();
         let tones = record.now.tones().iter();
@@ -63,13 +64,13 @@ impl Journal {
         record.now.tones().iter().any(ToneSettings::is_in_doubt)
     }
 
-    /// True if a write was sent, also if it may not have been executed.
+    /// True if a write was sent, even if it may not have been executed.
     pub(super) fn has_written(&self) -> bool {
         self.locked().written
     }
 
-    /// True if the settings that were last read or set are as `safe_state` has them. Requests that
-    /// may still arrive after the loss of a link are not considered.
+    /// True if the settings that were last read or set agree with `safe_state`. Requests that may
+    /// still arrive after the loss of a link are not considered.
     pub(super) fn is_settled(&self, safe_state: SafeState) -> bool {
         let record = self.locked();
         record
@@ -90,7 +91,7 @@ impl Journal {
     }
 }
 
-/// Channels that are not as declared.
+/// Channels that are not in the declared state.
 #[derive(Debug, Default)]
 pub(super) struct Deviation {
     left_on: Channels,
@@ -100,7 +101,7 @@ pub(super) struct Deviation {
     nco: Option<String>,
 }
 
-/// State that a tone is assumed to be in if it was not read back since it was set.
+/// Assumption about a tone that was not read back since it was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
     AsSet,
@@ -165,7 +166,7 @@ impl Record {
                 Agreement::NotRestored => not_restored.push(tone.channel()),
             }
         }
-        // The NCO must be back at its earlier frequency, also if no tone was on.
+        // The NCO must be back at its earlier frequency, even if no tone was on.
         let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_is_touched();
         let nco = nco_was.filter(|_| is_to_be_back).and_then(|was| {
             if nco_in_doubt {
@@ -186,7 +187,7 @@ impl Record {
     }
 }
 
-/// True if two settings differ by no more than `within`; one that was never made counts as 0.
+/// True if two settings differ by no more than `within`. A setting that was never made counts as 0.
 fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
     (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
 }
@@ -221,7 +222,7 @@ fn previous(tone: &ToneSettings, before: &ToneState, step: Hertz) -> Agreement {
     }
 }
 
-/// True if two tones are both off, or the same within the steps of the board.
+/// True if two tones are both off, or equal within the steps of the board.
 pub(super) fn is_same(one: &ToneState, other: &ToneState, step: Hertz) -> bool {
     if !one.is_on() && !other.is_on() {
         return true;

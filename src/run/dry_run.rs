@@ -1,4 +1,4 @@
-//! Board of dry runs.
+//! Board in memory for dry runs.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -10,35 +10,35 @@ use twotone_hal::{
     ModuleDescription, ModuleId, Op, Replies, RepliesBuilder, Result, ToneState, async_trait,
 };
 
-/// Sample of a tone at full scale without a line, in readout counts.
+/// Magnitude of a sample of a full-scale tone without attenuation, in readout counts.
 const FULL_SCALE: f64 = 7.5e6;
-/// Standard deviation of single samples, both quadratures together, in readout counts.
+/// Standard deviation of single samples, with both quadratures together, in readout counts.
 const NOISE: f64 = 1.0;
 /// Delay of the line, in seconds.
 const DELAY_S: f64 = 100e-9;
 /// Width of the resonances, in hertz.
 const LINEWIDTH_HZ: f64 = 60e3;
 const NO_SENSORS: &str = "a board of a dry run has no clock and no sensors";
-/// Distance from a resonance beyond which it is left out of the sample, in linewidths.
+/// Distance from a tone beyond which a resonance is neglected, in linewidths.
 const REACH_LW: f64 = 100.0;
 
 /// Requests that an algorithm would send to a module.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Number of batches. The client of a board sends each as one request, and very long ones as a
-    /// few.
+    /// Number of batches. The client of a board sends each batch as one request, and a very long
+    /// batch as a few requests.
     pub requests: u64,
-    /// Number of operations in these.
+    /// Number of operations in these batches.
     pub operations: u64,
-    /// Number of tones that are set, counted each time.
+    /// Number of tone settings. A tone counts each time that it is set.
     pub tones_set: u64,
     /// Number of times that the NCO is set.
     pub ncos_set: u64,
-    /// Number of samples of each channel that are acquired, settling included.
+    /// Number of samples that are acquired per channel, including settling.
     pub samples: u64,
-    /// Time that the board takes for these samples, in seconds; `None` if it does not say its
-    /// rate.
+    /// Time that the board takes for these samples, in seconds. `None` if its sample rate is not
+    /// known.
     pub acquiring_s: Option<f64>,
     /// Time of the waits, in seconds.
     pub waiting_s: f64,
@@ -61,25 +61,26 @@ impl Traffic {
     }
 }
 
-/// A board in memory in the place of a real one: nothing is sent anywhere.
+/// A board in memory that replaces a real one: nothing is sent anywhere.
 ///
-/// It keeps the settings, and answers acquisitions with the samples that a line with resonances at
-/// given frequencies would give. The samples serve one purpose: that an algorithm goes through all
-/// its steps. Nothing about a real detector follows from them. It has no clock and no sensors.
+/// The board keeps its settings, and answers acquisitions with the samples of a line that has
+/// resonances at given frequencies. The only purpose of these samples is that an algorithm goes
+/// through all its steps. They do not predict real detectors. The board has no clock and no
+/// sensors.
 pub struct DryRun {
     name: String,
     description: Description,
     modules: Mutex<BTreeMap<ModuleId, MemoryModule>>,
-    /// Frequencies of the resonances of each module, in hertz, in order.
+    /// Frequencies of the resonances of each module, in hertz, in ascending order.
     resonances: BTreeMap<ModuleId, Vec<f64>>,
     traffic: Mutex<BTreeMap<ModuleId, Traffic>>,
-    /// Number of noise values that were drawn.
+    /// Number of noise values that have been drawn.
     drawn: Mutex<u64>,
 }
 
 impl DryRun {
-    /// A board of this name and description, on which no tone was ever set. `resonances` has the
-    /// frequencies of the resonances of each module in hertz, in ascending order.
+    /// Makes a board with this name and description, on which no tone was ever set. `resonances`
+    /// has the frequencies of the resonances of each module in hertz, in ascending order.
     pub fn new(
         name: &str,
         description: &Description,
@@ -97,7 +98,7 @@ impl DryRun {
         }
     }
 
-    /// Requests about a module until now.
+    /// Returns the requests for a module until now.
     pub fn traffic(&self, module: ModuleId) -> Traffic {
         let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         traffic.get(&module).copied().unwrap_or_default()
@@ -128,7 +129,7 @@ impl DryRun {
                         counted.acquiring_s.zip(known).map(|(all, one)| all + one);
                 }
                 Op::Wait { time, .. } => counted.waiting_s += time.as_secs_f64(),
-                // These take the time of a request, and no more.
+                // The other operations take no time beyond that of the request.
                 _ => {}
             }
         }
@@ -175,7 +176,7 @@ impl DryRun {
         }
     }
 
-    /// Samples without noise of the channels of an acquisition, in readout counts.
+    /// Returns the noiseless samples of the channels of an acquisition, in readout counts.
     fn samples<'a>(
         &'a self,
         module: ModuleId,
@@ -200,8 +201,8 @@ impl DryRun {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Noise of a mean over `samples` samples. The n-th call always returns the same noise, so that
-    /// dry runs repeat.
+    /// Returns the noise of a mean over `samples` samples. The n-th call always returns the same
+    /// noise, so that dry runs are reproducible.
     fn noise(&self, samples: u32) -> Complex64 {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         *drawn += 1;
@@ -212,7 +213,7 @@ impl DryRun {
             x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 53) as f64
         };
-        // The sum of twelve uniform numbers is close to a normal one of variance 1.
+        // The sum of twelve uniform numbers is close to a normal distribution of variance 1.
         let normal = |part: u64| {
             (0..12)
                 .map(|k| uniform(*drawn * 24 + 12 * part + k))
@@ -224,7 +225,7 @@ impl DryRun {
     }
 }
 
-/// Number of samples of an acquisition, settling included.
+/// Returns the number of samples of an acquisition, including settling.
 fn samples(module: &ModuleDescription, acquire: &Acquire) -> u64 {
     let settling = if acquire.settle {
         module.settle_samples
@@ -234,8 +235,8 @@ fn samples(module: &ModuleDescription, acquire: &Acquire) -> u64 {
     u64::from(acquire.samples) + u64::from(settling)
 }
 
-/// Transmission of a line with resonances at these frequencies, each [`LINEWIDTH_HZ`] wide, with a
-/// ratio of total to coupling quality factor of 0.8.
+/// Returns the transmission at `f_hz` of a line with resonances at these frequencies. Each is
+/// [`LINEWIDTH_HZ`] wide and has a ratio of total to coupling quality factor of 0.8.
 fn transmission(resonances: &[f64], f_hz: f64) -> Complex64 {
     let reach_hz = REACH_LW * LINEWIDTH_HZ;
     let begin = resonances.partition_point(|fr_hz| *fr_hz < f_hz - reach_hz);

@@ -16,9 +16,9 @@ use super::Channels;
 /// not certain. A setting is uncertain after an error that does not say if a write was executed,
 /// and after a batch whose caller was dropped.
 ///
-/// Batches about the module run one at a time, in the order in which they were first polled, so
-/// that the record has the order of the board. Batches about anything else pass through
-/// unrecorded. The memory is fixed by the number of the module's channels.
+/// Batches for the module run one at a time, in the order in which they were first polled, so that
+/// the record has the order of the board. Other batches pass through unrecorded. The memory depends
+/// only on the number of the module's channels.
 #[derive(Debug)]
 pub struct Journal {
     board: BoardHandle,
@@ -33,9 +33,9 @@ pub struct Journal {
 pub struct Snapshot {
     /// Frequency of the NCO, if there is one and it is certain.
     pub nco: Option<Hertz>,
-    /// Every channel that is on or may be on, with its last requested settings.
+    /// Every channel that is on or may be on, with its last known settings.
     pub tones: Vec<ToneState>,
-    /// Those of these channels whose settings are not certain.
+    /// The channels among `tones` whose settings are not certain.
     pub unknown: Vec<ChannelId>,
 }
 
@@ -46,15 +46,15 @@ pub(super) struct Record {
     pub(super) start: Option<Start>,
     /// True if a write was sent.
     pub(super) written: bool,
-    /// Time at which the link, an answer or the board's state was last lost, if the module was not
-    /// read back since. The board may still execute an earlier batch.
+    /// Time at which the link or an answer was last lost, if no later read-back has confirmed the
+    /// module. Until then the board may still execute an earlier batch.
     pub(super) suspect: Option<Instant>,
 }
 
 impl Record {
-    /// Takes note that a link was lost with a batch on it. A batch that only reads changes nothing,
-    /// however late it is executed. But a write whose caller was dropped may have been on the same
-    /// link: so such a loss counts if a setting is in doubt.
+    /// Records that a link was lost during a batch. A batch that only reads changes nothing, even
+    /// if it is executed late. But a write whose caller was dropped may have been on the same link.
+    /// So the loss of a read also counts if a setting is uncertain.
     fn lose_link(&mut self, writes: bool) {
         if writes || (self.suspect.is_none() && self.now.is_in_doubt()) {
             self.suspect = Some(Instant::now());
@@ -71,7 +71,7 @@ pub(crate) struct Start {
 }
 
 impl Journal {
-    /// Makes a journal of `module`, of which nothing is known yet: every tone may be on.
+    /// Makes a journal of `module` without any knowledge of its settings: every tone may be on.
     ///
     /// # Errors
     /// As [`Board::run`], and if the board has no such module.
@@ -122,8 +122,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Reads the settings of the module back: the NCO and `fields` of every channel, and all
-    /// settings of those that are on. For a journal that others have set the module beside.
+    /// Reads back the settings of the module: the NCO and `fields` of every channel, and all
+    /// settings of those that are on. For a module that may have been set without this journal.
     ///
     /// # Errors
     /// As [`Board::run`].
@@ -146,17 +146,17 @@ impl Journal {
         Ok(Start { tones, nco })
     }
 
-    /// Module that is recorded.
+    /// Returns the recorded module.
     pub fn module(&self) -> ModuleId {
         self.module
     }
 
-    /// Description of the module, as the board gave it.
+    /// Returns the board's description of the module.
     pub fn described(&self) -> &ModuleDescription {
         &self.described
     }
 
-    /// Returns what is known now.
+    /// Returns the present knowledge.
     pub fn snapshot(&self) -> Snapshot {
         let record = self.locked();
         let now = &record.now;
@@ -171,7 +171,7 @@ impl Journal {
         }
     }
 
-    /// Reads `count` channels and the NCO back, and takes note of them.
+    /// Reads back `count` channels and the NCO, and records them.
     ///
     /// # Errors
     /// As [`Board::run`].
@@ -191,8 +191,8 @@ impl Journal {
         Ok((tones.to_vec(), nco))
     }
 
-    /// Takes note of settings that were read back. A channel with a value that is NaN or infinite
-    /// stays unknown.
+    /// Records settings that were read back. A channel with a value that is NaN or infinite stays
+    /// unknown.
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`] if a value that was read back is NaN or infinite.
@@ -217,8 +217,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Runs a batch as [`Board::run`] does, after `check` has let it pass. `check` sees the module
-    /// as it is, or may be, when the batch begins.
+    /// Runs a batch as [`Board::run`] does, if `check` accepts it. `check` receives the actual or
+    /// possible settings of the module at the beginning of the batch.
     pub(super) async fn run_if(
         &self,
         batch: &Batch,
@@ -238,11 +238,11 @@ impl Journal {
     }
 
     pub(super) fn locked(&self) -> MutexGuard<'_, Record> {
-        // A record that a panic left half updated may doubt too much, never too little.
+        // If a panic interrupts an update, the record has too much doubt, never too little.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note that the answer to `batch` is no longer waited for.
+    /// Records that nothing waits for the answer to `batch` any longer.
     pub(super) fn suspect(&self, batch: &Batch) {
         let writes = self.writes(batch).next().is_some();
         self.locked().lose_link(writes);
@@ -261,7 +261,7 @@ impl Journal {
             .filter(move |(_, op)| of_module(op))
     }
 
-    /// Refuses channels, and an NCO, that the module does not have: they could not be recorded.
+    /// Refuses channels, or an NCO, that the module does not have, because they cannot be recorded.
     fn refuse_unknown_channels(&self, batch: &Batch) -> Result<()> {
         batch.check_each(self.name(), |op| match op {
             op if !self.concerns(op) => Ok(()),
@@ -295,8 +295,8 @@ impl Board for Journal {
     }
 }
 
-/// A batch on its way. If it is dropped while open, its caller was dropped, and each of its writes
-/// may have been executed.
+/// A running batch. If this value is dropped while open, the caller of the batch was dropped, and
+/// each of its writes may have been executed.
 struct Entry<'a> {
     journal: &'a Journal,
     batch: &'a Batch,
@@ -319,8 +319,8 @@ impl<'a> Entry<'a> {
         self.open = false;
         let mut record = self.journal.locked();
         let error = answer.as_ref().err();
-        // Operations before index `done` are done, those from index `untouched` on are not, and
-        // those in between may be.
+        // Operations before index `done` were executed, those from index `untouched` on were not,
+        // and those in between may have been.
         let (done, untouched) = match error {
             None => (self.batch.len(), self.batch.len()),
             Some(error) => extent_of(error, self.batch.len()),
@@ -334,7 +334,7 @@ impl<'a> Entry<'a> {
                 record.now.apply(self.batch.changes(op), Certainty::Unknown);
             }
         }
-        // A first request that was repeated may still be on its way to the board.
+        // If a request was repeated, the first one may still be on its way to the board.
         let repeats = match answer {
             Ok(replies) => replies.repeats(),
             Err(error) => error.repeats(),
@@ -347,8 +347,8 @@ impl<'a> Entry<'a> {
             return;
         };
         match error.kind() {
-            // The client reports this error after it has read the settings anew: no earlier request
-            // is on its way.
+            // The client reports this error after it has read the settings again, so no earlier
+            // request is on its way.
             ErrorKind::EpochChanged => record.now.lose(),
             ErrorKind::ConnectionLost | ErrorKind::Timeout
                 if error.certainty() != Certainty::NotExecuted =>
@@ -371,17 +371,17 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// Number of operations of a failed batch that were surely executed, and the index from which on
-/// surely none was.
+/// Returns the number of operations of a failed batch that were certainly executed, and the index
+/// from which on certainly none was executed.
 fn extent_of(error: &Error, len: usize) -> (usize, usize) {
     use ErrorKind as K;
     match (error.executed(), error.certainty()) {
-        // If the answer was lost, the operations after the failed one may have been done as well.
+        // If the answer was lost, the operations after the failed one may also have been executed.
         (done, Certainty::Unknown) => (done.unwrap_or(0), len),
         (Some(done), Certainty::NotExecuted) => (done, done),
         (Some(done), Certainty::Executed) => (done + 1, done + 1),
         (None, Certainty::NotExecuted) => match error.kind() {
-            // These arise before anything is sent.
+            // These errors arise before anything is sent.
             K::InvalidArgument | K::Limit | K::Unsupported | K::Unreachable => (0, 0),
             _ => (0, len),
         },

@@ -1,4 +1,4 @@
-//! Leases of modules: a module belongs to one run at a time.
+//! Leases of modules: only one run at a time uses a module.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -9,23 +9,23 @@ use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Error, ErrorKind, ModuleId, Replies, Result, async_trait,
 };
 
-/// Modules that are leased, process-wide.
+/// Modules that are leased in this process.
 static LEASED: Mutex<BTreeSet<Key>> = Mutex::new(BTreeSet::new());
 
-/// A module of some hardware.
+/// A module, with the hardware to which it belongs.
 type Key = (Hardware, ModuleId);
 
-/// Hardware, as far as handles tell it apart.
+/// Identity of the hardware behind a handle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Hardware {
     /// Address at which the board was reached.
     At(String),
-    /// Place of the handle in memory, for a board that no other handle leads to.
+    /// Address of the board's object in memory, for a board without a network address.
     InMemory(usize),
 }
 
-/// The right to run on a module, until it is dropped. Handles with the same address count as the
-/// same board, and so do clones of a handle.
+/// The right to run on a module, until this value is dropped. Handles with the same address, and
+/// clones of a handle, count as the same board.
 #[derive(Debug)]
 pub(super) struct Lease {
     key: Key,
@@ -37,7 +37,7 @@ impl Lease {
     /// Takes the lease of `module` of `board`.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] if another run has it.
+    /// [`ErrorKind::Busy`] if another run has leased the module.
     pub(super) fn take(board: &BoardHandle, module: ModuleId) -> Result<Self> {
         let place = (&raw const **board).cast::<()>() as usize;
         let address = board.address().map(ToOwned::to_owned);
@@ -66,12 +66,12 @@ fn leased() -> std::sync::MutexGuard<'static, BTreeSet<Key>> {
     LEASED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Board that an algorithm is given. It works while the run lasts, and lets the algorithm change
-/// its own module only.
+/// Board that an algorithm receives. It works until the end of the run, and lets the algorithm
+/// change only its own module.
 ///
-/// When the run ends, batches on their way are dropped and later ones refused, both with
-/// [`ErrorKind::Cancelled`], through every clone of the handle. So no batch that an algorithm began
-/// can reach the board after its clean-up.
+/// When the run ends, running batches are dropped and later batches are refused, both with
+/// [`ErrorKind::Cancelled`]. This applies to every clone of the handle. So no batch that an
+/// algorithm began can reach the board after its clean-up.
 #[derive(Debug)]
 pub struct Leased {
     board: BoardHandle,
@@ -109,7 +109,7 @@ impl Leased {
 }
 
 impl End {
-    /// Refuses every batch from now on, and waits until none is on its way.
+    /// Refuses every batch from now on, and waits until no batch is running.
     pub(super) async fn end(&self) {
         self.ended.cancel();
         self.on_their_way.close();
@@ -129,7 +129,7 @@ impl Board for Leased {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         batch.check_each(self.name(), |op| {
-            // A write about no module changes the whole board.
+            // A write without a module changes the whole board.
             if !op.safety().writes() || op.module() == Some(self.module) {
                 return Ok(());
             }

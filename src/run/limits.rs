@@ -9,21 +9,23 @@ use twotone_hal::{
 
 use super::Journal;
 
-/// Refuses every batch that would break a limit of its module after any of its operations, before
-/// anything of it is sent. The error is [`ErrorKind::Limit`] with the channel, the value that was
-/// asked and the value that is allowed. A value that is NaN or infinite, or an amplitude beyond
-/// full scale, is [`ErrorKind::InvalidArgument`].
+/// Board that refuses every batch that would break a limit of its module after any of its
+/// operations. No part of such a batch is sent. The error is [`ErrorKind::Limit`] with the channel,
+/// the requested value and the limit. A value that is NaN or infinite, or an amplitude beyond full
+/// scale, is [`ErrorKind::InvalidArgument`].
 ///
-/// The description that it answers has these limits, so that an algorithm can keep to them before
-/// it has sent anything.
+/// The description that this board returns contains the limits, so that an algorithm can respect
+/// them.
 ///
-/// The present settings of the module come from the journal beneath. A channel that may have one of
-/// two settings counts with the worse one. A write that lowers an amplitude is never refused.
+/// The present settings of the module come from the wrapped journal. A channel that may have one of
+/// two settings counts with the worse one. A write that lowers an amplitude is never refused
+/// because of a power.
 ///
 /// Powers are checked after every operation. The frequency of a tone that a batch sets is checked
 /// at each acquisition, at each wait and at the end of the batch. If the run has moved the NCO, the
-/// frequencies of all tones are checked at each acquisition and wait. They are not checked earlier
-/// because tones are out of place for a moment between the move of an NCO and that of the offsets.
+/// frequencies of all tones are checked at each acquisition and wait. They are not checked earlier,
+/// because between the move of an NCO and the change of the offsets the tones are at wrong
+/// frequencies for a moment.
 #[derive(Debug)]
 pub struct Limits {
     journal: Arc<Journal>,
@@ -31,7 +33,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Holds the module of `journal` to `limits`.
+    /// Refuses writes to the module of `journal` that would break `limits`.
     pub fn new(journal: Arc<Journal>, limits: ModuleLimits) -> Self {
         Self { journal, limits }
     }
@@ -82,10 +84,11 @@ struct Comb<'a> {
     limits: &'a ModuleLimits,
     full_scale: Option<Dbm>,
     settings: ModuleSettings,
-    /// Channels that were set since the frequencies were last judged.
+    /// Channels that were set since the frequencies were last checked.
     set: Vec<ChannelId>,
     nco_moved: bool,
-    /// Sums of the largest amplitudes that the tones may have, and of their squares.
+    /// Sum of the largest amplitudes that the tones may have. `squares` is the sum of their
+    /// squares.
     sum: f64,
     squares: f64,
 }
@@ -120,7 +123,7 @@ impl<'a> Comb<'a> {
                 self.make(Change::Nco(*frequency));
                 self.nco_moved = true;
             }
-            // A tone that is not moved must be within its range too.
+            // A tone that was not set must also be within the range.
             Op::AcquireMean { .. } | Op::AcquireSamples { .. } | Op::Wait { .. } => {
                 self.judge_set()?;
                 if std::mem::take(&mut self.nco_moved) {
@@ -162,7 +165,7 @@ impl<'a> Comb<'a> {
         Ok(())
     }
 
-    /// Judges the powers with a tone at this amplitude.
+    /// Checks the powers with a tone at this amplitude.
     fn judge_powers(&mut self, channel: ChannelId, amplitude: f64) -> Result<()> {
         if amplitude > 1.0 {
             let message = format!("channel {channel}: amplitude {amplitude} is beyond full scale");
@@ -187,7 +190,7 @@ impl<'a> Comb<'a> {
         }
     }
 
-    /// Judges the frequencies of the tones that were set.
+    /// Checks the frequencies of the tones that were set.
     fn judge_set(&mut self) -> Result<()> {
         std::mem::take(&mut self.set)
             .into_iter()
@@ -220,7 +223,7 @@ impl<'a> Comb<'a> {
                 format!("channel {channel}: {asked} asked, and the map allows {side} {allowed}");
             Err(Error::new(ErrorKind::Limit, message))
         };
-        // A limit that is NaN allows nothing.
+        // A limit of NaN allows nothing.
         let within = |one: Hertz, other: Hertz| one.partial_cmp(&other).is_some_and(|o| o.is_le());
         match *self.limits {
             ModuleLimits {

@@ -1,4 +1,4 @@
-//! Switches all tones off.
+//! Switch-off of all tones.
 
 use std::future::Future;
 
@@ -8,21 +8,21 @@ use super::supervise::Supervised;
 use super::{HardwareState, Outcome, Runner, Target};
 
 impl Runner {
-    /// Switches every tone of each target off, and confirms this by a read-back. Limits and safe
-    /// states of the targets do not matter here.
+    /// Switches off every tone of each target, and confirms this by a read-back. Limits and safe
+    /// states of the targets have no effect on this.
     ///
     /// A target succeeds if every tone reads back as off. Otherwise its outcome lists the channels
     /// that are left on or unknown, and its error gives the reason. If the link fails, the request
-    /// is repeated until the deadline, so this can be called before a board is back. The outcomes
-    /// come in the order of the targets.
+    /// is repeated until the deadline, so this method can be called before a board is reachable
+    /// again. The outcomes come in the order of the targets.
     ///
-    /// **On cancel** by the token, a target that has not begun is left untouched, and others end
-    /// with what is known; the same happens if the future is dropped.
+    /// **On cancel** by the token, a target that has not begun is left untouched, and the others
+    /// end with the present knowledge. The same happens if the future is dropped.
     pub fn off(
         &self,
         targets: Vec<Target>,
     ) -> Tworoutine<impl Future<Output = Vec<Outcome<()>>> + Send + use<>> {
-        // Switching off is itself the clean-up: a cancel gives it up, and nothing comes after it.
+        // The switch-off is itself the clean-up: a cancel abandons it, and nothing follows.
         let settings = self.clone().abandon(self.cancel.clone());
         let ended = settings.over(targets, off);
         Tworoutine::new(async move { ended.await.into_iter().map(|one| one.outcome).collect() })

@@ -11,7 +11,7 @@ use crate::record::Failure;
 /// Outcome of a run on one target. Outcomes come in the order of the targets.
 #[derive(Debug)]
 pub struct Outcome<T> {
-    /// The board's name.
+    /// Name of the board.
     pub board: String,
     /// The module.
     pub module: ModuleId,
@@ -20,23 +20,23 @@ pub struct Outcome<T> {
     /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled), the run's deadline
     /// [`ErrorKind::Timeout`](twotone_hal::ErrorKind::Timeout).
     pub result: Result<T, Error>,
-    /// State that the tones of the module are left in. Independent of `result`: an algorithm can
-    /// succeed and its clean-up fail.
+    /// State in which the tones of the module are left. It is independent of `result`: an algorithm
+    /// can succeed and its clean-up fail.
     pub hardware: HardwareState,
     /// Number of repetitions of operations on the board: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
     pub repeats: u32,
-    /// Time from the target's own start to its end, clean-up included, on the runtime's clock.
+    /// Time from the target's own start to its end, including clean-up, on the runtime's clock.
     pub elapsed: Duration,
 }
 
 impl<T> Outcome<T> {
-    /// True if the algorithm succeeded and the hardware is left as it should be.
+    /// True if the algorithm succeeded and the hardware is in its intended state.
     pub fn is_well(&self) -> bool {
         self.result.is_ok() && self.hardware.is_settled()
     }
 
-    /// Converts the result, if the algorithm succeeded; all else stays.
+    /// Converts the result, if the algorithm succeeded. All other fields stay the same.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Outcome<U> {
         Outcome {
             board: self.board,
@@ -49,18 +49,19 @@ impl<T> Outcome<T> {
     }
 }
 
-/// State that the tones of a module are left in when a run has ended.
+/// State in which the tones of a module are left at the end of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HardwareState {
     /// The declared safe state, reached and read back.
     AsDeclared,
-    /// The settings of the algorithm, read back: it succeeded, and was to keep its settings.
+    /// The settings of the algorithm, read back. The algorithm succeeded, and its settings were to
+    /// be kept.
     Kept,
-    /// The state before the run: the run has sent nothing that changes anything.
+    /// The state before the run. The run has sent no request that changes a setting.
     Untouched,
-    /// Another state than the declared one, or possibly another one.
+    /// A state that differs, or may differ, from the declared one.
     Left {
         /// Channels that drive a tone and should drive none, or another one.
         left_on: Channels,
@@ -68,18 +69,18 @@ pub enum HardwareState {
         unknown: Channels,
         /// Channels that are off and should be on.
         not_restored: Channels,
-        /// Frequency of the NCO and the frequency that it should have, in words, if the NCO is not
-        /// there, or not surely. Every tone is then shifted by the difference.
+        /// Actual and intended frequency of the NCO, in words, if they differ or may differ. Every
+        /// tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
-        /// Reason for which the declared state was not reached. Versions before format 2 wrote a
+        /// Reason that the declared state was not reached. Versions before format 2 wrote a
         /// sentence.
         reason: Failure,
     },
 }
 
 impl HardwareState {
-    /// State of a module that was not reached: nothing is known of any channel.
+    /// Returns the state of a module that was not reached: nothing is known about its channels.
     pub(super) fn unreached(error: &Error) -> Self {
         Self::Left {
             left_on: Channels::default(),
@@ -90,7 +91,7 @@ impl HardwareState {
         }
     }
 
-    /// True if every channel is as it should be.
+    /// True if every channel is in its intended state.
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Left { .. })
     }
@@ -154,19 +155,20 @@ impl fmt::Display for HardwareState {
 /// Some channels of a module. Written as `"all"` or as a list of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channels {
-    /// Every channel. Used if the board was never reached, so that their number is not known.
+    /// Every channel. Used if the board was never reached, so that the number of its channels is
+    /// not known.
     All,
     /// The channels in this list, in order.
     These(Vec<ChannelId>),
 }
 
 impl Channels {
-    /// True if there is no channel among them.
+    /// True if there are no channels.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::These(channels) if channels.is_empty())
     }
 
-    /// True if `channel` is among them.
+    /// True if `channel` is one of these channels.
     pub fn contains(&self, channel: ChannelId) -> bool {
         match self {
             Self::All => true,

@@ -1,4 +1,4 @@
-//! Wrapper that makes a panic in the code of a board an error.
+//! Wrapper that converts a panic in the code of a board into an error.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
 
-/// Makes a panic in the code of a board an error of [`ErrorKind::Panicked`], after which it is
-/// unknown if the batch was executed.
+/// Board that converts a panic in the code of another board into an error of
+/// [`ErrorKind::Panicked`]. After this error it is unknown if the batch was executed.
 #[derive(Debug)]
 pub struct CatchPanic {
     board: BoardHandle,

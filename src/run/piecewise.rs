@@ -1,9 +1,9 @@
-//! Brings a module to its state in several batches, after its board has refused a single one.
+//! Clean-up in several batches, after the board has refused or failed a single one.
 //!
 //! A board stops at the first setting that it refuses, so one such setting would leave every tone
-//! of the run on. First, every tone is switched off, as far as the board accepts that. Then, if the
-//! state is the previous one, the settings that the board accepts are put back. Settings that it
-//! refuses are named, and their tones stay off.
+//! of the run on. First, every tone is switched off, as far as the board accepts this. Then, if the
+//! previous state is to be restored, the settings that the board accepts are restored. The error
+//! names the refused settings, and their tones stay off.
 
 use twotone_hal::{Batch, Error, ErrorKind, Result, ToneUpdate};
 
@@ -17,7 +17,8 @@ impl Cleanup<'_> {
     /// Sets the module in several batches, and reads it back.
     ///
     /// # Errors
-    /// Those of the link, and [`ErrorKind::Rejected`] with the settings that the board refused.
+    /// The errors of the link, and [`ErrorKind::Rejected`] with the settings that the board
+    /// refused.
     pub(super) async fn piecewise(&self) -> Result<()> {
         let mut refused = Vec::new();
         if self.safe_state == SafeState::Off {
@@ -33,7 +34,7 @@ impl Cleanup<'_> {
         }
     }
 
-    /// Switches off, one by one if need be, every tone that may be on.
+    /// Switches off every tone that may be on, one by one if necessary.
     async fn switch_off_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
         let on: Vec<_> = {
             let record = self.journal.locked();
@@ -48,7 +49,7 @@ impl Cleanup<'_> {
         self.set_in_parts(on, refused).await
     }
 
-    /// Switches off the tones that the run has set, and puts back those earlier settings that the
+    /// Switches off the tones that the run has set, and restores those earlier settings that the
     /// board accepts.
     async fn restore_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
         let module = self.journal.module();
@@ -80,15 +81,17 @@ impl Cleanup<'_> {
             batch.set_nco(module, nco);
             if let Some(error) = self.try_setting(&batch).await? {
                 refused.push(format!("the NCO cannot be put back to {nco}: {error:#}"));
-                // With the NCO elsewhere, the tones would be at other frequencies than before.
+                // With the NCO at another frequency, the tones would not be at their earlier
+                // frequencies.
                 return Ok(());
             }
         }
         self.set_in_parts(tones, refused).await
     }
 
-    /// Sets tones: all at once, then halves of each part that is refused, down to single tones. A
-    /// single tone that is refused is named, and switched off if the board allows it.
+    /// Sets all tones in one batch, then halves of each refused part, down to single tones. A
+    /// single tone that is refused is added to `refused`, and switched off if the board accepts
+    /// this.
     async fn set_in_parts(&self, tones: Vec<ToneUpdate>, refused: &mut Vec<String>) -> Result<()> {
         let module = self.journal.module();
         let mut parts = vec![tones];
@@ -116,7 +119,7 @@ impl Cleanup<'_> {
                 continue;
             }
             refused.push(format!("channel {channel} cannot be put back: {error:#}"));
-            // The board may have taken a part of its settings.
+            // The board may have accepted a part of the tone's settings.
             let mut batch = Batch::new();
             batch.set_tones(module, [dark]);
             self.try_setting(&batch).await?;

@@ -14,24 +14,25 @@ use super::supervise::{self, Supervised};
 use super::{Ending, HardwareState, Journal, Outcome, Target};
 use crate::record::Failure;
 
-/// A target that has ended, and the record of its settings.
+/// Outcome of a target that has ended, and the record of its settings.
 pub(super) struct Ended<T> {
     pub(super) outcome: Outcome<T>,
     journal: Arc<OnceLock<Arc<Journal>>>,
 }
 
-/// Longest time that can be set; longer ones count as this one, so that no sum overflows.
+/// Longest time that can be set. A longer time counts as this one, so that no sum overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Runs an algorithm over targets: each in its own context, each outcome a value.
+/// Runner of an algorithm over targets. Each target has its own context, and each outcome is a
+/// value.
 ///
-/// A target that fails, hangs, panics or answers nonsense does not affect the others, and its
-/// module is brought to the target's safe state within a reserved share of the deadline. Channels
-/// that could not be brought there are listed.
+/// A target that fails, hangs, panics or sends invalid answers does not affect the others. The
+/// runner brings its module to the target's safe state within a reserved fraction of the deadline.
+/// The outcome lists channels that did not reach this state.
 ///
-/// A runner cannot end an algorithm while it computes without ever waiting: give such work to
-/// `tworoutine::offload`. Nor can it keep an algorithm from other modules if that got a board in
-/// another way than from the runner.
+/// A runner cannot end an algorithm that computes without an `.await`: give such work to
+/// `tworoutine::offload`. A runner cannot protect other modules from an algorithm that has a board
+/// from another source than the runner.
 #[derive(Debug, Clone)]
 pub struct Runner {
     concurrency: usize,
@@ -51,8 +52,8 @@ impl Default for Runner {
 }
 
 impl Runner {
-    /// Makes a runner over any number of targets at once. Each target has 10 minutes, of which a
-    /// quarter is reserved for the clean-up; each batch has 1 minute.
+    /// Makes a runner that works on any number of targets at once. Each target has 10 minutes, of
+    /// which a quarter is reserved for the clean-up; each batch has 1 minute.
     pub fn new() -> Self {
         Self {
             concurrency: Semaphore::MAX_PERMITS,
@@ -66,7 +67,7 @@ impl Runner {
         }
     }
 
-    /// Runs at most `targets` at once; 0 counts as 1.
+    /// Sets the largest number of targets that run at once. 0 counts as 1.
     #[must_use]
     pub fn concurrency(mut self, targets: usize) -> Self {
         self.concurrency = targets.clamp(1, Semaphore::MAX_PERMITS);

@@ -288,8 +288,8 @@ impl<'t> Reading<'t> {
         serial
     }
 
-    /// Takes back that a crate has no boards if a board names it. Entries with one serial number
-    /// are one crate.
+    /// Removes the note that a crate has no boards if a board names the crate. Entries with the
+    /// same serial number are one crate.
     pub(super) fn drop_named_crates(&mut self) {
         let housings = self
             .boards
@@ -312,8 +312,9 @@ impl<'t> Reading<'t> {
         });
     }
 
-    /// Reads the board of a slot: one under `key`, or the one at `position` in a list. In a list,
-    /// the board's own slot takes precedence over its position. False if the slot is empty.
+    /// Reads the board of a slot: the one under `key`, or the one at `position` in a list. In a
+    /// list, the board's own slot takes precedence over its position. Returns false if the slot is
+    /// empty.
     fn in_slot(
         &mut self,
         item: &Item,
@@ -370,7 +371,8 @@ impl<'t> Reading<'t> {
         true
     }
 
-    /// Adds a doubt about a value beside the map if it has boards that the map does not have.
+    /// Adds a doubt about a value outside the map if the value has boards that the map does not
+    /// have.
     pub(super) fn doubt_boards_in(&mut self, value: &Item, key: &str) {
         if !self.walked.insert(value.identity()) {
             return;
@@ -401,7 +403,7 @@ impl<'t> Reading<'t> {
 }
 
 impl Board {
-    /// Name for it in an error message.
+    /// Returns a name of the board for an error message.
     fn called(&self) -> String {
         match (&self.serial, &self.hostname) {
             (Some(serial), _) if check::is_label(&serial.value) => format!("crs{}", serial.value),

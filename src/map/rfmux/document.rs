@@ -1,4 +1,4 @@
-//! A YAML document as a tree whose nodes know their tags and their places.
+//! A YAML document as a tree of nodes with their tags and places.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -8,14 +8,15 @@ use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use crate::map::section::Findings;
 
-/// A node, which several places can share by way of an alias.
+/// A node, which several places can share through an alias.
 pub(super) struct Node {
-    /// The tag as it was written, such as `!CRS`; those of YAML itself begin with [`YAML`].
+    /// The tag as it was written, such as `!CRS`. Tags of YAML itself begin with [`YAML`].
     pub(super) tag: Option<String>,
     pub(super) content: Content,
-    /// The nodes that a walk over it meets, itself and those behind aliases among them.
+    /// Number of nodes in the tree below this node, including the node itself and those behind
+    /// aliases.
     size: usize,
-    /// The nodes on the longest way down from it, itself among them.
+    /// Number of levels of the tree below this node, including the node itself.
     depth: usize,
 }
 
@@ -33,17 +34,18 @@ pub(super) enum Content {
 #[derive(Clone)]
 pub(super) struct Item {
     node: Rc<Node>,
-    /// The byte at which it begins, with its tag; for an alias, that of the alias.
+    /// Byte offset at which the node begins, with its tag. For an alias, that of the alias.
     pub(super) at: usize,
 }
 
-/// Nodes that all aliases of a document may stand for. Few lines can stand for billions.
+/// Largest number of nodes that the aliases of a document represent together. A few lines of nested
+/// aliases can represent billions of nodes.
 const ALIASED: usize = 1_000_000;
 
-/// Levels of a document, with aliases taken for what they stand for.
+/// Largest number of levels of a document, with aliases expanded.
 const LEVELS: usize = 256;
 
-/// Beginning of the full names of YAML's own tags.
+/// Prefix of the full names of YAML's own tags.
 const YAML: &str = "tag:yaml.org,2002:";
 
 impl Deref for Item {
@@ -79,17 +81,18 @@ impl Node {
 }
 
 impl Item {
-    /// The same for all places of a node.
+    /// Returns an identifier that is the same for all places of a node.
     pub(super) fn identity(&self) -> *const Node {
         Rc::as_ptr(&self.node)
     }
 
-    /// The tag, unless it is one of YAML's own.
+    /// Returns the tag, unless it is one of YAML's own.
     pub(super) fn own_tag(&self) -> Option<&str> {
         self.tag.as_deref().filter(|tag| !tag.starts_with(YAML))
     }
 
-    /// The text, and true if it is without quotes; `None` if it is no scalar.
+    /// Returns the text of a scalar, and true if the text is without quotes, or `None` if the node
+    /// is no scalar.
     pub(super) fn scalar(&self) -> Option<(&str, bool)> {
         match &self.content {
             Content::Scalar { text, plain } => Some((text, *plain)),
@@ -103,9 +106,9 @@ impl Item {
         scalar.is_some_and(|(text, plain)| plain && nulls.contains(&text))
     }
 
-    /// The entries, with those that are merged in by `<<`. An entry of the mapping itself takes
-    /// precedence over a merged one, and an earlier merge over a later one. A merged value has the
-    /// place at which it is merged. `None` if this is no mapping.
+    /// Returns the entries of a mapping, including those merged by `<<`, or `None` if the node is
+    /// no mapping. An entry of the mapping itself takes precedence over a merged one, and an
+    /// earlier merge over a later one. The place of a merged value is that of the merge.
     pub(super) fn entries(&self) -> Option<Vec<(Self, Self)>> {
         let Content::Map(_) = &self.content else {
             return None;
@@ -116,15 +119,15 @@ impl Item {
     }
 }
 
-/// Mappings whose entries were added, and the keys of these.
+/// Mappings whose entries were added, and the keys of these entries.
 #[derive(Default)]
 struct Merged<'i> {
     mappings: HashSet<*const Node>,
     keys: HashSet<&'i str>,
 }
 
-/// Adds the entries of `item` whose keys are not there yet, at `place` if they are merged ones. A
-/// mapping that was merged once has nothing to add another time.
+/// Adds those entries of `item` whose keys are not in `entries` yet. If they are merged, their
+/// place is `place`. Each mapping is added only once.
 fn merge<'i>(
     item: &'i Item,
     place: Option<usize>,
@@ -143,7 +146,7 @@ fn merge<'i>(
         let there = key
             .scalar()
             .is_some_and(|(key, _)| merged.keys.contains(key));
-        // Two equal keys of one mapping both stay, so that they can be reported.
+        // Two equal keys of one mapping are both kept, so that they can be reported.
         if !there {
             let at = |item: &Item| Item {
                 node: item.node.clone(),
@@ -166,8 +169,8 @@ fn merge<'i>(
     }
 }
 
-/// The one document in `text`; `None` if there is none, or if something is wrong with it, which is
-/// a finding then.
+/// Reads the single document in `text`. Returns `None` if there is none, or if the text has a
+/// problem, which becomes a finding.
 pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str(text) {
@@ -193,7 +196,7 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
     tree.root
 }
 
-/// The byte at which `marker` is.
+/// Returns the byte offset of `marker`.
 fn offset(text: &str, marker: &Marker) -> usize {
     let counted = || text.char_indices().nth(marker.index()).map(|(at, _)| at);
     marker.byte_offset().or_else(counted).unwrap_or(text.len())
@@ -204,13 +207,13 @@ fn offset(text: &str, marker: &Marker) -> usize {
 struct Tree {
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
-    /// The nodes that the aliases so far stand for.
+    /// Number of nodes that the aliases read so far represent.
     aliased: usize,
     root: Option<Item>,
 }
 
-/// A list or a mapping whose end has not been read. The entries of a mapping are here one after the
-/// other, keys and values in turn.
+/// A list or a mapping whose end has not been read. The items of a mapping are alternately keys and
+/// values.
 struct Open {
     is_map: bool,
     tag: Option<String>,

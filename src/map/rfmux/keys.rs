@@ -1,4 +1,4 @@
-//! The keys and tags that Python hardware maps have.
+//! Keys and tags of Python hardware maps.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use super::document::{Content, Item};
 use crate::map::section::Findings;
 use crate::map::suggest::nearest;
 
-/// The keys of a tag. Python takes them all; `taken` are those that mean something here.
+/// The keys of a tag that Python accepts. Only those in `taken` are imported.
 pub(super) struct Known {
     pub(super) taken: &'static [&'static str],
     pub(super) left_out: &'static [&'static str],
 }
 
-/// The columns of a board, as the Python schema has them.
+/// The columns of a board in the Python schema.
 pub(super) const BOARD: Known = Known {
     taken: &["serial", "hostname", "slot", "crate"],
     left_out: &["online", "backplane_serial", "modules", "module"],
@@ -28,11 +28,11 @@ pub(super) const WAFER: Known = Known {
     left_out: &["resonators", "resonator"],
 };
 
-/// The tags that stand for boards.
+/// The tags of entries with boards.
 pub(super) const BOARDS: [&str; 2] = ["!CRS", "!Crate"];
 
-/// The tags that stand beside boards in a map. Those after `!include` are of the schema, and of
-/// programs that add them to it.
+/// The tags of other entries of a map. Those after `!include` belong to the schema, or are added by
+/// other programs.
 pub(super) const BESIDE: [&str; 10] = [
     "!Wafer",
     "!Resonators",
@@ -51,10 +51,10 @@ impl Known {
         self.taken.iter().chain(self.left_out).copied()
     }
 
-    /// The `entries` that are taken, in their order; those that are left out go to `left_out`.
-    /// Unknown keys and keys that stand twice are findings. They are reported with the tag and the
-    /// place of the mapping that they are in. If the map names another schema (`extended`), only
-    /// keys that look misspelt are unknown.
+    /// Returns those of `entries` that are imported, in their order, and adds those that are left
+    /// out to `left_out`. Unknown and duplicate keys are findings, reported with the tag and the
+    /// place of their mapping. If the map names another schema (`extended`), only keys that look
+    /// misspelt are unknown.
     pub(super) fn of<'i>(
         &self,
         (tag, at): (&str, usize),
@@ -84,7 +84,7 @@ impl Known {
                 taken.push((known, value));
                 continue;
             }
-            // Columns with an underscore before them are the schema's own.
+            // Columns whose names begin with an underscore are the schema's own.
             let own = name.starts_with('_') || self.left_out.contains(&name);
             if own || (extended && nearest(name, self.all()).is_none()) {
                 left_out.push((safe(name), value));
@@ -98,12 +98,12 @@ impl Known {
     }
 }
 
-/// A text of the file as it can be shown on a terminal.
+/// Returns a text of the file in a form that is safe for a terminal.
 pub(super) fn safe(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-/// A scalar in quotes, as it can be shown; the kind of the node if it is no scalar.
+/// Returns a scalar in quotes, safe for a terminal, or the kind of the node if it is no scalar.
 pub(super) fn shown(item: &Item) -> String {
     match &item.content {
         Content::Scalar { text, .. } => format!("{text:?}"),

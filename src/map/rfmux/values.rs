@@ -7,15 +7,15 @@ use super::python;
 use crate::map::check;
 use crate::map::section::Found;
 
-/// Error message for a wrong number of a slot.
+/// Error message for an invalid slot number.
 pub(super) const SLOTS: &str = "`slot` must be a whole number from 1 to 255";
 
 impl Reading<'_> {
-    /// Reads a serial number as it is written. A doubt is recorded if Python would read it as
-    /// another value because it has no quotes.
+    /// Reads a serial number as it is written. Records a doubt if Python reads it as another value
+    /// because it has no quotes.
     pub(super) fn serial(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         let serial = self.text(key, value)?;
-        // With a tag such as !!str the value is a text, as it is with quotes.
+        // A value with a tag such as !!str is a text, like a value in quotes.
         let plain = value.tag.is_none() && value.scalar().is_some_and(|(_, plain)| plain);
         let read = python::reading(&serial.value).filter(|_| plain);
         if let Some(read) = read.filter(|read| *read != serial.value) {

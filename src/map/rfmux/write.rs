@@ -1,4 +1,4 @@
-//! The boards of a Python hardware map as a map of ours: names, checks, and TOML.
+//! Conversion of the boards of a Python hardware map to a TOML map: names, checks and text.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,21 +10,21 @@ use crate::map::place::Lines;
 use crate::map::section::{Findings, shortened};
 use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, address};
 
-/// A map, and for each of its lines the byte of the YAML at which the board of that line begins.
+/// A TOML map, and for each of its lines the byte offset of the line's board in the YAML.
 pub(super) struct Written {
     pub(super) imported: Imported,
     lines: Vec<usize>,
 }
 
 impl Written {
-    /// The place in the YAML of the board at `place` of the TOML.
+    /// Returns the place in the YAML of the board at `place` of the TOML.
     pub(super) fn place_of(&self, place: Place, yaml: &Lines<'_>) -> Place {
         let begins = self.lines.get(place.line.saturating_sub(1));
         yaml.place(begins.copied().unwrap_or_default())
     }
 }
 
-/// The map of what was read in `file`, or everything that is wrong with it.
+/// Returns the TOML map of the boards that were read in `file`, or all problems of the boards.
 pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapError> {
     reading.drop_named_crates();
     let Reading {
@@ -85,8 +85,8 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
     Ok(Written { imported, lines })
 }
 
-/// Leaves out serial numbers that Python takes and a map of ours does not, if the board is reached
-/// without them. If it is not, they are findings.
+/// Leaves out serial numbers that Python accepts and a TOML map does not, if the board has a host
+/// name. Otherwise its address depends on them, and they are findings.
 fn leave_out_unusable_serials(
     board: &mut Board,
     findings: &mut Findings<'_>,
@@ -139,7 +139,8 @@ fn leave_out_unusable_serials(
 }
 
 impl Board {
-    /// The board as a map of ours has it, with a name that is not among `names`.
+    /// Returns the board as an entry of a [`HardwareMap`](crate::map::HardwareMap), with a name
+    /// that is not among `names`.
     fn entry(&self, names: &mut Names) -> BoardEntry {
         let serial = self.serial.as_ref().map(|serial| serial.value.clone());
         let in_crate = self.in_crate.as_ref().and_then(Option::as_ref);
@@ -167,7 +168,7 @@ impl Board {
         }
     }
 
-    /// Reports values that other boards have already, and boards that cannot be reached.
+    /// Reports values that another board already has, and a board without an address.
     fn check(&self, entry: &BoardEntry, findings: &mut Findings<'_>, uniques: &mut UniqueValues) {
         let mut placed_once = true;
         if let Some(serial) = &self.serial {
@@ -183,7 +184,7 @@ impl Board {
         let at = follows_from.into_iter().flatten().next().unwrap_or(self.at);
         match (&self.hostname, &entry.address, entry.derived_host()) {
             (Some(host), Some(address), _) => drop(uniques.address(findings, address, host.at)),
-            // The problem with its host name was reported before.
+            // The problem of the host name is reported already.
             (Some(_), None, _) => {}
             (None, _, Some(host)) => {
                 if check::derived(findings, &host, at) && placed_once {
@@ -202,7 +203,7 @@ impl Board {
         }
     }
 
-    /// The board as TOML, with an empty line after it.
+    /// Returns the board as TOML, with an empty line after it.
     fn write(&self, entry: &BoardEntry, file: &str) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut lines = vec!["[[board]]".to_owned()];
@@ -223,10 +224,10 @@ impl Board {
     }
 }
 
-/// The longest name that a board has.
+/// Largest length of a board's name.
 const LONGEST: usize = 64;
 
-/// A board's name out of any text.
+/// Returns a valid board name made from any text.
 fn board_name(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = text.replace(['[', ']'], "");
@@ -242,20 +243,20 @@ fn board_name(text: &str) -> String {
     }
 }
 
-/// Room for the number after a name.
+/// Length to which a name is cut for the search of its last number. It leaves space for the number.
 const NUMBERED: usize = 57;
 
-/// Names of the boards so far.
+/// Names of the boards that were converted so far.
 #[derive(Default)]
 struct Names {
-    /// In lower case.
+    /// The names, in lower case.
     taken: HashSet<String>,
-    /// The last number that was given to a name with such a beginning.
+    /// The last number that was appended to a name with a given beginning.
     numbers: HashMap<String, usize>,
 }
 
 impl Names {
-    /// `name`, or `name` with a number after it if another board has it, in upper or lower case.
+    /// Returns `name`, with a number appended if another board has the same name, ignoring case.
     fn make_unique(&mut self, name: String) -> String {
         if self.taken.insert(name.to_lowercase()) {
             return name;
