@@ -1,4 +1,4 @@
-//! Sweeps as Arrow IPC files, which pandas and polars open.
+//! Sweeps as Arrow IPC files, which pandas and polars can open.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
@@ -18,12 +18,12 @@ use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
 
 use super::{RecordError, SweepHead, SweepKind, SweepPoint, SweepTable};
 
-/// Rows of one record batch. It bounds the memory that writing needs.
+/// Rows of one record batch. This number limits the memory for writing.
 const BATCH_ROWS: usize = 65_536;
 
 impl SweepTable {
-    /// Writes the table as an Arrow IPC file: its columns with their units, its provenance as
-    /// the metadata of the schema.
+    /// Writes the table as an Arrow IPC file. The columns have their units, and the provenance
+    /// becomes the metadata of the schema.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -32,12 +32,13 @@ impl SweepTable {
             .map_err(RecordError::format("write", "sweeps"))
     }
 
-    /// Reads a table that [`SweepTable::write_arrow`] has written. `file` names it in errors.
+    /// Reads a table that [`SweepTable::write_arrow`] has written. `file` names the source in
+    /// errors.
     ///
     /// # Errors
-    /// [`RecordError::Format`] if it is no Arrow file, is damaged, or has other columns.
+    /// [`RecordError::Format`] if the source is no Arrow file, is damaged, or has other columns.
     pub fn read_arrow(reader: impl Read + Seek, file: &str) -> Result<Self, RecordError> {
-        // The Arrow reader checks much, but not all: it panics on some damaged files.
+        // The Arrow reader does not detect all damage, and panics on some damaged files.
         catch_unwind(AssertUnwindSafe(|| from_arrow(reader)))
             .unwrap_or_else(|_| Err(ArrowError::IpcError("the file is damaged".to_owned())))
             .map_err(RecordError::format("read", file))
@@ -47,7 +48,7 @@ impl SweepTable {
         let schema = Arc::new(schema(&self.provenance));
         let mut writer = FileWriter::try_new(writer, &schema)?;
         let kinds = SweepKind::ALL.map(SweepKind::as_str);
-        // One array for all batches: a file has each dictionary once.
+        // All batches share one array, so that the file has each dictionary once.
         let kinds: ArrayRef = Arc::new(StringArray::from_iter_values(kinds));
         for points in self.points().chunks(BATCH_ROWS) {
             let columns = columns(points, &kinds)?;
@@ -57,7 +58,7 @@ impl SweepTable {
     }
 }
 
-/// The columns, each with its unit and meaning.
+/// Returns the columns, each with its unit and meaning.
 fn schema(provenance: &std::collections::BTreeMap<String, String>) -> Schema {
     let sweep = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
     let field = |name: &str, of: DataType, nullable: bool, unit: &str, meaning: &str| {

@@ -1,4 +1,4 @@
-//! An Arrow IPC file that is written while its rows come, a record batch at a time.
+//! An Arrow IPC file that is written while its rows arrive, one record batch at a time.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use arrow_schema::{ArrowError, Schema};
 
 use super::RecordError;
 
-/// An Arrow IPC file under way.
+/// An Arrow IPC file that is being written.
 pub(super) struct BatchFile<W: Write> {
     writer: FileWriter<W>,
     schema: Arc<Schema>,
@@ -17,7 +17,7 @@ pub(super) struct BatchFile<W: Write> {
 }
 
 impl<W: Write> BatchFile<W> {
-    /// Begins a file; `file` names it in errors.
+    /// Begins a file. `file` is its name in errors.
     pub(super) fn new(writer: W, file: &str, schema: Schema) -> Result<Self, RecordError> {
         let schema = Arc::new(schema);
         let writer = FileWriter::try_new(writer, &schema).and_then(|mut writer| {
@@ -35,7 +35,7 @@ impl<W: Write> BatchFile<W> {
         &self.schema
     }
 
-    /// Writes a batch and flushes it, so that a program which is killed leaves it behind.
+    /// Writes a batch and flushes it, so that it stays on disk if the program is killed.
     pub(super) fn write(
         &mut self,
         batch: Result<RecordBatch, ArrowError>,
@@ -46,13 +46,13 @@ impl<W: Write> BatchFile<W> {
             .map_err(RecordError::format("write", &self.file))
     }
 
-    /// The output that the file is written to. After rows that could not be written, the file can
-    /// go on if these have been taken back.
+    /// Output of the file. After a failed write, the file can be continued if the caller removes
+    /// the incomplete rows from the output.
     pub(super) fn get_mut(&mut self) -> &mut W {
         self.writer.get_mut()
     }
 
-    /// Ends the file, and returns the output that it was written to.
+    /// Ends the file, and returns its output.
     pub(super) fn finish(mut self) -> Result<W, RecordError> {
         let ended = self.writer.finish();
         ended

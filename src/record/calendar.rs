@@ -1,24 +1,24 @@
-//! Calendar time, for run records. No measurement depends on it.
+//! Calendar time for run records. No measurement depends on it.
 
 use std::fmt;
 
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC, to the millisecond, as RFC 3339 has it: `2026-11-22T12:37:27.123Z`.
+/// A time in UTC, to the millisecond, displayed as in RFC 3339: `2026-11-22T12:37:27.123Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UtcTime(Timestamp);
 
 impl UtcTime {
-    /// Returns the present moment, by the calendar of this computer. No other code reads it.
+    /// Returns the present time of this computer's calendar clock. No other code reads this clock.
     #[expect(
         clippy::disallowed_methods,
         reason = "a run record says on what date it was made"
     )]
     pub fn now() -> Self {
         let now = Timestamp::now();
-        // Rounding fails only at the end of the calendar, where the moment itself will do.
+        // Rounding fails only at the end of the calendar. The unrounded time is good enough there.
         Self(now.round(Unit::Millisecond).unwrap_or(now))
     }
 

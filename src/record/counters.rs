@@ -1,4 +1,4 @@
-//! Counters of a capture, as an Arrow IPC file a board.
+//! Counters of a capture, in one Arrow IPC file per board.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -12,15 +12,15 @@ use twotone_hal::ModuleId;
 use super::RecordError;
 use super::batch_file::BatchFile;
 
-/// Counters of one module's samples up to a moment.
+/// Counters of one module's samples, from the beginning of the capture to a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CounterRow {
-    /// Seconds since the capture began, by this computer.
+    /// Seconds since the capture began, by this computer's clock.
     #[serde(skip)]
     pub elapsed_s: f64,
     /// The module.
     pub module: ModuleId,
-    /// Samples from the first that was received to the last that was settled:
+    /// Samples from the first one received to the last one that was received or declared lost:
     /// `received + lost`.
     pub expected: u64,
     /// Samples received.
@@ -29,13 +29,13 @@ pub struct CounterRow {
     pub lost: u64,
     /// Runs of consecutive lost samples.
     pub gaps: u64,
-    /// Packets that came when they had been given up.
+    /// Packets that came after they had been declared lost.
     pub late: u64,
     /// Packets that came twice.
     pub duplicate: u64,
-    /// Packets from long before, or from far ahead.
+    /// Packets whose sequence numbers are far behind or far ahead.
     pub stale: u64,
-    /// Number of times that the stream began anew.
+    /// Number of restarts of the stream.
     pub restarts: u64,
     /// Samples received and not written, because the disk did not keep up.
     pub unwritten: u64,
@@ -49,29 +49,29 @@ pub struct CounterRow {
     pub overvoltage: u64,
     /// Samples without a time.
     pub timeless: u64,
-    /// Samples whose time is not that of their stamp.
+    /// Samples whose time was reconstructed, because their stamp does not give it.
     pub reconstructed: u64,
     /// Number of times that the board's clock was set.
     pub clock_steps: u64,
-    /// Number of times that the board's clock began to run otherwise than its samples.
+    /// Number of times that the rate of the board's clock began to differ from that of its samples.
     pub clock_drifts: u64,
-    /// Number of times that stamps changed the source of their time.
+    /// Number of times that the time source in the stamps changed.
     pub clock_source_changes: u64,
     /// Leap seconds.
     pub leap_seconds: u64,
-    /// Stamps that say that they are not recent.
+    /// Stamps that are marked as not recent.
     pub stamps_not_recent: u64,
-    /// Stamps that are the same as the one before.
+    /// Stamps that are equal to the one before.
     pub stamps_frozen: u64,
-    /// Stamps that are off those around them.
+    /// Stamps that contradict those around them.
     pub stamps_stray: u64,
     /// Stamps with a day that their year does not have.
     pub stamps_no_such_day: u64,
-    /// Stamps that hold a time that no clock shows.
+    /// Stamps with a field out of its range.
     pub stamps_out_of_range: u64,
-    /// Stamps whose date is out of reach of this computer's clock.
+    /// Stamps whose date is too far from that of this computer's clock.
     pub stamps_out_of_reach: u64,
-    /// Stamps whose seconds of the day are not those of their hour, minute and second.
+    /// Stamps whose second of the day contradicts their hour, minute and second.
     pub stamps_at_odds: u64,
     /// Packets from the board's address with another serial number.
     pub foreign: u64,
@@ -80,7 +80,7 @@ pub struct CounterRow {
 }
 
 impl CounterRow {
-    /// Samples that were expected and are not in the file.
+    /// Returns the number of samples that were expected and are not in the file.
     pub fn missing(&self) -> u64 {
         self.lost + self.unwritten + self.misfit
     }
@@ -119,13 +119,14 @@ const COLUMNS: [Column; 28] = [
     ("malformed", |row| row.malformed),
 ];
 
-/// Writes counters into an Arrow IPC file, a record batch at a time.
+/// Writer of counters into an Arrow IPC file, one record batch at a time.
 pub struct CounterWriter<W: Write> {
     file: BatchFile<W>,
 }
 
 impl<W: Write> CounterWriter<W> {
-    /// Begins a file; `file` names it in errors. `provenance` becomes the metadata of its schema.
+    /// Begins a file. `file` is its name in errors. `provenance` becomes the metadata of its
+    /// schema.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -147,7 +148,7 @@ impl<W: Write> CounterWriter<W> {
         Ok(Self { file })
     }
 
-    /// Writes rows, as one record batch, and flushes them.
+    /// Writes rows as one record batch, and flushes them.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -171,13 +172,13 @@ impl<W: Write> CounterWriter<W> {
         RecordBatch::try_new(Arc::clone(self.file.schema()), arrays)
     }
 
-    /// The output that the file is written to. After rows that could not be written, the file can
-    /// go on if these have been taken back.
+    /// Output of the file. After a failed write, the file can be continued if the caller removes
+    /// the incomplete rows from the output.
     pub fn get_mut(&mut self) -> &mut W {
         self.file.get_mut()
     }
 
-    /// Ends the file, and returns the output that it was written to.
+    /// Ends the file, and returns its output.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.

@@ -4,15 +4,15 @@ use std::io::{self, Write};
 
 use super::SweepTable;
 
-/// The columns, those of the Arrow files.
+/// The columns, which are those of the Arrow files.
 const HEADING: &str = "module,channel,sweep,frequency_hz,nco_hz,i,q,noise";
 
 impl SweepTable {
-    /// Writes the table as comma-separated values: a heading, then a line a point. Unknown values
-    /// are empty; numbers read back as the same numbers.
+    /// Writes the table as comma-separated values: a heading, then one line per point. Unknown
+    /// values are empty. Numbers have enough digits to be read back exactly.
     ///
     /// # Errors
-    /// Those of `writer`.
+    /// The errors of `writer`.
     pub fn write_csv(&self, mut writer: impl Write) -> io::Result<()> {
         writeln!(writer, "{HEADING}")?;
         for point in self.points() {

@@ -1,4 +1,4 @@
-//! A directory that appears all at once.
+//! A directory that appears in one step.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -14,43 +14,45 @@ use super::publish::{publish_or_beside, sync_folders};
 use super::room::Room;
 use super::{Manifest, RecordError};
 
-/// The manifest's file in a run directory.
+/// The file of a run directory that holds the manifest.
 pub const MANIFEST_FILE: &str = "manifest.json";
-/// The folder of a run directory that holds the sweeps, one Arrow file a board.
+/// The folder of a run directory that holds the sweeps, with one Arrow or CSV file per board.
 pub const SWEEPS_FOLDER: &str = "sweeps";
-/// The folder of a run directory that holds captured samples: a folder a board, an Arrow file a
-/// module.
+/// The folder of a run directory that holds captured samples, with one folder per board and one
+/// Arrow file per module.
 pub const SAMPLES_FOLDER: &str = "samples";
-/// The folder of a run directory that holds the counters of a capture, one Arrow file a board.
+/// The folder of a run directory that holds the counters of a capture, with one Arrow file per
+/// board.
 pub const COUNTERS_FOLDER: &str = "counters";
 
 /// The file of a run directory that holds the result of a capture, as `twotone capture --json`
 /// prints it.
 pub const CAPTURE_FILE: &str = "capture.json";
 
-/// A run directory in the making: a hidden folder beside the place where it will be. It appears
-/// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
-/// killed outright leaves the hidden folder (`.NAME.xxxxxx.partial`), which may be deleted.
+/// A run directory that is being written: a hidden folder beside its final place.
+/// [`RunDirectory::commit`] moves the complete folder to that place. If the value is dropped
+/// before, the folder is removed. A program that is killed leaves the hidden folder
+/// (`.NAME.xxxxxx.partial`), which may be deleted.
 ///
-/// If somebody renames the folders above meanwhile, the hidden folder is found in its new place.
+/// If a parent folder is renamed in the meantime, the hidden folder is found at its new path.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
     hidden: TempDir,
-    /// The hidden folder itself, at whatever path it is now.
+    /// The open hidden folder, independent of its present path.
     folder: File,
-    /// True if a file was created to be written bit by bit.
+    /// True if a file was created to be written incrementally.
     has_created: AtomicBool,
 }
 
 impl RunDirectory {
-    /// Makes sure that a run can be written to `path`, before anything is measured for it. Folders
-    /// above it that are missing are made.
+    /// Prepares a run directory that is to appear at `path`. Call this before the measurement, so
+    /// that an unusable path is found first. Missing parent folders are made.
     ///
     /// # Errors
-    /// [`RecordError::Exists`] if anything has that name already, be it an empty folder;
-    /// [`RecordError::Name`] if it is no name; [`RecordError::Io`] if the folder it is to lie in
-    /// cannot be made or written to.
+    /// [`RecordError::Exists`] if anything has this name already, even an empty folder.
+    /// [`RecordError::Name`] if `path` does not end in a name. [`RecordError::Io`] if the parent
+    /// folder cannot be made or written to.
     pub fn prepare(path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let path = path.into();
         let Some(name) = path.file_name() else {
@@ -80,27 +82,27 @@ impl RunDirectory {
         })
     }
 
-    /// Path that the run will have.
+    /// Returns the final path of the run.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Room that its file system has; `None` if that does not say it.
+    /// Returns the free space of the file system, or `None` if the file system does not report it.
     pub fn room(&self) -> Option<Room> {
         Room::of(&self.folder)
     }
 
-    /// Makes sure that the folder that it is written into still exists, wherever it is.
+    /// Checks that the hidden folder still exists, at any path.
     ///
     /// # Errors
-    /// [`RecordError::Gone`] if somebody has removed it.
+    /// [`RecordError::Gone`] if the folder was removed.
     pub fn is_there(&self) -> Result<(), RecordError> {
         self.hidden_path()
             .map(drop)
             .ok_or_else(|| self.gone_error())
     }
 
-    /// Path of the hidden folder now; `None` if it was removed.
+    /// Returns the present path of the hidden folder, or `None` if it was removed.
     fn hidden_path(&self) -> Option<PathBuf> {
         let own = self.folder.metadata().ok()?;
         let is_it = |path: &Path| {
@@ -121,11 +123,12 @@ impl RunDirectory {
         }
     }
 
-    /// Writes `value` as JSON into `file`, indented. Numbers that JSON does not have (NaN,
-    /// infinities) become null.
+    /// Writes `value` as indented JSON into `file`. NaN and infinities, which JSON does not have,
+    /// become null.
     ///
     /// # Errors
-    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] if `value` has no JSON.
+    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] if `value` cannot be written
+    /// as JSON.
     pub fn write_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
         self.write(file, |writer| fill_json(writer, file, value))
     }
@@ -138,8 +141,9 @@ impl RunDirectory {
         self.write_json(MANIFEST_FILE, manifest)
     }
 
-    /// Writes `file`, a relative path of plain names, with the content from `fill`. It is on disk
-    /// when this returns. A file that cannot be written whole is removed, and gives its room back.
+    /// Writes `file`, a relative path of plain names, with the content from `fill`. When the method
+    /// returns, the file is on disk. A file that cannot be written completely is removed, so that
+    /// its space is free again.
     ///
     /// # Errors
     /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
@@ -160,7 +164,7 @@ impl RunDirectory {
         written
     }
 
-    /// Creates `file`, a relative path of plain names, to be written bit by bit.
+    /// Creates `file`, a relative path of plain names, to be written incrementally.
     ///
     /// # Errors
     /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
@@ -172,25 +176,25 @@ impl RunDirectory {
         created
     }
 
-    /// The device that it lies on, as the kernel numbers them.
+    /// Returns the kernel's number of the device with the run directory.
     pub(super) fn device(&self) -> Option<u64> {
         self.folder.metadata().ok().map(|found| found.dev())
     }
 
-    /// True if it has files that were written bit by bit.
+    /// True if the directory has files that were written incrementally.
     pub(super) fn has_created(&self) -> bool {
         self.has_created.load(Ordering::Relaxed) && self.is_there().is_ok()
     }
 
-    /// Removes `file`, and gives its room back.
+    /// Removes `file`, so that its space is free again.
     pub(super) fn remove(&self, file: &str) {
         if let Some(folder) = self.hidden_path() {
-            // If it stays, the next attempt to write it returns an error.
+            // If the removal fails, the next attempt to write the file returns an error.
             let _ = fs::remove_file(folder.join(file));
         }
     }
 
-    /// Gives `file` the name `to`, which another may have.
+    /// Renames `file` to `to`, and replaces a file with this name.
     pub(super) fn rename(&self, file: &str, to: &str) -> Result<(), RecordError> {
         let folder = self.hidden_path().ok_or_else(|| self.gone_error())?;
         let path = folder.join(to);
@@ -228,12 +232,12 @@ impl RunDirectory {
 
     /// Keeps the files that were written until now in the hidden folder, because the run cannot be
     /// completed. `cause` is the reason. Returns [`RecordError::Kept`], which names the folder, or
-    /// [`RecordError::Gone`].
+    /// [`RecordError::Gone`] if the folder was removed.
     pub fn keep(self, cause: RecordError) -> RecordError {
         let Some(kept) = self.hidden_path() else {
             return self.gone_error();
         };
-        // The folder stays when this is dropped.
+        // The folder is not removed when `self` is dropped.
         let _ = self.hidden.keep();
         RecordError::Kept {
             kept,
@@ -241,16 +245,17 @@ impl RunDirectory {
         }
     }
 
-    /// Puts the run in its place, at once and on disk, and returns the path of it.
+    /// Moves the complete run to its place in one step, makes sure that it is on disk, and returns
+    /// its path.
     ///
     /// # Errors
-    /// In each case but the last nothing is lost, and the error names the place of the run instead.
-    /// * [`RecordError::Taken`]: something else has taken the name in the meantime. It is not
-    ///   touched, and the run lies beside it.
-    /// * [`RecordError::Moved`]: somebody has moved the folder that it was to lie in. The run lies
-    ///   there.
-    /// * [`RecordError::Kept`]: the file system refuses.
-    /// * [`RecordError::Gone`]: somebody has removed the folder with what was written.
+    /// In each case except for the last nothing is lost, and the error names the place of the run.
+    /// * [`RecordError::Taken`]: something else has taken the name in the meantime. The run is
+    ///   beside it, and does not replace it.
+    /// * [`RecordError::Moved`]: the parent folder was moved in the meantime. The run is in the
+    ///   moved folder.
+    /// * [`RecordError::Kept`]: the file system refuses the move, or does not confirm it.
+    /// * [`RecordError::Gone`]: the folder was removed, with all of its files.
     pub fn commit(self) -> Result<PathBuf, RecordError> {
         let Some(hidden) = self.hidden_path() else {
             return Err(self.gone_error());
@@ -270,7 +275,7 @@ impl RunDirectory {
             Err(cause) => return Err(self.keep(cause)),
         };
         let Self { path, hidden, .. } = self;
-        // It has moved: there is nothing left to remove under its old name.
+        // The folder has moved, so there is nothing to remove under its old name.
         let _ = hidden.keep();
         let parent = parent_of(&kept);
         let synced = File::open(parent).and_then(|folder| folder.sync_all());
@@ -286,19 +291,19 @@ impl RunDirectory {
     }
 }
 
-/// A file of a run that is being written. It is on disk once [`RunFile::finish`] has returned; one
-/// that is dropped before stays in the run as far as it was written.
+/// A file of a run that is being written. The file is on disk when [`RunFile::finish`] has
+/// returned. If the value is dropped before, the part that was written stays in the run.
 #[derive(Debug)]
 pub struct RunFile {
     writer: BufWriter<File>,
     path: PathBuf,
-    /// Its length when it was flushed last.
+    /// Length of the file at the last flush.
     flushed: u64,
 }
 
 impl RunFile {
-    /// Takes back everything that was written since the last flush, and gives its room back. A part
-    /// of something that could not be written whole leaves no trace then.
+    /// Removes everything that was written since the last flush, so that its space is free again
+    /// and no incomplete part remains.
     ///
     /// # Errors
     /// [`RecordError::Io`] if the file system refuses.
@@ -313,7 +318,7 @@ impl RunFile {
         rewind().map_err(RecordError::io("write", &self.path))
     }
 
-    /// Brings it to disk.
+    /// Writes the file to disk and closes it.
     ///
     /// # Errors
     /// [`RecordError::Io`] if the file system refuses.

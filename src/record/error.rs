@@ -21,7 +21,7 @@ pub enum RecordError {
         /// The name.
         path: PathBuf,
     },
-    /// Something took the name while the run was being made. The run is whole, and kept.
+    /// Something took the name while the run was being written. The run is complete, and kept.
     #[error(
         "`{}` was taken by something else in the meantime; this run lies whole in `{}`",
         shown(path),
@@ -30,23 +30,22 @@ pub enum RecordError {
     Taken {
         /// The name.
         path: PathBuf,
-        /// Place of the run instead.
+        /// Actual place of the run.
         kept: PathBuf,
     },
-    /// The folder that the run was to lie in was moved while the run was being made. The run is
-    /// whole, and kept.
+    /// The parent folder was moved while the run was being written. The run is complete, and kept.
     #[error(
         "the folder of `{}` was moved in the meantime; this run lies whole in `{}`",
         shown(path),
         shown(kept)
     )]
     Moved {
-        /// The name that it was to have.
+        /// Intended path of the run.
         path: PathBuf,
-        /// Place of the run instead.
+        /// Actual place of the run.
         kept: PathBuf,
     },
-    /// The folder that the run was written into is not there any more, nor anything in it.
+    /// The folder of the run no longer exists, and its files are lost.
     #[error(
         "the folder of this run, `{}`, is gone with what was in it: it was removed in the meantime, or \
          its disk was unmounted",
@@ -56,7 +55,7 @@ pub enum RecordError {
         /// Place of the folder.
         path: PathBuf,
     },
-    /// A run that could not be completed or put in its place. What was written of it is kept.
+    /// The run could not be completed or put in its place. The files that were written are kept.
     #[error("{cause}{}", kept_in_words(kept))]
     Kept {
         /// Place of the run.
@@ -69,33 +68,33 @@ pub enum RecordError {
     Name {
         /// The path.
         path: PathBuf,
-        /// Reason that it cannot.
+        /// Reason that the path cannot be used.
         reason: &'static str,
     },
     /// The file system refused.
     #[error("cannot {action} `{}`: {source}", shown(path))]
     Io {
-        /// Operation that was tried.
+        /// Operation that failed.
         action: &'static str,
-        /// Path that it was tried on.
+        /// Path of the operation.
         path: PathBuf,
         /// Reason of the file system.
         source: io::Error,
     },
-    /// A value has no form in the format of the file, or a file is not of that format.
+    /// A value cannot be written in the format of a file, or a file does not have that format.
     #[error("cannot {action} `{file}`: {source}")]
     Format {
-        /// Operation that was tried.
+        /// Operation that failed.
         action: &'static str,
         /// The file, within its run directory.
         file: String,
-        /// Reason of its failure.
+        /// Reason of the failure.
         source: Box<dyn StdError + Send + Sync>,
     },
 }
 
 impl RecordError {
-    /// Place of the run all the same, if the error is one that has it.
+    /// Returns the actual place of the run, if the error has it.
     pub fn kept(&self) -> Option<&Path> {
         match self {
             Self::Taken { kept, .. } | Self::Moved { kept, .. } | Self::Kept { kept, .. } => {
@@ -105,8 +104,8 @@ impl RecordError {
         }
     }
 
-    /// Kind of the error: a name that is taken or of no use is an invalid argument, all else failed
-    /// storage.
+    /// Returns the kind of the error. A name that is taken or unusable is an invalid argument.
+    /// Every other error is a storage error.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Exists { .. } | Self::Name { .. } => ErrorKind::InvalidArgument,
@@ -115,7 +114,8 @@ impl RecordError {
         }
     }
 
-    /// The operation that failed in words, if the error is of one, and the message without it.
+    /// Returns the operation that failed, in words, if the error has one, and the message without
+    /// the operation.
     pub(super) fn parts(&self) -> (Option<String>, String) {
         match self {
             Self::Io {
@@ -166,10 +166,11 @@ fn kept_in_words(kept: &Path) -> String {
     format!("; what was written until then is kept in `{}`", shown(kept))
 }
 
-/// A name that is taken or of no use is an invalid argument, all else failed storage.
+/// Converts the error. A name that is taken or unusable is an invalid argument. Every other error
+/// is a storage error.
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
-        // Whatever a file system does, nothing is executed on a board.
+        // An error of a file system has no effect on a board.
         Self::new(error.kind(), error.to_string()).certainty_is(Certainty::NotExecuted)
     }
 }

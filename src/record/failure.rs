@@ -1,4 +1,4 @@
-//! Errors of boards, modules, captures and files, as files and `--json` have them.
+//! Errors of boards, modules, captures and files, in the form of files and of `--json`.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use twotone_hal::{Certainty, Error, ErrorKind};
 
 use super::RecordError;
 
-/// Error of a board, a module, a capture or a file in its parts: an object with the keys `kind`,
-/// `certainty`, `operation` and `message`, and `advice` if it is known.
+/// Error of a board, a module, a capture or a file. It serializes to an object with the keys
+/// `kind`, `certainty`, `operation` and `message`, and `advice` if it is known.
 ///
-/// It is displayed as the line of the [`Error`] that it was made of. A failure that was read from a
-/// file does not name the board: the file has the name beside it.
+/// A failure is displayed like the [`Error`] from which it was made. A failure that was read from a
+/// file does not name the board, because the file has the name in another field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
     #[serde(skip)]
     board: Option<String>,
-    /// Kind of the error; `None` if the file is of a version that did not say it, or of a later
-    /// one with other kinds.
+    /// Kind of the error. `None` if the failure was read from a file of an earlier version without
+    /// kinds, or of a later version with other kinds.
     pub kind: Option<ErrorKind>,
-    /// Certainty about the effect of the operation on the board; `None` if it is not known, or if
-    /// the operation is not one of a board.
+    /// Certainty about the effect of the operation on the board. `None` if it is not known, or if
+    /// the operation does not concern a board.
     pub certainty: Option<Certainty>,
     /// Operation that failed, in words.
     pub operation: Option<String>,
-    /// Cause in words, with the causes beneath, without board, operation and kind.
+    /// Message with its underlying causes, without board, operation and kind.
     pub message: String,
     /// Step that may help, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of which nothing is known but these words.
+    /// Makes a failure with only a message.
     pub fn of_words(message: impl Into<String>) -> Self {
         Self {
             board: None,
@@ -47,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// A failure of `kind` of something that does nothing to a board, in words.
+    /// Makes a failure of `kind` with a message, for operations without an effect on a board.
     pub fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind: Some(kind),
@@ -55,22 +55,23 @@ impl Failure {
         }
     }
 
-    /// Adds `words` before the message. The other parts stay.
+    /// Adds `words` before the message. The other fields stay the same.
     #[must_use]
     pub fn prefixed(mut self, words: &str) -> Self {
         self.message = format!("{words}: {}", self.message);
         self
     }
 
-    /// Adds another failure in words after the message. The other parts stay, so that of two
-    /// failures the one that says more begins.
+    /// Adds the text of another failure after the message. The other fields stay the same, so call
+    /// this method on the more specific of two failures.
     #[must_use]
     pub fn and(mut self, other: impl fmt::Display) -> Self {
         self.message = format!("{}; {other}", self.message);
         self
     }
 
-    /// Kind, message and advice in one line, for places that name board and operation beside it.
+    /// Returns kind, message and advice in one line, for places that show board and operation
+    /// separately.
     pub fn cause(&self) -> String {
         let kind = self.kind.map(|kind| format!("{}: ", kind.as_str()));
         let advice = self.advice.as_ref().map(|advice| format!("; {advice}"));
@@ -91,7 +92,8 @@ impl From<&Error> for Failure {
     }
 }
 
-/// Whatever a file system does, it has no effect on a board: the certainty is `None`.
+/// Converts the error. The certainty is `None`, because an error of a file system has no effect on
+/// a board.
 impl From<&RecordError> for Failure {
     fn from(error: &RecordError) -> Self {
         let (operation, message) = error.parts();
@@ -153,7 +155,7 @@ impl<'de> Deserialize<'de> for Failure {
     }
 }
 
-/// The value of this name, if it is a known one.
+/// Returns the value with this name, if it is a known one.
 fn known<'de, T: Deserialize<'de>>(name: Option<String>) -> Option<T> {
     let name = name?;
     let name: StrDeserializer<'_, ValueError> = name.as_str().into_deserializer();

@@ -11,24 +11,24 @@ use crate::input;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
 
-/// The version of the run directory's format. It changes when a reader of the old one would
-/// misunderstand the new.
+/// Version of the run directory's format. It changes if a reader of the old format would
+/// misunderstand the new one.
 pub const FORMAT_VERSION: u32 = 2;
 
 /// The manifest of a run, `manifest.json` in its directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`] of the program that wrote it.
+    /// [`FORMAT_VERSION`] of the program that wrote the manifest.
     pub format_version: u32,
     /// The version of twotone.
     pub twotone_version: String,
-    /// The command line, the program first.
+    /// The command line, beginning with the program.
     pub command: Vec<String>,
-    /// The computer that ran it.
+    /// Name of the computer that ran the program.
     pub host: String,
     /// The operator's note.
     pub note: Option<String>,
-    /// Seed of everything that was drawn at random.
+    /// Seed of all random numbers.
     pub seed: Option<u64>,
     /// Time at which the run began.
     pub started: UtcTime,
@@ -36,14 +36,14 @@ pub struct Manifest {
     pub ended: UtcTime,
     /// The hardware map.
     pub map: MapRecord,
-    /// The parameters, every default written out.
+    /// The parameters, with every default written out.
     pub parameters: serde_json::Value,
     /// Every board of the map, in its order.
     pub boards: Vec<BoardRecord>,
     /// Files that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
-    /// Remarks on the place where the run lies, a sentence each.
+    /// Remarks on the place of the run, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -51,46 +51,47 @@ pub struct Manifest {
 /// The hardware map of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapRecord {
-    /// The file, as it was named.
+    /// Name of the file, as the user gave it.
     pub file: String,
     /// SHA-256 of `text`, in hexadecimal.
     pub sha256: String,
-    /// The text, to the byte.
+    /// The unchanged text.
     pub text: String,
 }
 
 /// Result of a board.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BoardRecord {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
-    /// Its serial number, as it says itself or, if it does not, as the map has it.
+    /// Serial number that the board reported, or else the one in the map.
     pub serial: Option<String>,
-    /// Result of the check that it is the board of the map, in words; `None` if this was not
+    /// Result of the check that it is the board in the map, in words. `None` if this was not
     /// checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
-    /// Its firmware release, as it says itself. `None` if it does not say it, or was not reached.
+    /// Firmware release that the board reported. `None` if it did not report one, or was not
+    /// reached.
     pub firmware: Option<String>,
-    /// Facts that it did not tell about itself, with the assumptions in their place.
+    /// Facts that the board did not report about itself, with the assumptions in their place.
     #[serde(default)]
     pub doubts: Vec<String>,
-    /// Program that it was taken over from, if it was.
+    /// Program from which the board was taken over, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Holder>,
-    /// Its status, in the words of the run's result.
+    /// Status of the board, in the words of the run's result.
     pub status: String,
-    /// Its error, if it had one. Versions before format 2 wrote a sentence.
+    /// Error of the board, if it had one. Versions before format 2 wrote a sentence.
     pub error: Option<Failure>,
-    /// Everything else that was less than well, a sentence each.
+    /// All other problems, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Number of channels that ended with each status.
+    /// Number of channels with each status.
     pub channels: BTreeMap<String, usize>,
 }
 
 impl MapRecord {
-    /// The record of `map`.
+    /// Makes the record of `map`.
     pub fn of(map: &HardwareMap) -> Self {
         let digest = Sha256::digest(map.text());
         Self {
@@ -102,11 +103,11 @@ impl MapRecord {
 }
 
 impl Manifest {
-    /// The manifest of a run that began at `started` and ends now, on this computer, by this
-    /// version. Note, seed and boards are the caller's to fill in.
+    /// Makes the manifest of a run that began at `started` and ends now, on this computer, by this
+    /// version. The caller fills in the note, the seed and the boards.
     ///
     /// # Errors
-    /// [`RecordError::Format`] if the parameters have no JSON.
+    /// [`RecordError::Format`] if the parameters cannot be written as JSON.
     pub fn new(
         command: impl IntoIterator<Item = String>,
         map: &HardwareMap,
@@ -138,14 +139,14 @@ impl Manifest {
     /// Reads the manifest of the run directory `run`.
     ///
     /// # Errors
-    /// [`RecordError::Io`] if there is none, [`RecordError::Format`] if it is no manifest
-    /// or one of a later format.
+    /// [`RecordError::Io`] if the file cannot be read, [`RecordError::Format`] if it is no manifest
+    /// or has a later format.
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = run.as_ref().join(MANIFEST_FILE);
         let text =
             input::read(&path, input::MANIFEST_BYTES).map_err(RecordError::io("read", &path))?;
         let shown = path.display().to_string();
-        // The version comes first: a later format may have other fields.
+        // The version is read first, because a later format may have other fields.
         #[derive(Deserialize)]
         struct Version {
             format_version: u32,
@@ -162,7 +163,7 @@ impl Manifest {
         serde_json::from_slice(&text).map_err(RecordError::format("read", &shown))
     }
 
-    /// Entries about the origin of the data files of `board`, as names and values.
+    /// Returns entries about the origin of the data files of `board`, as names and values.
     pub fn provenance(&self, board: &str) -> BTreeMap<String, String> {
         let record = self.boards.iter().find(|record| record.name == board);
         let entries = [

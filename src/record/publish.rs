@@ -1,4 +1,4 @@
-//! Giving a folder its name without taking it from another.
+//! Renaming of a folder without replacing anything.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// Result of giving a folder its name.
+/// Result of renaming a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
     Done,
-    /// Something has the name already; it was not touched.
+    /// Something has the name already, and was not changed.
     Taken,
 }
 
-/// The most names that are tried beside one that is taken.
+/// Largest number of alternative names that are tried.
 const MOST_NAMES: usize = 1000;
 
-/// Names for a folder that cannot have the name of `path`, beside it: `NAME-kept`, `NAME-kept-2`,
-/// and so on.
+/// Returns alternative paths beside `path`: `NAME-kept`, `NAME-kept-2`, and so on.
 pub(super) fn beside(path: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
     (1..=MOST_NAMES).filter_map(move |number| {
         let mut name = path.file_name()?.to_owned();
@@ -31,7 +30,8 @@ pub(super) fn beside(path: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
     })
 }
 
-/// Renames the folder `from` to `to`, or to the first free name beside it. Returns the name.
+/// Renames the folder `from` to `to`, or to the first free alternative of [`beside`]. Returns the
+/// new path.
 pub(super) fn publish_or_beside(from: &Path, to: &Path) -> io::Result<PathBuf> {
     for name in std::iter::once(to.to_owned()).chain(beside(to)) {
         if publish(from, &name)? == Published::Done {
@@ -41,19 +41,20 @@ pub(super) fn publish_or_beside(from: &Path, to: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Renames the folder `from` to `to`, in one step, unless something is there.
+/// Renames the folder `from` to `to` in one step, unless `to` exists.
 pub(super) fn publish(from: &Path, to: &Path) -> io::Result<Published> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(Published::Done),
         Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Published::Taken),
-        // Network file systems and old kernels do not know the flag.
+        // Network file systems and old kernels do not support the flag.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => publish_by_reserving(from, to),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The same by two steps that each exclude others: an empty folder takes the name, and a rename
-/// replaces empty folders only. A crash between the two leaves the empty folder.
+/// As [`publish`], in two steps, each of which fails if another program has taken the name. First,
+/// an empty folder reserves the name. Then a rename replaces this folder, which is possible only if
+/// it is empty. A crash between the two steps leaves the empty folder.
 fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
     match fs::create_dir(to) {
         Ok(()) => {}
@@ -65,14 +66,15 @@ fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
         // Another program has put a file into the folder, so it is left to that program.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Published::Taken),
         Err(error) => {
-            // The reserved name is given back. The first error is returned, and not one of this.
+            // The reserved name is released. The first error is returned, and not one of the
+            // removal.
             let _ = fs::remove_dir(to);
             Err(error)
         }
     }
 }
 
-/// Brings the entries of `folder` and of the folders in it to disk. Files are there already.
+/// Writes the entries of `folder` and of the folders in it to disk. The files are already on disk.
 pub(super) fn sync_folders(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,5 +1,5 @@
 //! Recording of a run whose content is in memory: the most important files first, and in another
-//! place if there is no room.
+//! place if there is not enough space.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,14 +13,14 @@ use super::publish::beside;
 use super::{Failure, MANIFEST_FILE, Manifest, RecordError, RunDirectory};
 use crate::input::shown;
 
-/// Importance of a file of a run, the most important first.
+/// Importance of a file of a run, from the most important to the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// It is written before the manifest. A place without room for it is not used.
+    /// The file is written before the manifest. A place without space for it is not used.
     First,
-    /// A place without room for it is not used.
+    /// The file is written after the manifest. A place without space for it is not used.
     Needed,
-    /// A place without room for it is used all the same.
+    /// A place without space for the file is used nevertheless.
     Further,
 }
 
@@ -34,7 +34,7 @@ pub struct Content<'a> {
 type Fill<'a> = dyn Fn(&mut BufWriter<File>) -> Result<(), RecordError> + 'a;
 
 impl<'a> Content<'a> {
-    /// `file`, a relative path of plain names, with the content from `fill`.
+    /// Makes the content of `file`, a relative path of plain names. `fill` writes it.
     pub fn new(
         file: impl Into<String>,
         weight: Weight,
@@ -47,7 +47,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// `file` with `value` as TOML.
+    /// Makes the content of `file` with `value` as TOML.
     ///
     /// # Errors
     /// Writing it is [`RecordError::Format`] if `value` has no TOML.
@@ -60,7 +60,7 @@ impl<'a> Content<'a> {
         })
     }
 
-    /// `file` with `value` as JSON, indented.
+    /// Makes the content of `file` with `value` as indented JSON.
     ///
     /// # Errors
     /// Writing it is [`RecordError::Format`] if `value` has no JSON.
@@ -74,23 +74,23 @@ impl<'a> Content<'a> {
 pub struct MissingFile {
     /// The file, within the run directory.
     pub file: String,
-    /// Reason that it is not there. Versions before format 2 wrote a sentence.
+    /// Reason that the file is missing. Versions before format 2 wrote a sentence.
     pub reason: Failure,
 }
 
-/// The parts of a run that were recorded, and their place.
+/// Result of the recording of a run.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// Its directory; `None` if nothing of it could be written anywhere.
+    /// The run directory. `None` if no file could be written anywhere.
     pub path: Option<PathBuf>,
-    /// Reason that it is not where it was to be, and its place instead.
+    /// Reason that the run is not at the requested place, with its actual place.
     pub error: Option<Failure>,
-    /// Files that are not there.
+    /// Files that could not be written.
     pub missing: Vec<MissingFile>,
 }
 
 impl Recorded {
-    /// A run of which nothing was written because of `error`.
+    /// Returns the result for a run without any file, because of `error`.
     pub fn failed(error: &RecordError) -> Self {
         Self {
             error: Some(Failure::from(error)),
@@ -98,24 +98,25 @@ impl Recorded {
         }
     }
 
-    /// True if everything was written and lies where it was to be.
+    /// True if every file was written, and the run is at the requested place.
     pub fn is_whole(&self) -> bool {
         self.path.is_some() && self.error.is_none() && self.missing.is_empty()
     }
 }
 
 impl RunDirectory {
-    /// Writes a run and puts it in its place: files of [`Weight::First`], the manifest, and the
-    /// others in their order. What was created before stays in the run.
+    /// Writes the files of a run and puts the run in its place. Files of [`Weight::First`] come
+    /// first, then the manifest, then the others by weight. Files that were created before stay in
+    /// the run.
     ///
-    /// A file that cannot be written is left out, and the manifest names it, with the reason. If
-    /// one that is needed is left out, the whole run goes to the first of these places that has
-    /// room for it, under the name `NAME-kept`: the folder that it was to lie in, the working
-    /// directory, the folder for temporary files. If none has, it stays in the place that took most
-    /// of it. Nothing is ever overwritten.
+    /// A file that cannot be written is left out, and the manifest names it, with the reason. If a
+    /// needed file is left out, the run is written under the name `NAME-kept` to the first of these
+    /// places that has enough space: the intended parent folder, the working directory, the folder
+    /// for temporary files. If none has enough space, the run goes to the place with the fewest
+    /// missing needed files. Nothing is ever overwritten.
     ///
-    /// `broken` is the reason that what was created before is not whole. Such a run does not get
-    /// its name: it is kept as by [`RunDirectory::keep`].
+    /// `broken` is the reason that files which were created before are incomplete. Such a run does
+    /// not get its final name, but is kept as by [`RunDirectory::keep`].
     pub fn record(
         self,
         mut manifest: Manifest,
@@ -131,7 +132,7 @@ impl RunDirectory {
         manifest
             .remarks
             .push(format!("it was to be `{}`: {why}", shown(&wanted)));
-        // Data that lie there already cannot be written again: they stay.
+        // Data that were written incrementally cannot be written again, so they stay.
         let (mut best, there) = if has_data {
             let there = first.settle(broken);
             manifest
@@ -163,9 +164,11 @@ impl RunDirectory {
     }
 }
 
-/// Run directories in the next best places for a run that was to be `wanted`, on this device.
+/// Prepares run directories in alternative places for a run that was to be at `wanted`, on this
+/// device.
 fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDirectory> {
-    // The bare mount point of an unmounted disk is no place: the next mount hides what lies there.
+    // The bare mount point of an unmounted disk is not used, because the next mount would hide the
+    // run.
     let is_its = |folder: &&Path| {
         let found = folder.metadata();
         found.is_ok_and(|found| device.is_none_or(|device| found.dev() == device))
@@ -177,7 +180,7 @@ fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDi
     ];
     let name = wanted.file_name().map(ToOwned::to_owned);
     folders.into_iter().flatten().filter_map(move |folder| {
-        // A folder that was removed is not made again.
+        // A parent folder that was removed is not made again.
         let path = folder.join(name.as_ref().filter(|_| folder.is_dir())?);
         for free in beside(&path) {
             match RunDirectory::prepare(free) {
@@ -189,11 +192,11 @@ fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDi
     })
 }
 
-/// A run that was written to a place, as far as it has room.
+/// A run that was written to a place, as far as there is space.
 struct Attempt {
     run: RunDirectory,
     missing: Vec<MissingFile>,
-    /// Number of needed files among these.
+    /// Number of needed files in `missing`.
     lacks: usize,
     /// Number of files that were written.
     written: usize,
@@ -234,8 +237,8 @@ impl Attempt {
         attempt
     }
 
-    /// Names the missing files in the manifest. If there is no room for that, a manifest that lies
-    /// there stays as it is, and the reason of each missing file says so.
+    /// Names the missing files in the manifest. If there is no space for this, the existing
+    /// manifest stays unchanged, and the reason of each missing file mentions this.
     fn name_missing(&mut self, manifest: &Manifest) {
         if self.missing.is_empty() || self.written == 0 {
             return;
@@ -247,8 +250,8 @@ impl Attempt {
             ..manifest.clone()
         };
         if !none.is_empty() {
-            // There was no room for the manifest before. Files that could not be written whole have
-            // given their room back.
+            // There was no space for the manifest before. Since then, the incomplete files were
+            // removed.
             if self.run.write_manifest(&complete).is_ok() {
                 self.missing = complete.missing;
                 (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
@@ -267,7 +270,7 @@ impl Attempt {
         }
     }
 
-    /// Reason that the place is not used, if it is not.
+    /// Returns the reason that the place is not used, if there is one.
     fn lacking(&self) -> Option<Failure> {
         let first = self.missing.first()?;
         (self.lacks > 0).then(|| first.reason.clone())
@@ -304,7 +307,8 @@ impl Attempt {
 }
 
 impl Recorded {
-    /// Adds the reason that it is not at `wanted`, and the place of data that lie `there`, if any.
+    /// Adds the reason that the run is not at `wanted`, and the place of data that stayed `there`,
+    /// if any.
     fn instead_of(self, wanted: &Path, why: &Failure, there: Option<Self>) -> Self {
         let Some(path) = &self.path else { return self };
         let mut message = format!("`{}` could not be written: {}", shown(wanted), why.message);

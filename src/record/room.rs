@@ -1,27 +1,29 @@
-//! Room on a file system.
+//! Free space of a file system.
 
 use std::os::fd::AsFd;
 
 use rustix::fs::{StatVfs, fstatvfs};
 use rustix::process::geteuid;
 
-/// Room on a file system for the user of this process. Quotas are left out.
+/// Free space of a file system for the user of this process. Quotas are not considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Bytes that can still be written.
     pub bytes: u64,
-    /// Number of files that can still be made; `None` if there is no limit, or it is not known.
+    /// Number of files that can still be made. `None` if there is no limit, or if the limit is not
+    /// known.
     pub files: Option<u64>,
 }
 
 impl Room {
-    /// Room of the file system on which `file` lies; `None` if that does not say it, as some
-    /// network file systems do not.
+    /// Returns the free space of the file system of `file`, or `None` if the file system does not
+    /// report it, as is the case for some network file systems.
     pub(crate) fn of(file: impl AsFd) -> Option<Self> {
         Self::by_numbers(&fstatvfs(file).ok()?, geteuid().is_root())
     }
 
-    /// Room by the numbers of the file system. A part of it may be kept for the administrator.
+    /// Computes the free space from the numbers of the file system. A part may be reserved for the
+    /// administrator.
     fn by_numbers(found: &StatVfs, is_administrator: bool) -> Option<Self> {
         let for_user = |all, others| if is_administrator { all } else { others };
         let blocks = for_user(found.f_bfree, found.f_bavail);

@@ -1,4 +1,4 @@
-//! Captured samples as Arrow IPC files, written while they come.
+//! Captured samples as Arrow IPC files, which are written while the samples arrive.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -16,8 +16,9 @@ use twotone_hal::{ChannelId, Complex64, StreamBlock, TimeOrigin};
 use super::RecordError;
 use super::batch_file::BatchFile;
 
-/// The factor and the angle of a change, in rad, to the twelfth decimal. If they are turned into a
-/// complex number and back again, as the file does with those of a report, they stay the same.
+/// Returns the magnitude and the angle, in rad, of a complex factor, rounded to the twelfth
+/// decimal. The values stay the same if they are converted to a complex number and back, so those
+/// in a file and in a report are equal.
 pub(crate) fn polar(change: Complex64) -> (f64, f64) {
     let to_twelfth = |value: f64| (value * 1e12).round() / 1e12;
     let (gain, turn_rad) = change.to_polar();
@@ -29,15 +30,15 @@ pub(crate) fn polar(change: Complex64) -> (f64, f64) {
 pub struct SampleColumns {
     /// The channels in `i` and `q`, in order.
     pub channels: Vec<ChannelId>,
-    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. With none,
-    /// there are no such columns.
+    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. If empty, the file
+    /// has no such columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
-    /// Ids of the detectors of the map, by channel. A channel may have none.
+    /// Ids of the detectors of the map, by channel. Some channels may have no detector.
     pub detectors: BTreeMap<ChannelId, String>,
-    /// Factor by which the samples of the reference tones had changed since the tune. The
-    /// calibrations here have it in them already.
+    /// Factor by which the samples of the reference tones have changed since the tune. The
+    /// calibrations in `calibrated` already include this factor.
     pub reference: Option<Complex64>,
-    /// Number of steps of `i` and `q` in one readout count. 256.
+    /// Number of steps of `i` and `q` in one readout count. The default is 256.
     pub steps_per_count: f64,
 }
 
@@ -53,17 +54,18 @@ impl Default for SampleColumns {
     }
 }
 
-/// Samples of one module, row by row. Lists hold a value a channel, row after row.
+/// Samples of one module. The fields `i`, `q`, `df_hz` and `dqi_inv` hold one value per channel for
+/// each row, row after row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
-    /// Time at which each was taken: nanoseconds since 1970 by the board's clock, with the
-    /// filters' delay subtracted. `None` if it is not known.
+    /// Time of each sample: nanoseconds since 1970 by the board's clock, with the filters' delay
+    /// subtracted. `None` if the time is not known.
     pub time_ns: Vec<Option<i64>>,
     /// Origin of each time.
     pub time_source: Vec<Option<TimeOrigin>>,
     /// Sequence numbers.
     pub sequence: Vec<u32>,
-    /// Number of samples that were lost just before each.
+    /// Number of samples that were lost just before each row.
     pub lost_before: Vec<u64>,
     /// Decimation stages.
     pub stage: Vec<u8>,
@@ -71,13 +73,14 @@ pub struct SampleRows {
     pub overrange: Vec<bool>,
     /// True if an input was over its voltage.
     pub overvoltage: Vec<bool>,
-    /// I, [`SampleColumns::steps_per_count`] steps a readout count.
+    /// I, in [`SampleColumns::steps_per_count`] steps per readout count.
     pub i: Vec<i32>,
     /// Q, in the same steps.
     pub q: Vec<i32>,
-    /// Shift of the resonance since the tune, in hertz; NaN if the sample cannot come from it.
+    /// Shift of the resonance since the tune, in hertz. NaN if the sample cannot come from the
+    /// resonance.
     pub df_hz: Vec<f32>,
-    /// Change of `1/Qi` since the tune; NaN if the sample cannot come from the resonance.
+    /// Change of `1/Qi` since the tune. NaN if the sample cannot come from the resonance.
     pub dqi_inv: Vec<f32>,
 }
 
@@ -94,7 +97,7 @@ impl SampleRows {
 }
 
 impl From<StreamBlock> for SampleRows {
-    /// The rows of a block, without a copy of its samples and not calibrated.
+    /// Converts a block into rows without calibrated values. Does not copy the samples.
     fn from(block: StreamBlock) -> Self {
         Self {
             stage: vec![block.stage; block.samples()],
@@ -112,15 +115,16 @@ impl From<StreamBlock> for SampleRows {
     }
 }
 
-/// Writes the samples of one module into an Arrow IPC file, a record batch at a time. Batches that
-/// are written are not kept in memory.
+/// Writer of the samples of one module into an Arrow IPC file, one record batch at a time. Written
+/// batches are not kept in memory.
 pub struct SampleWriter<W: Write> {
     file: BatchFile<W>,
     columns: SampleColumns,
 }
 
 impl<W: Write> SampleWriter<W> {
-    /// Begins a file; `file` names it in errors. `provenance` becomes the metadata of its schema.
+    /// Begins a file. `file` is its name in errors. `provenance` becomes the metadata of its
+    /// schema.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -139,23 +143,22 @@ impl<W: Write> SampleWriter<W> {
         &self.columns
     }
 
-    /// Writes rows, as one record batch, and flushes them.
+    /// Writes rows as one record batch, and flushes them.
     ///
     /// # Errors
-    /// [`RecordError::Format`] if the columns of `rows` do not have the lengths that they
-    /// should, or the writer fails.
+    /// [`RecordError::Format`] if the fields of `rows` have wrong lengths, or if the writer fails.
     pub fn write(&mut self, rows: SampleRows) -> Result<(), RecordError> {
         let batch = batch(self.file.schema(), &self.columns, rows);
         self.file.write(batch)
     }
 
-    /// The output that the file is written to. After rows that could not be written, the file can
-    /// go on if these have been taken back.
+    /// Output of the file. After a failed write, the file can be continued if the caller removes
+    /// the incomplete rows from the output.
     pub fn get_mut(&mut self) -> &mut W {
         self.file.get_mut()
     }
 
-    /// Ends the file, and returns the output that it was written to.
+    /// Ends the file, and returns its output.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -164,7 +167,7 @@ impl<W: Write> SampleWriter<W> {
     }
 }
 
-/// The columns, each with its unit and meaning; lists say which channels they hold.
+/// Returns the columns, each with its unit and meaning. The metadata of a list name its channels.
 fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Schema {
     let field = |name: &str, of: DataType, nullable: bool, meaning: &str| {
         let notes = HashMap::from([("description".to_owned(), meaning.to_owned())]);
@@ -277,7 +280,8 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
     Schema::new(fields).with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
 }
 
-/// Origin of a time, as a number whose name its metadata have.
+/// Returns the column of the origin of a time, as a number. The metadata have the names of the
+/// numbers.
 fn time_source() -> Field {
     let meaning = "origin of the time: the sample's stamp; sequence numbers, as its stamp has no meaning or \
                    contradicts those around it; its stamp with the year of the computer's clock";
@@ -292,7 +296,7 @@ fn time_source() -> Field {
     Field::new("time_source", DataType::UInt8, true).with_metadata(notes)
 }
 
-/// Numbers as a JSON list.
+/// Returns values as a JSON list.
 fn numbers<T: serde::Serialize>(values: impl Iterator<Item = T>) -> String {
     let values: Vec<T> = values.collect();
     serde_json::to_string(&values).unwrap_or_default()
@@ -333,7 +337,7 @@ fn batch(
     RecordBatch::try_new(Arc::clone(schema), arrays)
 }
 
-/// Values, null if one is not known.
+/// Returns an array of values, in which NaN becomes null.
 fn known(values: Vec<f32>) -> ArrayRef {
     if values.iter().all(|value| !value.is_nan()) {
         return Arc::new(Float32Array::from(values));

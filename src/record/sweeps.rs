@@ -9,11 +9,11 @@ use super::RecordError;
 /// Kind of a sweep of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SweepKind {
-    /// The network analysis, over a module's whole range.
+    /// Network analysis over the whole band of a module.
     NetworkAnalysis,
-    /// The fine sweep over one detector, upward in frequency.
+    /// Fine sweep over one detector, upward in frequency.
     FineUp,
-    /// The fine sweep over one detector, downward in frequency.
+    /// Fine sweep over one detector, downward in frequency.
     FineDown,
 }
 
@@ -48,9 +48,10 @@ pub struct SweepHead {
 /// One point of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SweepPoint {
-    /// Sweep that the point belongs to.
+    /// Sweep to which the point belongs.
     pub head: SweepHead,
-    /// Absolute frequency that the tone really had, which may differ from the requested one.
+    /// Absolute frequency to which the tone was actually set, which may differ from the requested
+    /// one.
     pub frequency: Hertz,
     /// Mean sample, in readout counts.
     pub mean: Complex64,
@@ -70,7 +71,7 @@ pub struct SweepTable {
 }
 
 impl SweepTable {
-    /// An empty table with this provenance.
+    /// Makes an empty table with this provenance.
     pub fn new(provenance: BTreeMap<String, String>) -> Self {
         Self {
             provenance,

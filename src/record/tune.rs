@@ -18,10 +18,10 @@ use crate::map::HardwareMap;
 /// The file of a run directory that holds the tune.
 pub const TUNE_FILE: &str = "tune.toml";
 
-/// The line with which the tune of a module begins.
+/// First line of the tune of a module.
 const HEAD: &str = "[[tune]]";
 
-/// Most channels of a module.
+/// Largest number of channels of a module.
 const MOST_CHANNELS: usize = 1024;
 
 /// Tunes of the modules of a run.
@@ -32,18 +32,18 @@ pub struct TuneRecord {
     tune: Vec<ModuleTune>,
 }
 
-/// The tune of one module. Its calibrations hold in one phase epoch of the board only.
+/// The tune of one module. Its calibrations are valid only in one phase epoch of the board.
 ///
 /// Fields that are `None` or empty may be missing in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleTune {
-    /// The board's name in the map.
+    /// Name of the board in the map.
     pub board: String,
     /// The module.
     pub module: ModuleId,
-    /// Epoch of the board in which it was tuned.
+    /// Epoch of the board during the tune.
     pub epoch: Option<Epoch>,
-    /// Phase epoch of the module in which it was tuned.
+    /// Phase epoch of the module during the tune.
     pub phase_epoch: Option<PhaseEpoch>,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
@@ -51,11 +51,11 @@ pub struct ModuleTune {
     pub tau_s: Option<f64>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of several settings of the NCO.
+    /// Status of the join of the parts of the wide sweep at different NCO frequencies.
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,
-    /// Everything that any stage found to be less than well, a sentence each.
+    /// Warnings of all stages, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Resonances without a tone.
@@ -67,7 +67,7 @@ pub struct ModuleTune {
     /// Every tone on a resonance.
     #[serde(default)]
     pub channel: Vec<ChannelOutcome>,
-    /// Tones off resonance.
+    /// Reference tones, which are off resonance.
     #[serde(default)]
     pub reference: Vec<ReferenceTone>,
 }
@@ -75,13 +75,13 @@ pub struct ModuleTune {
 /// A detector of the map, and the resonance that was found for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetectorTune {
-    /// Its id in the map.
+    /// Id of the detector in the map.
     pub id: String,
-    /// Its module.
+    /// Module of the detector.
     pub module: ModuleId,
-    /// Frequency at which the map expects its resonance, in hertz.
+    /// Expected frequency of its resonance, from the map, in hertz.
     pub expected_hz: f64,
-    /// Status of its tune.
+    /// Status of the detector's tune.
     pub status: DetectorStatus,
     /// Channel of its resonance, if it has one.
     pub channel: Option<ChannelId>,
@@ -94,13 +94,13 @@ pub struct DetectorTune {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DetectorStatus {
-    /// Its channel is tuned.
+    /// The detector's channel is tuned.
     Tuned,
-    /// Its channel failed; the channel has the reason.
+    /// The detector's channel failed. The entry of the channel has the reason.
     Failed,
-    /// Its resonance was found, and has no channel.
+    /// The detector's resonance was found, but has no channel.
     NotToned,
-    /// No resonance was found within a thousandth of its frequency.
+    /// No resonance was found within a thousandth of the expected frequency.
     NotFound,
     /// A resonance was found, but it may be that of another detector.
     Ambiguous,
@@ -120,8 +120,8 @@ impl DetectorStatus {
 }
 
 impl ModuleTune {
-    /// The tune of a module of the board of this name, with the detectors of the map on it. The
-    /// sweeps go into files of their own.
+    /// Makes the tune of a module of the board called `board`, with the detectors of the map on the
+    /// module. Sweeps are not included, because they are in other files.
     pub fn of(board: &str, tune: &TuneOutcome, detector: Vec<DetectorTune>) -> Self {
         Self {
             board: board.to_owned(),
@@ -143,8 +143,8 @@ impl ModuleTune {
 }
 
 impl TuneRecord {
-    /// Writes the tunes of modules as TOML, one after the other: an array may have more channels
-    /// than are to be in memory twice.
+    /// Writes the tunes of modules as TOML, one after the other, so that the tune of a large array
+    /// is not in memory twice.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails, or if a number has no form in TOML.

@@ -74,27 +74,27 @@ impl Runner {
         self
     }
 
-    /// Sets the longest time of a target, clean-up included, counted from its own start. With
-    /// bounded concurrency, a target that hangs does not use up the time of those that wait for it.
-    /// Time in which the process does not run, because it was stopped or the machine slept, does
-    /// not count, and the clean-up has its share from the moment at which it begins. If several
-    /// targets may keep their tones, the last 5 s, or a tenth if that is less, are for reading them
-    /// back when all have ended.
+    /// Sets the longest time of a target, including clean-up, counted from the target's own start.
+    /// With limited concurrency, a target that hangs does not use up the time of those that wait
+    /// for it. Time in which the process does not run, because it was stopped or the machine slept,
+    /// does not count. The time of the clean-up counts from its own beginning. If several targets
+    /// may keep their tones, the last 5 s of the deadline, or a tenth of it if that is less, are
+    /// reserved for a read-back after all targets have ended.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
         self
     }
 
-    /// Sets the longest time of each batch, those of the clean-up included.
+    /// Sets the longest time of each batch, including those of the clean-up.
     #[must_use]
     pub fn batch_deadline(mut self, deadline: Duration) -> Self {
         self.batch_deadline = deadline.min(LONGEST);
         self
     }
 
-    /// Sets the share of the deadline, 0 to 1, that is reserved for the clean-up. A number outside
-    /// counts as the nearest bound, NaN as a quarter.
+    /// Sets the fraction of the deadline, 0 to 1, that is reserved for the clean-up. A number
+    /// outside this range counts as the nearest bound, and NaN as a quarter.
     #[must_use]
     pub fn cleanup_share(mut self, share: f64) -> Self {
         self.cleanup_share = if share.is_nan() {
@@ -105,20 +105,20 @@ impl Runner {
         self
     }
 
-    /// Sets the longest time for which a request can live whose connection was lost: by then it was
-    /// executed, or never will be. The default is 5 s. After a loss with settings under way, the
-    /// state of their channels is reported only once this time has passed and the settings were
-    /// read back at its end. If the deadline comes first, the channels are unknown. The time
-    /// reserved for the clean-up is at least 5 s longer than this, up to half of the deadline. A
-    /// target may have a time of its own ([`Target::request_life`]).
+    /// Sets the life of a request: the longest time for which a board may still execute it after
+    /// the connection was lost. The default is 5 s. After the loss of a request with settings, the
+    /// state of their channels is reported only after this time has passed and the settings were
+    /// read back. If the deadline comes first, the channels are unknown. The time reserved for the
+    /// clean-up is at least 5 s longer than this, up to half of the deadline. A target may have its
+    /// own time ([`Target::request_life`]).
     #[must_use]
     pub fn request_life(mut self, life: Duration) -> Self {
         self.request_life = life.min(LONGEST);
         self
     }
 
-    /// Keeps the settings of an algorithm that succeeds. Without this, the module is brought to its
-    /// safe state after success too.
+    /// Keeps the settings of an algorithm that succeeds. By default, the module is brought to its
+    /// safe state even after success.
     #[must_use]
     pub fn keep_on_success(mut self) -> Self {
         self.ending = Ending::Kept;
@@ -133,16 +133,17 @@ impl Runner {
         self
     }
 
-    /// Sets the token that ends the run: when it is cancelled, every algorithm is ended, its module
-    /// cleaned up, and the run returns. Targets that have not begun are left untouched.
+    /// Sets the token that ends the run. When the token is cancelled, the runner ends every
+    /// algorithm, cleans up its module, and returns. Targets that have not begun are left
+    /// untouched.
     #[must_use]
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Sets the token that ends the clean-up: when it is cancelled, the run returns at once, and
-    /// its outcomes list the channels that are left on or unknown.
+    /// Sets the token that ends the clean-up. When the token is cancelled, the run returns at once,
+    /// and its outcomes list the channels that are left on or unknown.
     #[must_use]
     pub fn abandon(mut self, token: CancellationToken) -> Self {
         self.abandon = token;
@@ -151,15 +152,15 @@ impl Runner {
 
     /// Runs `algorithm` on each target and returns every outcome, in the order of the targets.
     ///
-    /// `algorithm` gets a handle that is held to the target's limits and that works until the run
-    /// ends, and the module. If there are several targets, those that keep their tones on are read
-    /// back once more when all have ended: a board may have lost its tones since. A target whose
-    /// module another run has fails with [`Busy`](twotone_hal::ErrorKind::Busy). One that is listed
-    /// twice fails with [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument) the second
-    /// time, and the first one runs.
+    /// `algorithm` receives the module, and a handle of the board that enforces the target's limits
+    /// and works until the run ends. If there are several targets, those that keep their tones on
+    /// are read back once more after all have ended, because a board may have lost its tones in the
+    /// meantime. A target fails with [`Busy`](twotone_hal::ErrorKind::Busy) if another run uses its
+    /// module. If a target is listed twice, the first one runs, and the second one fails with
+    /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument).
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
-    /// hardware is cleaned up all the same; its outcomes are lost.
+    /// hardware is cleaned up in the background. The outcomes are lost.
     pub fn run<T, E, A, F>(
         &self,
         targets: Vec<Target>,
@@ -184,7 +185,7 @@ impl Runner {
         })
     }
 
-    /// Supervises each target in a context of its own, as many at once as allowed.
+    /// Supervises each target in its own context, up to the limit of concurrency.
     pub(super) fn over<T, S, F>(
         &self,
         targets: Vec<Target>,
@@ -242,10 +243,10 @@ impl Runner {
         })
     }
 
-    /// Reads back the modules that keep their tones on, if there are several targets: while one
-    /// ran, the board of another may have restarted, or have been replaced.
+    /// Reads back the modules that keep their tones on, if there are several targets. While one
+    /// target ran, the board of another may have restarted, or have been replaced.
     ///
-    /// `left` is the time that is left of the deadline.
+    /// `left` is the remaining time of the deadline.
     async fn still_kept<T>(
         &self,
         targets: Vec<Target>,

@@ -1,4 +1,4 @@
-//! One target from its start to its end.
+//! Supervision of one target from its start to its end.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,23 +19,24 @@ use super::{
 };
 use crate::record::Failure;
 
-/// A target, the settings of its run, and its turn among the others.
+/// A target with the settings of its run.
 pub(super) struct Supervised {
     pub(super) target: Target,
     pub(super) settings: Runner,
     turns: Arc<Semaphore>,
     /// True if an earlier target of the run is the same module.
     pub(super) twice: bool,
-    /// True if the module is read back once more when all targets have ended, if it keeps its
-    /// tones.
+    /// True if the module, if it keeps its tones, is read back once more after all targets have
+    /// ended.
     pub(super) is_looked_at_last: bool,
-    /// Record of what was written. The runner reads it if this context ends without an outcome.
+    /// Record of the settings that were written. The runner reads the record if this context ends
+    /// without an outcome.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
     /// Number of repetitions of operations on the board.
     repeats: Arc<AtomicU32>,
 }
 
-/// The right to run: a place among those that run at once, and the lease of the module.
+/// The right to run: a permit among the targets that run at once, and the lease of the module.
 pub(super) struct Turn<'a> {
     pub(super) began: Instant,
     _place: SemaphorePermit<'a>,
@@ -57,8 +58,8 @@ where
         Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
     };
     let (share, reserved) = supervised.times();
-    // Two allowances, and not two points in time: a process that was stopped until after both
-    // points would have no time left.
+    // These are two allowances and not two deadlines: a process that was stopped until after both
+    // deadlines would have no time left.
     let share = Allowance::new(share);
     let reserve = Allowance::new(reserved);
     let board = supervised.board();
@@ -80,23 +81,23 @@ where
     supervised.outcome(Some(&turn), result, hardware)
 }
 
-/// Longest time for reading a module back when all others have ended.
+/// Longest time for the last read-back of a module, after all targets have ended.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Time within which the runtime polls a waiting context again.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Time that is reserved for a clean-up beyond the life of a lost request.
+/// Time reserved for a clean-up in addition to the life of a lost request.
 const OUTLIVES: Duration = Duration::from_secs(5);
 
-/// Longest time for that reading in a run that may take `deadline`.
+/// Returns the longest time of the last read-back in a run with this deadline.
 fn last_look(deadline: Duration) -> Duration {
     LAST_LOOK.min(deadline / 10)
 }
 
-/// State of a module that keeps its tones on, read back within `time` when all others have ended,
-/// and the number of repeated operations. After a cancel of the run the reading takes 5 s at the
-/// most.
+/// Reads back a module that keeps its tones on, within `time`, after all targets have ended.
+/// Returns its state and the number of repeated operations. After a cancel of the run the read-back
+/// takes 5 s at most.
 pub(super) async fn still_kept(
     target: Target,
     settings: Runner,
@@ -137,7 +138,7 @@ pub(super) async fn still_kept(
     (read, supervised.repeats.load(Ordering::Relaxed))
 }
 
-/// Error of a context that ended without a result.
+/// Returns the error of a context that ended without a result.
 pub(super) fn failed(ended: &JoinError) -> Error {
     if ended.is_cancelled() {
         return Error::new(ErrorKind::Cancelled, "its context was shut down");
@@ -159,9 +160,10 @@ impl Supervised {
         }
     }
 
-    /// Times of the algorithm and of its clean-up. The clean-up has more time than a lost request
-    /// can live, up to half of the deadline: with less, it could not confirm its success after such
-    /// a loss.
+    /// Returns the times of the algorithm and of its clean-up. The time of the clean-up is longer
+    /// than the life of a lost request, but at most half of the deadline unless
+    /// [`Runner::cleanup_share`] is larger. With less time, a clean-up could not confirm its
+    /// success after the loss of a request.
     fn times(&self) -> (Duration, Duration) {
         let settings = &self.settings;
         let mut deadline = settings.deadline;
@@ -174,7 +176,7 @@ impl Supervised {
         (deadline - reserved, reserved)
     }
 
-    /// Longest time after which the board may still execute a lost request.
+    /// Returns the longest time for which the board may still execute a lost request.
     fn request_life(&self) -> Duration {
         let own = self.target.request_life;
         own.unwrap_or(self.settings.request_life)
@@ -184,7 +186,8 @@ impl Supervised {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if the module is listed twice, [`ErrorKind::Cancelled`] if
-    /// the run is cancelled before, [`ErrorKind::Busy`] if another run has the module.
+    /// the run is cancelled before the target may run, [`ErrorKind::Busy`] if another run uses the
+    /// module.
     pub(super) async fn turn(&self) -> Result<Turn<'_>> {
         if self.twice {
             let message = format!("module {} is listed twice", self.target.module);
@@ -205,7 +208,7 @@ impl Supervised {
         })
     }
 
-    /// The target's board as the runner itself uses it.
+    /// Returns the target's board with the wrappers for the runner's own requests.
     pub(super) fn board(&self) -> BoardHandle {
         let board = BoardHandle::new(Tally::new(self.target.board.clone(), &self.repeats));
         let board = BoardHandle::new(CatchPanic::new(board));
@@ -237,7 +240,7 @@ impl Supervised {
         };
         let start = async {
             if self.target.was_taken_over() {
-                // Nothing is read or measured while a request of the earlier program may still
+                // Nothing is read or measured as long as a request of the earlier program may still
                 // arrive.
                 sleep(self.request_life()).await;
             }
@@ -251,7 +254,7 @@ impl Supervised {
         Ok(Arc::clone(self.journal.get_or_init(|| journal)))
     }
 
-    /// Runs the algorithm until it ends; ends it when its time is over or the run is cancelled.
+    /// Runs the algorithm until it ends, its time is over or the run is cancelled.
     async fn run_algorithm<T, E, F>(
         &self,
         journal: &Arc<Journal>,
@@ -271,7 +274,8 @@ impl Supervised {
         let mut context = tworoutine::spawn(async move { algorithm(board, module).await });
         let result = tokio::select! {
             biased;
-            // Polled first, so that the result of an algorithm that has finished is not discarded.
+            // This branch is polled first, so that the result of a finished algorithm is not
+            // discarded.
             ended = share.within(&mut context) => match ended {
                 Ok(Ok(result)) => result.map_err(Into::into),
                 Ok(Err(ended)) => Err(failed(&ended)),
@@ -279,8 +283,8 @@ impl Supervised {
             },
             () = self.settings.cancel.cancelled() => Err(self.cancelled()),
         };
-        // An algorithm that computes without waiting cannot be ended. Its batches are refused all
-        // the same, so the clean-up waits for a limited time only.
+        // An algorithm that computes without an `.await` cannot be ended. Its batches are refused
+        // anyway, so the clean-up waits for a limited time only.
         let quiet = end.clone();
         let patience = Allowance::new(reserve.left() / 4);
         let ended = patience.within(end_context(context, end));
@@ -288,8 +292,8 @@ impl Supervised {
             biased;
             _ = reserve.within(ended) => {}
             () = self.settings.abandon.cancelled() => {
-                // A batch under way is dropped at its next poll, and the journal then records that
-                // it may have been executed.
+                // A running batch is dropped at its next poll, and the journal then records that it
+                // may have been executed.
                 if Allowance::new(TURN).within(quiet.end()).await.is_err() {
                     journal.locked().now.lose();
                 }
@@ -298,7 +302,8 @@ impl Supervised {
         result.map_err(|error| error.during(format!("run on module {module}")))
     }
 
-    /// State that the module is brought to; `None` if it keeps the settings of the algorithm.
+    /// Returns the state to which the module is brought, or `None` if it keeps the settings of the
+    /// algorithm.
     fn ends_in(&self, succeeded: bool) -> Option<SafeState> {
         self.settings
             .ending
@@ -334,15 +339,15 @@ impl Supervised {
         }
     }
 
-    /// Ends the run on a module whose settings could not be read. It is switched off if its safe
-    /// state is `off` and the request was not refused; otherwise it is left unchanged.
+    /// Ends the run on a module whose settings could not be read. The module is switched off if its
+    /// safe state is `off` and the request was not refused. Otherwise it is left unchanged.
     async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),
             ErrorKind::InvalidArgument | ErrorKind::Unsupported | ErrorKind::Busy
         );
         if error.kind() == ErrorKind::EpochChanged && self.target.safe_state != SafeState::Off {
-            // Its settings are lost, and they were never read.
+            // The settings of the module are lost, and were never read.
             return HardwareState::unreached(error);
         }
         if refused || self.target.safe_state != SafeState::Off {
@@ -351,7 +356,7 @@ impl Supervised {
         self.switch_off(board, time).await.1
     }
 
-    /// Switches every tone off without knowing which tones are on.
+    /// Switches off every tone without knowledge of the tones that are on.
     pub(super) async fn switch_off(
         &self,
         board: &BoardHandle,
@@ -367,14 +372,15 @@ impl Supervised {
         };
         let journal = match journal {
             Ok(journal) => self.journal.get_or_init(|| journal),
-            // The number of channels is not known either.
+            // Not even the number of channels is known.
             Err(error) => {
                 let hardware = HardwareState::unreached(&error);
                 return (Err(error), hardware);
             }
         };
         if self.target.was_taken_over() {
-            // A request of the earlier program may still arrive: the clean-up waits for its end.
+            // A request of the earlier program may still arrive, so the clean-up waits for the end
+            // of its life.
             journal.locked().suspect = Some(Instant::now());
         }
         let cleanup = self.cleanup(journal, SafeState::Off, time);
@@ -387,8 +393,9 @@ impl Supervised {
         }
     }
 
-    /// Makes a journal of a module that has not been reached. Asks the board again and again, and
-    /// gives up only if the client of the board refuses three times to send the request.
+    /// Makes a journal of a module that has not been reached. Repeats the request to the board
+    /// until it succeeds, and gives up only if the client of the board refuses three times to send
+    /// the request.
     async fn blank(&self, board: &BoardHandle, last: &mut Option<Error>) -> Result<Arc<Journal>> {
         let mut pause = cleanup::FIRST_PAUSE;
         let mut unsendable = 0;
@@ -434,12 +441,12 @@ impl Supervised {
     }
 }
 
-/// Ends an algorithm, and waits until its context has ended and none of its batches is on its way.
+/// Ends an algorithm, and waits until its context has ended and none of its batches is running.
 async fn end_context<T>(context: JoinHandle<T>, end: End) {
     context.abort();
     end.end().await;
     if !context.is_finished() {
-        // The result is known already.
+        // The result is already known.
         let _ = context.await;
     }
 }

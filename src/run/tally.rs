@@ -1,11 +1,11 @@
-//! Count of the repetitions of operations.
+//! Wrapper that counts repetitions of operations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
 
-/// Counts the repetitions of operations on a board, so that an outcome can have their number.
+/// Board that counts repetitions of operations, for the outcome of the run.
 #[derive(Debug)]
 pub(super) struct Tally {
     board: BoardHandle,

@@ -9,26 +9,27 @@ pub use crate::map::SafeState;
 use super::ModuleLimits;
 use crate::map::ModuleEntry;
 
-/// One module of one board, its limits, and the state that a run is to leave it in.
+/// One module of one board, with its limits and the state in which a run is to leave it.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The board.
     pub board: BoardHandle,
-    /// The module. No two runs have the same module at once.
+    /// The module. No two runs use the same module at the same time.
     pub module: ModuleId,
-    /// Limits that every write is checked against.
+    /// Limits for every write.
     pub limits: ModuleLimits,
-    /// State that the module is left in if the algorithm does not succeed.
+    /// Safe state of the module. [`ENDINGS`](super::ENDINGS) describes its use.
     pub safe_state: SafeState,
-    /// Longest time for which a request can live whose connection to the board was lost. `None`:
-    /// that of the run ([`Runner::request_life`](super::Runner::request_life)).
+    /// Longest time for which the board may still execute a request after the connection was lost.
+    /// If `None`, the time of the run counts
+    /// ([`Runner::request_life`](super::Runner::request_life)).
     pub request_life: Option<Duration>,
     taken_over: bool,
 }
 
 impl Target {
-    /// Target of `module` on `board`, with no limit but the headroom of the comb, and with all
-    /// tones off as its safe state.
+    /// Makes a target of `module` on `board`. Its only limit is the headroom of the comb, and its
+    /// safe state is all tones off.
     pub fn new(board: BoardHandle, module: ModuleId) -> Self {
         Self {
             board,
@@ -40,7 +41,7 @@ impl Target {
         }
     }
 
-    /// Target of a module of the hardware map, with the map's limits and safe state.
+    /// Makes a target of a module of the hardware map, with the map's limits and safe state.
     pub fn mapped(board: BoardHandle, entry: &ModuleEntry) -> Self {
         Self {
             board,
@@ -58,7 +59,7 @@ impl Target {
         Self { limits, ..self }
     }
 
-    /// Returns the target with this longest life of a request; `None`: that of the run.
+    /// Returns the target with this longest life of a request, or with that of the run if `None`.
     #[must_use]
     pub fn request_life(self, request_life: Option<Duration>) -> Self {
         Self {
@@ -67,15 +68,15 @@ impl Target {
         }
     }
 
-    /// Returns the target with its board marked as taken over from another program, or not.
-    /// Requests of that program may still be on their way to the board. A run waits until they
-    /// cannot arrive any more.
+    /// Returns the target with its board marked as taken over from another program, or as not taken
+    /// over. Requests of that program may still be on their way to the board. A run waits until
+    /// they can no longer arrive.
     #[must_use]
     pub fn taken_over(self, taken_over: bool) -> Self {
         Self { taken_over, ..self }
     }
 
-    /// True if its board was taken over from another program.
+    /// True if the target's board was taken over from another program.
     pub(crate) fn was_taken_over(&self) -> bool {
         self.taken_over
     }

@@ -1,12 +1,12 @@
-//! A tracing span for each batch.
+//! Wrapper with a tracing span for each batch.
 
 use tracing::{Instrument, debug, debug_span};
 use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
 
 use super::deadline::in_words;
 
-/// Runs each batch in a span `batch` with the fields `board` and `operations`, and logs its failure
-/// at debug level.
+/// Board that runs each batch in a span `batch` with the fields `board` and `operations`, and logs
+/// failures at debug level.
 #[derive(Debug)]
 pub struct Trace {
     board: BoardHandle,
