@@ -5,7 +5,8 @@ use twotone_hal::{ChannelId, Complex64};
 
 use crate::record::{SampleColumns, SampleRows};
 
-/// Calibration for samples that have all changed by the complex factor `change` since the tune.
+/// Returns the calibration for samples that have all changed by the complex factor `change` since
+/// the tune.
 pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibration {
     Calibration {
         d: calibration.d * change,
@@ -15,10 +16,10 @@ pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibra
     }
 }
 
-/// Calibrates the rows of one module.
+/// Calibrator of the rows of one module.
 ///
-/// The resonance circle is inverted, so the result also holds for shifts of a good part of a
-/// linewidth. Shifts and losses are relative to the sample of the tune: 0 is the state at the tune.
+/// The calibrator inverts the resonance circle, so the result is also valid for shifts of a large
+/// fraction of a linewidth. Shifts and losses are relative to the state at the tune.
 #[derive(Debug)]
 pub(super) struct Calibrator {
     channels: usize,
@@ -47,10 +48,10 @@ impl Tone {
         Some(tone)
     }
 
-    /// Shift in Hz and change of the loss, both relative to the tune.
+    /// Returns the shift in Hz and the change of the loss, both relative to the tune.
     fn of(&self, z: Complex64) -> Option<(f64, f64)> {
         let shift_hz = self.calibration.shift_hz(z)?;
-        // 1 + 2 i y is Qr (1/Qr' + 2 i x): a loss shows in the imaginary part of y.
+        // 1 + 2 i y is Qr (1/Qr' + 2 i x), so a change of the loss changes the imaginary part of y.
         let loss = -2.0 * self.calibration.detuning(z)?.im / self.calibration.qr;
         let shift_hz = shift_hz - self.shift0_hz;
         let loss = loss - self.loss0;

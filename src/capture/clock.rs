@@ -1,4 +1,4 @@
-//! Clocks of the boards, judged by the time stamps of a capture.
+//! Checks of the boards' clocks, from the time stamps of a capture.
 
 use std::time::Duration;
 
@@ -8,29 +8,31 @@ use twotone_hal::{ClockSourceKind, TimeFindings};
 use super::ModuleOutcome;
 
 /// Largest apparent difference between the clocks of the modules of one board, in seconds. A board
-/// has one clock, and the packets of its modules arrive within less than this.
+/// has one clock, and the delays of its modules' packets differ by less than this.
 const ONE_CLOCK_S: f64 = 1.0;
 /// Largest difference in seconds between a board's clock and this computer's that counts as a
 /// mistake, such as a wrong time zone or a wrong day. A clock that differs by more is assumed to
-/// show a time of its own on purpose.
+/// show an arbitrary time on purpose.
 const MEANT_S: f64 = 2.0 * 86_400.0;
-/// Largest difference of clocks that are meant to show the same time, in seconds: more than the
-/// error of a computer that sets its clock now and then, and less than the lead of GPS time over
-/// UTC.
+/// Largest tolerated difference of clocks that are meant to show the same time, in seconds. It is
+/// more than the error of a computer that sets its clock from time to time, and less than the lead
+/// of GPS time over UTC.
 const SAME_S: f64 = 10.0;
 
-/// The board's clock, by the stamps of a module.
+/// State of the board's clock, from the time stamps of a module.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct ClockOutcome {
-    /// Name of the source of its time, by the board's family. `None` if no stamp is recent. CRS
-    /// boards have `backplane`, `test` (made up by the board), `sma` and `ground` (no source).
+    /// Name of the clock's time source, which depends on the board's family. `None` if no stamp is
+    /// recent. CRS boards have `backplane`, `test` (an artificial time of the board), `sma` and
+    /// `ground` (no source).
     pub clock_source: Option<&'static str>,
-    /// Time in seconds that it is ahead of this computer's clock, before any step. `None` if no
-    /// time is known.
+    /// Lead of the clock over this computer's clock in seconds, before any step. `None` if no time
+    /// is known.
     pub clock_offset_s: Option<f64>,
-    /// Size of its first step in seconds, positive if forward, if it was set during the capture.
+    /// Size of the clock's first step in seconds, positive if forward, if the clock was set during
+    /// the capture.
     pub clock_step_s: Option<f64>,
-    /// Sequence number of the first sample after that step.
+    /// Sequence number of the first sample after the first step.
     pub clock_step_sequence: Option<u32>,
     /// True if no stamp contradicts another, the calendar, or the date of this computer.
     #[serde(skip)]
@@ -48,8 +50,8 @@ impl ClockOutcome {
         }
     }
 
-    /// Difference between the board's clock and this computer's, in words; `None` if it is not
-    /// known.
+    /// Returns the difference between the board's clock and this computer's, in words, or `None` if
+    /// it is not known.
     pub fn offset(&self) -> Option<String> {
         let offset_s = self.clock_offset_s?;
         let where_it_is = if offset_s < 0.0 { "behind" } else { "ahead of" };
@@ -58,7 +60,7 @@ impl ClockOutcome {
     }
 }
 
-/// Contradictions in the stamps of a module, in words.
+/// Returns the contradictions in the stamps of a module, in words.
 pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<String> {
     let clock = ClockOutcome::of(found);
     let mut doubts = Vec::new();
@@ -162,8 +164,8 @@ pub(super) fn compare(modules: &mut [ModuleOutcome]) {
     }
 }
 
-/// Indices of the modules whose offset is not that of the median clock, each with the index of the
-/// module that it is compared with, and the difference in seconds.
+/// Returns the indices of the modules whose clock offset differs from the median, each with the
+/// index of the module to which it is compared, and the difference in seconds.
 fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
     let known = offsets_s.iter().enumerate();
     let mut known: Vec<(usize, f64)> = known

@@ -1,24 +1,25 @@
-//! Number of samples that are due of a module, compared with the time that is covered by those that
-//! were received or counted as lost.
+//! Comparison of the number of samples that are due from a module with the samples that were
+//! received or counted as lost.
 //!
-//! The time of a capture passes by the clock of this computer. If the process was stopped
-//! meanwhile, or a stream ended, samples are missing that no sequence number shows.
+//! The length of a capture is measured by the clock of this computer. If the process was stopped in
+//! the meantime, or a stream ended, samples may be missing without a gap in the sequence numbers.
 
 use std::time::Duration;
 
 use twotone_hal::Coverage;
 
-/// Part by which a board's clock may run slower than this computer's: that many samples do not
-/// count as missing.
+/// Fraction by which a board's clock may run slower than this computer's. This fraction of the
+/// samples does not count as missing.
 const SLOWEST: f64 = 200e-6;
-/// Part of the time of the capture by which a stream may begin later than the first one.
+/// Tolerated delay of the beginning of a stream after the first one, as a fraction of the length of
+/// the capture.
 const LATE_PART: f64 = 0.1;
-/// Time by which a stream may begin later than the first one, however short the capture is.
+/// Tolerated delay of the beginning of a stream after the first one, for captures of any length.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Number of samples that are due for `due_s` seconds, at the rates of the stream, and number of
-/// them that are missing. A few missing ones count as 0, as packets are under way and clocks
-/// differ.
+/// Returns the number of samples that are due in `due_s` seconds, at the rates of the stream, and
+/// the number of missing samples. A few missing samples count as 0, because packets are on their
+/// way and clocks differ.
 pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64, u64) {
     let missing_s = due_s - covered.seconds();
     let missing = (missing_s / covered.period().as_secs_f64()).round() as i64;
@@ -30,9 +31,10 @@ pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64,
     }
 }
 
-/// Time in seconds for which samples are due of a stream that began `late` after the first one, in
-/// a capture of the time `asked`. A short delay is subtracted, as joining the streams takes time. A
-/// delay longer than a tenth of the capture (but 0.1 s at least and 1 s at most) is not.
+/// Returns the time in seconds for which samples are due from a stream that began `late` after the
+/// first one, in a capture of the length `asked`. A short delay is subtracted, because joining the
+/// streams takes time. A delay longer than a tenth of the capture (at least 0.1 s and at most 1 s)
+/// is not subtracted.
 pub(super) fn due_s(asked: Duration, late: Duration) -> f64 {
     let asked_s = asked.as_secs_f64();
     let tolerated_s = LATE.as_secs_f64().max(LATE_PART * asked_s);

@@ -1,4 +1,4 @@
-//! Changes of the form of a module's samples during a capture, in words.
+//! Description of changes of the form of a module's samples during a capture.
 
 use twotone_hal::{StreamForm, StreamStatus};
 

@@ -15,17 +15,17 @@ use crate::record::{SampleColumns, SampleRows};
 /// A module of a capture.
 #[derive(Debug)]
 pub(super) struct ModuleIntake {
-    /// Index of its board.
+    /// Index of the module's board.
     pub(super) board: usize,
     pub(super) plan: ModulePlan,
     steps_per_count: f64,
-    /// Columns of its file, known from the first sample on.
+    /// Columns of the module's file, known from the first sample on.
     pub(super) columns: Option<SampleColumns>,
-    /// Number of samples received and not written, as the queue was full.
+    /// Number of samples received and not written, because the queue was full.
     pub(super) unwritten: u64,
-    /// Times of listening at its first sample and at its last one.
+    /// Listening time at the module's first sample and at its last one.
     pub(super) heard: Option<(Duration, Duration)>,
-    /// Time that its samples cover, lost ones included.
+    /// Time that the module's samples cover, including lost ones.
     pub(super) covered: Coverage,
 }
 
@@ -42,8 +42,8 @@ impl ModuleIntake {
         }
     }
 
-    /// Notes the samples of module `at` that have come, at the time of listening `listened`. Begins
-    /// its file with the first sample.
+    /// Records the samples that have come from module `at` until the listening time `listened`.
+    /// Begins the module's file at the first sample.
     pub(super) fn follow(
         &mut self,
         at: usize,
@@ -66,7 +66,7 @@ impl ModuleIntake {
         }
     }
 
-    /// Columns of its file.
+    /// Returns the columns of the module's file.
     fn columns(&self, channels: &[ChannelId]) -> SampleColumns {
         let usable = self.plan.calibrated.iter();
         SampleColumns {
@@ -81,8 +81,8 @@ impl ModuleIntake {
         }
     }
 
-    /// Time in seconds for which samples of this module are due, if `asked` is the time of the
-    /// capture since `began`, the first sample of any module.
+    /// Returns the time in seconds for which samples of this module are due. `asked` is the length
+    /// of the capture since `began`, the listening time at the first sample of any module.
     pub(super) fn due_s(&self, asked: Duration, began: Option<Duration>) -> f64 {
         let late = self
             .heard
@@ -91,8 +91,8 @@ impl ModuleIntake {
         due::due_s(asked, late.unwrap_or_default())
     }
 
-    /// Number of samples that were due, and number of them that are missing; `None` if no sample
-    /// came, as the rate is then not known.
+    /// Returns the number of samples that were due, and the number of missing samples. Returns
+    /// `None` if no sample came, because the rate is then not known.
     pub(super) fn shortfall(
         &self,
         asked: Duration,
@@ -104,7 +104,7 @@ impl ModuleIntake {
         Some(due::shortfall(&self.covered, due_s, hold))
     }
 
-    /// Sends a block of its samples to be written, or counts them as unwritten.
+    /// Sends a block of samples to the writer, or counts them as unwritten.
     pub(super) fn send(&mut self, at: usize, block: StreamBlock, queue: &Queue) {
         let samples = block.samples() as u64;
         if !queue.offer(at, SampleRows::from(block)) {
@@ -113,7 +113,7 @@ impl ModuleIntake {
     }
 }
 
-/// Sentences about samples that were taken with a converter or an input over its range.
+/// Returns sentences about samples that were taken with a converter or an input over its range.
 pub(super) fn overdriven(counters: &StreamCounters) -> impl Iterator<Item = String> {
     let counts = [
         (counters.overrange, "a converter over its range"),

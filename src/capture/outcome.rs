@@ -16,15 +16,15 @@ use crate::record::{CounterRow, Failure, RecordError};
 pub struct CaptureOutcome {
     /// Time from the first packet to the end, in seconds.
     pub elapsed_s: f64,
-    /// True if it was stopped before its time was over.
+    /// True if the capture was stopped before its time was over.
     pub stopped: bool,
     /// Number of datagrams that the kernel dropped because its buffer was full.
     pub kernel_drops: u64,
     /// Shortfall of the kernel's buffers, and the setting to change.
     pub buffer_shortfall: Option<String>,
-    /// Error of a socket, after which nothing more was received.
+    /// Error of a socket, which ended the reception.
     pub not_received: Option<Error>,
-    /// Error of a file, after which nothing more was written: the run is incomplete.
+    /// Error of a file, after which nothing more was written. The run is incomplete.
     pub not_written: Option<RecordError>,
     /// Every board that was planned, in order.
     pub boards: Vec<BoardOutcome>,
@@ -33,12 +33,12 @@ pub struct CaptureOutcome {
 /// Outcome of a capture for one board.
 #[derive(Debug, Clone)]
 pub struct BoardOutcome {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
-    /// Reason for which nothing could be captured, or doubts about the board: it did not answer,
+    /// Reason that nothing could be captured, or a doubt about the board: the board did not answer,
     /// or packets of another board came from its address.
     pub error: Option<Failure>,
-    /// Its modules that sent anything or were expected to, in order.
+    /// Modules of the board that sent data or were expected to send them, in order.
     pub modules: Vec<ModuleOutcome>,
 }
 
@@ -48,23 +48,23 @@ pub struct ModuleOutcome {
     /// Counters. The number of rows in the file is `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
-    /// Number of samples that are due for the time of the capture. `None` if no packet came, as
-    /// the rate is then not known.
+    /// Number of samples that were due in the time of the capture. `None` if no packet came,
+    /// because the rate is then not known.
     pub due: Option<u64>,
-    /// Number of these samples that did not come and are not counted as lost, as no sequence
-    /// number shows them: the stream ended, or the kernel could not hold the packets that came
-    /// while the program was stopped. It is 0 if packets under way, or the difference of the
-    /// clocks, explain all of them.
+    /// Number of these samples that did not come and are not counted as lost, because no sequence
+    /// number shows their absence. Either the stream ended, or the kernel could not hold the
+    /// packets that came while the program was stopped. The number is 0 if packets on their way, or
+    /// the difference of the clocks, can explain it.
     pub missing: u64,
-    /// Failure of its stream or its file, apart from losses.
+    /// Failure of the module's stream or file, other than losses.
     pub error: Option<Failure>,
-    /// The board's clock, by the time stamps of the module.
+    /// State of the board's clock, from the time stamps of the module.
     #[serde(flatten)]
     pub clock: ClockOutcome,
     /// Sentences about doubtful samples: contradictory times, changes of the packets' form,
     /// missing samples, inputs that were driven too hard.
     pub doubts: Vec<String>,
-    /// The file within the run directory; `None` if no packet came.
+    /// The file within the run directory. `None` if no packet came.
     pub file: Option<String>,
     /// Number of channels in the file.
     pub channels: usize,
@@ -85,7 +85,7 @@ impl ModuleOutcome {
         self.counters.module
     }
 
-    /// True if everything that was expected of it is there.
+    /// True if the module has every expected sample, and no doubt.
     pub fn is_whole(&self) -> bool {
         let holds = |standing: &Option<Standing>| standing.as_ref().is_none_or(Standing::is_whole);
         self.error.is_none()
@@ -99,21 +99,21 @@ impl ModuleOutcome {
 }
 
 impl BoardOutcome {
-    /// True if everything that was expected of it is there.
+    /// True if all modules have every expected sample, and there is no doubt about the board.
     pub fn is_whole(&self) -> bool {
         self.error.is_none()
             && !self.modules.is_empty()
             && self.modules.iter().all(ModuleOutcome::is_whole)
     }
 
-    /// Number of samples received from all modules.
+    /// Returns the number of samples received from all modules.
     pub fn received(&self) -> u64 {
         self.modules.iter().map(|one| one.counters.received).sum()
     }
 }
 
 impl CaptureOutcome {
-    /// Outcome of a capture in which no board has a stream that can be captured.
+    /// Returns the outcome of a capture in which no board has a stream that can be captured.
     pub(super) fn nothing(boards: Vec<BoardPlan>) -> Self {
         let board = |board: BoardPlan| BoardOutcome {
             error: board.error(),
@@ -131,28 +131,28 @@ impl CaptureOutcome {
         }
     }
 
-    /// Number of samples received.
+    /// Returns the number of samples received.
     pub fn received(&self) -> u64 {
         self.boards.iter().map(BoardOutcome::received).sum()
     }
 
-    /// Number of samples lost on the way, missing or not written.
+    /// Returns the number of samples that were lost, are missing, or were not written.
     pub fn lost(&self) -> u64 {
         let modules = self.boards.iter().flat_map(|board| &board.modules);
         let lost = modules.map(|module| module.counters.missing() + module.missing);
         lost.sum()
     }
 
-    /// True if everything that was expected is there.
+    /// True if the capture has every expected sample, and no doubt.
     pub fn is_whole(&self) -> bool {
         self.not_received.is_none()
             && self.not_written.is_none()
             && self.boards.iter().all(BoardOutcome::is_whole)
     }
 
-    /// Asks the boards once more if the tune holds, all at the same time. The state is
-    /// [`TuneState::Unknown`](super::TuneState::Unknown) for a board that has not answered `within`
-    /// this time, or before `stop` is cancelled.
+    /// Checks once more, on all boards at the same time, that the tune holds. The state is
+    /// [`TuneState::Unknown`](super::TuneState::Unknown) for a board that does not answer in the
+    /// time `within`, or before `stop` is cancelled.
     pub async fn check_tune(&mut self, within: Duration, stop: &Stop) {
         let modules = self.boards.iter_mut().flat_map(|board| &mut board.modules);
         let (mut places, mut asks) = (Vec::new(), Vec::new());

@@ -21,23 +21,23 @@ use crate::{Array, ArrayBoard};
 /// A board whose stream is captured.
 #[derive(Debug)]
 pub struct BoardPlan {
-    /// Its name in the map.
+    /// Name of the board in the map.
     pub name: String,
-    /// Its sample streams, or the error for which nothing of it can be captured.
+    /// Sample streams of the board, or the reason that nothing can be captured from it.
     pub streams: std::result::Result<LocatedStreams, Failure>,
-    /// Error of a board that did not answer. It is then not known if its modules are those of the
+    /// Error of the board, if it did not answer. It is then not known if `modules` are those of the
     /// analog bank in use.
     pub unanswered: Option<Failure>,
-    /// Its modules.
+    /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,
 }
 
-/// Sample streams of a board, and the place that the samples come from.
+/// Sample streams of a board, and the source of their samples.
 #[derive(Debug, Clone)]
 pub struct LocatedStreams {
     /// The streams.
     pub streams: Arc<dyn Streams>,
-    /// Place that the samples come from, and their properties.
+    /// Source of the samples, with their properties.
     pub source: StreamSource,
 }
 
@@ -46,13 +46,14 @@ pub struct LocatedStreams {
 pub struct ModulePlan {
     /// The module, numbered as in the map.
     pub module: ModuleId,
-    /// True if the map lists the module, so that a capture without any packet of it fails.
+    /// True if a capture without any packet of the module fails, for instance because the map lists
+    /// the module.
     pub is_expected: bool,
-    /// Channels to write, in order; `None` for all that a packet holds.
+    /// Channels to write, in order. `None` for all channels of a packet.
     pub channels: Option<Vec<ChannelId>>,
-    /// Calibrations, by channel, corrected by [`Standing::reference`].
+    /// Calibrations by channel, corrected by [`Standing::reference`].
     pub calibrated: Vec<(ChannelId, Calibration)>,
-    /// Ids of the detectors of the map, by the channel that the tune gave them.
+    /// Ids of the detectors of the map, by their channels in the tune.
     pub detectors: BTreeMap<ChannelId, String>,
     /// State of the tune, if there is one.
     pub standing: Option<Standing>,
@@ -72,7 +73,7 @@ impl BoardPlan {
     /// that sends nothing fails the capture. If the board has no sample stream,
     /// [`BoardPlan::streams`] is the error.
     ///
-    /// The board is not asked for anything. If this is dropped while it waits, nothing has changed.
+    /// No request is sent to the board. If the future is dropped, nothing has changed.
     pub async fn of(
         board: &BoardHandle,
         modules: impl IntoIterator<Item = ModuleId>,
@@ -102,7 +103,7 @@ impl BoardPlan {
         }
     }
 
-    /// Fault of the board that is known before any packet has come.
+    /// Returns the fault of the board that is known before any packet has come.
     pub(super) fn error(&self) -> Option<Failure> {
         self.streams
             .as_ref()
@@ -112,10 +113,10 @@ impl BoardPlan {
     }
 }
 
-/// Plans the capture of the boards of `map` that have modules to capture. Boards of `array` are
-/// asked if `tune` still holds, all at the same time; nothing is set on them. A board that did not
-/// answer is captured all the same, without a calibration. A board that is not the one in the map
-/// is not captured.
+/// Plans the capture of the boards of `map` that have modules to capture. Checks on all boards of
+/// `array` at the same time that `tune` still holds, without setting anything. A board that did not
+/// answer is captured without a calibration. A board that is not the one in the map is not
+/// captured.
 #[tworoutine(Send)]
 pub async fn plan(
     map: &HardwareMap,
@@ -188,7 +189,7 @@ fn is_silence(error: &Error) -> bool {
     matches!(error.kind(), Unreachable | Timeout | ConnectionLost)
 }
 
-/// Refuses streams of modules whose samples cannot be told apart.
+/// Refuses streams of modules whose samples cannot be distinguished.
 fn checked(
     found: LocatedStreams,
     modules: &[ModulePlan],
@@ -200,10 +201,10 @@ fn checked(
     }
 }
 
-/// Sample streams of a board.
+/// Returns the sample streams of a board.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] if it has none.
+/// [`ErrorKind::Unsupported`] if the board has none.
 fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
     board.streams().ok_or_else(|| {
         let why = "the board has no sample stream: nothing of it can be captured";
@@ -211,7 +212,8 @@ fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
     })
 }
 
-/// Sample streams of a board of the map. A board that has answered is asked itself.
+/// Returns the sample streams of a board of the map. Those of a board that has answered come from
+/// its own handle.
 fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Streams>> {
     family::check_serial(entry)?;
     match array.answered(&entry.name) {
@@ -220,7 +222,7 @@ fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Strea
     }
 }
 
-/// Modules of a board, each with true if the map lists it.
+/// Returns the modules of a board to capture, each with true if the map lists it.
 fn modules_of(
     entry: &BoardEntry,
     described: Option<&Description>,
@@ -266,7 +268,7 @@ impl ModulePlan {
                 TuneState::Unknown,
                 "the board does not answer",
             )),
-            // The board is asked for this later.
+            // The check of the tune follows later.
             (.., Some(_)) => None,
         };
         let of_tune = || Some(toned(tune?)).filter(|channels| !channels.is_empty());
@@ -284,12 +286,13 @@ impl ModulePlan {
         }
     }
 
-    /// Board and tune for the check of the tune; `None` if there is nothing to ask.
+    /// Returns the board and the tune for the check of the tune, or `None` if there is nothing to
+    /// check.
     pub(super) fn ask(&self) -> Option<(BoardHandle, Arc<ModuleTune>)> {
         self.board.clone().zip(self.tune.clone())
     }
 
-    /// Takes the state of the tune, and the calibrations if it holds.
+    /// Stores the state of the tune, and the calibrations if the tune holds.
     fn judge(&mut self, standing: Option<Standing>) {
         self.standing = standing;
         let (Some(standing), Some(tune)) = (&self.standing, &self.tune) else {
@@ -310,7 +313,7 @@ impl ModulePlan {
     }
 }
 
-/// Ids of the detectors of a tune, by channel.
+/// Returns the ids of the detectors of a tune, by channel.
 fn detectors(tune: &ModuleTune) -> BTreeMap<ChannelId, String> {
     let detectors = tune.detector.iter();
     detectors
@@ -318,7 +321,7 @@ fn detectors(tune: &ModuleTune) -> BTreeMap<ChannelId, String> {
         .collect()
 }
 
-/// The first channels, if a number of them is asked for.
+/// Returns the first channels, if a number of channels is requested.
 fn first_channels(params: &CaptureParams) -> Option<Vec<ChannelId>> {
     let numbers = 1..=params.channels?;
     Some(
@@ -328,13 +331,13 @@ fn first_channels(params: &CaptureParams) -> Option<Vec<ChannelId>> {
     )
 }
 
-/// Calibration of a channel that is tuned.
+/// Returns the calibration of a channel, if the channel is tuned.
 fn usable(one: &ChannelOutcome) -> Option<(ChannelId, Calibration)> {
     let calibration = one.calibration?;
     (one.status == ChannelStatus::Tuned).then_some((one.channel, calibration))
 }
 
-/// The channels that carry a tone, in order.
+/// Returns the channels that carry a tone, in order.
 fn toned(tune: &ModuleTune) -> Vec<ChannelId> {
     let on = tune.channel.iter().filter(|one| one.amplitude != 0.0);
     let on = on.map(|one| one.channel);

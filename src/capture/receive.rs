@@ -1,4 +1,4 @@
-//! Receives the packets of all boards, until all samples that are due have come.
+//! Reception of the packets of all boards, until all samples that are due have come.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::record::{CounterRow, Failure};
 
 /// Largest size of a block of samples, in bytes.
 const MOST_BLOCK_BYTES: usize = 4 << 20;
-/// Longest wait for packets between two looks at the clock.
+/// Longest wait for packets between two readings of the clock.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval at which the counters are written.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
-/// Longest silence of a stream that counts as going on, beyond the time for which the receiver
-/// holds packets back.
+/// Longest silence of a stream that still counts as running, in addition to the time for which the
+/// receiver holds packets back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// The boards of a capture, and the samples that have come from them.
@@ -36,7 +36,8 @@ pub(super) struct Intake {
     elapsed: Duration,
     /// Time for which samples are due.
     asked: Duration,
-    /// Time for which it has listened, without the times in which the process was stopped.
+    /// Listening time: the time spent in reception, without the times in which the process was
+    /// stopped.
     listened: Duration,
     hold: Duration,
     clock_within: Option<Duration>,
@@ -65,7 +66,8 @@ impl Intake {
         }
     }
 
-    /// Receives until the time is over, no first packet comes, it is stopped, or an error ends it.
+    /// Receives until the time is over, no first packet comes in time, the capture is stopped, or
+    /// an error occurs.
     pub(super) async fn receive(
         &mut self,
         receivers: &mut Receivers,
@@ -90,7 +92,7 @@ impl Intake {
             if is_over || self.stopped || queue.has_failed() {
                 break;
             }
-            // Packets that have arrived are read before the wait for the first one is given up.
+            // Packets that have arrived are read before the wait for the first packet ends.
             match self
                 .receive_some(receivers, queue, left.min(POLL_INTERVAL))
                 .await
@@ -121,7 +123,7 @@ impl Intake {
         received
     }
 
-    /// Receives the samples that come `within` this time.
+    /// Receives the samples that come in the time `within`.
     async fn receive_some(
         &mut self,
         receivers: &mut Receivers,
@@ -131,7 +133,7 @@ impl Intake {
         let now = Instant::now();
         let blocks = receivers.receive(within).await?;
         self.listened += now.elapsed().min(2 * POLL_INTERVAL);
-        // A file begins before its rows are sent.
+        // A file must begin before its rows are sent.
         for (at, module) in self.modules.iter_mut().enumerate() {
             module.follow(at, receivers, self.listened, queue);
         }
@@ -142,7 +144,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Sends blocks of samples to be written.
+    /// Sends blocks of samples to the writer.
     fn send(&mut self, blocks: Vec<StreamBlock>, queue: &Queue) {
         for block in blocks {
             let at = block.stream;
@@ -151,7 +153,7 @@ impl Intake {
     }
 
     /// Receives the samples that are due and were not read in time: those that the kernel has held
-    /// while this process was stopped, and those that are under way.
+    /// while this process was stopped, and those that are on their way.
     async fn receive_rest(
         &mut self,
         receivers: &mut Receivers,
@@ -167,7 +169,7 @@ impl Intake {
             let before = self.listened;
             self.end_streams(receivers);
             self.receive_some(receivers, queue, POLL_INTERVAL).await?;
-            // Time in which packets are read that came long ago does not count as waiting.
+            // The time for reading packets that came long ago does not count as waiting.
             if !receivers.is_behind() {
                 waited += self.listened - before;
             }
@@ -175,18 +177,18 @@ impl Intake {
         Ok(())
     }
 
-    /// Lets each stream end when its samples cover the time for which they are due.
+    /// Ends each stream when its samples cover the time for which they are due.
     fn end_streams(&self, receivers: &mut Receivers) {
         let began = self.heard_first();
         for (at, module) in self.modules.iter().enumerate() {
-            // If a stream has not begun, it is not known for how long its samples are due.
+            // The time for which samples of a stream are due is known only after its beginning.
             if module.heard.is_some() {
                 receivers.end_at(at, module.due_s(self.asked, began));
             }
         }
     }
 
-    /// True if samples are due of a stream that goes on.
+    /// True if samples are due from a running stream.
     fn is_due(&self) -> bool {
         let began = self.heard_first();
         self.modules.iter().any(|module| {
@@ -196,18 +198,18 @@ impl Intake {
         })
     }
 
-    /// Time of listening at the first packet of any module.
+    /// Returns the listening time at the first packet of any module.
     fn heard_first(&self) -> Option<Duration> {
         let firsts = self.modules.iter().filter_map(|module| module.heard);
         firsts.map(|(first, _)| first).min()
     }
 
-    /// Longest time without a packet in a stream that counts as going on.
+    /// Returns the longest time without a packet in a stream that still counts as running.
     fn longest(&self, module: &ModuleIntake) -> Duration {
         LONGEST_SILENCE + self.hold + 16 * module.covered.period()
     }
 
-    /// Sends the counters of the modules that have sent anything to the writer.
+    /// Sends the counters of all modules with samples to the writer.
     fn count(&self, receivers: &Receivers, queue: &Queue) {
         for board in 0..self.boards.len() {
             let modules = self.modules.iter().enumerate();
@@ -260,7 +262,7 @@ impl Intake {
         }
     }
 
-    /// Outcome of the capture, with the files that were written.
+    /// Returns the outcome of the capture, with the files that were written.
     pub(super) fn outcome(
         self,
         receivers: &Receivers,
@@ -314,7 +316,7 @@ impl Intake {
             };
             let stranger = self.named(status.last_foreign_serial);
             let found = strangers(status.foreign, stranger, board.received());
-            // The error of a board that did not answer says more.
+            // The error of a board that did not answer is more specific, so it comes first.
             board.error = match (planned.unanswered.clone(), found) {
                 (Some(unanswered), Some(found)) => Some(unanswered.and(found.message)),
                 (unanswered, found) => unanswered.or(found),
@@ -332,7 +334,7 @@ impl Intake {
         }
     }
 
-    /// Describes a serial number, with the board of the capture that has it.
+    /// Describes a foreign serial number, with the board of the capture to which it belongs.
     fn named(&self, serial: Option<u32>) -> String {
         let Some(serial) = serial else {
             return "another serial number".to_owned();
@@ -346,7 +348,7 @@ impl Intake {
         format!("another serial number, {serial:04}{of}")
     }
 
-    /// Interruption of a stream that its sequence numbers do not show.
+    /// Returns the interruption of a stream, if one is not visible in its sequence numbers.
     fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<Failure> {
         let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
             return Some(Failure::of_kind(ErrorKind::Timeout, "nothing came from it"));
@@ -368,8 +370,8 @@ impl Intake {
     }
 }
 
-/// Fault of a board from whose address none of its own packets came, or packets of another board
-/// too. `stranger` is the serial number of the latter.
+/// Returns the fault of a board if no own packets came from its address, or if packets of another
+/// board came from there. `stranger` describes the serial number of the other board.
 fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
     let bear = format!("{foreign} packets from its address bear {stranger}");
     let (kind, words) = match (own, foreign) {
@@ -382,7 +384,7 @@ fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
             format!("nothing came from it; {bear}"),
         ),
         (_, 0) => return None,
-        // The kind is that of a board that is not the one of the map.
+        // The kind is the same as that of a board that is not the one in the map.
         _ => (
             ErrorKind::InvalidArgument,
             format!("{bear}: another board sends from there, or has taken its place"),
@@ -391,7 +393,7 @@ fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
     Some(Failure::of_kind(kind, words))
 }
 
-/// Sentence about samples that did not come and that no sequence number shows.
+/// Returns a sentence about samples that did not come and whose absence no sequence number shows.
 fn missed(due: u64, missing: u64) -> Option<String> {
     (missing > 0).then(|| {
         format!(
@@ -400,8 +402,8 @@ fn missed(due: u64, missing: u64) -> Option<String> {
     })
 }
 
-/// Largest size of a block in bytes. The blocks of all modules together have a quarter of the size
-/// of the queue at the most, so that all can be sent at once.
+/// Returns the largest size of a block in bytes. The blocks of all modules together take at most a
+/// quarter of the queue, so that all of them can be sent at once.
 pub(super) fn block_bytes(boards: &[BoardPlan], params: &CaptureParams) -> usize {
     let captured = boards.iter().filter(|board| board.streams.is_ok());
     let count: usize = captured.map(|board| board.modules.len()).sum();

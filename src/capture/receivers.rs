@@ -1,4 +1,4 @@
-//! Receivers of a capture: one for the boards of each family, used as if they were one.
+//! Receivers of a capture: one for each family of boards, used like a single receiver.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,11 +12,12 @@ use twotone_hal::{
 
 use super::plan::{BoardPlan, LocatedStreams};
 
-/// Receivers of all boards of a capture. Streams are numbered as the modules of the capture: those
-/// of the first board that has streams, then those of the second, and so on.
+/// Receivers of all boards of a capture. Streams have the numbers of the modules of the capture:
+/// first those of the first board with streams, then those of the second, and so on.
 pub(super) struct Receivers {
     families: Vec<Family>,
-    /// For each module of the capture, its family and the number of its stream there.
+    /// For each module of the capture, its family and the number of its stream in that family's
+    /// receiver.
     places: Vec<(usize, usize)>,
 }
 
@@ -29,7 +30,7 @@ struct Family {
 type Receiving<'a> = Pin<Box<dyn Future<Output = Result<Vec<StreamBlock>>> + Send + 'a>>;
 
 impl Receivers {
-    /// Opens the streams of all boards that have some.
+    /// Opens the streams of all boards that have streams.
     ///
     /// # Errors
     /// As [`twotone_hal::Streams::open`].
@@ -62,7 +63,7 @@ impl Receivers {
         Ok(Self { families, places })
     }
 
-    /// As [`StreamReceiver::receive`]: returns when samples of any family have come.
+    /// As [`StreamReceiver::receive`]. Returns when samples of any family have come.
     pub(super) async fn receive(&mut self, within: Duration) -> Result<Vec<StreamBlock>> {
         if let [family] = &mut self.families[..] {
             let blocks = family.receiver.receive(within).await?;
@@ -74,8 +75,9 @@ impl Receivers {
             .collect();
         poll_fn(|context| {
             let (mut came, mut is_any) = (Vec::new(), false);
-            // All are polled, so that those which are ready lose nothing when the others are
-            // dropped. One that is not ready loses nothing either: that is its contract.
+            // All futures are polled, so that every ready one is used before the others are
+            // dropped. By the contract of `receive`, a future that is dropped before it is ready
+            // loses no samples.
             for (receiving, modules) in &mut receiving {
                 match receiving.as_mut().poll(context) {
                     Poll::Ready(Ok(blocks)) => {
@@ -128,7 +130,7 @@ impl Receivers {
         self.families[family].receiver.status(stream)
     }
 
-    /// As [`StreamReceiver::totals`], of all families together.
+    /// As [`StreamReceiver::totals`], for all families together.
     pub(super) fn totals(&self) -> ReceiverTotals {
         let families = self.families.iter().map(|family| family.receiver.totals());
         families.fold(ReceiverTotals::default(), |all, one| ReceiverTotals {
@@ -144,7 +146,7 @@ impl Receivers {
             .any(|family| family.receiver.is_behind())
     }
 
-    /// Leaves the streams of all families, also if an error occurs with one of them.
+    /// Leaves the streams of all families, even if one of them fails.
     ///
     /// # Errors
     /// The first error of a family.
@@ -158,7 +160,7 @@ impl Receivers {
 }
 
 impl Family {
-    /// Blocks with the modules of the capture as their numbers.
+    /// Returns the blocks with the numbers of the capture's modules.
     fn numbered(&self, blocks: Vec<StreamBlock>) -> Vec<StreamBlock> {
         numbered(blocks, &self.modules).collect()
     }
@@ -176,7 +178,7 @@ fn numbered(
 
 /// Requests for the boards of a family.
 struct Wanted<'a> {
-    /// Streams of the first board, which open those of all.
+    /// Streams of the first board, which open the streams of all boards of the family.
     found: &'a LocatedStreams,
     requests: Vec<StreamRequest>,
     modules: Vec<usize>,

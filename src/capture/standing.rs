@@ -1,5 +1,5 @@
-//! Check of a tune on a board: the tune holds if its tones are set as they were, and the reference
-//! tones come back with the phase and gain that they had.
+//! Check of a tune on a board. The tune holds if its tones are set as in the tune, and if the
+//! phases and amplitudes of the reference tones have not changed much.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use twotone_hal::{
 use super::Stop;
 use crate::record::{Failure, ModuleTune, polar};
 
-/// Largest common turn of the reference tones since the tune, in rad, and largest common change, as
-/// a factor. Changes up to these are corrected. Drift stays within them for hours. The phases of
-/// another phase epoch are within this turn by chance in one case of sixteen.
+/// Largest common phase change of the reference tones since the tune, in rad. [`MOST_GAIN`] is the
+/// largest common change of their amplitudes, as a factor. Smaller changes are corrected. Drift
+/// stays within these limits for hours. The phases of another phase epoch are within this limit by
+/// chance in one case of sixteen.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
-/// Largest distance of three quarters of the reference tones from their common change, as a share
-/// of it. A change that is not the same at all frequencies cannot be corrected.
+/// Largest relative deviation of three quarters of the reference tones from their common change. A
+/// change that is not the same at all frequencies cannot be corrected.
 const MOST_SPREAD: f64 = 0.03;
 /// Number of samples that are averaged for each reference tone.
 const SAMPLES: u32 = 16;
@@ -32,18 +33,19 @@ const SAMPLES: u32 = 16;
 pub struct Standing {
     /// State of the tune.
     pub state: TuneState,
-    /// Reason for which it does not hold, or for which this is not known.
+    /// Reason that the tune does not hold, or that this is not known.
     pub why: Option<String>,
-    /// Error with which the question failed, if it failed. `why` has it in words.
+    /// Error of the check, if it failed. `why` has the error in words.
     pub error: Option<Failure>,
-    /// Channels whose tones are not as they were tuned; the others are calibrated.
+    /// Channels whose tones are not set as in the tune. The others are calibrated.
     pub changed: Vec<ChannelId>,
-    /// Common turn of the reference tones since the tune, in rad. Calibrations take it, and the
-    /// gain, into account.
+    /// Common phase change of the reference tones since the tune, in rad. Calibrations include this
+    /// change and the gain.
     pub reference_turn_rad: Option<f64>,
-    /// Common change of their amplitude since the tune, as a factor.
+    /// Common change of the reference tones' amplitudes since the tune, as a factor.
     pub reference_gain: Option<f64>,
-    /// Distance of three quarters of them from the common change, as a share of it.
+    /// Relative deviation of the reference tones from their common change, which three quarters of
+    /// them do not exceed.
     pub reference_spread: Option<f64>,
 }
 
@@ -53,9 +55,9 @@ pub struct Standing {
 pub enum TuneState {
     /// The tune holds.
     Holds,
-    /// The tune does not hold: nothing is calibrated by it.
+    /// The tune does not hold. Nothing is calibrated.
     Void,
-    /// The board did not answer, or the tune has no reference tones: nothing is calibrated by it.
+    /// The board did not answer, or the tune has no reference tones. Nothing is calibrated.
     Unknown,
 }
 
@@ -65,13 +67,13 @@ impl Standing {
         self.state == TuneState::Holds && self.changed.is_empty()
     }
 
-    /// Complex factor by which all samples have changed since the tune.
+    /// Returns the complex factor by which all samples have changed since the tune.
     pub fn reference(&self) -> Option<Complex64> {
         let gain = self.reference_gain?;
         Some(Complex64::from_polar(gain, self.reference_turn_rad?))
     }
 
-    /// A tune of which nothing is known, since the question failed.
+    /// Returns the state of a tune about which nothing is known, because the check failed.
     fn unanswered(error: Failure) -> Self {
         Self {
             error: Some(error.clone()),
@@ -79,7 +81,7 @@ impl Standing {
         }
     }
 
-    /// A state without a measurement of the reference tones, and the reason for it.
+    /// Returns a state without a measurement of the reference tones, with its reason.
     pub(super) fn unmeasured(state: TuneState, why: impl Into<String>) -> Self {
         Self {
             state,
@@ -93,8 +95,8 @@ impl Standing {
     }
 }
 
-/// Asks boards, all at the same time, if tunes hold. The state is [`TuneState::Unknown`] for a
-/// board that has not answered `within` this time, or before `stop` is cancelled.
+/// Checks on all boards at the same time that their tunes hold. The state is [`TuneState::Unknown`]
+/// for a board that does not answer in the time `within`, or before `stop` is cancelled.
 pub(super) async fn ask_all(
     asks: Vec<(BoardHandle, Arc<ModuleTune>)>,
     within: Duration,
@@ -131,7 +133,8 @@ pub(super) async fn ask_all(
     standings
 }
 
-/// Reads the tones back and measures the reference tones, in one round trip after the description.
+/// Reads back the tones and measures the reference tones, in one round trip after that of the
+/// description.
 async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let of_channels = tune.channel.iter().map(|one| one.channel);
     let last = of_channels.chain(tune.reference.iter().map(|one| one.channel));

@@ -1,4 +1,4 @@
-//! The thread that calibrates rows and writes them, and the queue to it.
+//! The thread that calibrates rows and writes them, and its queue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::record::{
     SAMPLES_FOLDER, SampleColumns, SampleRows, SampleWriter,
 };
 
-/// Result of the writer, once its queue has ended.
+/// Result of the writer after the end of its queue.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) run: RunDirectory,
@@ -31,14 +31,14 @@ pub(super) struct Written {
 #[derive(Debug, Default)]
 pub(super) struct WrittenFile {
     pub(super) name: String,
-    /// Reason for which the file is incomplete.
+    /// Reason that the file is incomplete.
     pub(super) error: Option<Failure>,
     /// Number of rows that were not written.
     pub(super) unwritten: u64,
 }
 
-/// Queue of rows and counters to be written. It holds `most_bytes` of rows at the most, and sending
-/// never waits.
+/// Queue of rows and counters to be written. The queue holds at most `most_bytes` of rows, and
+/// sending never waits.
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: mpsc::Sender<Message>,
@@ -58,7 +58,7 @@ enum Message {
     Counters(usize, Vec<CounterRow>),
 }
 
-/// Starts the writer. It ends when the queue is dropped.
+/// Starts the writer, which ends when the queue is dropped.
 pub(super) fn start(
     intake: &Intake,
     run: RunDirectory,
@@ -111,7 +111,7 @@ impl Queue {
         self.send(Message::Begin(module, columns));
     }
 
-    /// Sends rows to be written; false if there is no room for them.
+    /// Sends rows to be written. Returns false if the queue has no space for them.
     pub(super) fn offer(&self, module: usize, rows: SampleRows) -> bool {
         let bytes = size_of::<i32>() * (rows.i.len() + rows.q.len()) + 32 * rows.len();
         if self.state.bytes.load(Ordering::Relaxed) + bytes > self.most_bytes {
@@ -132,7 +132,7 @@ impl Queue {
     }
 
     fn send(&self, message: Message) -> bool {
-        // The writer ends early only if it panics; `capture` reports that at the end.
+        // The writer ends early only if it panics. `capture` reports the panic at the end.
         self.sender.send(message).is_ok()
     }
 }
@@ -146,15 +146,15 @@ struct Writer {
     samples: HashMap<usize, (SampleWriter<RunFile>, Calibrator)>,
     counters: HashMap<usize, CounterWriter<RunFile>>,
     files: HashMap<usize, WrittenFile>,
-    /// First error, after which no more is written.
+    /// First error, after which nothing more is written.
     error: Option<RecordError>,
     abandon: Stop,
     state: Arc<State>,
 }
 
 impl Writer {
-    /// Writes rows and counters until the queue ends. After the first error nothing more is
-    /// written, and the other files are finished properly.
+    /// Writes rows and counters until the queue ends. After the first error no more rows and
+    /// counters are written, and all files are properly finished.
     fn run(mut self, messages: &mpsc::Receiver<Message>) -> Written {
         for message in messages {
             if let Err(error) = self.write(message) {
@@ -206,8 +206,7 @@ impl Writer {
         let written = samples.write(rows);
         if written.is_err() {
             file.unwritten += count;
-            // Removes the rows that were written in part, so that there is room for the ends of all
-            // files.
+            // The incomplete rows are removed, so that there is space for the ends of all files.
             if let Err(error) = samples.get_mut().rewind() {
                 file.error = Some(Failure::from(&error));
                 self.samples.remove(&module);
@@ -235,7 +234,7 @@ impl Writer {
     }
 
     fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
-        // A file whose folder was removed can still be written, but never be opened again.
+        // A file whose folder was removed can still be written, but can never be opened again.
         self.run.is_there()?;
         if !self.counters.contains_key(&board) {
             let (name, provenance) = &self.boards[board];

@@ -1,4 +1,4 @@
-//! Steps of one board.
+//! Steps of the flashing of one board.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +20,18 @@ use crate::transport::ConnectOptions;
 /// Time between two attempts to reach a board that restarts.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Number of samples that a board acquires to show that it works.
+/// Number of samples that a board acquires as a test.
 const SAMPLES: u32 = 10;
 
-/// Number of times that the flash of a board is written before the board is given up. The image is
-/// in its memory, so that a second write costs no transfer.
+/// Largest number of times that the flash of a board is written. The image is in the board's
+/// memory, so a second write needs no transfer.
 const WRITES: usize = 2;
 
 /// Work on each board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// Transfer the image and compare its digest, then restart the board. Its flash stays as it is.
+    /// Transfer the image and compare its digest, then restart the board. The flash stays
+    /// unchanged.
     Stage,
     /// Replace the firmware.
     Flash,
@@ -49,9 +50,9 @@ pub enum BoardStatus {
     Flashed,
     /// The flash holds the image, and the board reports its release and acquires samples.
     Verified,
-    /// The image arrived whole. The board was restarted with the firmware that it had.
+    /// The image arrived completely. The board was restarted with its present firmware.
     Staged,
-    /// The image is not for this board. It was not touched.
+    /// The image is not for this board. The board was not changed.
     Refused,
     /// A step failed.
     Failed,
@@ -60,7 +61,7 @@ pub enum BoardStatus {
 }
 
 impl BoardStatus {
-    /// True if the board is as it was asked for.
+    /// True if the task of the board succeeded.
     pub fn is_well(self) -> bool {
         matches!(
             self,
@@ -77,20 +78,20 @@ pub struct BoardReport {
     pub name: String,
     /// Outcome.
     pub status: BoardStatus,
-    /// Release that the board reported before; `None` if it reported none.
+    /// Release that the board reported before the task. `None` if it reported none.
     pub before: Option<String>,
-    /// Release that it reported last.
+    /// Release that the board reported last.
     pub release: Option<String>,
-    /// Effect of a loss of power on the board now: `harmless`, `fatal` or `unknown`.
+    /// Effect that a loss of power would have on the board now: `harmless`, `fatal` or `unknown`.
     pub power_loss: &'static str,
-    /// Number of times that its flash was written.
+    /// Number of times that the flash was written.
     pub writes: usize,
-    /// Reason why it failed, was refused or was not started.
+    /// Reason that the board failed, was refused or was not started.
     pub error: Option<Failure>,
 }
 
 impl BoardReport {
-    /// Report of a board whose firmware was not touched.
+    /// Returns the report of a board whose firmware was not changed.
     pub(super) fn untouched(
         release: &BoardRelease,
         status: BoardStatus,
@@ -112,11 +113,11 @@ impl BoardReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The board is waited for: its power must be cycled.
+    /// The roll-out waits for the board, whose power must be cycled.
     Waiting,
     /// The boot loader of the board takes commands.
     Controlled,
-    /// Number of bytes that have arrived, and of all.
+    /// Number of bytes that have arrived, and total number of bytes.
     Transferred(usize, usize),
     /// The flash is erased and written. The power must stay on.
     Writing,
@@ -126,28 +127,29 @@ pub enum Event {
     Restarting,
 }
 
-/// Receiver of the progress of all boards, with their names.
+/// Callback for the progress of all boards. Its first argument is the name of the board.
 pub type Observe = Arc<dyn Fn(&str, Event) + Send + Sync>;
 
-/// A board and all that its steps need.
+/// A board with everything that its steps need.
 pub(super) struct OneBoard {
     pub(super) entry: BoardEntry,
     pub(super) firmware: Arc<dyn Firmware>,
     pub(super) image: Arc<Image>,
     pub(super) task: Task,
     pub(super) before: Option<String>,
-    /// Held from the erasure until the board is back, by one board of a crate at a time.
+    /// Lock that one board of a crate at a time holds, from the erasure of its flash until the
+    /// board is back.
     pub(super) crate_turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) back_within: Duration,
     pub(super) stop: CancellationToken,
     pub(super) observe: Observe,
 }
 
-/// End of the steps of a board before the last one.
+/// Reason that the steps of a board ended early.
 enum Ended {
     /// A step failed, while the boot loader took commands.
     Failed(FirmwareError),
-    /// The board did not come back as it should after its restart.
+    /// The board did not come back as expected after its restart.
     NotBack(Error),
     /// The call was interrupted.
     Stopped,
@@ -165,8 +167,8 @@ impl From<Error> for Ended {
 }
 
 impl OneBoard {
-    /// Does the work, and returns its result. An interruption ends it before the flash is changed,
-    /// or after the board is back.
+    /// Executes the task, and returns its result. An interruption takes effect before the flash is
+    /// changed, or after the board is back.
     pub(super) async fn run(self) -> BoardReport {
         let mut report = BoardReport {
             name: self.entry.name.clone(),
@@ -203,7 +205,7 @@ impl OneBoard {
         (self.observe)(&self.entry.name, event);
     }
 
-    /// Awaits a step that may be given up.
+    /// Awaits a step that an interruption may abandon.
     async fn unless_stopped<T>(
         &self,
         step: impl Future<Output = FirmwareResult<T>>,
@@ -215,7 +217,7 @@ impl OneBoard {
     }
 
     async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
-        // No other program sets the board meanwhile.
+        // The lock keeps other programs from setting the board in the meantime.
         let _lock = self.lock().await?;
         self.tell(Event::Waiting);
         self.unless_stopped(self.firmware.identify()).await?;
@@ -224,7 +226,7 @@ impl OneBoard {
         let is_in_boot_loader = match &done {
             Ok(_) | Err(Ended::NotBack(_)) => false,
             Err(Ended::Stopped) => true,
-            // A restart would lose a board whose flash is not complete.
+            // A board with an incomplete flash would not start again after a restart.
             Err(Ended::Failed(failed)) => failed.power_loss == PowerLoss::Harmless,
         };
         if is_in_boot_loader && self.restart().await.is_err() {
@@ -236,7 +238,7 @@ impl OneBoard {
         done
     }
 
-    /// Steps of a board whose boot loader takes commands.
+    /// Executes the steps of a board whose boot loader takes commands.
     async fn controlled(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
         let image = self.image.image();
         if self.task != Task::Stage {
@@ -246,7 +248,7 @@ impl OneBoard {
                     self.finish(report).await?;
                     return Ok(BoardStatus::Verified);
                 }
-                // The flash holds something else, which is what a new image is for.
+                // The flash holds another image, which is the reason to write the new one.
                 Err(Ended::Failed(failed))
                     if self.task == Task::Flash && failed.error.kind() == ErrorKind::Protocol => {}
                 Err(ended) => return Err(ended),
@@ -277,7 +279,7 @@ impl OneBoard {
                 Err(failed) => return Err(failed.into()),
             }
         }
-        // The turn of the crate lasts until the board is back.
+        // The lock of the crate is held until the board is back.
         self.finish(report).await?;
         Ok(BoardStatus::Flashed)
     }
@@ -285,7 +287,7 @@ impl OneBoard {
     /// Restarts the board, and waits until it is back.
     async fn finish(&self, report: &mut BoardReport) -> Result<(), Ended> {
         self.restart().await?;
-        // A board that did not answer before is not expected to answer with the same firmware.
+        // A board that did not answer before is not expected to answer with unchanged firmware.
         if self.task == Task::Stage && self.before.is_none() {
             return Ok(());
         }
@@ -299,9 +301,9 @@ impl OneBoard {
         Ok(())
     }
 
-    /// Waits until the board answers, and returns the release that it reports. Unless the flash was
-    /// left as it was, another release than that of the image is an error, and the board acquires
-    /// samples.
+    /// Waits until the board answers, and returns the release that it reports. Unless the task is
+    /// [`Task::Stage`], a release other than that of the image is an error, and the board must
+    /// acquire samples.
     async fn back(&self) -> Result<Option<String>, Error> {
         let name = &self.entry.name;
         let seconds = self.back_within.as_secs_f64();

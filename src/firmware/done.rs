@@ -1,4 +1,4 @@
-//! File of the boards that a roll-out has done.
+//! File with the boards that a roll-out has finished.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use super::Image;
 use crate::input;
 use crate::record::UtcTime;
 
-/// Boards that a roll-out has done, kept in a file. A roll-out that ended early goes on with the
-/// others.
+/// Boards that a roll-out has finished, kept in a file. A roll-out that ended early continues with
+/// the others.
 #[derive(Debug, Clone)]
 pub struct Done {
     path: PathBuf,
@@ -28,7 +28,7 @@ struct Content {
     boards: BTreeMap<String, UtcTime>,
 }
 
-/// Reason why the file of a roll-out cannot be used.
+/// Reason that the file of a roll-out cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {message}", input::shown(.path))]
 pub struct DoneError {
@@ -37,10 +37,10 @@ pub struct DoneError {
 }
 
 impl Done {
-    /// Reads the file of a roll-out of `image`. If there is none, no board is done.
+    /// Reads the file of a roll-out of `image`. If the file does not exist, no board is done.
     ///
     /// # Errors
-    /// If the file cannot be read, or is that of another image.
+    /// If the file cannot be read, or belongs to another image.
     pub fn read(path: impl Into<PathBuf>, image: &Image) -> Result<Self, DoneError> {
         let path = path.into();
         let text = match input::read_text(&path, input::PARAMS_BYTES) {
@@ -74,14 +74,15 @@ impl Done {
     /// Adds a board, and writes the file.
     ///
     /// # Errors
-    /// If the file cannot be written. The board is added all the same.
+    /// If the file cannot be written. The board is added in memory nevertheless.
     pub fn add(&mut self, board: &str) -> Result<(), DoneError> {
         self.content.boards.insert(board.to_owned(), UtcTime::now());
         let written = self.write();
         written.map_err(|error| failed(&self.path, error))
     }
 
-    /// Writes the file whole or not at all, so that a loss of power leaves the earlier one.
+    /// Replaces the file in one step, so that after a loss of power the old or the new file is
+    /// complete.
     fn write(&self) -> io::Result<()> {
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -8,8 +8,8 @@ use super::image::hex_sha256;
 use crate::sim::example_image;
 
 /// Writes an image for simulated boards into `file`, and its description into a file of the same
-/// name that ends with `.toml`. Returns the path of the description. The image is refused for
-/// boards that are not simulated.
+/// name with the extension `.toml`. Returns the path of the description. Boards that are not
+/// simulated refuse the image.
 ///
 /// # Errors
 /// If a file cannot be written.

@@ -12,10 +12,10 @@ use crate::input;
 use crate::map::BoardKind;
 use crate::transport::{BoardPlace, FirmwareOptions};
 
-/// Largest image that is read, bytes.
+/// Largest image that is read, in bytes.
 const IMAGE_BYTES: u64 = 1 << 28;
 
-/// Description of an image, as its file has it.
+/// Description of an image, in the form of its file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
@@ -27,7 +27,7 @@ struct Description {
     oldest: Option<String>,
 }
 
-/// Image of firmware that agrees with its description.
+/// Firmware image that agrees with its description.
 ///
 /// The description is a file in TOML beside the image:
 ///
@@ -48,7 +48,7 @@ pub struct Image {
     oldest: Option<Release>,
 }
 
-/// Reason why an image cannot be used.
+/// Reason that an image cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {message}", input::shown(.path))]
 pub struct ImageFileError {
@@ -57,7 +57,7 @@ pub struct ImageFileError {
 }
 
 impl Image {
-    /// Reads an image by its description.
+    /// Reads the image whose description is the file at `path`.
     ///
     /// # Errors
     /// If a file cannot be read, the description is not valid, or the image has another size or
@@ -70,7 +70,7 @@ impl Image {
         };
         let failed = |message: String| refuse(path, message);
         let text = input::read_text(path, input::PARAMS_BYTES).map_err(|error| {
-            // The image itself is given in place of its description.
+            // Users may give the image itself instead of its description.
             let hint = "name the description of the image, a file in TOML with the keys kind, \
                         release, file, size and sha256";
             failed(format!("{error}; {hint}"))
@@ -123,12 +123,12 @@ impl Image {
         &self.path
     }
 
-    /// The image, as boards take it.
+    /// The image, in the form that boards accept.
     pub fn image(&self) -> &FirmwareImage {
         &self.image
     }
 
-    /// Its release.
+    /// Release of the image.
     pub fn release(&self) -> &Release {
         &self.release
     }
@@ -138,7 +138,8 @@ impl Image {
         &self.sha256
     }
 
-    /// Reason why no board can be flashed with the image; `None` if its form is right.
+    /// Returns the reason that no board can be flashed with the image, or `None` if its form is
+    /// right.
     pub fn fault(&self) -> Option<String> {
         let shown = input::shown(&self.path);
         let of = BoardKind::named(&self.image.kind).and_then(|kind| kind.family().firmware);
@@ -156,8 +157,9 @@ impl Image {
         Some(format!("{shown}: {}", refused.chain()))
     }
 
-    /// Reason why a board that runs a release cannot be flashed with this image; `None` if it can.
-    /// A board that reports no release, or one that has no order, could step back.
+    /// Returns the reason that a board which runs the release `running` cannot be flashed with this
+    /// image, or `None` if it can. If `running` is `None` or cannot be compared, the image may be
+    /// older than the firmware, so `allow_older` is required.
     pub fn refuses(&self, running: Option<&str>, allow_older: bool) -> Option<String> {
         let to = &self.release;
         let Some(running) = running.filter(|running| !running.is_empty()) else {
@@ -182,7 +184,7 @@ impl Image {
     }
 }
 
-/// SHA-256 digest in hexadecimal digits.
+/// Returns the SHA-256 digest in hexadecimal digits.
 pub(super) fn hex_sha256(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {

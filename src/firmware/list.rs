@@ -13,18 +13,18 @@ use crate::record::Failure;
 pub struct BoardRelease {
     /// Name of the board.
     pub name: String,
-    /// Its kind, as in the map.
+    /// Kind of the board, as in the map.
     pub kind: BoardKind,
-    /// Its serial number, as in the map.
+    /// Serial number of the board, as in the map.
     pub serial: Option<String>,
-    /// Serial number of its crate, as in the map.
+    /// Serial number of the board's crate, as in the map.
     #[serde(rename = "crate")]
     pub crate_serial: Option<String>,
     /// True if boards of this kind can be flashed over the network.
     pub can_be_flashed: bool,
-    /// Release that it reports; `None` if it reports none.
+    /// Release that the board reports. `None` if it reports none.
     pub release: Option<String>,
-    /// Reason why the release is not known.
+    /// Reason that the release is not known.
     pub error: Option<Failure>,
 }
 

@@ -1,14 +1,14 @@
-//! Names of firmware releases, in their order.
+//! Names of firmware releases, and their order.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Name of a firmware release: numbers with points between, and a suffix such as `rc2`.
+/// Name of a firmware release: numbers separated by points, and an optional suffix such as `rc2`.
 ///
-/// A release with a suffix comes before the one without, except `-sim`, the suffix of simulated
-/// boards. A leading `r` is not a part of the name.
+/// A release with a suffix precedes the one without. The suffix `-sim` of simulated boards is
+/// ignored. A leading `r` is not a part of the name.
 ///
 /// ```
 /// use twotone::firmware::Release;
@@ -27,7 +27,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// Reads the name of a release; `None` if it does not begin with a number.
+    /// Parses the name of a release. Returns `None` if it does not begin with a number.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let name = text.strip_prefix('r').unwrap_or(text);
@@ -49,7 +49,7 @@ impl Release {
         })
     }
 
-    /// Letters and number of the suffix, so that `rc10` comes after `rc2`.
+    /// Returns the letters and the number of the suffix, so that `rc10` comes after `rc2`.
     fn suffix_parts(&self) -> (&str, u64) {
         let at = self.suffix.find(|c: char| c.is_ascii_digit());
         let (letters, number) = self.suffix.split_at(at.unwrap_or(self.suffix.len()));
@@ -59,7 +59,7 @@ impl Release {
 
 impl Ord for Release {
     fn cmp(&self, other: &Self) -> Ordering {
-        // No suffix comes last: a candidate precedes its release.
+        // A release without a suffix comes last, because a candidate precedes its release.
         let final_ = |release: &Self| release.suffix.is_empty();
         self.numbers
             .cmp(&other.numbers)

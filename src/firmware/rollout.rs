@@ -1,4 +1,4 @@
-//! Order of the boards of a map.
+//! Roll-out of an image to the boards of a map.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::record::Failure;
 use crate::transport::{BoardPlace, FirmwareOptions};
 
-/// An image for the boards of a map.
+/// Roll-out of an image to the boards of a map.
 ///
 /// ```no_run
 /// use twotone::firmware::{Done, Image, Rollout, Task};
@@ -50,7 +50,7 @@ pub struct Rollout {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RolloutReport {
-    /// True if all boards are as they were asked for.
+    /// True if the task succeeded on all boards.
     pub ok: bool,
     /// Release of the image.
     pub release: String,
@@ -58,14 +58,14 @@ pub struct RolloutReport {
     pub sha256: String,
     /// The boards, in the order of the map.
     pub boards: Vec<BoardReport>,
-    /// Reasons why the file of the boards that are done could not be written.
+    /// Reasons that the file of [`Done`] could not be written.
     pub not_recorded: Vec<String>,
     #[serde(skip)]
     interrupted: bool,
 }
 
 impl RolloutReport {
-    /// How much was done, from which the exit status follows.
+    /// Returns the completion of the roll-out, which determines the exit status.
     pub fn completion(&self) -> Completion {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
         if self.interrupted && !self.boards.iter().any(failed) {
@@ -79,10 +79,11 @@ impl RolloutReport {
 }
 
 impl Rollout {
-    /// Longest time until a board is back after its restart, unless the caller sets another.
+    /// Default of the longest time until a board is back after its restart.
     pub const BACK_WITHIN: Duration = Duration::from_secs(300);
 
-    /// An image for the boards of `map` that are of its kind.
+    /// Makes a roll-out of `image` to the boards of `map`. Boards of another kind than that of the
+    /// image are refused.
     pub fn new(map: HardwareMap, image: Image) -> Self {
         Self {
             map,
@@ -96,7 +97,7 @@ impl Rollout {
         }
     }
 
-    /// Sets the address on which boards are heard, and the longest time until they are.
+    /// Sets the address on which the program listens for boards, and the longest wait for them.
     #[must_use]
     pub fn options(self, options: FirmwareOptions) -> Self {
         Self { options, ..self }
@@ -112,7 +113,7 @@ impl Rollout {
         }
     }
 
-    /// Flashes boards that run a later release, or one that is not known, too.
+    /// Sets if boards that run a later or unknown release are flashed too. The default is false.
     #[must_use]
     pub fn allow_older(self, allow_older: bool) -> Self {
         Self {
@@ -121,14 +122,15 @@ impl Rollout {
         }
     }
 
-    /// Works on all boards at the same time, and not on one first.
+    /// Sets if the roll-out works on all boards at the same time, and not on one board first. The
+    /// default is false.
     #[must_use]
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }
     }
 
-    /// Sets a token whose cancellation ends the roll-out: boards whose flash is being changed are
-    /// finished, and no other one is begun.
+    /// Sets the token that ends the roll-out. When the token is cancelled, boards whose flash is
+    /// being changed are finished, and no other board is begun.
     #[must_use]
     pub fn stop(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
@@ -140,8 +142,8 @@ impl Rollout {
         Self { observe, ..self }
     }
 
-    /// Returns the reason why each board cannot be flashed with the image; `None` if it can. The
-    /// boards are those of the map that report `releases`.
+    /// Returns for each board of the map the reason that it cannot be flashed with the image, or
+    /// `None` if it can. `releases` are the releases of the boards, in the order of the map.
     pub fn refusals(&self, releases: &[BoardRelease]) -> Vec<Option<Failure>> {
         let refusal = |(entry, release): (&BoardEntry, &BoardRelease)| {
             let kind = &self.image.image().kind;
@@ -188,12 +190,13 @@ impl Rollout {
         of(&places, &self.options)
     }
 
-    /// Does `task` on each board: on one, then on a tenth of the others, then on the rest. Boards
-    /// that `done` names are not touched if they report the release, and those that are done are
-    /// added to it.
+    /// Executes `task` on each board: on one, then on a tenth of the others, then on the rest.
+    /// [`Task::Flash`] skips a board in `done` if it reports the release of the image. Boards that
+    /// were flashed or verified are added to `done`.
     ///
-    /// **On cancel** (the future is dropped) boards whose flash is being written are written to the
-    /// end, and then wait in their boot loader. [`Rollout::stop`] ends in an orderly way.
+    /// **On cancel** (the future is dropped) a write of a flash that has begun is completed, and
+    /// the board then waits in its boot loader. Use [`Rollout::stop`] to end a roll-out in an
+    /// orderly way.
     #[tworoutine(Send)]
     pub async fn run(&self, task: Task, done: Option<Done>) -> RolloutReport {
         let mut done = done;
@@ -216,7 +219,7 @@ impl Rollout {
             let mut running = Vec::with_capacity(group.len());
             for at in group {
                 let entry = self.map.boards()[*at].clone();
-                // A board without a crate waits for no other.
+                // A board without a crate does not wait for others.
                 let rack = entry
                     .crate_serial
                     .clone()
@@ -270,7 +273,7 @@ impl Rollout {
         }
     }
 
-    /// Reports of the boards on which nothing is done; `None` for the others.
+    /// Returns the reports of the boards on which nothing is to be done, and `None` for the others.
     fn first_reports(
         &self,
         task: Task,
@@ -291,7 +294,7 @@ impl Rollout {
                     None,
                 ));
             }
-            // A board is verified whatever it runs.
+            // A board is verified regardless of its release.
             let refusal = refusal.filter(|_| task != Task::Verify)?;
             Some(BoardReport::untouched(
                 release,
@@ -302,7 +305,8 @@ impl Rollout {
         reports.collect()
     }
 
-    /// Access to the firmware of the boards at these indices, one call for each kind.
+    /// Returns the access to the firmware of the boards at these indices, with one call for each
+    /// kind.
     fn access_of(&self, boards: &[usize]) -> HashMap<usize, Arc<dyn Firmware>> {
         let mut access = HashMap::new();
         for kind in BoardKind::all() {
@@ -318,7 +322,8 @@ impl Rollout {
     }
 }
 
-/// Groups of a roll-out: one board, a tenth of the others, the rest; or all of them.
+/// Returns the groups of a roll-out: one board, a tenth of the others, and the rest, or all boards
+/// in one group.
 fn groups(boards: &[usize], at_once: bool) -> impl Iterator<Item = &[usize]> {
     let alone = if at_once { 0 } else { boards.len().min(1) };
     let (first, others) = boards.split_at(alone);

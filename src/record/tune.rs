@@ -147,7 +147,7 @@ impl TuneRecord {
     /// is not in memory twice.
     ///
     /// # Errors
-    /// [`RecordError::Format`] if the writer fails, or if a number has no form in TOML.
+    /// [`RecordError::Format`] if the writer fails, or if a number cannot be written in TOML.
     pub fn write(
         tunes: impl IntoIterator<Item = ModuleTune>,
         writer: &mut impl Write,
@@ -171,14 +171,15 @@ impl TuneRecord {
     /// Reads the tune of the run directory `run`.
     ///
     /// # Errors
-    /// [`RecordError::Io`] if there is none, or if it is larger than that of any array;
-    /// [`RecordError::Format`] if it is no tune; and as [`Manifest::read`](super::Manifest::read).
+    /// [`RecordError::Io`] if the file cannot be read, or is larger than the tune of any array.
+    /// [`RecordError::Format`] if the file is no tune. Also as
+    /// [`Manifest::read`](super::Manifest::read).
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         Self::read_if(run.as_ref(), |_| true)
     }
 
-    /// Reads the tunes of the boards of `map` from the run directory `run`. It takes no memory for
-    /// others.
+    /// Reads the tunes of the boards of `map` from the run directory `run`. Tunes of other boards
+    /// take no memory.
     ///
     /// # Errors
     /// As [`TuneRecord::read`].
@@ -187,14 +188,14 @@ impl TuneRecord {
     }
 
     fn read_if(run: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self, RecordError> {
-        // A later format is refused as such.
+        // Reading the manifest refuses a later format with a clear message.
         super::Manifest::read(run)?;
         let path = run.join(TUNE_FILE);
         let io = || RecordError::io("read", &path);
         let parts = input::parts(&path, input::TUNE_BYTES, HEAD, input::MODULE_BYTES);
         let mut parts = parts.map_err(io())?;
         let (mut tune, mut known) = (Vec::new(), BTreeSet::new());
-        // Read as a whole, it would take twenty times its size.
+        // Reading the file as a whole would take twenty times its size in memory.
         while let Some((lines, part)) = parts.next_part().map_err(io())? {
             let wrong = |what: String| {
                 let shown = path.display().to_string();
@@ -224,7 +225,7 @@ impl TuneRecord {
         Ok(Self { tune })
     }
 
-    /// The tune of a module of the board that the map calls `board`.
+    /// Returns the tune of a module of the board called `board` in the map.
     pub fn module(&self, board: &str, module: ModuleId) -> Option<&ModuleTune> {
         let mut all = self.tune.iter();
         all.find(|tune| tune.board == board && tune.module == module)
