@@ -28,7 +28,7 @@ pub struct Connections(Option<Arc<Kept>>);
 #[derive(Debug, Default)]
 struct Kept {
     all: Mutex<All>,
-    /// Held while the lock of a board is asked for.
+    /// Held while the lock of a board is requested.
     locking: Arc<tokio::sync::Mutex<()>>,
 }
 

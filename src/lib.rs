@@ -39,8 +39,8 @@
 //! | module | contents |
 //! |---|---|
 //! | [`map`] | the hardware map: the boards of an array, and the power that each may put out |
-//! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array, from a map and parameters |
-//! | [`Array`], [`Connections`] | the connected boards of a map, and connections that outlive one campaign |
+//! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array |
+//! | [`Array`], [`Connections`] | connected boards of a map, and connections for several campaigns |
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
@@ -49,8 +49,8 @@
 //! | [`release`] | the version of this build, and its commit |
 //! | [`input`] | reading of input files, up to a size limit |
 //! | `cli` | the program `twotone`, for programs with board kinds of their own (feature `cli`) |
-//! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates on which this one is built |
-//! | `sim`, `score` | simulated farms, and a comparison of a tune with their true values (feature `sim`) |
+//! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates below this one |
+//! | `sim`, `score` | simulated farms, and the score of a tune on them (feature `sim`) |
 
 // The module `cli` names this crate `twotone`, as a program that links it does.
 #[cfg(feature = "cli")]

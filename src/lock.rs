@@ -7,10 +7,10 @@
 //! first program sends no request that sets something. The board may still execute requests that
 //! were sent before, until their life ends. Locks do not protect from programs on other hosts.
 //!
-//! The files lie in `/run/lock`, or in `/tmp/twotone-locks` if that is not a folder for all users,
-//! or in the folder that the environment variable `TWOTONE_LOCKS` names. While a program asks for a
-//! lock it keeps the folder locked, so that no other program can act between its check and its
-//! decision.
+//! The files are in `/run/lock`, or in `/tmp/twotone-locks` if `/run/lock` is not a folder for all
+//! users, or in the folder that the environment variable `TWOTONE_LOCKS` names. While a program
+//! asks for a lock it keeps the folder locked, so that no other program can act between its check
+//! and its decision.
 
 use std::fmt;
 use std::fs::File;
@@ -34,7 +34,7 @@ pub(crate) use self::boards::{Locked, Refused};
 /// Largest size of the record of a holder, in bytes.
 const LARGEST: usize = 4096;
 
-/// Number of locks that this program has asked for.
+/// Number of locks that this program has requested.
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
 /// Address at which this program takes commands, if it is a daemon.
@@ -117,7 +117,7 @@ impl fmt::Display for Holder {
 struct Record {
     #[serde(flatten)]
     holder: Holder,
-    /// Number of locks that the program had asked for before. It distinguishes two locks of one
+    /// Number of locks that the program had requested before. It distinguishes two locks of one
     /// program.
     #[serde(default)]
     turn: u32,

@@ -37,7 +37,7 @@
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`DryRun`] | replaces a board: keeps settings in memory, and counts the requests that would be sent |
+//! | [`DryRun`] | replaces a board: keeps settings in memory, and counts requests |
 
 mod cleanup;
 mod deadline;

@@ -19,7 +19,7 @@ use crate::record::Failure;
 use crate::run::{HardwareState, Outcome, Runner};
 use crate::{Array, ArrayBoard};
 
-/// Pause before a board that did not answer is asked again.
+/// Pause before the connection to a board that did not answer is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Default of the longest time of each board.
