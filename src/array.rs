@@ -47,11 +47,11 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
-    /// Handle whose writes must respect the limits of all modules, made at its first use.
+    /// Handle that refuses writes beyond the limits of any module, made at its first use.
     limited: Arc<OnceCell<Limited>>,
 }
 
-/// A board whose writes must respect the limits of all of its modules.
+/// A board that refuses writes beyond the limits of any of its modules.
 #[derive(Debug)]
 struct Limited {
     handle: BoardHandle,
@@ -150,7 +150,8 @@ impl Array {
     }
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets
-    /// anything on them until the array is dropped. If another program has locked a board, every
+    /// anything on them. The locks last until the array and all handles from it are dropped, or
+    /// longer if the program keeps its connections. If another program has locked a board, every
     /// request to the board except for its description is refused, with [`ErrorKind::Busy`] and the
     /// name of that program. With `take_over`, the board is taken from that program, which from
     /// then on sends no request that sets something. The board may still execute requests that were
@@ -161,7 +162,7 @@ impl Array {
     /// ([`Array::not_locked`]).
     ///
     /// **On cancel** (the future is dropped) some boards may be locked already, and
-    /// [`Array::taken_over`] knows those that were taken over.
+    /// [`Array::taken_over`] returns the programs of those that were taken over.
     #[tworoutine(Send)]
     pub async fn lock(&mut self, map: &HardwareMap, take_over: bool) {
         self.lock_each(map, take_over, true).await;
@@ -217,7 +218,7 @@ impl Array {
         }
     }
 
-    /// Refuses the boards whose settings change within `time`: this program sends nothing in that
+    /// Refuses the boards whose settings change within `time`. This program sets nothing in that
     /// time, so another program, on this host or another, is setting them. The refusal is the same
     /// as that of boards that another program has locked. A program that only measures at that time
     /// is not noticed.
@@ -301,9 +302,9 @@ impl Array {
         self.boards.iter().find(|board| board.name() == name)
     }
 
-    /// Returns the board called `name` in the map, for direct use. Every write to a module of the
-    /// map must respect the module's limits. Each call reads back the settings of the modules, so
-    /// that tones which are already on count. All handles that this method returns for a board
+    /// Returns the board called `name` in the map, for direct use. The handle refuses every write
+    /// beyond the limits of a module of the map. Each call reads back the settings of the modules,
+    /// so that tones which are already on count. All handles that this method returns for a board
     /// share one record of its settings: a tone that is set through one of them counts for the
     /// limits of the others.
     ///

@@ -1,5 +1,6 @@
 //! Captures of the sample streams of an array. A capture writes samples to disk while they arrive,
-//! in Hz of detuning if a tune is given, and counts all losses. Described in `docs/capture.md`.
+//! in Hz of detuning if a tune is given, and counts all losses. `docs/capture.md` describes
+//! captures.
 //!
 //! ```no_run
 //! use twotone::capture::{CaptureParams, capture, plan};

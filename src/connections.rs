@@ -132,7 +132,7 @@ impl Connections {
     /// Releases all kept connections and locks. The boards are free for other programs as soon as
     /// no campaign uses them.
     pub fn release(&self) {
-        // The drop of the locks removes files, and so happens outside the mutex.
+        // Dropping the locks removes files, so they are dropped without holding the mutex.
         let released = self.kept().map(|mut kept| std::mem::take(&mut *kept));
         drop(released);
     }
@@ -149,8 +149,8 @@ impl Connections {
         if let Some(lock) = kept.held(&place) {
             return Ok(Locking::Taken(lock, None));
         }
-        // Only one request at a time: the second of two would find that this program holds the
-        // board.
+        // Locks are requested one at a time. The second of two simultaneous requests would find
+        // that this program holds the board.
         let alone = Arc::clone(&kept.locking).lock_owned().await;
         // Access to the files of the locks may block, and must not block an event loop.
         offload(move || {
@@ -171,7 +171,7 @@ impl Locking {
     }
 }
 
-/// Sends a board requests that change nothing.
+/// Checks a connection with requests that change nothing.
 ///
 /// # Errors
 /// If the board does not answer, or is not the one that was connected.
@@ -208,7 +208,7 @@ async fn connect(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHa
     if let Some(life) = entry.request_life() {
         options.request_life = life;
         // An operation may have to wait for one request life, until a lost request can no longer be
-        // executed. The other half is for the operation itself.
+        // executed. So it has at least two request lives: one for this wait, and one for itself.
         options.request_timeout = options.request_timeout.max(2 * life);
     }
     (entry.kind.family().connect)(&entry.name, host, options).await

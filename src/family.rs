@@ -21,7 +21,7 @@ pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams
 }
 
 /// Checks that the map has the serial number of a board, if boards of its kind send it in their
-/// packets: the packets are recognized by it.
+/// packets. The serial number identifies the packets.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] if the packets bear serial numbers, and the map has none that

@@ -2,8 +2,8 @@
 //!
 //! Three signs identify a board: the serial number or name that it reports over its control
 //! protocol, the serial number in its packets, and its hardware address in the network of this
-//! host. A missing sign proves nothing. A sign that differs from the map shows that it is another
-//! board.
+//! host. A missing sign proves nothing. A sign that differs from the map proves that another board
+//! is at the address.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,8 +29,8 @@ pub struct Identity {
     pub name: String,
     /// The conclusion.
     pub state: IdentityState,
-    /// The reason for the conclusion, in words. If it is another board, the reason names the
-    /// difference.
+    /// The reason for the conclusion, in words. For [`IdentityState::Another`], the reason names
+    /// the difference.
     pub why: String,
     /// The serial number that the board reports over its control protocol, if any.
     pub said_serial: Option<String>,
@@ -46,16 +46,16 @@ pub struct Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityState {
-    /// A sign shows that it is the board in the map, and no sign contradicts.
+    /// At least one sign agrees with the map, and no sign differs.
     Confirmed,
-    /// No sign shows that it is the board in the map or another one.
+    /// No sign agrees with the map, and no sign differs.
     Unknown,
-    /// A sign shows that it is another board.
+    /// At least one sign differs from the map.
     Another,
 }
 
 impl Identity {
-    /// True if a sign shows that the board is not the one in the map.
+    /// True if a sign differs from the map, so that the board is not the one in the map.
     pub fn is_another(&self) -> bool {
         self.state == IdentityState::Another
     }
@@ -106,8 +106,8 @@ impl Listening {
         Self::of(map, |_| true)
     }
 
-    /// Listens to nothing: boards are identified by their control protocol and their hardware
-    /// addresses alone.
+    /// Does not listen. Boards are then identified by their control protocol and their hardware
+    /// addresses only.
     pub fn none(map: &HardwareMap) -> Self {
         Self::of(map, |_| false)
     }

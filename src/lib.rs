@@ -40,7 +40,7 @@
 //! |---|---|
 //! | [`map`] | the hardware map: the boards of an array, and the power that each may put out |
 //! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array |
-//! | [`Array`], [`Connections`] | connected boards of a map, and connections for several campaigns |
+//! | [`Array`], [`Connections`] | connected boards of a map, and connections that are reused |
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |

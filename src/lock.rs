@@ -1,11 +1,12 @@
 //! Locks of boards: only one program of this host at a time sets a board.
 //!
 //! A board executes the requests of any program, so two programs on one board undo each other's
-//! settings. So a program that sets something first takes the lock of each of its boards. A lock is
-//! a file with the identity of the program, locked while the program runs and removed at its end.
-//! Another program is refused with that identity, or it takes the board over. After a take-over the
-//! first program sends no request that sets something. The board may still execute requests that
-//! were sent before, until their life ends. Locks do not protect from programs on other hosts.
+//! settings. Therefore a program that sets something first takes the lock of each of its boards. A
+//! lock is a file with the identity of the program, locked while the program runs and removed at
+//! its end. Another program is refused with an error that names the holder, or it takes the board
+//! over. After a take-over the first program sends no request that sets something. The board may
+//! still execute requests that were sent before, until their life ends. Locks do not protect
+//! against programs on other hosts.
 //!
 //! The files are in `/run/lock`, or in `/tmp/twotone-locks` if `/run/lock` is not a folder for all
 //! users, or in the folder that the environment variable `TWOTONE_LOCKS` names. While a program
@@ -43,7 +44,7 @@ static HOST: OnceLock<String> = OnceLock::new();
 /// Makes all later locks of this program record that it takes commands at `host`, an address in the
 /// form of the option `--host`. Only the first call has an effect.
 pub fn takes_commands_at(host: impl Into<String>) {
-    // Only the first one is kept.
+    // Only the first address is kept.
     let _ = HOST.set(host.into());
 }
 
@@ -250,7 +251,7 @@ impl BoardLock {
 
 impl Drop for BoardLock {
     fn drop(&mut self) {
-        // If this fails, the files stay, but unlocked: the next program takes the board.
+        // If this fails, the files stay without a lock, and the next program can take the board.
         let Ok(folder) = Folder::open(&self.folder).and_then(Folder::alone) else {
             return;
         };
@@ -269,7 +270,7 @@ impl Record {
         last_line(file).map(|line| Self::parse(&line))
     }
 
-    /// Reads the record in a line. It is empty if the line cannot be parsed.
+    /// Reads the record in a line. Returns an empty record if the line cannot be parsed.
     fn parse(line: &[u8]) -> Self {
         let found: Self = serde_json::from_slice(line).unwrap_or_default();
         Self {
@@ -334,7 +335,7 @@ fn is_locked(folder: &Folder, name: &str) -> io::Result<bool> {
     }
 }
 
-/// Returns the name of the lock file for an address. No address makes it a path out of the folder.
+/// Returns the name of the lock file for an address. No address leads to a path outside the folder.
 fn file_name(address: &str) -> String {
     let plain = |c: char| match c {
         'a'..='z' | '0'..='9' | '.' | '-' => c,
@@ -349,10 +350,10 @@ fn file_name(address: &str) -> String {
     format!("twotone-board-{address}.lock")
 }
 
-/// Advice if another program has a board.
+/// Advice if another program holds a board.
 const ADVICE_IN_USE: &str = "wait for its end, end it, or take the board over (--take-over)";
 
-/// Returns the advice if `holder` has a board.
+/// Returns the advice if `holder` holds a board.
 pub(crate) fn advice(holder: &Holder) -> String {
     match &holder.host {
         Some(host) => format!(

@@ -1,6 +1,6 @@
 //! The hardware map: the boards of an array, their addresses, the feedlines and detectors on their
-//! modules, and the power that each module may put out. A TOML file, described in
-//! `docs/hardware-map.md`.
+//! modules, and the power that each module may put out. A map is a TOML file, which
+//! `docs/hardware-map.md` describes.
 //!
 //! **All powers are at the board's output connector**, before the cold attenuation.
 //!
@@ -76,7 +76,7 @@ pub struct HardwareMap {
 }
 
 impl HardwareMap {
-    /// Reads the map in the file at `path`. No board is touched.
+    /// Reads the map in the file at `path`. No board is contacted.
     ///
     /// # Errors
     /// As [`input::read`], or as [`HardwareMap::parse`].
@@ -88,7 +88,7 @@ impl HardwareMap {
         Self::parse(&text, &file)
     }
 
-    /// Reads the map in `text`. Errors give `file_name` as its file.
+    /// Reads the map in `text`. `file_name` is the name of the text in errors.
     ///
     /// # Errors
     /// All problems of the map, each with its line and column.

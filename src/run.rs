@@ -27,7 +27,7 @@
 //! Each wrapper is a [`Board`](twotone_hal::Board), and all but the last are around another board.
 //! A wrapper implements one method, and wrappers compose by nesting. The runner's own stack is,
 //! from the algorithm to the board: [`Leased`], [`Limits`], [`Journal`], [`Deadline`], [`Trace`],
-//! [`CatchPanic`]. Callers put the others around a board before it becomes a target.
+//! [`CatchPanic`]. Callers may put any wrapper around a board before the board becomes a target.
 //!
 //! | wrapper | purpose |
 //! |---|---|
@@ -36,7 +36,7 @@
 //! | [`Journal`] | records the settings that each channel has, or may have |
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
-//! | [`CatchPanic`] | makes a panic in the board's code an error |
+//! | [`CatchPanic`] | converts a panic in the board's code into an error |
 //! | [`DryRun`] | replaces a board: keeps settings in memory, and counts requests |
 
 mod cleanup;

@@ -1,4 +1,4 @@
-//! Score of a tune against the truth of a simulated farm.
+//! Score of a tune, by comparison with the true values of a simulated farm.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
 use twotone_sim::{Truth, TruthDetector};
 
-/// Score of a tune against the true values of a simulated farm.
+/// Score of a tune, by comparison with the true values of a simulated farm (the truth).
 ///
 /// The truth has the parameters of the detectors at low power. If the loss of a detector depends on
 /// power, as in the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone
@@ -44,8 +44,8 @@ const FOUND_LW: f64 = 0.5;
 /// Distance in linewidths beyond which a candidate belongs to no detector.
 const FALSE_LW: f64 = 1.0;
 
-/// Scores the tunes of named boards against `truth`. A module that was not tuned counts with all of
-/// its detectors, none of them found.
+/// Scores the tunes of named boards by comparison with `truth`. A module that was not tuned counts
+/// with all of its detectors, none of them found.
 pub fn score<'a>(
     truth: &Truth,
     tunes: impl IntoIterator<Item = (&'a str, &'a TuneOutcome)>,

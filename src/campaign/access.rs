@@ -43,7 +43,7 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Returns a setting without any check, for boards that no other program uses, such as those
+    /// Returns the setting without any check, for boards that no other program uses, such as those
     /// that this program simulates.
     pub fn unchecked() -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Campaign {
         Some(array)
     }
 
-    /// Tells the observer from which programs boards were taken over.
+    /// Notifies the observer of the programs from which boards were taken over.
     pub(super) fn notice_taken(&self, map: &HardwareMap, array: &Array) {
         for board in map.boards() {
             if let Some(from) = array.taken_over(&board.name) {

@@ -20,8 +20,7 @@ const ROW: u64 = 32;
 /// Settings of a capture.
 #[derive(Debug, Clone, Default)]
 pub struct CaptureSettings {
-    /// Parameters of the receiver and the files. Their tokens are replaced by those of the
-    /// campaign.
+    /// Parameters of the receiver and the files. The campaign replaces their tokens with its own.
     pub params: CaptureParams,
     /// Run directory of a tune. Only the tones of this tune are captured. They are calibrated in
     /// hertz if the tones are still set as in the tune.

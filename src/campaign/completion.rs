@@ -1,4 +1,4 @@
-//! Parts that the reports of campaigns have in common.
+//! Common parts of the reports of campaigns.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{Array, ArrayBoard};
 pub enum Completion {
     /// Everything was done, and recorded as asked.
     Complete,
-    /// Some boards, modules or channels failed, or the record is not whole.
+    /// Some boards, modules or channels failed, or the record is incomplete.
     Incomplete,
     /// No board could be reached.
     Unreachable,
@@ -62,7 +62,7 @@ pub struct RecordReport {
 }
 
 impl RecordReport {
-    /// True if the whole record was written, and is in its place.
+    /// True if the complete record was written, and is in its place.
     pub fn is_whole(&self) -> bool {
         self.record_error.is_none() && self.missing_files.is_empty()
     }

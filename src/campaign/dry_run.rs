@@ -1,4 +1,4 @@
-//! Dry run of a tune or a sweep: the requests that it would send, and their time.
+//! Dry run of a tune or a sweep: counts the requests that it would send, and estimates their time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

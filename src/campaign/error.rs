@@ -13,13 +13,13 @@ pub enum CampaignError {
     /// The requested part of the map cannot be used.
     #[error("{0}")]
     Map(String),
-    /// Boards cannot be locked on this host, so that nothing would keep other programs off them.
+    /// Boards cannot be locked on this host, so other programs could set them at the same time.
     #[error("{0}. Nothing was sent to any board")]
     Lock(String),
     /// The run directory cannot be made, or a run directory cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The file system of the run directory has no room for the result.
+    /// The file system of the run directory has not enough space for the result.
     #[error(
         "no room for `{path}`: {why}; nothing was sent to any board. Make room, or choose another disk"
     )]

@@ -19,7 +19,7 @@ pub trait Observer: Send + Sync {
         let _ = (board, step);
     }
 
-    /// Receives the end of all modules. Called once if [`Observer::begin`] was called.
+    /// Receives the end of the work on all modules. Called once if [`Observer::begin`] was called.
     fn end(&self) {}
 
     /// Receives a sentence that an operator should read at once. May be called at any time.

@@ -48,8 +48,8 @@ pub struct OffBoard {
     reached: bool,
     /// True if every tone of the board's modules was read back as off.
     pub off: bool,
-    /// Evidence that it is not the board in the map, if there is any. The board was switched off
-    /// nevertheless.
+    /// Evidence that the board is not the one in the map, if there is any. The board was switched
+    /// off nevertheless.
     pub another: Option<String>,
     #[serde(skip)]
     said_serial: Option<String>,
@@ -60,7 +60,7 @@ pub struct OffBoard {
     pub lock_error: Option<Failure>,
     /// Error of the board, if it could not be reached or used.
     pub error: Option<Failure>,
-    /// Modules of the board that the map lists.
+    /// Modules to switch off: those that the map lists, or all modules if it lists none.
     pub modules: Vec<OffModule>,
     /// Modules of the board that the map does not list. They were left unchanged.
     pub not_in_map: Vec<ModuleId>,
@@ -222,7 +222,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     }
 }
 
-/// Awaits a future to its end, even beyond the allowance, and counts its time.
+/// Awaits a future to its end, even beyond the allowance, and charges its time to the allowance.
 async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match time.within(future.as_mut()).await {

@@ -147,7 +147,7 @@ impl Campaign {
         }
     }
 
-    /// Map of the campaign.
+    /// The map of the campaign.
     pub fn map(&self) -> &HardwareMap {
         &self.map
     }
@@ -171,8 +171,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { tune::run(campaign, out).await })
     }
 
-    /// Measures the delay of the line, sweeps every module over its band, leaves the tones as they
-    /// were found, and records the run in `out`, a directory that must not exist.
+    /// Measures the delay of the line, sweeps every module over its band, leaves no tone of the
+    /// sweep on, and records the run in `out`, a directory that must not exist.
     ///
     /// A campaign in which no module was swept to its end records nothing.
     ///

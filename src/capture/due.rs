@@ -14,7 +14,7 @@ const SLOWEST: f64 = 200e-6;
 /// Tolerated delay of the beginning of a stream after the first one, as a fraction of the length of
 /// the capture.
 const LATE_PART: f64 = 0.1;
-/// Tolerated delay of the beginning of a stream after the first one, for captures of any length.
+/// Tolerated delay of the beginning of a stream after the first one, even in a short capture.
 const LATE: Duration = Duration::from_millis(100);
 
 /// Returns the number of samples that are due in `due_s` seconds, at the rates of the stream, and

@@ -51,10 +51,10 @@ pub struct ModuleOutcome {
     /// Number of samples that were due in the time of the capture. `None` if no packet came,
     /// because the rate is then not known.
     pub due: Option<u64>,
-    /// Number of these samples that did not come and are not counted as lost, because no sequence
-    /// number shows their absence. Either the stream ended, or the kernel could not hold the
-    /// packets that came while the program was stopped. The number is 0 if packets on their way, or
-    /// the difference of the clocks, can explain it.
+    /// Number of samples among `due` that did not come and are not counted as lost, because no
+    /// sequence number shows their absence. Either the stream ended, or the kernel could not hold
+    /// the packets that came while the program was stopped. The number is 0 if packets on their
+    /// way, or the difference of the clocks, can explain it.
     pub missing: u64,
     /// Failure of the module's stream or file, other than losses.
     pub error: Option<Failure>,

@@ -160,7 +160,7 @@ impl Receivers {
 }
 
 impl Family {
-    /// Returns the blocks with the numbers of the capture's modules.
+    /// Returns the blocks with the capture's module numbers as their stream numbers.
     fn numbered(&self, blocks: Vec<StreamBlock>) -> Vec<StreamBlock> {
         numbered(blocks, &self.modules).collect()
     }

@@ -1,4 +1,4 @@
-//! Steps of the flashing of one board.
+//! Work of a roll-out on one board.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const SAMPLES: u32 = 10;
 /// memory, so a second write needs no transfer.
 const WRITES: usize = 2;
 
-/// Work on each board.
+/// Task of a roll-out, for each board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
     /// Transfer the image and compare its digest, then restart the board. The flash stays
@@ -35,7 +35,7 @@ pub enum Task {
     Stage,
     /// Replace the firmware.
     Flash,
-    /// Read the flash back and compare its digest, then restart the board.
+    /// Read back the flash and compare its digest, then restart the board.
     Verify,
 }
 

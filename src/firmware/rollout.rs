@@ -194,8 +194,8 @@ impl Rollout {
     /// [`Task::Flash`] skips a board in `done` if it reports the release of the image. Boards that
     /// were flashed or verified are added to `done`.
     ///
-    /// **On cancel** (the future is dropped) a write of a flash that has begun is completed, and
-    /// the board then waits in its boot loader. Use [`Rollout::stop`] to end a roll-out in an
+    /// **On cancel** (the future is dropped) a board whose flash is being written completes the
+    /// write, and then waits in its boot loader. Use [`Rollout::stop`] to end a roll-out in an
     /// orderly way.
     #[tworoutine(Send)]
     pub async fn run(&self, task: Task, done: Option<Done>) -> RolloutReport {

@@ -106,7 +106,8 @@ impl BoardEntry {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// Returns the serial number as it is in packets, or `None` if packets cannot contain it.
+    /// Returns the serial number in the form of the packets, or `None` if it does not fit into
+    /// packets.
     pub fn serial_number(&self) -> Option<u16> {
         self.serial.as_ref()?.parse().ok()
     }
@@ -152,10 +153,10 @@ pub struct ModuleEntry {
     /// Number of the module, from 1.
     #[serde(rename = "number")]
     pub module: ModuleId,
-    /// Feedline on the module.
+    /// Feedline that is connected to the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feedline: Option<String>,
-    /// Wafer on the module.
+    /// Wafer that is connected to the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wafer: Option<String>,
     /// Lowest frequency of a tone. `None` for the lowest of the board.
@@ -166,10 +167,10 @@ pub struct ModuleEntry {
     pub f_max: Option<Hertz>,
     /// Attenuation between the board's output connector and the detectors, in dB, 0 to 200.
     pub cold_attenuation_db: f64,
-    /// Largest power of one tone.
+    /// Largest allowed power of one tone.
     #[serde(rename = "max_tone_dbm")]
     pub max_tone: Dbm,
-    /// Largest total power of all tones.
+    /// Largest allowed total power of all tones.
     #[serde(rename = "max_total_dbm")]
     pub max_total: Dbm,
     /// Power at which the tune of a tone begins.
@@ -209,7 +210,7 @@ impl ModuleEntry {
     }
 }
 
-/// State of a module after a run. [`crate::run::ENDINGS`] lists the rules.
+/// State of a module after a run. [`crate::run::ENDINGS`] is the full rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SafeState {

@@ -7,8 +7,8 @@ use twotone_hal::legible;
 
 use super::Place;
 
-/// All problems of a file. They are displayed with one problem per line, such as `` farm.toml:12:3:
-/// unknown key `adress` in [[board]]; did you mean `address`? ``
+/// All problems of a file. They are displayed with one problem per line, such as
+/// `` farm.toml:12:3: unknown key `adress` in [[board]]; did you mean `address`? ``
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapError {
     file: String,

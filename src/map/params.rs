@@ -64,8 +64,7 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
             Ok(params) => return findings.done().map(|()| params),
             Err(error) => error,
         };
-        // Span of the key or the value, of the table in which a key is missing, or else of the
-        // document as a whole.
+        // For a missing key, this is the span of its table, or the beginning of the document.
         let span = error.span().unwrap_or_default();
         let message = SerdeMessage::of(error.message());
         // A key may be missing only because it was removed here.

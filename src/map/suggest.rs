@@ -26,8 +26,8 @@ pub(super) fn nearest<'a>(
 }
 
 /// Returns the Jaro-Winkler similarity, which favours a common beginning, or 1 if the names differ
-/// by a single typing error at any place. Names of one or two characters are too short for the
-/// latter.
+/// by a single typing error at any place. For names of one or two characters, a typing error is not
+/// considered.
 fn likeness(one: &str, other: &str) -> f64 {
     let long = one.chars().count().max(other.chars().count()) >= 3;
     if long && strsim::damerau_levenshtein(one, other) <= 1 {

@@ -1,4 +1,4 @@
-//! A directory that appears in one step.
+//! Run directories, which appear in one step.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -92,7 +92,7 @@ impl RunDirectory {
         Room::of(&self.folder)
     }
 
-    /// Checks that the hidden folder still exists, at any path.
+    /// Checks that the hidden folder still exists, even if it was moved.
     ///
     /// # Errors
     /// [`RecordError::Gone`] if the folder was removed.

@@ -29,7 +29,7 @@ pub struct Failure {
     pub operation: Option<String>,
     /// Message with its underlying causes, without board, operation and kind.
     pub message: String,
-    /// Step that may help, if it is known.
+    /// Advice that may help, if there is any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }

@@ -50,7 +50,7 @@ impl<'a> Content<'a> {
     /// Makes the content of `file` with `value` as TOML.
     ///
     /// # Errors
-    /// Writing it is [`RecordError::Format`] if `value` has no TOML.
+    /// Writing the file fails with [`RecordError::Format`] if `value` cannot be written as TOML.
     pub fn toml(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
         Self::new(file, weight, move |writer| {
             let text = toml::to_string(value).map_err(RecordError::format("write", file))?;
@@ -63,7 +63,7 @@ impl<'a> Content<'a> {
     /// Makes the content of `file` with `value` as indented JSON.
     ///
     /// # Errors
-    /// Writing it is [`RecordError::Format`] if `value` has no JSON.
+    /// Writing the file fails with [`RecordError::Format`] if `value` cannot be written as JSON.
     pub fn json(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
         Self::new(file, weight, move |writer| fill_json(writer, file, value))
     }

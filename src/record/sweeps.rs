@@ -64,7 +64,7 @@ pub struct SweepPoint {
 /// points were added.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SweepTable {
-    /// Origin of the sweeps, as names and values; see
+    /// Origin of the sweeps, as names and values. See
     /// [`Manifest::provenance`](super::Manifest::provenance).
     pub provenance: BTreeMap<String, String>,
     points: Vec<SweepPoint>,

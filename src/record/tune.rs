@@ -79,13 +79,13 @@ pub struct DetectorTune {
     pub id: String,
     /// Module of the detector.
     pub module: ModuleId,
-    /// Expected frequency of its resonance, from the map, in hertz.
+    /// Expected frequency of the detector's resonance, from the map, in hertz.
     pub expected_hz: f64,
     /// Status of the detector's tune.
     pub status: DetectorStatus,
-    /// Channel of its resonance, if it has one.
+    /// Channel of the detector's resonance, if the resonance has a channel.
     pub channel: Option<ChannelId>,
-    /// Frequency of its resonance, in hertz, if it was found.
+    /// Frequency of the detector's resonance, in hertz, if the resonance was found.
     pub fr_hz: Option<f64>,
 }
 

@@ -10,7 +10,7 @@ use twotone_hal::{
     ModuleDescription, ModuleId, Op, Replies, RepliesBuilder, Result, ToneState, async_trait,
 };
 
-/// Magnitude of a sample of a full-scale tone without attenuation, in readout counts.
+/// Magnitude of a sample of a full-scale tone outside of resonances, in readout counts.
 const FULL_SCALE: f64 = 7.5e6;
 /// Standard deviation of single samples, with both quadratures together, in readout counts.
 const NOISE: f64 = 1.0;

@@ -12,9 +12,9 @@ use twotone_hal::{
 
 use super::Channels;
 
-/// Records the last settings of every channel of one module, and the channels whose settings are
-/// not certain. A setting is uncertain after an error that does not say if a write was executed,
-/// and after a batch whose caller was dropped.
+/// Board that records the last settings of every channel of one module, and the channels whose
+/// settings are not certain. A setting is uncertain after an error that does not say if a write was
+/// executed, and after a batch whose caller was dropped.
 ///
 /// Batches for the module run one at a time, in the order in which they were first polled, so that
 /// the record has the order of the board. Other batches pass through unrecorded. The memory depends
@@ -47,7 +47,7 @@ pub(super) struct Record {
     /// True if a write was sent.
     pub(super) written: bool,
     /// Time at which the link or an answer was last lost, if no later read-back has confirmed the
-    /// module. Until then the board may still execute an earlier batch.
+    /// module. As long as this time is set, the board may still execute an earlier batch.
     pub(super) suspect: Option<Instant>,
 }
 
@@ -156,7 +156,7 @@ impl Journal {
         &self.described
     }
 
-    /// Returns the present knowledge.
+    /// Returns the settings that are known now.
     pub fn snapshot(&self) -> Snapshot {
         let record = self.locked();
         let now = &record.now;

@@ -8,16 +8,17 @@ use super::supervise::Supervised;
 use super::{HardwareState, Outcome, Runner, Target};
 
 impl Runner {
-    /// Switches off every tone of each target, and confirms this by a read-back. Limits and safe
-    /// states of the targets have no effect on this.
+    /// Switches off every tone of each target, and confirms this by a read-back. The limits and the
+    /// safe states of the targets are ignored.
     ///
     /// A target succeeds if every tone reads back as off. Otherwise its outcome lists the channels
     /// that are left on or unknown, and its error gives the reason. If the link fails, the request
     /// is repeated until the deadline, so this method can be called before a board is reachable
     /// again. The outcomes come in the order of the targets.
     ///
-    /// **On cancel** by the token, a target that has not begun is left untouched, and the others
-    /// end with the present knowledge. The same happens if the future is dropped.
+    /// **On cancel** by the token, a target that has not begun is left untouched, and the outcomes
+    /// of the others have the facts that are known until then. The same happens if the future is
+    /// dropped.
     pub fn off(
         &self,
         targets: Vec<Target>,

@@ -80,7 +80,8 @@ pub enum HardwareState {
 }
 
 impl HardwareState {
-    /// Returns the state of a module that was not reached: nothing is known about its channels.
+    /// Returns the state of a module that was not reached, so that nothing is known about its
+    /// channels.
     pub(super) fn unreached(error: &Error) -> Self {
         Self::Left {
             left_on: Channels::default(),
@@ -152,7 +153,7 @@ impl fmt::Display for HardwareState {
     }
 }
 
-/// Some channels of a module. Written as `"all"` or as a list of numbers.
+/// Some channels of a module. They serialize to `"all"` or to a list of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channels {
     /// Every channel. Used if the board was never reached, so that the number of its channels is

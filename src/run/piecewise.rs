@@ -1,4 +1,4 @@
-//! Clean-up in several batches, after the board has refused or failed a single one.
+//! Clean-up in several batches, after a clean-up in one batch has failed.
 //!
 //! A board stops at the first setting that it refuses, so one such setting would leave every tone
 //! of the run on. First, every tone is switched off, as far as the board accepts this. Then, if the

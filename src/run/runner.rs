@@ -20,7 +20,8 @@ pub(super) struct Ended<T> {
     journal: Arc<OnceLock<Arc<Journal>>>,
 }
 
-/// Longest time that can be set. A longer time counts as this one, so that no sum overflows.
+/// Longest time that can be set. A longer time counts as this one, so that sums of times do not
+/// overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Runner of an algorithm over targets. Each target has its own context, and each outcome is a
@@ -53,7 +54,7 @@ impl Default for Runner {
 
 impl Runner {
     /// Makes a runner that works on any number of targets at once. Each target has 10 minutes, of
-    /// which a quarter is reserved for the clean-up; each batch has 1 minute.
+    /// which a quarter is reserved for the clean-up. Each batch has 1 minute.
     pub fn new() -> Self {
         Self {
             concurrency: Semaphore::MAX_PERMITS,
@@ -125,8 +126,8 @@ impl Runner {
         self
     }
 
-    /// Leaves each module as it was found, for algorithms that only measure: `hold` counts as
-    /// `previous`, so that no setting of the algorithm stays. See [`Ending::AsFound`].
+    /// Brings each module to its safe state, with `previous` instead of `hold`, so that no setting
+    /// of the algorithm stays. For algorithms that only measure. See [`Ending::AsFound`].
     #[must_use]
     pub fn leave_as_found(mut self) -> Self {
         self.ending = Ending::AsFound;

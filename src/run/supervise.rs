@@ -339,8 +339,9 @@ impl Supervised {
         }
     }
 
-    /// Ends the run on a module whose settings could not be read. The module is switched off if its
-    /// safe state is `off` and the request was not refused. Otherwise it is left unchanged.
+    /// Ends the run on a module whose settings could not be read before the algorithm. The module
+    /// is switched off if its safe state is `off` and the request was not refused. Otherwise it is
+    /// left unchanged.
     async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),

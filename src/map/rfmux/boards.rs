@@ -21,11 +21,11 @@ pub(super) struct Reading<'t> {
     pub(super) misread: HashMap<usize, String>,
     /// True if the map names another schema than that of rfmux, which may have more columns.
     extended: bool,
-    /// Index of the board that was read at each node. A node that several places share by an alias
-    /// is one board.
+    /// Index of the board that was read at each node. A node that several places share through an
+    /// alias is one board.
     read: HashMap<*const Node, usize>,
     crates: HashMap<*const Node, Option<Found<String>>>,
-    /// The crates that boards name.
+    /// The crates to which boards refer.
     named: HashSet<*const Node>,
     /// The crates that list no boards, with the index of the note about each in `left_out`.
     bare: Vec<(*const Node, usize)>,
@@ -288,7 +288,7 @@ impl<'t> Reading<'t> {
         serial
     }
 
-    /// Removes the note that a crate has no boards if a board names the crate. Entries with the
+    /// Removes the note that a crate has no boards if a board refers to the crate. Entries with the
     /// same serial number are one crate.
     pub(super) fn drop_named_crates(&mut self) {
         let housings = self

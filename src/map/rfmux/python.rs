@@ -1,7 +1,7 @@
 //! Interpretation of YAML scalars by Python: PyYAML follows version 1.1 of YAML.
 
 /// Returns the value that Python reads from a scalar without quotes, in the form in which Python
-/// prints it: a number, a truth value or a date. `None` if Python reads a text.
+/// prints it: a number, a truth value or a date. Returns `None` if Python reads a text.
 pub(super) fn reading(text: &str) -> Option<String> {
     if let Some(number) = integer(text) {
         return Some(number.to_string());

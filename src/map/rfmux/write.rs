@@ -86,7 +86,7 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
 }
 
 /// Leaves out serial numbers that Python accepts and a TOML map does not, if the board has a host
-/// name. Otherwise its address depends on them, and they are findings.
+/// name. Without a host name, the board's address depends on them, so they are findings.
 fn leave_out_unusable_serials(
     board: &mut Board,
     findings: &mut Findings<'_>,
@@ -243,7 +243,8 @@ fn board_name(text: &str) -> String {
     }
 }
 
-/// Length to which a name is cut for the search of its last number. It leaves space for the number.
+/// Length of the beginning of a name for which the last number is remembered. The rest of the name
+/// leaves space for the number.
 const NUMBERED: usize = 57;
 
 /// Names of the boards that were converted so far.
