@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(error.to_string(), "it is no text in UTF-8: see its byte 4");
     }
 
-    /// Something else takes the place of a file after it was looked at.
+    /// Another file takes the place of a file after its type was checked.
     #[test]
     fn the_type_of_what_was_opened_counts() {
         let folder = tempfile::tempdir().unwrap();
@@ -294,7 +294,7 @@ mod tests {
         check(read_opened(opened, 4), Err("it has 9 bytes"));
     }
 
-    /// All parts of a file with this content, or the error.
+    /// Returns all parts of a file with this content, or the error.
     fn parts_of(content: &[u8], most: u64) -> io::Result<Vec<(usize, String)>> {
         let mut file = tempfile::NamedTempFile::new()?;
         file.write_all(content)?;
@@ -353,7 +353,7 @@ mod tests {
         }
     }
 
-    /// A file of the kernel says that it has no bytes, and has some, as one that grows.
+    /// A file of the kernel reports a size of 0 but has content, like a file that grows.
     #[test]
     fn a_file_that_grows_is_not_read_to_an_end_that_never_comes() {
         check(

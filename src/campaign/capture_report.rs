@@ -53,8 +53,7 @@ pub struct CapturedBoard {
 impl CapturedBoard {
     /// Returns remarks about the board's samples and clock that are not faults, a sentence each.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        // The source `test` generates an artificial time, which may differ from that of this
-        // computer.
+        // The source `test` is an arbitrary time, which may differ from that of this computer.
         let clocks = self.modules.iter();
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
         let offsets = clocks.filter_map(|module| {

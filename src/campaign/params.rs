@@ -402,7 +402,7 @@ mod tests {
 
     use super::*;
 
-    /// A base-band kind whose boards report another name for their kind than maps have.
+    /// A base-band kind whose boards report a name of their kind that differs from the one in maps.
     static BASE_BAND: BoardFamily = BoardFamily {
         name: "params-test",
         default_port: 1,

@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// A resonator by its textbook form, `1 - (Qr/Qc) e^(i phi)/cos(phi) / (1 + 2 i Qr x)`.
+    /// A resonator in its textbook form, `1 - (Qr/Qc) e^(i phi)/cos(phi) / (1 + 2 i Qr x)`.
     fn sample(fr_hz: f64, qi: f64, tone_hz: f64) -> Complex64 {
         let (qc, phi) = (2e4, 0.3_f64);
         let qr = 1.0 / (1.0 / qc + 1.0 / qi);

@@ -23,8 +23,8 @@ const SAME_S: f64 = 10.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct ClockOutcome {
     /// Name of the clock's time source, which depends on the board's family. `None` if no stamp is
-    /// recent. CRS boards have `backplane`, `test` (an artificial time of the board), `sma` and
-    /// `ground` (no source).
+    /// recent. CRS boards have `backplane`, `test` (an arbitrary time that the board generates),
+    /// `sma` and `ground` (no source).
     pub clock_source: Option<&'static str>,
     /// Lead of the clock over this computer's clock in seconds, before any step. `None` if no time
     /// is known.

@@ -16,7 +16,7 @@ pub struct CaptureParams {
     pub channels: Option<u16>,
     /// Largest difference between a board's clock and this computer's clock that is not a doubt.
     /// With `None`, a difference of 10 s to two days is a doubt, and so is a difference of more
-    /// than half a year. An artificial time, which some boards generate, may then have any
+    /// than half a year. The arbitrary time that some boards generate for tests may then have any
     /// difference.
     pub clock_within: Option<Duration>,
     /// Options of the receivers. The capture itself sets the size of blocks and the time of

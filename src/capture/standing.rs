@@ -284,8 +284,8 @@ mod tests {
         }
     }
 
-    /// A board that fails a question leaves the tune unknown, with the error in words, whatever
-    /// error it is. Nothing of it voids the tune.
+    /// If a board fails to answer, the state of the tune is unknown, with the error in words. No
+    /// kind of error makes the tune void.
     #[tworoutine::test(start_paused = true)]
     async fn a_board_that_fails_leaves_the_tune_unknown() {
         use twotone_hal::{Certainty, MockBoard};

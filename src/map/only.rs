@@ -86,7 +86,8 @@ module = 3
 f_hz = 1e9
 "#;
 
-    /// Text with the boards of a part, the numbers of their modules, and the detectors of the part.
+    /// Returns a text with the boards of a part, the numbers of their modules, and the detectors of
+    /// the part.
     fn part(boards: &[&str], modules: &[u8]) -> Result<String, String> {
         let map = HardwareMap::parse(MAP, "map.toml").unwrap();
         let boards: Vec<_> = boards.iter().map(|name| (*name).to_owned()).collect();

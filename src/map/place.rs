@@ -105,7 +105,8 @@ mod tests {
         assert_eq!(Place::of("", 0), Place { line: 1, column: 1 });
     }
 
-    /// Against a count from the beginning, at every byte of texts around the size of a block.
+    /// Compares places with a count from the beginning, at every byte of texts around the size of a
+    /// block.
     #[test]
     fn places_in_long_texts_are_those_of_a_count() {
         for length in [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 7] {

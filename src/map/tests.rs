@@ -1,4 +1,4 @@
-//! Maps good and bad.
+//! Tests of valid and invalid maps.
 
 mod many;
 mod refused;

@@ -20,28 +20,29 @@ pub struct CounterRow {
     pub elapsed_s: f64,
     /// The module.
     pub module: ModuleId,
-    /// Samples from the first one received to the last one that was received or declared lost:
+    /// Samples from the first that was received to the last that counts as received or lost:
     /// `received + lost`.
     pub expected: u64,
-    /// Samples received.
+    /// Samples that were received before they counted as lost.
     pub received: u64,
     /// Samples that did not come in time.
     pub lost: u64,
     /// Runs of consecutive lost samples.
     pub gaps: u64,
-    /// Packets that came after they had been declared lost.
+    /// Samples that arrived after they had counted as lost.
     pub late: u64,
-    /// Packets that came twice.
+    /// Samples that arrived a second time.
     pub duplicate: u64,
-    /// Packets whose sequence numbers are far behind or far ahead.
+    /// Samples whose sequence number is far from the expected one.
     pub stale: u64,
-    /// Number of restarts of the stream.
+    /// Number of times that the stream started again. The samples in between are not expected.
     pub restarts: u64,
     /// Samples received and not written, because the disk did not keep up.
     pub unwritten: u64,
     /// Samples received and not written, because their packet lacked channels of the file.
     pub misfit: u64,
-    /// Number of times that packets changed their length or decimation stage.
+    /// Number of times that the samples changed their form: the number of channels or the
+    /// decimation stage.
     pub form_changes: u64,
     /// Samples that were taken with a converter over its range.
     pub overrange: u64,
@@ -49,33 +50,33 @@ pub struct CounterRow {
     pub overvoltage: u64,
     /// Samples without a time.
     pub timeless: u64,
-    /// Samples whose time was reconstructed, because their stamp does not give it.
+    /// Samples with a time that differs from their stamp.
     pub reconstructed: u64,
     /// Number of times that the board's clock was set.
     pub clock_steps: u64,
-    /// Number of times that the rate of the board's clock began to differ from that of its samples.
+    /// Number of times that the board's clock began to run faster or slower than its samples.
     pub clock_drifts: u64,
     /// Number of times that the time source in the stamps changed.
     pub clock_source_changes: u64,
-    /// Leap seconds.
+    /// Number of leap seconds.
     pub leap_seconds: u64,
     /// Stamps that are marked as not recent.
     pub stamps_not_recent: u64,
-    /// Stamps that are equal to the one before.
+    /// Stamps that are equal to the one before, so that the clock does not advance.
     pub stamps_frozen: u64,
     /// Stamps that contradict those around them.
     pub stamps_stray: u64,
     /// Stamps with a day that their year does not have.
     pub stamps_no_such_day: u64,
-    /// Stamps with a field out of its range.
+    /// Stamps with another field out of its range.
     pub stamps_out_of_range: u64,
-    /// Stamps whose date is too far from that of this computer's clock.
+    /// Stamps whose date is more than half a year from this computer's clock.
     pub stamps_out_of_reach: u64,
     /// Stamps whose second of the day contradicts their hour, minute and second.
     pub stamps_at_odds: u64,
     /// Packets from the board's address with another serial number.
     pub foreign: u64,
-    /// Datagrams from the board's address that are no samples.
+    /// Datagrams from the board's address without valid samples.
     pub malformed: u64,
 }
 

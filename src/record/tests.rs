@@ -1,4 +1,4 @@
-//! Runs that appear whole, and runs that do not appear.
+//! Tests of runs that appear completely, and of runs that do not appear.
 
 use std::fs;
 use std::io::Write;
@@ -201,7 +201,7 @@ fn a_name_that_is_taken_in_the_meantime_costs_no_data() {
     assert_eq!(twotone_hal::Error::from(error).kind(), ErrorKind::Storage);
 }
 
-/// The body of the processes of the test below, and nothing when run by itself.
+/// Body of the processes of the next test. Does nothing if it is run alone.
 #[test]
 fn racer() {
     let Ok(path) = std::env::var("TWOTONE_RACE_FOR") else {

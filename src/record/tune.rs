@@ -240,7 +240,7 @@ mod tests {
     use crate::record::MANIFEST_FILE;
     use crate::record::tests::manifest;
 
-    /// The tune of a module with so many tones off resonance.
+    /// Returns the tune of a module with a given number of tones off resonance.
     fn module(board: &str, module: u8, tones: u16) -> String {
         let head = format!("[[tune]]\nboard = \"{board}\"\nmodule = {module}\nnco_hz = 1e9\n");
         let tones = (1..=tones).map(|channel| {

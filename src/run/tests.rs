@@ -1,4 +1,4 @@
-//! Tests of the runner and its wrappers on boards that fail as asked, in virtual time.
+//! Tests of the runner and its wrappers on boards with chosen faults, in virtual time.
 
 mod board;
 mod cleanup;

@@ -7,7 +7,7 @@ fn imported(yaml: &str) -> Imported {
     import_rfmux(yaml, "lab.yaml").unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Name, address and serial number of each board that is imported from `yaml`.
+/// Returns name, address and serial number of each board that is imported from `yaml`.
 fn boards(yaml: &str) -> Vec<(String, String, Option<String>)> {
     let map = HardwareMap::parse(&imported(yaml).toml, "lab.toml").unwrap();
     let boards = map.boards().iter();
@@ -299,7 +299,7 @@ fn a_crate_that_a_board_names_has_that_board() {
     }
 }
 
-/// `yaml` is refused, and this is all that is said.
+/// Asserts that `yaml` is refused with exactly these problems.
 fn check_refused(yaml: &str, said: &[&str]) {
     let error = import_rfmux(yaml, "lab.yaml").map(|imported| imported.toml);
     let error = error.expect_err(yaml).to_string();

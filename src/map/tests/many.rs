@@ -1,15 +1,16 @@
-//! Files with very many mistakes, or with very long ones: told in part, and counted.
+//! Tests of files with very many or very long mistakes, which are reported in part and counted.
 
 use serde::Deserialize;
 
 use super::*;
 
-/// Entries of each file. Code that takes time with the square of it takes minutes.
+/// Number of entries of each file. Code whose time grows with the square of this number takes
+/// minutes.
 const MANY: usize = 20_000;
 
 const ONE: &str = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"10.0.0.1\"\n";
 
-/// `MANY` entries, each from its number.
+/// Returns `MANY` entries, each made from its number.
 fn many(entry: impl Fn(usize) -> String) -> String {
     (0..MANY).map(entry).collect()
 }
@@ -19,7 +20,8 @@ fn board(name: usize, address: usize) -> String {
     format!("[[board]]\nname = \"b{name}\"\nkind = \"crs\"\naddress = \"10.1.{high}.{low}\"\n")
 }
 
-/// The first of the problems is this, a hundred are told, and the last line counts the others.
+/// Asserts the first problem, that a hundred problems are reported, and that the last line has the
+/// number of the others.
 #[track_caller]
 fn check(error: &MapError, first: &str, wrong: usize) {
     let problems = error.problems();

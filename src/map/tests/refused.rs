@@ -1,8 +1,8 @@
-//! Problems of maps, and their places.
+//! Tests of the problems of maps, and of their places.
 
 use super::*;
 
-/// The good map with each `from` replaced by its `to` gives exactly these errors.
+/// Asserts that the valid map, with each `from` replaced by its `to`, gives exactly these errors.
 fn check(changes: &[(&str, &str)], errors: &[&str]) {
     let mut text = GOOD.to_owned();
     for (from, to) in changes {

@@ -1,4 +1,4 @@
-//! Maps that are written and read back, and texts that are no maps.
+//! Tests of maps that are written and read back, and of texts that are no maps.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn option<T: std::fmt::Debug + Clone>(
     proptest::option::of(value)
 }
 
-/// Names, range, powers and safe state of a module, as they are drawn.
+/// Names, range, powers and safe state of a module, drawn at random.
 type Drawn = (
     (Option<String>, Option<String>),
     (Option<f64>, Option<f64>),

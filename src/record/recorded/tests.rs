@@ -1,4 +1,4 @@
-//! Runs on disks that are full, and in folders that go away.
+//! Tests of runs on full disks, and in folders that are removed.
 
 use std::cell::Cell;
 use std::fs;
@@ -20,7 +20,7 @@ fn full(file: &str) -> RecordError {
     }
 }
 
-/// A file that has room from the place number `from` on, if at all.
+/// Content of a file for which there is space from the place number `from` on, or in no place.
 fn content(file: &'static str, weight: Weight, from: usize) -> Content<'static> {
     let tried = Cell::new(0);
     Content::new(file, weight, move |writer| {
@@ -77,17 +77,17 @@ fn a_file_without_room_is_left_out_and_named() {
     assert_eq!(reason.operation.as_deref(), Some("write `sweeps/a`"));
 }
 
-/// Name of the run of the test below, in a process of its own.
+/// Name of the run of the test below, which runs in its own process.
 const FILLED: &str = "TWOTONE_TEST_OF_A_FILLED_DISK";
 
-/// From now on this process can write to no file, as on a disk that others have filled.
+/// Keeps this process from writing to files from now on, as on a full disk.
 fn fill_disk() {
     let maximum = getrlimit(Resource::Fsize).maximum;
     let current = Some(0);
     setrlimit(Resource::Fsize, Rlimit { current, maximum }).unwrap();
 }
 
-/// The body of the process of the test below, and nothing when run by itself.
+/// Body of the process of the next test. Does nothing if it is run alone.
 #[test]
 fn run_on_a_disk_that_is_filled_meanwhile() {
     let Some(path) = std::env::var_os(FILLED) else {

@@ -1,4 +1,5 @@
-//! A board in memory that takes time for each operation, records them, and fails as a test asks.
+//! A board in memory for tests. It takes time for each operation, records the operations, and has
+//! the faults that a test sets.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -21,19 +22,19 @@ pub(super) const BOARD_DEADLINE: Duration = Duration::from_secs(5);
 /// Fault at one operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
-    /// The board refuses this operation, and does neither it nor those after it.
+    /// The board refuses this operation, and executes neither this one nor those after it.
     Refuse,
-    /// The same, but the error does not say which operation was refused.
+    /// As `Refuse`, but the error does not name the refused operation.
     RefuseInSilence,
-    /// The whole batch is done and its answer lost.
+    /// The whole batch is executed, and its answer is lost.
     LoseAnswer,
-    /// The link breaks before this operation: it and those after it are not done.
+    /// The link breaks before this operation. This operation and those after it are not executed.
     Break,
-    /// The answer is lost, and the rest of the batch is done only after this time, in no fixed
+    /// The answer is lost, and the rest of the batch is executed only after this time, in no fixed
     /// order with requests on the next link.
     Late(Duration),
-    /// The operation is sent, not answered, sent again, and answered. The first one is done only
-    /// after this time.
+    /// The operation is sent, not answered, sent again, and answered. The first request is executed
+    /// only after this time.
     Repeated(Duration),
     /// The board answers and does nothing for this time.
     Dead(Duration),
@@ -167,7 +168,7 @@ impl Fake {
         (self.with_module(|module| module.nco().frequency.0), tones)
     }
 
-    /// Operations that were begun, one a line.
+    /// Operations that were begun, one per line.
     pub(super) fn log(&self) -> Vec<String> {
         self.state().log.clone()
     }
@@ -181,7 +182,7 @@ impl Fake {
         self.state().most_power.sqrt()
     }
 
-    /// Ends a fault that lasts.
+    /// Ends a lasting fault.
     pub(super) fn revive(&self) {
         let mut state = self.state();
         (state.dead_until, state.fault) = (None, None);
@@ -340,8 +341,8 @@ impl Fake {
     }
 }
 
-/// Samples of a line without detectors. A tone that is off answers 0, independent of earlier
-/// settings.
+/// Samples of a line without detectors. The sample of a tone that is off is 0, independent of
+/// earlier settings.
 fn means(module: &MemoryModule, acquire: &Acquire, line_phase: f64) -> Means {
     let sample = |tone: ToneState| {
         let offset_hz = tone.offset.map_or(0.0, |offset| offset.0);

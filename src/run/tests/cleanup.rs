@@ -1,4 +1,4 @@
-//! Tests of the state that a run leaves a module in.
+//! Tests of the state in which a run leaves a module.
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! Limits on every write.
+//! Tests of the limits on every write.
 
 use std::slice;
 
@@ -21,8 +21,8 @@ async fn limited(fake: &Fake, limits: ModuleLimits) -> BoardHandle {
     BoardHandle::new(Limits::new(journal.await.unwrap(), limits))
 }
 
-/// Runs batches in turn; those before the last must pass. Returns the result of the last one, and
-/// checks that a refused one sent nothing.
+/// Runs batches one after the other. All but the last must succeed. Returns the result of the last
+/// batch, and checks that nothing of it is sent if it is refused.
 async fn check(limits: ModuleLimits, batches: &[Batch]) -> Result<(), (ErrorKind, String)> {
     let fake = Fake::new("b");
     let board = limited(&fake, limits).await;
@@ -247,7 +247,7 @@ fn limits_are_read_and_misspelt_ones_refused() {
     assert!(serde_json::from_str::<ModuleLimits>(r#"{"max_tones": -40.0}"#).is_err());
 }
 
-/// A tone may be out of place between two settings, and not while a batch waits.
+/// A tone may be out of its range between two settings, but not while a batch waits.
 #[tworoutine::test(start_paused = true)]
 async fn a_tone_is_in_its_range_while_the_batch_waits() {
     let around = |waits: bool| {

@@ -1,5 +1,5 @@
-//! Error paths of the wrappers on a mock, which fails with any error at all: also with errors that
-//! no simulated board and no fake gives.
+//! Tests of the error paths of the wrappers on a mock, which can fail with any error, even with
+//! errors that no simulated board and no fake returns.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use twotone_hal::{
 use super::board::{description, module, tone};
 use crate::run::{CatchPanic, Deadline, Journal, Limits, ModuleLimits, Trace};
 
-/// A board that answers every batch that only reads from memory, and fails the others.
+/// A board that answers batches without writes from memory, and fails all others.
 fn failing(fail: impl Fn() -> Error + Send + Sync + 'static) -> BoardHandle {
     let memory = MemoryBoard::new("b1", description(), |_, _| Ok(Means::default()));
     let mut mock = MockBoard::new();
@@ -72,7 +72,7 @@ async fn an_error_comes_through_every_wrapper_as_it_was() {
     }
 }
 
-/// The journal takes a setting for made, for not made, or for unknown, by what the error says.
+/// The journal records a setting as made, as not made, or as unknown, depending on the error.
 #[tworoutine::test(start_paused = true)]
 async fn the_journal_believes_an_error_no_more_than_it_says() {
     use Certainty as C;
@@ -102,7 +102,7 @@ async fn the_journal_believes_an_error_no_more_than_it_says() {
     }
 }
 
-/// A mock that panics in the midst of a batch: the error says so, and that its effect is unknown.
+/// If a mock panics during a batch, the error reports the panic, and that its effect is unknown.
 #[tworoutine::test(start_paused = true)]
 async fn a_panic_is_an_error_and_the_setting_unknown() {
     let board = failing(|| panic!("the client has a fault"));

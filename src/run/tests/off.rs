@@ -1,4 +1,4 @@
-//! Tests of switching off.
+//! Tests of the switch-off.
 
 use std::time::Duration;
 

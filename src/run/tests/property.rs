@@ -13,12 +13,12 @@ use super::board::{CHANNELS, Fake, Fault, channel, module, tone};
 use crate::run::{HardwareState, Outcome, Runner, SafeState, Target};
 
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Delay of a late batch: longer than the deadline of the board, and as long as the runner lets a
-/// lost request live.
+/// Delay of a late batch: longer than the deadline of the board, and equal to the runner's life of
+/// a lost request.
 const LATE: Duration = Duration::from_secs(8);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 
-/// Time that is longer than the whole run may take.
+/// A time that is longer than the longest run.
 const SUSPENDED: Duration = Duration::from_secs(1000);
 
 const FAULTS: [Fault; 13] = [

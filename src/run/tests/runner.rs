@@ -29,7 +29,7 @@ pub(super) fn runner() -> Runner {
     Runner::new().deadline(100 * SECOND)
 }
 
-/// Switches two tones on, for an algorithm that goes on after that.
+/// Switches two tones on, for an algorithm that continues afterwards.
 pub(super) async fn two_tones(board: &BoardHandle, module: ModuleId) -> Result<()> {
     board
         .tones()
@@ -321,7 +321,8 @@ struct TooFew {
     found: usize,
 }
 
-/// An algorithm that ends with an error of its own gets it back out of the outcome, with its value.
+/// If an algorithm ends with an error of its own type, the outcome contains this error, with its
+/// value.
 #[tworoutine::test(start_paused = true)]
 async fn an_error_of_the_caller_comes_back_out_of_the_outcome() {
     let fakes = fakes(&["b1"]);

@@ -1,8 +1,9 @@
-//! Python maps with very many boards, mistakes or aliases.
+//! Tests of Python maps with very many boards, mistakes or aliases.
 
 use super::*;
 
-/// Boards of each map. Code that takes time with the square of it takes minutes.
+/// Number of boards of each map. Code whose time grows with the square of this number takes
+/// minutes.
 const MANY: usize = 20_000;
 
 fn map_of(item: impl Fn(usize) -> String) -> String {
@@ -10,8 +11,8 @@ fn map_of(item: impl Fn(usize) -> String) -> String {
     format!("!HardwareMap\n{}", items.collect::<String>())
 }
 
-/// The first problem in `yaml` begins with this, and so many are counted beyond those that are
-/// told.
+/// Asserts the beginning of the first problem in `yaml`, and the number of problems beyond those
+/// that are reported.
 #[track_caller]
 fn refused(yaml: &str, first: &str, more: usize) {
     let error = import_rfmux(yaml, "lab.yaml").unwrap_err();
@@ -108,7 +109,7 @@ fn aliases_stand_for_no_more_than_can_be_read() {
     assert_eq!(boards(yaml).len(), 2);
 }
 
-/// Lines about a name are legible, however long the name is.
+/// Lines about a name are legible even if the name is very long.
 #[test]
 fn messages_about_long_names_have_bounded_length() {
     let long = "x".repeat(100_000);

@@ -1,4 +1,4 @@
-//! Scalars that Python reads otherwise than they are written.
+//! Tests of scalars that Python reads as another value than the written one.
 
 use super::*;
 
