@@ -78,7 +78,8 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// Opens the text of the file at `path`, of at most `limit` bytes, to be read in parts of at most
 /// `most` bytes each. Only one part is in memory at a time. Each part but the first begins with the
-/// line `head`. The bytes of a part include the head of the next.
+/// line `head`. The limit `most` also covers the head of the next part, which is read together with
+/// a part.
 ///
 /// # Errors
 /// As [`read`].

@@ -32,9 +32,9 @@
 //!
 //! The crate works in an application with a multi-thread runtime, with a single-threaded runtime or
 //! with none, because the process-wide [`tworoutine::runtime`](tworoutine::runtime()) drives the
-//! boards. The folder `examples/` has a program of each kind. Code with the attribute
-//! `#[tworoutine]` must depend on the crate `tworoutine` too, because the attribute expands to
-//! paths in that crate.
+//! boards. The folder `examples/` has a program for each of these cases. A crate that uses the
+//! attribute `#[tworoutine]` must depend on the crate `tworoutine` too, because the attribute
+//! expands to paths in it.
 //!
 //! | module | contents |
 //! |---|---|

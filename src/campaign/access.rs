@@ -1,5 +1,5 @@
-//! Connections of campaigns that set something: to the boards of the map, and while no other
-//! program sets them.
+//! Connections for campaigns that set something. They make sure that the boards are those of the
+//! map, and that no other program sets them.
 
 use std::time::Duration;
 

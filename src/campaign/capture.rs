@@ -80,7 +80,7 @@ pub(super) async fn run(
 }
 
 /// Estimates the disk space for rows with the channels of `params`, or all channels, at the highest
-/// of the usual sample rates of the boards.
+/// of the usual sample rates of the boards. Channels of a tune are not counted.
 fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
     let boards = campaign.map.boards().iter();
     let usual: Vec<_> = boards

@@ -18,7 +18,7 @@ pub enum Completion {
     Complete,
     /// Some boards, modules or channels failed, or the record is incomplete.
     Incomplete,
-    /// No board could be reached.
+    /// No board could be reached, or no sample was received in a capture.
     Unreachable,
     /// The campaign was cancelled, and the hardware is in its declared state.
     Interrupted,
@@ -28,7 +28,7 @@ pub enum Completion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoardStatus {
-    /// No module has an error or a warning.
+    /// Every module and channel succeeded, without a warning.
     Ok,
     /// Some channels or some modules failed, or have a warning.
     SomeFailed,

@@ -113,9 +113,9 @@ impl BoardPlan {
     }
 }
 
-/// Plans the capture of the boards of `map` that have modules to capture. Checks on all boards of
-/// `array` at the same time that `tune` still holds, without setting anything. A board that did not
-/// answer is captured without a calibration. A board that is not the one in the map is not
+/// Plans the capture of the boards of `map` that have modules to capture. Checks, on all boards of
+/// `array` at the same time, that `tune` still holds. Sets nothing on the boards. A board that did
+/// not answer is captured without a calibration. A board that is not the one in the map is not
 /// captured.
 #[tworoutine(Send)]
 pub async fn plan(

@@ -95,8 +95,9 @@ impl Standing {
     }
 }
 
-/// Checks on all boards at the same time that their tunes hold. The state is [`TuneState::Unknown`]
-/// for a board that does not answer in the time `within`, or before `stop` is cancelled.
+/// Checks, on all boards at the same time, that their tunes hold. The state is
+/// [`TuneState::Unknown`] for a board that does not answer in the time `within`, or before `stop`
+/// is cancelled.
 pub(super) async fn ask_all(
     asks: Vec<(BoardHandle, Arc<ModuleTune>)>,
     within: Duration,

@@ -113,7 +113,8 @@ impl Rollout {
         }
     }
 
-    /// Sets if boards that run a later or unknown release are flashed too. The default is false.
+    /// Sets whether boards that run a later or unknown release are flashed too. The default is
+    /// false.
     #[must_use]
     pub fn allow_older(self, allow_older: bool) -> Self {
         Self {
@@ -122,8 +123,8 @@ impl Rollout {
         }
     }
 
-    /// Sets if the roll-out works on all boards at the same time, and not on one board first. The
-    /// default is false.
+    /// Sets whether the roll-out works on all boards at the same time, and not on one board first.
+    /// The default is false.
     #[must_use]
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }

@@ -173,7 +173,7 @@ pub struct ModuleEntry {
     /// Largest allowed total power of all tones.
     #[serde(rename = "max_total_dbm")]
     pub max_total: Dbm,
-    /// Power at which the tune of a tone begins.
+    /// Power of a tone at the start of a tune.
     #[serde(rename = "start_power_dbm")]
     pub start_power: Dbm,
     /// State of this module after a run.

@@ -4,8 +4,8 @@ use twotone_sim::Farm;
 
 use super::{HardwareMap, MapError};
 
-/// Converts a farm into its map, with its boards and those modules that have detectors. A farm with
-/// no boards has no map.
+/// Converts a farm into its map, with its boards and those modules that have detectors. Fails if
+/// the farm has no boards.
 impl TryFrom<&Farm> for HardwareMap {
     type Error = MapError;
 

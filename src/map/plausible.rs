@@ -1,4 +1,4 @@
-//! Check for numbers that are probably in another unit than the expected one.
+//! Check for numbers that are probably not in the expected unit.
 
 use twotone_hal::Hertz;
 

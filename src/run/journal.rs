@@ -13,7 +13,7 @@ use twotone_hal::{
 use super::Channels;
 
 /// Board that records the last settings of every channel of one module, and the channels whose
-/// settings are not certain. A setting is uncertain after an error that does not say if a write was
+/// settings are not certain. A setting is uncertain after an error that leaves open if a write was
 /// executed, and after a batch whose caller was dropped.
 ///
 /// Batches for the module run one at a time, in the order in which they were first polled, so that

@@ -26,8 +26,7 @@ pub(super) struct Supervised {
     turns: Arc<Semaphore>,
     /// True if an earlier target of the run is the same module.
     pub(super) twice: bool,
-    /// True if the module, if it keeps its tones, is read back once more after all targets have
-    /// ended.
+    /// True if a module that keeps its tones is read back once more after all targets have ended.
     pub(super) is_looked_at_last: bool,
     /// Record of the settings that were written. The runner reads the record if this context ends
     /// without an outcome.

@@ -19,7 +19,8 @@ pub(super) struct Reading<'t> {
     /// Serial numbers that cannot be parts of host names and that Python reads as other numbers, by
     /// byte offset.
     pub(super) misread: HashMap<usize, String>,
-    /// True if the map names another schema than that of rfmux, which may have more columns.
+    /// True if the map names a schema other than that of rfmux. Such a schema may have more
+    /// columns.
     extended: bool,
     /// Index of the board that was read at each node. A node that several places share through an
     /// alias is one board.

@@ -36,17 +36,17 @@ pub(super) enum Fault {
     /// The operation is sent, not answered, sent again, and answered. The first request is executed
     /// only after this time.
     Repeated(Duration),
-    /// The board answers and does nothing for this time.
+    /// The board answers nothing and executes nothing for this time.
     Dead(Duration),
     /// The board restarts with all settings lost.
     Reboot,
-    /// The board answers as if the operation was done, and does nothing.
+    /// The board answers as if the operation was executed, but does nothing.
     Lie,
     /// A value that is read back is NaN.
     Nan,
     /// The code that talks to the board panics.
     Panic,
-    /// The process is stopped for this time, and the board goes on.
+    /// The process is stopped for this time, while the board runs on.
     Suspended(Duration),
 }
 
