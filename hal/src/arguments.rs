@@ -10,8 +10,8 @@ impl ModuleDescription {
     /// passes if `is_allowed` returns true for it: a board may have had it before.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for channels that the module does not have and values out of
-    /// its ranges, and [`ErrorKind::Unsupported`] for the NCO of a module that has none.
+    /// [`ErrorKind::InvalidArgument`] for channels that the module does not have and for values out
+    /// of its ranges. [`ErrorKind::Unsupported`] for an NCO operation on a module without an NCO.
     pub fn check(
         &self,
         batch: &Batch,
@@ -53,7 +53,7 @@ impl ModuleDescription {
         }
     }
 
-    /// True if `value` is in the range of the setting. NaN is in none.
+    /// True if `value` is in the range of the setting. NaN is in no range.
     pub fn is_in_range(&self, setting: Setting, value: f64) -> bool {
         match setting {
             Setting::Nco => self.nco_range().contains(Hertz(value)),
@@ -78,7 +78,7 @@ impl ModuleDescription {
     /// Checks that the module has `count` channels from `first` on.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if it lacks one of them, or if there is none.
+    /// [`ErrorKind::InvalidArgument`] if the module lacks one of them, or if `count` is 0.
     pub fn check_channels(&self, first: ChannelId, count: u16) -> Result<()> {
         let last = u32::from(first.number()) + u32::from(count.max(1)) - 1;
         if count == 0 {

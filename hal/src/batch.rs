@@ -36,8 +36,8 @@ pub enum Op {
         /// Settings to read of each channel.
         fields: ToneFields,
     },
-    /// Switch off every tone of a module, and set the offset, phase and rotation of each to 0. A
-    /// board may tell these three afterwards as 0 or as never set.
+    /// Switch off every tone of a module, and set the offset, phase and rotation of each to 0. If
+    /// these three are read back afterwards, a board may report them as 0 or as never set.
     ClearTones {
         /// The module to clear.
         module: ModuleId,
@@ -94,13 +94,13 @@ pub enum Op {
 /// the least repeatable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Safety {
-    /// It changes nothing: it may be repeated at any time.
+    /// The operation changes nothing. It may be repeated at any time.
     Read,
-    /// It sets an absolute value: it may be repeated in its place in the order, never after a later
-    /// operation has been sent.
+    /// The operation sets an absolute value. It may be repeated until a later operation has been
+    /// sent.
     AbsoluteSet,
-    /// It has an effect each time that it is executed, as a heater pulse or a flash of the firmware
-    /// does. It is repeated only if it was surely not executed.
+    /// The operation has an effect each time that it is executed, such as a heater pulse or a flash
+    /// of the firmware. It is repeated only if it was surely not executed.
     Once,
 }
 
@@ -276,8 +276,8 @@ impl Batch {
         &self.ops
     }
 
-    /// The updates of all [`Op::SetTones`] of this batch. Each of them has the range of its
-    /// updates.
+    /// The updates of all [`Op::SetTones`] of this batch. Each [`Op::SetTones`] has the range of
+    /// its own updates in this list.
     pub fn tone_updates(&self) -> &[ToneUpdate] {
         &self.tones
     }
@@ -318,8 +318,8 @@ impl Batch {
     /// Checks the operations in order, before anything is sent.
     ///
     /// # Errors
-    /// The first error of `check`. It names the operation and `board`, and says that nothing was
-    /// executed.
+    /// The first error of `check`. The error names the operation and `board`, and its number of
+    /// executed operations is 0.
     pub fn check_each(&self, board: &str, mut check: impl FnMut(&Op) -> Result<()>) -> Result<()> {
         let named = |error: Error, op: &Op| error.during(op.to_string()).on(board).after(0);
         let mut ops = self.ops.iter();
@@ -330,8 +330,8 @@ impl Batch {
     /// operation, and answers it with the builder.
     ///
     /// # Errors
-    /// The first error of `answer`, after which no operation is executed. It names the operation
-    /// and `board`, and has the number of operations before it.
+    /// The first error of `answer`, after which no operation is executed. The error names the
+    /// operation and `board`, and has the number of operations that were executed before.
     pub fn answer_each(
         &self,
         board: &str,

@@ -15,9 +15,9 @@ use crate::{
 /// # Contract
 /// * [`run`](Board::run) executes the operations of a batch **in order** and answers each of them,
 ///   or fails with an [`Error`](crate::Error) that names the board and the operation.
-///   [`executed`](crate::Error::executed) is the number of operations before it that were surely
-///   executed, and [`certainty`](crate::Error::certainty) shows if the failed operation was
-///   executed. Operations after a failed one are not executed.
+///   [`executed`](crate::Error::executed) is the number of operations before the failed one that
+///   were surely executed, and [`certainty`](crate::Error::certainty) shows whether the failed
+///   operation was executed. Operations after a failed one are not executed.
 /// * Arguments out of the ranges of the board's description are refused before anything is sent.
 /// * Batches for one module are executed in the order in which `run` was first polled.
 /// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is not
@@ -25,39 +25,39 @@ use crate::{
 ///   modules queue behind it.
 /// * `run` ends by the board's deadline, even if the board does not answer.
 ///
-/// A wrapper (a deadline, a power limit, a journal) is a board around a board: it has its own
-/// [`run`](Board::run), and gives the board beneath by [`wrapped`](Board::wrapped).
+/// A wrapper (a deadline, a power limit, a journal) is a board around another board. It has its own
+/// [`run`](Board::run), and its [`wrapped`](Board::wrapped) returns the other board.
 #[async_trait]
 pub trait Board: Send + Sync {
     /// The board's name in the hardware map, which appears in errors and results.
     fn name(&self) -> &str;
 
-    /// Runs a batch, as the contract above says.
+    /// Runs a batch according to the contract above.
     async fn run(&self, batch: &Batch) -> Result<Replies>;
 
-    /// The board that this one wraps, or `None` if it wraps none. Whatever a wrapper does not do
-    /// itself is asked of the board that it wraps, so that a wrapper need not know of all that a
-    /// board may have.
+    /// The board that this one wraps, or `None` if it wraps none. By default, the other methods of
+    /// this trait ask the wrapped board. So a wrapper implements only the methods that it changes.
     fn wrapped(&self) -> Option<&dyn Board> {
         None
     }
 
-    /// The board's sample streams, or `None` if it has none. Those of a wrapper are those of the
-    /// board that it wraps, because listening sets nothing.
+    /// The board's sample streams, or `None` if it has none. By default a wrapper has the streams
+    /// of the board that it wraps, because receiving samples changes no setting.
     fn streams(&self) -> Option<Arc<dyn Streams>> {
         self.wrapped()?.streams()
     }
 
-    /// Address at which the hardware was reached, the same for all names of the board. `None` if
-    /// there is none, or if it says nothing about other handles. Two runs with the same address and
-    /// module are never under way at once. That of a wrapper is that of the board that it wraps.
+    /// Address at which the hardware was reached. It is the same for all names of the board. `None`
+    /// if there is no address, or if the address does not show whether two handles are of the same
+    /// board. Two runs with the same address and module are never under way at once. By default a
+    /// wrapper has the address of the board that it wraps.
     fn address(&self) -> Option<&str> {
         self.wrapped()?.address()
     }
 }
 
-/// A handle on a board. Clones are cheap, so that each context and task, which cannot borrow, owns
-/// one.
+/// A handle on a board. Clones are cheap. So each context and each task owns a clone, because it
+/// cannot borrow a handle.
 #[derive(Clone)]
 pub struct BoardHandle(Arc<dyn Board>);
 

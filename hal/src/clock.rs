@@ -27,8 +27,8 @@ pub struct BoardTime {
     pub second_of_day: f64,
     /// Name of the source of the time code, as the board reports it; empty if it reports none.
     pub source: String,
-    /// True if the time code is being received; `None` if the board does not report that. A time
-    /// that is not recent has no meaning.
+    /// True if the time code is being received, and `None` if the board does not report this. If it
+    /// is false, the time has no meaning.
     pub recent: Option<bool>,
 }
 
@@ -55,8 +55,8 @@ impl Batch {
     /// Adds an operation that lets at least `time` pass on the board before the next operation on
     /// `module`.
     ///
-    /// On a real board this takes that time. A simulated board that counts time in samples answers
-    /// at once, so that an algorithm that must wait for minutes is tested without waiting.
+    /// On a real board the operation takes this time. A simulated board that counts time in samples
+    /// answers at once, so algorithms that wait for minutes are tested quickly.
     pub fn wait(&mut self, module: ModuleId, time: Duration) -> Ticket<Wait> {
         self.push(Op::Wait { module, time })
     }

@@ -30,7 +30,7 @@ impl Batch {
     }
 }
 
-/// Kind of operations, which a board has all of or none of.
+/// Kind of operations. A board has either all operations of a kind or none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -75,7 +75,7 @@ impl OperationKind {
 /// Description of a board: its kind, its modules and its operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// The board kind, in the words of the board: maps may have another name for it.
+    /// The board kind, as the board reports it. Hardware maps may have another name for it.
     pub kind: String,
     /// The serial number that the board reports; empty if it reports none.
     pub serial: String,
@@ -88,8 +88,8 @@ pub struct Description {
     /// The modules that can be used in its present configuration.
     pub modules: Vec<ModuleDescription>,
     /// Facts that the board did not report, each with the reason and with the assumption that is
-    /// made instead. They are sentences for people to read. A description with doubts can still be
-    /// used.
+    /// made instead. Each entry is a sentence for people to read. A description with doubts can
+    /// still be used.
     #[serde(default)]
     pub doubts: Vec<String>,
 }
@@ -105,8 +105,8 @@ pub struct ModuleDescription {
     /// a base-band module are relative to 0 Hz.
     #[serde(flatten)]
     pub nco: Option<NcoRange>,
-    /// Largest distance of a tone from the NCO, on either side. The highest frequency of a tone,
-    /// if there is no NCO.
+    /// Largest distance of a tone from the NCO, on either side. If there is no NCO, the highest
+    /// frequency of a tone.
     pub max_offset: Hertz,
     /// The spacing of the frequencies that a tone can have.
     pub frequency_step: Hertz,
@@ -185,8 +185,8 @@ impl Description {
     /// The description of `module`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if the board has no such module. The message names those that
-    /// it has.
+    /// [`ErrorKind::InvalidArgument`] if the board has no such module. The message names the
+    /// modules that it has.
     pub fn module(&self, module: ModuleId) -> Result<&ModuleDescription, Error> {
         self.modules
             .iter()
@@ -203,8 +203,8 @@ impl Description {
             })
     }
 
-    /// Checks that the board has the operations of all of these kinds. Code that cannot do without
-    /// them calls this before it sends anything.
+    /// Checks that the board has the operations of all of these kinds. Code that needs them calls
+    /// this method before it sends anything.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]. The message names the kinds that the board lacks.
@@ -222,8 +222,9 @@ impl Description {
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
-    /// Checks that the board has an operation of `batch`, the module that it is for, and its
-    /// arguments in the ranges of the module.
+    /// Checks that the board can execute `op`, an operation of `batch`: the board must have
+    /// operations of this kind and the module, and the arguments must be in the ranges of the
+    /// module.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an operation of a kind that the board lacks, and those of
@@ -243,9 +244,10 @@ impl Description {
 }
 
 impl ModuleDescription {
-    /// A module that has nothing of what a module may lack: no NCO, no scale in dBm, no limits, and
-    /// samples that need not settle and have uncorrelated noise. The caller sets the other fields:
-    /// until then they are NaN, and no acquisition is short enough.
+    /// A module without any of the optional properties: it has no NCO, no scale in dBm and no
+    /// limits, and its samples need not settle and have uncorrelated noise. The caller sets the
+    /// other fields. Until then they are NaN, and the largest number of samples of an acquisition
+    /// is 0.
     pub fn new(module: ModuleId, channels: u16) -> Self {
         Self {
             module,

@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// An argument is out of its range; nothing was sent.
     InvalidArgument,
-    /// A limit of the board or of the map forbids it; nothing was sent.
+    /// A limit of the board or of the hardware map forbids the operation; nothing was sent.
     Limit,
     /// The board does not have this operation.
     Unsupported,
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     Timeout,
     /// The connection was lost while an answer was awaited.
     ConnectionLost,
-    /// The answer does not follow the protocol, or the program at that address has another
+    /// The answer does not follow the protocol, or the program at the board's address has another
     /// protocol.
     Protocol,
     /// The board answered with an error of its own.
@@ -181,8 +181,8 @@ impl Error {
         self
     }
 
-    /// Sets the advice, a step that may help, unless advice is set already. It is shown after the
-    /// causes.
+    /// Sets the advice, a step that may help, unless advice is set already. The advice is shown
+    /// after the causes.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         if self.0.advice.is_none() {
@@ -198,8 +198,8 @@ impl Error {
         self
     }
 
-    /// The first error of type `E` among the causes beneath, for callers that put an error of their
-    /// own there.
+    /// The first error of type `E` among the underlying causes, for callers that set an error of
+    /// their own as a cause.
     ///
     /// ```
     /// use twotone_hal::{Error, ErrorKind};
@@ -226,7 +226,7 @@ impl Error {
         None
     }
 
-    /// The cause beneath as it was given to [`Error::caused_by`], `None` if there is none.
+    /// The underlying cause, as it was given to [`Error::caused_by`], or `None` if there is none.
     pub fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.0.source
     }

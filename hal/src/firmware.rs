@@ -3,8 +3,8 @@
 //! A family whose boards can be flashed over the network has [`Firmware`]. A replacement goes in
 //! steps, the harmless ones first: [`identify`](Firmware::identify), [`stage`](Firmware::stage),
 //! [`commit`](Firmware::commit), [`verify`](Firmware::verify), [`boot`](Firmware::boot). Every
-//! answer and every error has a [`PowerLoss`], which shows if the board would survive the loss of
-//! its power at this moment.
+//! answer and every error has a [`PowerLoss`], which shows whether the board would survive a loss
+//! of power at this moment.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -21,12 +21,13 @@ pub enum PowerLoss {
     Harmless,
     /// The board does not start again, and must be repaired by hand.
     Fatal,
-    /// Either is possible: the board did not answer after it got a command that changes its flash.
+    /// The effect is not known, because the board did not answer after it got a command that
+    /// changes its flash.
     Unknown,
 }
 
 impl PowerLoss {
-    /// The value as it is in JSON: `harmless`, `fatal` or `unknown`.
+    /// Name of the value in JSON: `harmless`, `fatal` or `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Harmless => "harmless",
@@ -36,7 +37,7 @@ impl PowerLoss {
     }
 }
 
-/// Answer to a step, and what a loss of power would do now.
+/// Answer to a step, with the effect of a loss of power at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FirmwareAnswer<T> {
@@ -53,7 +54,7 @@ impl<T> FirmwareAnswer<T> {
     }
 }
 
-/// Error of a step, and what a loss of power would do now.
+/// Error of a step, with the effect of a loss of power at this moment.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FirmwareError {
@@ -100,11 +101,11 @@ pub type FirmwareResult<T> = std::result::Result<FirmwareAnswer<T>, FirmwareErro
 /// Image of the firmware of a board.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FirmwareImage {
-    /// Kind of the boards that can run it, as in hardware maps.
+    /// Kind of the boards that can run the image, as in hardware maps.
     pub kind: String,
     /// Release, as boards report it.
     pub release: String,
-    /// Its bytes.
+    /// Bytes of the image.
     pub bytes: Arc<[u8]>,
 }
 
@@ -129,7 +130,7 @@ pub struct FirmwareIdentity {
     pub serial: Option<String>,
     /// Serial number of its crate.
     pub crate_serial: Option<String>,
-    /// The release that runs; `None` if none runs yet, as in a boot loader.
+    /// The release that runs; `None` if no firmware runs yet, as in a boot loader.
     pub running: Option<String>,
     /// Number of places for an image. With one place a commit overwrites the firmware that runs.
     pub slots: u8,
@@ -148,14 +149,15 @@ impl FirmwareIdentity {
     }
 }
 
-/// Receiver of the progress of a transfer: number of bytes that have arrived, and of all.
+/// Receiver of the progress of a transfer. Its arguments are the number of bytes that have arrived
+/// and the number of all bytes.
 pub type FirmwareProgress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 /// Access to the firmware of one board.
 ///
 /// # Contract
-/// * Nothing but [`commit`](Firmware::commit) changes the flash of the board, and nothing but these
-///   methods begins a step: connecting to a board never does.
+/// * Only [`commit`](Firmware::commit) changes the flash of the board. Only these methods begin a
+///   step; connecting to a board never does.
 /// * **On cancel** a transfer ends, and the board keeps its firmware. A commit that has begun is
 ///   driven to its end all the same.
 /// * Errors name the board and the step.
@@ -188,20 +190,22 @@ pub trait Firmware: fmt::Debug + Send + Sync {
         progress: FirmwareProgress<'_>,
     ) -> FirmwareResult<()>;
 
-    /// Makes the image that was staged last the one that the board starts from. A board with one
-    /// place for an image is lost if its power fails during this step.
+    /// Makes the board start from the image that was staged last. If a board has only one place for
+    /// an image and its power fails during this step, it does not start again.
     ///
     /// # Errors
     /// If nothing is staged, or the board does not confirm the step.
     async fn commit(&self) -> FirmwareResult<()>;
 
-    /// Reads back what the board starts from, and compares its digest with that of `image`.
+    /// Reads back the image that the board starts from, and compares its digest with that of
+    /// `image`.
     ///
     /// # Errors
     /// If the digests differ, or the board cannot be read.
     async fn verify(&self, image: &FirmwareImage) -> FirmwareResult<()>;
 
-    /// Restarts the board. It then runs what was committed, and the control of it ends.
+    /// Restarts the board. The board then runs the image that was committed, and the control that
+    /// [`identify`](Firmware::identify) took ends.
     ///
     /// # Errors
     /// If the board does not confirm the restart.

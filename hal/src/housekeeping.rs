@@ -28,7 +28,7 @@ pub enum ReadingUnit {
 pub struct Reading {
     /// Name of the sensor or rail, as the board gives it.
     pub name: String,
-    /// The value, in `unit`: a finite number, or `None` if it could not be read.
+    /// The value, in `unit`: a finite number, or `None` if the sensor could not be read.
     pub value: Option<f64>,
     /// The unit.
     pub unit: ReadingUnit,
@@ -64,8 +64,8 @@ impl<'a> Housekeeping<'a> {
         Self(board)
     }
 
-    /// Reads every sensor and rail. One that cannot be read is a [`Reading`] without a value and
-    /// with the reason.
+    /// Reads every sensor and rail. The [`Reading`] of a sensor that cannot be read has no value,
+    /// and has the reason.
     ///
     /// # Errors
     /// As [`crate::Board::run`], if the board could not be asked at all.

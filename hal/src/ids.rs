@@ -20,8 +20,8 @@ impl ModuleId {
     /// Module number `number`, counted from 1.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for 0. A number above those of the board's modules is no
-    /// error here, because only the board knows how many it has.
+    /// [`ErrorKind::InvalidArgument`] for 0. A number that is too high for the board is not an
+    /// error here, because only the board knows how many modules it has.
     pub fn new(number: u8) -> Result<Self, Error> {
         NonZeroU8::new(number)
             .map(Self)
@@ -39,7 +39,7 @@ impl ModuleId {
     }
 }
 
-/// One tone of a module. Counts from 1.
+/// A channel of a module, which has one tone. Counts from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelId(NonZeroU16);
@@ -51,8 +51,8 @@ impl ChannelId {
     /// Channel number `number`, counted from 1.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for 0. A number above those of the module's channels is no
-    /// error here, because only the board knows how many there are.
+    /// [`ErrorKind::InvalidArgument`] for 0. A number that is too high for the module is not an
+    /// error here, because only the board knows how many channels the module has.
     pub fn new(number: u16) -> Result<Self, Error> {
         NonZeroU16::new(number)
             .map(Self)
@@ -99,9 +99,9 @@ fn zero_refused(numbered: &str) -> Error {
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// Number of a period during which a module keeps its phase reference. Setting the NCO, a reboot or
-/// a changed cable length starts a new one. Rotations and calibrations of one phase epoch are not
-/// valid in another.
+/// Number of a period during which a module keeps its phase reference. A new phase epoch begins
+/// when the NCO is set, when the board reboots, or when the cable length is changed. Rotations and
+/// calibrations of one phase epoch are not valid in another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

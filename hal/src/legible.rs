@@ -18,8 +18,8 @@ const SLACK: usize = 60;
 /// `\u{1b}`: control characters, line ends, marks of direction and of format, joiners, selectors of
 /// variants, fillers, and blanks that are not spaces. Spaces stay, and so do marks that are drawn
 /// on the character before them, such as accents. A text of more than 2000 characters is cut, and a
-/// note with the number of the other characters follows. A text that `legible` has returned is
-/// returned unchanged.
+/// note with the number of the other characters follows. If `legible` is called with a text that it
+/// has returned, it returns this text unchanged.
 ///
 /// ```
 /// use twotone_hal::legible;
@@ -70,10 +70,12 @@ fn escape(char: char, to: &mut String) {
     }
 }
 
-/// True if a character is a space or can be seen, and changes nothing around it.
+/// True if a character is a space or can be seen, and does not change how other characters are
+/// shown.
 ///
-/// The others are those that Unicode calls control, format or default-ignorable characters, except
-/// the few of them that are drawn, and the letters and symbols that are blank.
+/// This function is false for the characters that Unicode calls control, format or
+/// default-ignorable characters, except the few of them that are drawn. It is also false for
+/// letters and symbols that are blank.
 fn is_visible(char: char) -> bool {
     if char.is_control() {
         return false;

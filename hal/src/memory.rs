@@ -1,4 +1,4 @@
-//! A module whose settings lie in memory.
+//! A module whose settings are kept in memory.
 
 use crate::{
     Batch, Certainty, Change, ChannelId, Error, ErrorKind, ModuleDescription, ModuleSettings,
@@ -8,9 +8,10 @@ use crate::{
 /// Settings of one module in memory, for boards without hardware behind them: dry runs, and doubles
 /// in tests.
 ///
-/// It keeps the contract of [`Board`](crate::Board) for everything that sets or reads settings, and
-/// for waits, which end at once. Its user answers the other operations: the description, the clock,
-/// housekeeping, and acquisitions from [`MemoryModule::tone`] and [`MemoryModule::nco`].
+/// [`MemoryModule::answer`] keeps the contract of [`Board`](crate::Board) for operations that set
+/// or read settings, and for waits, which end at once. The caller answers the other operations: the
+/// description, the clock, housekeeping, and acquisitions, whose samples follow from
+/// [`MemoryModule::tone`] and [`MemoryModule::nco`].
 #[derive(Debug, Clone)]
 pub struct MemoryModule {
     description: ModuleDescription,
@@ -37,7 +38,7 @@ impl MemoryModule {
         &self.description
     }
 
-    /// Frequency of the NCO, 0 if there is none, and the phase epoch that holds.
+    /// Frequency of the NCO, or 0 if there is no NCO, and the current phase epoch.
     pub fn nco(&self) -> NcoState {
         NcoState {
             frequency: self.settings.nco().unwrap_or_default(),
@@ -59,7 +60,7 @@ impl MemoryModule {
         known.unwrap_or(ToneState::never_set(channel))
     }
 
-    /// Tones of the channels that an acquisition is of, in order.
+    /// Tones of the channels of an acquisition, in order.
     pub fn acquired(&self, acquire: &crate::Acquire) -> impl Iterator<Item = ToneState> + '_ {
         let after = usize::from(self.description.channels).saturating_sub(acquire.first.index());
         let count = acquire.count.map_or(after, usize::from).min(after);
@@ -79,7 +80,7 @@ impl MemoryModule {
     ) -> Result<()> {
         batch.changes(op).for_each(|change| self.change(change));
         match op {
-            // The time of settings in memory does not pass.
+            // Time does not pass for settings in memory, so a wait ends at once.
             Op::SetTones { .. } | Op::ClearTones { .. } | Op::Wait { .. } => replies.done(),
             Op::SetNco { .. } | Op::ReadNco { .. } => replies.nco(self.nco()),
             Op::ReadTones {
@@ -101,7 +102,7 @@ impl MemoryModule {
         }
     }
 
-    /// The error for an operation that no settings can answer.
+    /// The error for an operation that cannot be answered from settings.
     pub(crate) fn lacks() -> Error {
         let message = "a board in memory does not have this operation";
         Error::new(ErrorKind::Unsupported, message)

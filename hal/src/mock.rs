@@ -1,5 +1,6 @@
-//! Doubles of boards, for tests of what uses boards. Simulated boards, behind real sockets, are the
-//! main double. These two serve where a test needs a board in its own process.
+//! Doubles of boards, for tests of code that uses boards. Most tests use simulated boards, which
+//! are reached through real sockets. The two doubles in this module are for tests that need a board
+//! without sockets.
 
 mod memory_board;
 
@@ -11,7 +12,8 @@ use crate::{Batch, Board, Replies, Result};
 pub use memory_board::{Means, MemoryBoard};
 
 mock! {
-    /// A board that answers as told by `expect_run`, for error paths that no simulated board takes.
+    /// A board that answers as the test sets with `expect_run`, for errors that no simulated board
+    /// causes.
     pub Board {}
 
     #[async_trait]

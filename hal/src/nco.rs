@@ -39,8 +39,8 @@ macro_rules! replies_with_nco_state {
 replies_with_nco_state!(SetNco, ReadNco);
 
 impl Batch {
-    /// Adds an operation that sets the NCO of `module` to the absolute `frequency`. It also changes
-    /// the phase reference of the module.
+    /// Adds an operation that sets the NCO of `module` to the absolute `frequency`. This operation
+    /// also changes the phase reference of the module.
     pub fn set_nco(&mut self, module: ModuleId, frequency: Hertz) -> Ticket<SetNco> {
         self.push(Op::SetNco { module, frequency })
     }

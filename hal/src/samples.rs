@@ -93,10 +93,10 @@ pub struct MeanView<'a> {
     /// `scatter / sqrt(n)`, because the samples are correlated: see
     /// [`crate::ModuleDescription::mean_error_factor`].
     pub scatter: &'a [f64],
-    /// True if a converter exceeded its range during the acquisition. The settling before it does
-    /// not count.
+    /// True if a converter exceeded its range during the acquisition. The samples that are
+    /// discarded while the filters settle do not count.
     pub overrange: bool,
-    /// True if an input exceeded its voltage during the acquisition.
+    /// True if an input exceeded its voltage limit during the acquisition.
     pub overvoltage: bool,
 }
 
@@ -109,7 +109,7 @@ pub struct MeanSamples {
     pub scatter: Vec<f64>,
     /// True if a converter exceeded its range during the acquisition.
     pub overrange: bool,
-    /// True if an input exceeded its voltage during the acquisition.
+    /// True if an input exceeded its voltage limit during the acquisition.
     pub overvoltage: bool,
 }
 
@@ -120,7 +120,7 @@ pub struct SamplesView<'a> {
     channels: usize,
     /// True if a converter exceeded its range during the acquisition.
     pub overrange: bool,
-    /// True if an input exceeded its voltage during the acquisition.
+    /// True if an input exceeded its voltage limit during the acquisition.
     pub overvoltage: bool,
 }
 
@@ -153,7 +153,7 @@ pub struct TimeStreams {
     channels: usize,
     /// True if a converter exceeded its range during the acquisition.
     pub overrange: bool,
-    /// True if an input exceeded its voltage during the acquisition.
+    /// True if an input exceeded its voltage limit during the acquisition.
     pub overvoltage: bool,
 }
 
@@ -256,7 +256,8 @@ impl Replies {
     /// replies; they are not copied if the batch acquired nothing before them.
     ///
     /// # Panics
-    /// If the ticket is of another batch.
+    /// If the ticket belongs to another batch, and the operation of this batch at the position of
+    /// the ticket is not [`Op::AcquireSamples`].
     pub fn into_samples(mut self, ticket: Ticket<AcquireSamples>) -> TimeStreams {
         let Some(Entry::Samples(entry)) = self.entry(ticket.index).cloned() else {
             panic!("{ticket:?} belongs to another batch");

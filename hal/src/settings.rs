@@ -1,8 +1,9 @@
-//! Settings of a module, as far as a program can know them.
+//! Settings of a module, as far as this program knows them.
 //!
 //! [`ModuleSettings`] follows the operations that were sent to a module, their outcomes, and the
-//! settings that were read back. It tells the values that each setting may have. A client of a
-//! board compares readings with it, a journal restores from it, limits are checked against it.
+//! settings that were read back. It has the values that each setting may have. A client of a board
+//! compares readings with these values, a journal restores settings from them, and limits are
+//! checked against them.
 
 mod compare;
 mod difference;
@@ -29,7 +30,8 @@ use tone::Bits;
 pub enum Change {
     /// Some settings of one tone.
     Tone(ToneUpdate),
-    /// All tones are switched off. Boards do not tell the offsets and phases that they leave then.
+    /// All tones are switched off. Their offsets and phases are not known afterwards, because
+    /// boards differ in the values that they leave.
     ClearTones,
     /// Frequency of the NCO.
     Nco(Hertz),
@@ -99,24 +101,25 @@ const MOST_DOUBTS: usize = 1 << 16;
 pub struct ModuleSettings {
     tones: Vec<ToneSettings>,
     nco: Nco,
-    /// Values that settings may have: for each setting in doubt first the value that it surely had
-    /// (NaN if it was never set), then those that it may have been set to since, oldest first.
+    /// Values that settings may have. For each setting in doubt, the first value is the one that it
+    /// surely had (NaN if it was never surely set). The values that it may have been set to since
+    /// then follow, oldest first.
     doubts: Vec<(SettingKey, f64)>,
-    /// True if there are values among `doubts` of settings that are no longer in doubt.
+    /// True if `doubts` contains values of settings that are no longer in doubt.
     has_settled: bool,
 }
 
 /// The setting of the NCO.
 #[derive(Debug, Clone, Copy)]
 struct Nco {
-    /// Value that was last requested or read; NaN before.
+    /// Value that was last requested or read; NaN if there was none.
     value: f64,
     span: Span,
     is_in_doubt: bool,
     is_touched: bool,
     is_expected: bool,
     has_doubts: bool,
-    /// True if the module has no NCO: the value is 0 and stays so.
+    /// True if the module has no NCO. The value is then always 0.
     is_absent: bool,
 }
 
@@ -135,8 +138,8 @@ impl Default for Nco {
 }
 
 impl ModuleSettings {
-    /// Settings of a module with `channels` channels of which nothing is known: each tone may be
-    /// off, or on at full scale.
+    /// Unknown settings of a module with `channels` channels: each tone may be off, or on at full
+    /// scale.
     pub fn unknown(channels: u16) -> Self {
         let mut settings = Self::default();
         settings.reach(usize::from(channels));
@@ -186,9 +189,9 @@ impl ModuleSettings {
         self.nco.is_in_doubt || self.tones.iter().any(ToneSettings::is_in_doubt)
     }
 
-    /// Takes note of changes, in their order: of changes that were surely made
-    /// ([`Certainty::Executed`]), or of changes of which each may have been made or not
-    /// ([`Certainty::Unknown`]). Nothing happens for [`Certainty::NotExecuted`].
+    /// Records changes, in their order. All of them were surely made ([`Certainty::Executed`]), or
+    /// each of them may or may not have been made ([`Certainty::Unknown`]). Nothing happens for
+    /// [`Certainty::NotExecuted`].
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>, certainty: Certainty) {
         if certainty == Certainty::NotExecuted {
             return;
@@ -206,9 +209,9 @@ impl ModuleSettings {
         self.sort_doubts();
     }
 
-    /// Takes note of the `fields` of tones that were read back. Returns the channels with a value
-    /// that is NaN or infinite: their settings are not known. A setting that was never made on the
-    /// board reads back as `None`: such an amplitude counts as off, such an offset as 0.
+    /// Records the `fields` of tones that were read back. Returns the channels with a value that is
+    /// NaN or infinite: their settings are not known. A setting that was never set on the board
+    /// reads back as `None`. Such an amplitude or offset counts as 0.
     pub fn learn_tones(&mut self, states: &[ToneState], fields: ToneFields) -> Vec<ChannelId> {
         let mut wrong = Vec::new();
         for state in states {
@@ -232,12 +235,12 @@ impl ModuleSettings {
         wrong
     }
 
-    /// Takes note of the value of one setting that was read back. A value that is `None` was never
-    /// set on the board.
+    /// Records the value of one setting that was read back; `None` if it was never set on the
+    /// board.
     pub fn learn(&mut self, key: SettingKey, found: Option<f64>) {
         let value = found.unwrap_or(f64::NAN);
         if found.is_some_and(|found| !found.is_finite()) {
-            // It is as unknown as before.
+            // A value that is not finite adds no knowledge of the setting.
             return;
         }
         let Some(channel) = key.channel else {
@@ -252,7 +255,7 @@ impl ModuleSettings {
         self.tones[channel.index()].learn(key.setting, value);
     }
 
-    /// Takes note that the board lost its settings: each may be as it was, or 0.
+    /// Records that the board lost its settings: each may be as it was, or 0.
     pub fn lose(&mut self) {
         self.doubts.clear();
         self.has_settled = false;
@@ -269,7 +272,7 @@ impl ModuleSettings {
         }
     }
 
-    /// Takes note that any setting may have any value.
+    /// Records that any setting may have any value.
     fn forget(&mut self) {
         self.lose();
         self.tones.iter_mut().for_each(ToneSettings::forget);
@@ -278,7 +281,7 @@ impl ModuleSettings {
         }
     }
 
-    /// Marks every tone as not read back since.
+    /// Marks every tone as not read back, until the next reading of its amplitude.
     pub fn read_anew(&mut self) {
         self.tones.iter_mut().for_each(ToneSettings::read_anew);
     }
@@ -303,7 +306,7 @@ impl ModuleSettings {
         if self.nco.is_absent {
             return;
         }
-        // A value that is not finite can be read back as anything.
+        // If a value that is not finite was sent, the board may have any value.
         let is_sure = is_sure && value.is_finite();
         if is_sure {
             self.settle(SettingKey::NCO);
@@ -331,7 +334,7 @@ impl ModuleSettings {
         self.tones.iter_mut().for_each(|tone| tone.clear(is_sure));
     }
 
-    /// Makes sure that there are so many channels.
+    /// Extends the list of tones to at least `channels` channels.
     fn reach(&mut self, channels: usize) {
         let more = self.tones.len()..channels;
         let more = more.filter_map(ChannelId::from_index);

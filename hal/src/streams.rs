@@ -2,10 +2,10 @@
 //!
 //! [`BoardHandle::streams`](crate::BoardHandle::streams) returns the sample streams of a board that
 //! has them. [`Streams::open`] opens one [`StreamReceiver`] for the boards of one family, so that
-//! they can share sockets. The receiver returns [`StreamBlock`]s: consecutive samples of one
-//! module, in flat buffers, by value. Everything that only one family has (its packets, its time
-//! code, its numbering of modules) stays behind these traits, or is data in [`StreamSource`] and
-//! [`StreamStatus`].
+//! these boards can share sockets. The receiver returns [`StreamBlock`]s: consecutive samples of
+//! one module, in flat buffers, by value. Everything that only one family has (its packets, its
+//! time code, its numbering of modules) is hidden behind these traits, or is data in
+//! [`StreamSource`] and [`StreamStatus`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -79,8 +79,8 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     async fn locate(&self) -> Result<StreamSource>;
 
     /// Listens for at most the time `within` to the sender at the board's address, and returns the
-    /// serial numbers in its packets, in the order in which they arrived. It ends as soon as the
-    /// board's own serial number arrives. Nothing stays open.
+    /// serial numbers in its packets, in the order in which they arrived. The call ends as soon as
+    /// the board's own serial number arrives. Nothing stays open.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the samples of this family carry no serial number,
@@ -116,8 +116,9 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
 #[async_trait]
 pub trait StreamReceiver: Send {
     /// Waits until samples arrive or the time `within` has passed, and returns the blocks that are
-    /// full. There may be none: samples stay in a block until it is full and until their times are
-    /// determined. If `within` is zero, samples that have already arrived are still taken.
+    /// full. The list may be empty, because samples stay in a block until the block is full and
+    /// their times are determined. If `within` is zero, samples that have already arrived are still
+    /// taken.
     ///
     /// **On cancel** (the future is dropped) nothing is lost.
     ///
@@ -132,15 +133,15 @@ pub trait StreamReceiver: Send {
     }
 
     /// Ends a stream when it covers `seconds`. Later samples are neither put into blocks nor
-    /// counted. Samples that have already been taken stay. Call it again to move the end.
+    /// counted. Samples that have already been taken stay. Call this method again to move the end.
     fn end_at(&mut self, stream: usize, seconds: f64);
 
-    /// Channels in the blocks of a stream. `None` as long as they are not known: all channels were
-    /// requested, and no sample has arrived.
+    /// Channels in the blocks of a stream. `None` if all channels were requested and no sample has
+    /// arrived yet, because the channels are not known then.
     fn channels(&self, stream: usize) -> Option<&[ChannelId]>;
 
-    /// Time that the samples of a stream cover so far, lost ones included. It is fast enough to be
-    /// called after every [`receive`](Self::receive).
+    /// Time that the samples of a stream cover so far, including lost samples. This method is fast
+    /// enough to be called after every [`receive`](Self::receive).
     fn coverage(&self, stream: usize) -> Coverage;
 
     /// Counters, form and times of a stream so far.
@@ -242,7 +243,7 @@ impl StreamRequest {
 }
 
 impl ModuleRequest {
-    /// The channels that are asked for, of a module that has so many.
+    /// The requested channels, if the module has `channels` channels.
     pub fn channels_of(&self, channels: usize) -> Vec<ChannelId> {
         let all = || ChannelId::FIRST.range(channels).collect();
         self.channels.clone().unwrap_or_else(all)

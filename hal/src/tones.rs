@@ -116,8 +116,8 @@ impl ToneFields {
     };
 }
 
-/// Settings of a tone as they were read back. A field that was not requested, or that was never set
-/// on the board, is `None`.
+/// Settings of a tone as they were read back. A field is `None` if it was not requested, or if it
+/// was never set on the board.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ToneState {
     /// The channel.
@@ -133,7 +133,7 @@ pub struct ToneState {
 }
 
 impl ToneState {
-    /// State of a tone of which nothing was ever set.
+    /// State of a tone of which no setting was ever set.
     pub fn never_set(channel: ChannelId) -> Self {
         Self {
             channel,
@@ -225,8 +225,8 @@ impl Operation for ReadTones {
 }
 
 impl Batch {
-    /// Adds an operation that changes tones of `module`, in the order of `updates`. Nothing is sent
-    /// for fields that are `None`, nor for an empty list.
+    /// Adds an operation that changes tones of `module`, in the order of `updates`. Fields that are
+    /// `None` are not sent. If the list is empty, nothing is sent.
     pub fn set_tones(
         &mut self,
         module: ModuleId,

@@ -1,4 +1,4 @@
-//! A board whose modules lie in memory.
+//! A board whose modules are kept in memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,12 +21,12 @@ pub struct Means {
     pub scatter: Vec<f64>,
     /// True if a converter was over its range.
     pub overrange: bool,
-    /// True if an input was over its voltage.
+    /// True if an input was over its voltage limit.
     pub overvoltage: bool,
 }
 
-/// Board in memory that keeps the contract of [`Board`]. Its samples come from a function of the
-/// test.
+/// Board in memory that keeps the contract of [`Board`]. A function of the test computes its
+/// samples.
 ///
 /// It has tones, NCOs, waits and means. To add faults, a test wraps it in a [`Board`] of its own.
 /// That wrapper calls [`MemoryBoard::answer`] for each operation that it executes. Clones share one
@@ -61,7 +61,7 @@ impl MemoryBoard {
         board
     }
 
-    /// A handle of the board.
+    /// A handle on the board.
     pub fn handle(&self) -> BoardHandle {
         BoardHandle::new(self.clone())
     }
@@ -71,7 +71,7 @@ impl MemoryBoard {
         &self.0.description
     }
 
-    /// Loses all settings, as in a restart that no client notices.
+    /// Loses all settings, as in a restart that no client notices. The epoch stays the same.
     pub fn restart(&self) {
         let described = self.0.description.modules.iter();
         *self.modules() = described
@@ -79,8 +79,8 @@ impl MemoryBoard {
             .collect();
     }
 
-    /// Calls `act` with the true settings of a module, to look at them, or to change them as
-    /// another program would.
+    /// Calls `act` with the settings of a module, which it may read, or change as another program
+    /// would.
     ///
     /// # Panics
     /// If the board does not have the module.
@@ -114,8 +114,8 @@ impl MemoryBoard {
         batch.check_each(&self.0.name, |op| self.0.description.check(batch, op))
     }
 
-    /// Executes `op`, the next operation of `batch` that `replies` has no answer for, and answers
-    /// it.
+    /// Executes `op`, the first operation of `batch` that has no answer yet, and adds its answer to
+    /// `replies`.
     ///
     /// # Errors
     /// Those of the function `measure`, and [`ErrorKind::Unsupported`] for an operation that this

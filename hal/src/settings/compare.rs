@@ -33,8 +33,8 @@ impl Rounding {
 }
 
 impl ModuleSettings {
-    /// Value that a reading of the setting is compared with: the one that it was surely set to
-    /// last. `None` if no write of this program has surely set it.
+    /// Value that a reading of the setting is compared with: the last value that it was surely set
+    /// to. `None` if no write of this program has surely set it.
     pub fn expected(&self, key: SettingKey) -> Option<f64> {
         let bits = self.bits(key).filter(|bits| bits.is_expected)?;
         if bits.has_doubts {
@@ -53,9 +53,9 @@ impl ModuleSettings {
         all.filter(|key| self.bits(*key).is_some_and(|bits| bits.is_expected))
     }
 
-    /// Difference of `reading` from the settings: the values that are neither as they were surely
-    /// set nor as they may have been set since. Settings that were never surely set are not
-    /// compared.
+    /// Difference between `reading` and the settings. A value differs if it is neither the one that
+    /// was surely set last nor one that may have been set since then. Settings that were never
+    /// surely set are not compared.
     pub fn compare(
         &mut self,
         reading: &[(SettingKey, Option<f64>)],
@@ -101,12 +101,11 @@ impl ModuleSettings {
         })
     }
 
-    /// Takes note of a reading in which nothing differs. Settings that this program has not written
-    /// are left out: their values are no expectation of it.
+    /// Records a reading in which nothing differs. Settings that are not in doubt are left out.
     ///
-    /// A setting in doubt becomes the value that it may have been set to and that the reading
-    /// shows. One that is not in doubt stays as it was set: if each reading was taken for the value
-    /// that is expected next, a drift in small steps would never be seen.
+    /// A setting in doubt gets the one of its possible values that the reading shows. A setting
+    /// that is not in doubt keeps the value that was set. If each reading became the next expected
+    /// value, a drift in small steps would never be noticed.
     pub fn learn_reading(&mut self, reading: &[(SettingKey, Option<f64>)], rounding: &Rounding) {
         self.sort_doubts();
         for &(key, found) in reading {
@@ -129,8 +128,8 @@ impl ModuleSettings {
         Some(if value.is_nan() { 0.0 } else { value })
     }
 
-    /// Adds a value that the setting may have been set to. It is called before the value is taken
-    /// for the last one.
+    /// Adds a value that the setting may have been set to. Call it before this value is stored as
+    /// the last one.
     pub(super) fn doubt(&mut self, key: SettingKey, value: f64) {
         let Some(bits) = self.bits(key) else {
             return;
@@ -146,15 +145,16 @@ impl ModuleSettings {
         self.doubts.push((key, value));
     }
 
-    /// Takes note that a setting is no longer in doubt. One that may have been set for the first
-    /// time is compared from now on.
+    /// Records that a setting is no longer in doubt. If it was in doubt, it is compared with
+    /// readings from now on.
     pub(super) fn settle(&mut self, key: SettingKey) {
         let Some(bits) = self.bits(key) else {
             return;
         };
         if bits.has_doubts {
-            // Its values go with those of all others, before the next doubt: one by one would take
-            // a time that grows with the square of their number.
+            // The values of all settled settings are removed together, before the next doubt is
+            // added. To remove them one by one would take a time that grows with the square of
+            // their number.
             self.has_settled = true;
             let settled = Bits {
                 is_expected: true,

@@ -1,13 +1,13 @@
-//! Settings that are not as they were left.
+//! Differences between settings that were read back and settings that were set.
 
 use std::fmt;
 
 use super::{Setting, SettingKey};
 
-/// Settings that read back otherwise than they were set.
+/// Settings whose values on the board are not the values that were set.
 ///
-/// It is displayed as the first of them with its values, and the number of those that differ:
-/// `channel 2: amplitude is 0, was set to 0.004 (3 of 8 settings read back differ)`.
+/// It is displayed as the first setting that differs, with its values, and the number of settings
+/// that differ: `channel 2: amplitude is 0, was set to 0.004 (3 of 8 settings read back differ)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The first setting that differs, in the order of the reading.
@@ -16,8 +16,8 @@ pub struct Difference {
     pub found: Option<f64>,
     /// Last value to which it was surely set.
     pub expected: f64,
-    /// Value to which it may have been set since then. It is the newest one, unless too many were
-    /// in doubt to remember all.
+    /// Value to which it may have been set since then. It is the newest such value, or any of them
+    /// if there were too many values in doubt to keep their order.
     pub or: Option<f64>,
     /// Number of settings that differ.
     pub differ: usize,

@@ -7,7 +7,8 @@ use crate::{ChannelId, Hertz, Radians, ToneState};
 #[derive(Debug, Clone, Copy)]
 pub struct ToneSettings {
     channel: ChannelId,
-    /// Values that were last requested or read, by setting; NaN for one that never was.
+    /// Values that were last requested or read, by setting; NaN for a setting that was neither
+    /// requested nor read.
     last: [f64; 4],
     amplitude: Span,
     offset: Span,
@@ -21,17 +22,18 @@ pub struct ToneSettings {
     is_read_back: bool,
 }
 
-/// Marks of one setting that the module keeps.
+/// Marks of one setting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bits {
-    /// True if a write of this program has set it, so that a reading can be compared with it.
+    /// True if a write of this program has set the setting, so that a reading can be compared with
+    /// its value.
     pub(super) is_expected: bool,
-    /// True if it has values among the doubts of the module.
+    /// True if the setting has values among the doubts of the module.
     pub(super) has_doubts: bool,
 }
 
 impl ToneSettings {
-    /// State of a channel of which nothing is known: it may be off, or on at full scale.
+    /// State of an unknown channel: it may be off, or on at full scale.
     pub(super) fn unknown(channel: ChannelId) -> Self {
         Self {
             channel,
@@ -54,7 +56,8 @@ impl ToneSettings {
         self.channel
     }
 
-    /// Settings that were last requested or read; `None` for one that never was.
+    /// Settings that were last requested or read; `None` for a setting that was neither requested
+    /// nor read.
     pub fn last(&self) -> ToneState {
         let value = |setting| Some(self.last[place(setting)]).filter(|value| !value.is_nan());
         ToneState {
@@ -86,12 +89,12 @@ impl ToneSettings {
         self.is_read_back
     }
 
-    /// True if the tone is off, whatever else is not known.
+    /// True if the tone is certainly off.
     pub fn is_surely_off(&self) -> bool {
         self.amplitude.high == 0.0
     }
 
-    /// True if the tone is on, whatever else is not known.
+    /// True if the tone is certainly on.
     pub fn is_surely_on(&self) -> bool {
         self.amplitude.low > 0.0
     }
@@ -103,7 +106,7 @@ impl ToneSettings {
     }
 
     pub(super) fn set(&mut self, setting: Setting, value: f64, is_sure: bool) {
-        // A value that is not finite can be read back as anything.
+        // If a value that is not finite was sent, the board may have any value.
         let is_sure = is_sure && value.is_finite();
         self.last[place(setting)] = value;
         let span = match setting {
@@ -149,7 +152,7 @@ impl ToneSettings {
         }
     }
 
-    /// Takes note of the value of a setting that was read back; NaN if it was never set.
+    /// Records the value of a setting that was read back; NaN if it was never set.
     pub(super) fn learn(&mut self, setting: Setting, value: f64) {
         self.last[place(setting)] = value;
         self.doubtful &= !bit(setting);
@@ -164,7 +167,7 @@ impl ToneSettings {
         }
     }
 
-    /// Takes note that a value was read back that is no number.
+    /// Records that a value was read back, or set, that is not a finite number.
     pub(super) fn read_nonsense(&mut self) {
         self.amplitude.or(0.0);
         self.amplitude.or(1.0);
@@ -172,7 +175,7 @@ impl ToneSettings {
         self.is_read_back = false;
     }
 
-    /// Takes note that the board lost its settings.
+    /// Records that the board lost its settings.
     pub(super) fn lose(&mut self) {
         if !self.is_surely_off() {
             self.amplitude.or(0.0);
@@ -184,7 +187,7 @@ impl ToneSettings {
         (self.expected, self.with_doubts) = (0, 0);
     }
 
-    /// Takes note that the settings may have any value.
+    /// Records that the settings may have any value.
     pub(super) fn forget(&mut self) {
         let is_touched = true;
         *self = Self {
@@ -198,7 +201,7 @@ impl ToneSettings {
         self.is_read_back = false;
     }
 
-    /// Value that was last requested or read; NaN if none was.
+    /// Value that was last requested or read; NaN if there was none.
     pub(super) fn value(&self, setting: Setting) -> f64 {
         self.last[place(setting)]
     }

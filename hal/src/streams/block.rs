@@ -8,8 +8,8 @@ use serde::Serialize;
 pub enum TimeOrigin {
     /// The time stamp of the sample, which agrees with the stamps of the samples around it.
     Stamp,
-    /// The stamps of samples around it and the sequence numbers in between. The stamp of the sample
-    /// itself has no meaning or contradicts them.
+    /// The stamps of the samples around this one and the sequence numbers in between. The stamp of
+    /// the sample itself has no meaning or contradicts these stamps.
     Sequence,
     /// The stamp of the sample, but with the year of this computer's clock. The year of the stamp
     /// is far from that of this computer, while the day and the time of day agree with it to within
@@ -38,14 +38,14 @@ impl TimeOrigin {
 pub struct StreamBlock {
     /// Number of the stream at its receiver, from 0. It identifies the board and the module.
     pub stream: usize,
-    /// Decimation stage of all samples, by the family's own count; 0 if the family has none.
+    /// Decimation stage of all samples, as the family numbers its stages; 0 if the family has none.
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,
     /// Sequence numbers. They count the samples and wrap after 32 bits.
     pub sequence: Vec<u32>,
-    /// Number of samples that were lost just before each sample. 0 if the stream started again
-    /// there.
+    /// Number of samples that were lost just before each sample. 0 if the stream started again with
+    /// this sample.
     pub lost_before: Vec<u64>,
     /// Time at which each sample was taken, in nanoseconds since the start of 1970 by the board's
     /// clock, with delays of filters subtracted. `None` if it is not known.
@@ -54,10 +54,10 @@ pub struct StreamBlock {
     pub time_source: Vec<Option<TimeOrigin>>,
     /// True if a converter exceeded its range.
     pub overrange: Vec<bool>,
-    /// True if an input exceeded its voltage.
+    /// True if an input exceeded its voltage limit.
     pub overvoltage: Vec<bool>,
-    /// In-phase parts, in steps of which [`steps_per_count`](super::StreamSource::steps_per_count)
-    /// make one readout count.
+    /// In-phase parts, in integer steps: [`steps_per_count`](super::StreamSource::steps_per_count)
+    /// steps are one readout count.
     pub i: Vec<i32>,
     /// Quadrature parts, in the same steps; zeros for samples that are real numbers.
     pub q: Vec<i32>,
@@ -72,9 +72,8 @@ impl StreamBlock {
         }
     }
 
-    /// Adds a sample, with its sequence number, the number of samples lost just before it, and true
-    /// if a converter exceeded its range or an input its voltage. The caller adds its parts and
-    /// its time.
+    /// Adds a sample, with its sequence number, the number of samples lost just before it, and its
+    /// two flags. The caller adds its in-phase and quadrature parts and its time.
     pub fn push(&mut self, sequence: u32, lost_before: u64, overrange: bool, overvoltage: bool) {
         self.sequence.push(sequence);
         self.lost_before.push(lost_before);
@@ -82,14 +81,14 @@ impl StreamBlock {
         self.overvoltage.push(overvoltage);
     }
 
-    /// Adds the time of the first sample that has none yet: nanoseconds since the start of 1970,
-    /// with the origin, or `None` if it is not known.
+    /// Adds the time of the first sample whose time was not added yet: nanoseconds since the start
+    /// of 1970, with the origin, or `None` if the time is not known.
     pub fn push_time(&mut self, time: Option<(i64, TimeOrigin)>) {
         self.time_ns.push(time.map(|(time_ns, _)| time_ns));
         self.time_source.push(time.map(|(_, origin)| origin));
     }
 
-    /// Returns the block, and leaves one of the same stream without samples.
+    /// Returns the block, and leaves an empty block of the same stream in its place.
     #[must_use]
     pub fn take(&mut self) -> Self {
         let next = Self::new(self.stream);

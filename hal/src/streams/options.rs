@@ -13,12 +13,12 @@ pub struct ReceiveOptions {
     /// Address of this computer's network interface to listen on. `None` means the interface that
     /// the routes of this computer give.
     pub interface: Option<String>,
-    /// Number of positions after which a missing packet counts as lost: a packet of the same
-    /// module that is this many positions later has arrived. The default is 32. The smallest
-    /// value is 1: then packets are not put in order.
+    /// Number of positions after which a missing packet counts as lost. It counts as lost when a
+    /// packet of the same module arrives that is this many positions later. The default is 32. The
+    /// smallest value is 1, for which packets are not put in order.
     pub window: u32,
-    /// Time after which a missing packet counts as lost: a later packet has waited for it this
-    /// long. The default is 50 ms.
+    /// Time after which a missing packet counts as lost, from the arrival of a later packet on. The
+    /// default is 50 ms.
     pub hold: Duration,
     /// Size in bytes of each receive buffer that the kernel is asked for. The default is 32 MiB.
     pub buffer_bytes: usize,
@@ -54,7 +54,7 @@ impl Default for ReceiveOptions {
 }
 
 impl ReceiveOptions {
-    /// The defaults, to change with the methods below.
+    /// The default options. The methods below change them.
     pub fn new() -> Self {
         Self::default()
     }
@@ -131,9 +131,10 @@ impl ReceiveOptions {
         Self { opened_ns, ..self }
     }
 
-    /// Number of samples in a full block, for samples of `channels` channels at `rate_hz`. They
-    /// cover [`block_time`](Self::block_time), or less if [`block_bytes`](Self::block_bytes) limits
-    /// them; there is at least one. A sample takes 8 bytes for each channel.
+    /// Number of samples in a full block, at least 1, for samples of `channels` channels at
+    /// `rate_hz`. These samples cover [`block_time`](Self::block_time), or less if
+    /// [`block_bytes`](Self::block_bytes) limits their number. A sample takes 8 bytes for each
+    /// channel.
     pub fn block_samples(&self, channels: usize, rate_hz: f64) -> usize {
         let most = self.block_bytes / (8 * channels.max(1));
         let of_time = rate_hz * self.block_time.as_secs_f64();

@@ -76,7 +76,7 @@ impl Coverage {
 pub struct StreamForm {
     /// Number of channels that are sent.
     pub channels: usize,
-    /// Decimation stage, by the family's own count; 0 if the family has none.
+    /// Decimation stage, as the family numbers its stages; 0 if the family has none.
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,
@@ -101,25 +101,26 @@ pub struct FormChange {
 pub struct StreamCounters {
     /// Samples from the first that was received to the last that counts as received or lost.
     pub expected: u64,
-    /// Samples that were received before they were given up.
+    /// Samples that arrived before they counted as lost.
     pub received: u64,
-    /// Samples that were given up. This number does not change if such a sample arrives later.
+    /// Samples that count as lost. This number does not change if such a sample arrives later.
     pub lost: u64,
     /// Runs of consecutive lost samples.
     pub gaps: u64,
-    /// Samples that arrived after they had been given up.
+    /// Samples that arrived after they had been counted as lost.
     pub late: u64,
     /// Samples that arrived a second time.
     pub duplicate: u64,
     /// Samples whose sequence number is far from the expected one.
     pub stale: u64,
-    /// Number of times that the stream started again. The samples in between are not expected.
+    /// Number of times that the stream started again. The samples between the end and the new start
+    /// do not count as expected.
     pub restarts: u64,
     /// Received samples that are in no block, because they lack requested channels.
     pub misfit: u64,
     /// Samples in blocks that were taken while a converter exceeded its range.
     pub overrange: u64,
-    /// Samples in blocks that were taken while an input exceeded its voltage.
+    /// Samples in blocks that were taken while an input exceeded its voltage limit.
     pub overvoltage: u64,
 }
 
@@ -135,8 +136,8 @@ pub struct StreamStatus {
     pub form_changes: u64,
     /// The first of these changes.
     pub first_form_change: Option<FormChange>,
-    /// Number of packets from the board's address whose serial number is not that of a board that
-    /// the receiver has at this address. Streams of one address share this count.
+    /// Number of packets from the board's address whose serial number does not belong to any board
+    /// of the receiver at this address. Streams of one address share this count.
     pub foreign: u64,
     /// Serial number of the last of these packets.
     pub last_foreign_serial: Option<u32>,

@@ -20,8 +20,8 @@ pub enum ClockSourceKind {
     Nothing,
 }
 
-/// Findings about the time stamps of a stream, which show if its times can be trusted. Counts are
-/// numbers of samples unless their documentation says otherwise.
+/// Findings about the time stamps of a stream, which show whether its times can be trusted. Counts
+/// are numbers of samples unless their documentation says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TimeFindings {
@@ -40,14 +40,14 @@ pub struct TimeFindings {
     pub out_of_reach: u64,
     /// Samples whose stamp is the same as that of the sample before: the clock does not advance.
     pub frozen: u64,
-    /// Samples whose stamp does not agree with those around it, for too short a time to be a step
-    /// of the clock.
+    /// Samples whose stamp does not agree with the stamps around it, if the disagreement is too
+    /// short to be a step of the clock.
     pub stray: u64,
     /// Samples whose stamp contradicts itself: its seconds of the day are neither 0 nor those of
     /// its hour, minute and second.
     pub at_odds: u64,
-    /// Number of steps of the clock: it has differed from its former course by a constant time for
-    /// 50 ms or more.
+    /// Number of steps of the clock. In a step the clock begins to differ from its former course by
+    /// a constant time, for 50 ms or more.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
@@ -64,10 +64,10 @@ pub struct TimeFindings {
     /// Sequence number of the first sample after the first jump.
     pub first_jump_sequence: Option<u32>,
     /// Samples that these jumps skip and that cannot have been lost.
-    /// [`StreamCounters`](super::StreamCounters), which counts by sequence numbers, has them as
-    /// lost.
+    /// [`StreamCounters`](super::StreamCounters) counts them as lost, because it counts by sequence
+    /// numbers.
     pub not_lost: u64,
-    /// Number of leap seconds. The times of one second occur twice then, which is not a
+    /// Number of leap seconds. In a leap second the times of one second occur twice, which is not a
     /// contradiction.
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
