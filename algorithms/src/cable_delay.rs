@@ -30,7 +30,7 @@ pub struct CableDelayParams {
     pub amplitude: f64,
     /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Largest delay of either sign that is searched for, in seconds.
+    /// Largest absolute value of the delays that are searched, in seconds.
     pub max_delay_s: f64,
 }
 
@@ -73,9 +73,9 @@ pub struct CableDelayOutcome {
     pub cable_length_m: f64,
     /// True if a converter was over its range.
     pub overrange: bool,
-    /// True if an input was over its voltage.
+    /// True if an input was over its voltage limit.
     pub overvoltage: bool,
-    /// Number of points whose samples are not numbers. These points are left out.
+    /// Number of points whose samples are not finite numbers. These points are left out.
     pub bad_points: usize,
 }
 
@@ -105,12 +105,12 @@ impl CableDelayOutcome {
 
 /// Measures the delay of a module's line over the part of `band` that one NCO setting reaches.
 ///
-/// A comb is measured at four positions, which are shifted by a small, a medium and a large step.
-/// Together they determine delays up to `max_delay_s` without ambiguity. The module's tones are
-/// cleared first; the tones of the measurement are left on.
+/// A comb is measured four times: once unshifted, and shifted by a small, a medium and a large
+/// step. Together these measurements determine delays up to `max_delay_s` without ambiguity. The
+/// module's tones are cleared first; the tones of the measurement are left on.
 ///
 /// # Errors
-/// If parameters are out of range, an error before anything is sent; else the errors of the board.
+/// An error before anything is sent, if parameters are out of range; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn cable_delay(
     board: &BoardHandle,

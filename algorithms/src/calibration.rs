@@ -16,7 +16,8 @@ pub struct Calibration {
     /// factor of the resonator is differentiated; the transmission of the line at the tone stays
     /// constant.
     pub d: Complex64,
-    /// Sample if the resonance has not shifted, after the rotation by `rotation_rad`.
+    /// Sample that the tone gives if the resonance has not shifted, after the rotation by
+    /// `rotation_rad`.
     pub z0: Complex64,
     /// Transmission of the line at the tone, after the rotation by `rotation_rad`.
     pub line: Complex64,
@@ -77,7 +78,8 @@ impl Calibration {
     }
 
     /// Returns the calibration with `D` turned onto the positive real axis, so that a shift of the
-    /// resonance changes only the real part. Its rotation is the phase to set on the board.
+    /// resonance changes only the real part. The `rotation_rad` of the result is the rotation to
+    /// set on the board.
     #[must_use]
     pub fn aligned(self) -> Self {
         self.rotated(self.d.arg())
@@ -94,8 +96,9 @@ impl Calibration {
         -2.0 * ((z - self.z0) / self.d).im / self.fr_hz
     }
 
-    /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. It is
-    /// valid over the whole resonance. `None` if the sample cannot come from this resonator.
+    /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. This
+    /// inversion is valid over the whole resonance. `None` if the sample cannot come from this
+    /// resonator.
     pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
         let y = self.detuning(z)?;
         let pulled = y.re - self.a / Complex64::new(1.0 - 2.0 * y.im, 2.0 * y.re).norm_sqr();

@@ -1,9 +1,9 @@
 //! Joining of pieces (chunks) of a sweep that were taken with different settings of the NCO.
 //!
 //! Each NCO setting has its own phase reference and a slightly different gain. Neighbouring chunks
-//! overlap by several points. A robust complex ratio over the overlap, with the delay removed,
-//! brings the chunks to one scale. A single shared point would not be enough, because it could lie
-//! on a resonance.
+//! overlap by several points. A robust ratio of their complex samples over the overlap, with the
+//! delay removed, brings the chunks to one scale. A single shared point would not be enough,
+//! because it could lie on a resonance.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub struct Joined {
     pub frequency_hz: Vec<f64>,
     /// Samples on the scale of the first chunk.
     pub z: Vec<Complex64>,
-    /// Factor that each chunk was multiplied with.
+    /// Factor by which each chunk was multiplied.
     pub factors: Vec<Complex64>,
     /// Frequencies at which chunks were joined, in hertz.
     pub seams_hz: Vec<f64>,
@@ -136,7 +136,8 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
         return (one, JoinStatus::TooLittleOverlap);
     }
     // The medians of real and imaginary parts depend on the choice of axes. So the axes are turned
-    // to the direction of the sum, which is the same for any phase of the data.
+    // to the direction of the sum of the ratios. The result then does not depend on the phase of
+    // the data.
     let sum: Complex64 = ratios.iter().map(|r| r / r.norm()).sum();
     let direction = if sum.norm() > 0.0 {
         sum / sum.norm()

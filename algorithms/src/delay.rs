@@ -1,10 +1,10 @@
 //! Estimation of the delay of a line from its phase over frequency.
 //!
 //! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase changes by more than pi between
-//! neighbouring points. So the delay is the value at which `|sum z exp(2 pi i f tau)|` is largest.
-//! It is found from coarse to fine: first with sums over short stretches of the sweep, whose peak
-//! is wide, then over longer and longer ones. Finally a robust straight line is fitted to the
-//! remaining phase. Resonances are outliers of this fit.
+//! neighbouring points. So the phase is not unwrapped: the estimate is the `tau` at which `|sum z
+//! exp(2 pi i f tau)|` is largest. It is found from coarse to fine: first with sums over short
+//! stretches of the sweep, whose peak is wide, then over longer and longer ones. Finally a robust
+//! straight line is fitted to the remaining phase. Resonances are outliers of this fit.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ pub struct Delay {
     pub phase_rad: f64,
     /// Robust scatter of the phase about the fitted straight line, in radians.
     pub residual_rad: f64,
-    /// Slope of a fit to every second point minus that of a fit to all points, in radians over the
-    /// whole span. It is a check of the slope.
+    /// Slope of a fit to every second point minus the slope of a fit to all points, in radians over
+    /// the whole span. A large difference shows that the slope is not reliable.
     pub residual_slope_rad: f64,
     /// Fraction of the points that are outliers.
     pub rejected: f64,
@@ -96,7 +96,7 @@ impl Delay {
 }
 
 /// Estimates the delay of a sweep, between `-max_tau_s` and `max_tau_s`. The frequencies may be in
-/// any order. Never panics: the status tells if the delay can be used.
+/// any order. Never panics: the status shows whether the delay can be used.
 pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> Delay {
     let n = frequency_hz.len();
     if n < 16 || z.len() != n {
@@ -114,7 +114,7 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
         return Delay::failed(DelayStatus::TooFewPoints);
     }
     let f: Vec<f64> = order.iter().map(|&i| frequency_hz[i] - centre).collect();
-    // Only phases are used, so that all points have the same weight, whatever their magnitude.
+    // Only phases are used, so that all points have the same weight regardless of their magnitude.
     let phasors: Vec<Complex64> = order
         .iter()
         .map(|&i| {
@@ -144,8 +144,8 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
 /// Searches the delay from coarse to fine. `None` if even the nearest points are too far apart for
 /// `max_tau_s`.
 fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
-    // The first stretches are so short that the phase of the largest delay changes by at most pi
-    // over them, unless the points are too far apart for that.
+    // The largest delay changes the phase by at most pi over one of the first stretches, unless the
+    // points are too far apart for such short stretches.
     let nearest = f
         .windows(2)
         .map(|w| w[1] - w[0])

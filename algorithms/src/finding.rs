@@ -1,8 +1,9 @@
 //! Search for resonances in a wide sweep.
 //!
 //! There are three methods: the matched filter (the default), the prominence of dips in |S21|, and
-//! the speed along the loop in the IQ plane. Each returns peaks. Every peak is then fitted, which
-//! gives a first value of its frequency, width and depth, and gets flags about its surroundings.
+//! the speed along the loop in the IQ plane. Each method returns peaks. Every peak is then fitted,
+//! which gives a first value of its frequency, width and depth. The resonances that the fits
+//! confirm get flags about their surroundings.
 
 mod candidate;
 mod cleaning;
@@ -53,8 +54,8 @@ pub struct FindParams {
     /// Resonances that are closer to each other than this many linewidths are flagged `collided`.
     /// Only the best of them is kept.
     pub collided_lw: f64,
-    /// Resonances that are closer than this to a frequency of the NCO are flagged `near_nco`, in
-    /// hertz.
+    /// Distance from a frequency of the NCO, in hertz, below which a resonance is flagged
+    /// `near_nco`.
     pub near_nco_hz: f64,
     /// Resonances that are closer than this many linewidths to an end of the sweep are flagged
     /// `edge`.
@@ -101,7 +102,7 @@ impl FindParams {
     }
 }
 
-/// Wide sweep to search, with the properties of it that are known.
+/// Wide sweep to search, with its known properties.
 #[derive(Debug, Clone, Copy)]
 pub struct WideSweep<'a> {
     /// Frequencies in hertz, ascending. The spacing may vary.
@@ -110,7 +111,8 @@ pub struct WideSweep<'a> {
     pub z: &'a [Complex64],
     /// Delay of the line, in seconds.
     pub tau_s: f64,
-    /// Noise of each point, `sqrt(<|n|^2>)`. If it is `None`, it is estimated from the sweep.
+    /// Noise of each point, `sqrt(<|n|^2>)`. If this field is `None`, the noise is estimated from
+    /// the sweep.
     pub noise: Option<f64>,
     /// Frequencies of the NCO during the sweep, in hertz.
     pub nco_hz: &'a [f64],
@@ -271,7 +273,7 @@ fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, Find
     let noise = sweep.noise.map_or(estimated, |s| s / scale);
     // On white noise, twice the reduction of the squared residual over the variance has a
     // chi-squared distribution with two degrees of freedom, which exceeds `t` with probability
-    // `exp(-t/2)`. Each point is tried with several widths, which are worth about four independent
+    // `exp(-t/2)`. Each point is tried with several widths, which count as about four independent
     // trials.
     let trials = 4.0 * n as f64;
     let threshold = 2.0 * (trials / params.false_alarms).ln().max(1.0);

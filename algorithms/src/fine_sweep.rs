@@ -123,9 +123,10 @@ pub struct FineSweepOutcome {
     pub sweeps: Vec<Sweep>,
     /// True if a converter was over its range.
     pub overrange: bool,
-    /// True if an input was over its voltage.
+    /// True if an input was over its voltage limit.
     pub overvoltage: bool,
-    /// Number of points whose samples are not numbers. These points are left out of their sweeps.
+    /// Number of points whose samples are not finite numbers. These points are left out of their
+    /// sweeps.
     pub bad_points: usize,
 }
 
@@ -144,8 +145,8 @@ impl FineSweepOutcome {
 /// Steps all tones at the same time, each over the span of its own resonance.
 ///
 /// All targets must be within reach of one frequency of the NCO: `nco_hz` if it is given, else the
-/// present one. Call this function once for each region if targets are further apart. The module's
-/// tones are cleared first; the tones of the last step are left on.
+/// present frequency. Call this function once for each region if targets are further apart. The
+/// module's tones are cleared first; the tones of the last step are left on.
 ///
 /// # Errors
 /// An error before anything is sent, if there is no target, if there are more targets than

@@ -26,8 +26,8 @@ pub struct NetworkAnalysisParams {
     pub amplitude: f64,
     /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Highest quality factor of a resonance that shall be resolved. Points must be at most
-    /// `f / (2 qr_max)` apart.
+    /// Highest quality factor of a resonance that is resolved. Points must be at most `f / (2
+    /// qr_max)` apart.
     pub qr_max: f64,
     /// Largest random shift of a tone from even spacing, in hertz. The shifts spread
     /// intermodulation products over frequency.
@@ -55,8 +55,8 @@ impl Default for NetworkAnalysisParams {
 
 impl NetworkAnalysisParams {
     /// Returns the reason that the points are too far apart over `band` to resolve resonances of
-    /// the highest quality factor, or `None` if they are not. They may be at most `f / (2 qr_max)`
-    /// apart.
+    /// the highest quality factor, or `None` if they are close enough. They may be at most `f / (2
+    /// qr_max)` apart.
     pub fn too_coarse(&self, band: Band) -> Option<String> {
         let spacing_hz = band.span_hz() / self.points as f64;
         let widest = band.f_min_hz / (2.0 * self.qr_max);
@@ -108,16 +108,16 @@ pub struct NetworkAnalysisOutcome {
     pub nco_hz: Vec<f64>,
     /// Frequencies at which neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// Outcome of the join at each of these frequencies. If a join failed, gain and phase above
-    /// its frequency are on another scale than below.
+    /// Outcome of the join at each of these frequencies. If a join failed, gain and phase are not
+    /// on the same scale above and below its frequency.
     pub seam_status: Vec<JoinStatus>,
-    /// Number of points whose samples are not numbers. These points are left out.
+    /// Number of points whose samples are not finite numbers. These points are left out.
     pub bad_points: usize,
     /// Amplitude of each tone.
     pub amplitude: f64,
     /// True if a converter was over its range.
     pub overrange: bool,
-    /// True if an input was over its voltage.
+    /// True if an input was over its voltage limit.
     pub overvoltage: bool,
 }
 
@@ -180,8 +180,9 @@ impl NetworkAnalysisOutcome {
 }
 
 /// Sweeps `band` with interleaved combs. Each comb covers the whole part of the band that one NCO
-/// setting reaches, and each tone steps upward through its share of it. A wider band takes several
-/// settings. Their data are joined over the overlap, with the delay `tau_s` removed.
+/// setting reaches. From step to step, each tone moves upward through the interval between itself
+/// and the next tone. A wider band takes several NCO settings, whose data are joined over their
+/// overlaps, with the delay `tau_s` removed.
 ///
 /// Tones are half a spacing or more away from the mirror images of other tones about the NCO. Each
 /// batch sets a comb, settles and acquires; only frequencies change from batch to batch. The
@@ -397,14 +398,14 @@ fn nco_for(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize)
     let low = nco.min.0.max(last_hz - module.max_offset.0);
     let high = nco.max.0.min(first_hz + module.max_offset.0);
     // The NCO is a quarter of the spacing away from a point. So the mirror image of each point
-    // about the NCO falls half way between two points.
+    // about the NCO is half way between two points.
     let at = |place: f64| first_hz + spacing_hz * (place - 0.25);
     let place = |nco_hz: f64| (nco_hz - first_hz) / spacing_hz + 0.25;
     let wanted = ((points / 2) as f64)
         .max(place(low).ceil())
         .min(place(high).floor());
     let wanted_hz = session.nearest_settable(at(wanted));
-    // If the NCO has a narrow range, there may be no such frequency within it.
+    // If the NCO has a narrow range, there may be no such frequency within this range.
     if (low..=high).contains(&wanted_hz) {
         wanted_hz
     } else {
@@ -412,8 +413,8 @@ fn nco_for(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize)
     }
 }
 
-/// Returns ranges of points, each at most `2 reach` wide, of which neighbours share `overlap`
-/// points. `None` if the overlap is too large for that.
+/// Returns ranges of points, each at most `2 reach` wide. Neighbouring ranges share `overlap`
+/// points. `None` if the overlap is too large for ranges of this width.
 fn point_ranges(
     points: usize,
     spacing_hz: f64,

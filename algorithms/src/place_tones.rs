@@ -41,8 +41,8 @@ pub struct PlacedTone {
     pub placement: Option<Placement>,
     /// Detuning at which the tone was placed, including the pull, in linewidths.
     pub y: Option<f64>,
-    /// Difference between the measured detuning and that of the placement, in linewidths: the
-    /// shift of the resonance since it was fitted, or the error of the fit.
+    /// Shift of the resonance from its fitted frequency, in linewidths, as the samples at the tone
+    /// show it. Its cause is a real shift since the fit, or an error of the fit.
     pub offset_lw: Option<f64>,
     /// Calibration of the samples, in readout counts, with the rotation that the board has now.
     pub calibration: Option<Calibration>,
@@ -65,9 +65,9 @@ pub struct PlaceOutcome {
     pub tones: Vec<PlacedTone>,
     /// True if a converter was over its range.
     pub overrange: bool,
-    /// True if an input was over its voltage.
+    /// True if an input was over its voltage limit.
     pub overvoltage: bool,
-    /// Number of tones whose mean sample is not a number, even after a second measurement.
+    /// Number of tones whose mean sample is not a finite number, even after a second measurement.
     pub bad_points: usize,
 }
 
@@ -136,8 +136,8 @@ pub(crate) async fn place_in(
     };
     let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
     let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
-    // Near the upper end of the reach there may be less room above the tone than the approach
-    // needs. Then it begins at the end of the reach.
+    // Near the upper end of the reach, the approach may not have its full distance. It then begins
+    // at the end of the reach.
     let highest_hz = session.reach(nco_hz).high_hz;
     let from_above = |k: usize| {
         let approach_hz = placements[k].and_then(|p| p.approach_hz)?;
@@ -156,9 +156,9 @@ pub(crate) async fn place_in(
 
     let mut mean = measure(session, &tones, samples).await?;
     if mean.bad_points() > 0 {
-        // There is only one mean for each tone, so a mean that is not a number would make the
-        // channel fail. A bad sample is usually a single event, so a second measurement is likely
-        // to be good.
+        // There is only one mean for each tone, so a mean that is not a finite number would make
+        // the channel fail. A bad sample is usually a single event, so a second measurement is
+        // likely to be good.
         let again = measure(session, &tones, samples).await?;
         mean.flags.add(again.flags);
         for (z, again) in mean.z.iter_mut().zip(again.z) {

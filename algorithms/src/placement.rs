@@ -13,8 +13,8 @@ pub enum PlacementRule {
     Stable,
     /// The minimum of |S21|.
     LeastTransmission,
-    /// The largest speed along the loop. At high power that point is on the unstable side, so the
-    /// stable rule replaces this one for a nonlinearity above 0.1.
+    /// The largest speed along the loop. At high power this point is on the unstable side, so above
+    /// a nonlinearity of 0.1 the rule `Stable` is used instead.
     GreatestSpeed,
 }
 
@@ -26,9 +26,10 @@ pub struct PlacementParams {
     pub rule: PlacementRule,
     /// Nonlinearity above which the stable rule places the tone above the resonance.
     pub high_power_a: f64,
-    /// Detuning of tones on such resonators, including the pull, in linewidths.
+    /// Detuning of tones on resonators above this nonlinearity, including the pull, in linewidths.
     pub high_power_y: f64,
-    /// Distance above the final frequency from which such tones approach it, in linewidths.
+    /// Distance above its final frequency from which a tone approaches a resonator above this
+    /// nonlinearity, in linewidths.
     pub approach_lw: f64,
     /// Grid to which absolute frequencies of tones are rounded, in hertz; null for none.
     pub grid_hz: Option<f64>,
@@ -65,7 +66,7 @@ pub struct Placement {
     pub tone_hz: f64,
     /// Shift of the tone by rounding to the grid, in hertz.
     pub rounding_hz: f64,
-    /// Frequency from which the tone approaches, if it must come from above.
+    /// Frequency from which the tone approaches, in hertz, if it must come from above.
     pub approach_hz: Option<f64>,
 }
 
@@ -122,7 +123,8 @@ fn greatest_speed(r: &Resonator) -> f64 {
 }
 
 fn on_upper_branch(r: &Resonator, y: f64) -> bool {
-    // A detuning is on the branch if the solution of its frequency leads back to it.
+    // A detuning is on the branch if the equation, solved at its frequency, gives the same
+    // detuning.
     let y0 = y - r.a / (1.0 + 4.0 * y * y);
     (pulled_detuning(y0, r.a, Direction::Down) - y).abs() < 1e-6
 }

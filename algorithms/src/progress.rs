@@ -48,14 +48,14 @@ pub struct Step {
     pub stage: Stage,
     /// Number of parts of the stage that are done.
     pub done: usize,
-    /// Number of all parts of the stage, at least 1.
+    /// Number of parts of the stage in all, at least 1.
     pub total: usize,
 }
 
 /// Receiver of reports of an algorithm's progress: a closure `Fn(&Step)`, or `()` to ignore them.
 ///
-/// It is called between operations of the board, from the thread that runs the algorithm, and must
-/// not block. It cannot influence the algorithm.
+/// The receiver is called between operations of the board, from the thread that runs the algorithm,
+/// and must not block. It cannot influence the algorithm.
 pub trait Progress: Send + Sync {
     /// Receives one report.
     fn report(&self, step: &Step);

@@ -1,9 +1,9 @@
 //! Linear fit of one notch on a sloped line to a piece of a sweep.
 //!
 //! For a resonator of given frequency and width, the model `c0 + c1 t + d / (1 + 2 i y)` is linear
-//! in its three complex numbers. So the best coupling, with any asymmetry angle, follows in closed
-//! form. The reduction of the squared residual is the statistic of the matched filter. Fits use it
-//! to find their starting points.
+//! in the three complex numbers `c0`, `c1` and `d`. So the best coupling, with any asymmetry angle,
+//! follows in closed form. The statistic of the matched filter follows from the reduction of the
+//! squared residual. Fits use the projection to find their starting points.
 
 use num_complex::Complex64;
 
@@ -62,7 +62,7 @@ pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Op
     let r1 = (Complex64::new(w1, -v1) - Complex64::new(w0, -v0) * mean) / spread;
     let s0 = z0 / n;
     let s1 = (z1 - z0 * mean) / spread;
-    // |r|^2 = w, so the norm of r is w0; <r, z> = sum (w + i v) z.
+    // |r|^2 = w, so the squared norm of r is w0; <r, z> = sum (w + i v) z.
     let norm = w0 - n * r0.norm_sqr() - spread * r1.norm_sqr();
     if norm <= 1e-6 * w0.max(1e-3) {
         return None;

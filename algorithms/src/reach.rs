@@ -1,8 +1,8 @@
 //! Range of frequencies that tones of a module can have at one setting of its NCO.
 //!
-//! Every algorithm decides by this range what it can sweep and where it can place and move tones. A
-//! decision by the board's range alone, or by the centre of a sweep alone, would lead to errors in
-//! the middle of a run.
+//! Every algorithm uses this range to decide which frequencies it can sweep and where it can place
+//! and move tones. If it only used the range of the board, or only checked the centre of a sweep,
+//! errors would occur in the middle of a run.
 
 use twotone_hal::{Hertz, ModuleDescription};
 
@@ -29,7 +29,7 @@ impl Reach {
         }
     }
 
-    /// True if a tone can be at `f_hz`; false if it is not a number.
+    /// True if a tone can be at `f_hz`; false for NaN.
     pub(crate) fn contains(&self, f_hz: f64) -> bool {
         (self.low_hz..=self.high_hz).contains(&f_hz)
     }

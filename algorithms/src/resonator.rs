@@ -10,7 +10,7 @@
 //! * The *line* is the feedline with its cables and amplifiers, in which the resonator is a notch.
 //! * The *loop* is the circle that `S` describes in the complex plane around a resonance.
 //! * The *pull* is the shift of the resonance by the power in the resonator. The detuning `y`, in
-//!   linewidths, includes it; `y0` does not.
+//!   linewidths, includes the pull; `y0` does not.
 //! * If `a` is above [`BIFURCATION`], two states are stable at some frequencies. The *upper branch*
 //!   has the larger `y` of the two. A tone that comes from a higher frequency is on it.
 
@@ -66,8 +66,8 @@ pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {
     polish(root, y0, a)
 }
 
-/// Improves a root by one or two Newton steps, since the closed form loses digits by cancellation.
-/// Near a double root the slope vanishes, and the closed form is kept.
+/// Improves a root by one or two Newton steps, because the closed form loses digits by
+/// cancellation. Near a double root the slope vanishes, and the closed form is kept.
 fn polish(mut y: f64, y0: f64, a: f64) -> f64 {
     for _ in 0..2 {
         let w = 1.0 / (1.0 + 4.0 * y * y);

@@ -1,6 +1,7 @@
 //! Order statistics, which change little if a few values are outliers.
 //!
-//! In a measurement of a line, the points on resonances are outliers. They would spoil a mean.
+//! In a measurement of a feedline, the points on resonances are outliers, which would distort a
+//! mean.
 
 use num_complex::Complex64;
 
@@ -61,7 +62,8 @@ pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     ))
 }
 
-/// Returns the white noise of a sweep, `sqrt(<|n|^2>)` per point, from its second differences.
+/// Returns the white noise of a sweep, `sqrt(<|n|^2>)` per point, from the second differences of
+/// its samples.
 ///
 /// The part of a sweep that is smooth over three points cancels. Sharp lines do not change the
 /// median if they cover less than about a third of the points. `None` for fewer than five finite
@@ -75,7 +77,7 @@ pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
     if powers.len() < 3 {
         return None;
     }
-    // |second difference|^2 is exponential with mean 6 sigma^2; its median is ln 2 of that.
+    // |second difference|^2 has an exponential distribution with mean 6 sigma^2, whose median is ln 2 times the mean.
     median_of_finite(&mut powers).map(|m| (m / (6.0 * std::f64::consts::LN_2)).sqrt())
 }
 

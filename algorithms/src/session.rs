@@ -1,4 +1,4 @@
-//! One algorithm's use of one module: it remembers the settings that were sent, so that only
+//! Session of one algorithm on one module. It remembers the settings that were sent, so that only
 //! changes are sent.
 
 mod change;
@@ -28,7 +28,7 @@ pub(crate) struct Tone {
 pub(crate) struct Means {
     /// One mean for each tone, without the phase and the rotation of the tone itself.
     pub z: Vec<Complex64>,
-    /// Variance of each of these means. Zero if it is unknown, since a single sample has no
+    /// Variance of each of these means. Zero if it is unknown because a single sample has no
     /// scatter.
     pub variance: Vec<f64>,
     pub flags: InputFlags,
@@ -44,7 +44,7 @@ pub(crate) struct InputFlags {
 }
 
 impl InputFlags {
-    /// Adds the flags of other samples.
+    /// Sets the flags that are set in `other`.
     pub(crate) fn add(&mut self, other: Self) {
         self.overrange |= other.overrange;
         self.overvoltage |= other.overvoltage;
@@ -182,8 +182,8 @@ impl<'a> Session<'a> {
         Reach::of(&self.description, nco_hz)
     }
 
-    /// The band to work in: `asked`, else the range that the module is limited to, else the
-    /// default.
+    /// The band to work in: `asked` if it is given, else the range that the module is limited to,
+    /// else the default.
     pub(crate) fn band(&self, asked: Option<Band>) -> Band {
         let limits = &self.description.limits;
         let range = || Some(Band::new(limits.f_min?.0, limits.f_max?.0));
@@ -254,8 +254,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Refuses a comb that could exceed full scale, has too many tones, or reaches too far with the
-    /// NCO at `nco_hz`. A tone that is off may be anywhere that the board can put it.
+    /// Refuses a comb that could exceed full scale, has too many tones, or has a tone out of reach
+    /// with the NCO at `nco_hz`. A tone that is off may have any offset that the board can set.
     pub(crate) fn check(&self, what: &str, nco_hz: f64, tones: &[Tone]) -> Result<()> {
         let invalid = |why: String| Err(self.refuse(ErrorKind::InvalidArgument, what, why));
         if tones.len() > self.channels() {
@@ -311,8 +311,8 @@ impl<'a> Session<'a> {
         self.acquire(steps, samples, 1).await
     }
 
-    /// Runs the steps as `run` does, and reads every tone back. It is for the tones that a tuning
-    /// leaves on.
+    /// Runs the steps as `run` does, and reads every tone back. Use this method for the tones that
+    /// a tune leaves on.
     pub(crate) async fn run_read_back(
         &mut self,
         steps: &[Vec<Tone>],

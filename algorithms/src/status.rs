@@ -1,7 +1,7 @@
 //! Names of statuses in files and tables.
 
-/// Gives a status the list of its variants, `is_success` and `as_str`, from each variant with its
-/// name. The variant `Success` comes first.
+/// Implements `ALL`, `is_success` and `as_str` for a status, from the list of its variants with
+/// their names. The variant `Success` comes first.
 macro_rules! names_of_status {
     ($status:ident { $($variant:ident => $name:literal,)+ }) => {
         impl $status {

@@ -60,8 +60,8 @@ pub async fn tune_with_progress(
     if let Some(why) = params.problem() {
         return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
-    // The number of detectors is not known yet, so this checks one tone on a detector and the
-    // reference tones.
+    // The number of detectors is not known yet, so only one tone on a detector and the reference
+    // tones are checked.
     let tones = std::iter::repeat_n(params.tone_amplitude, 1 + params.reference_tones);
     session.check_powers(OPERATION, tones)?;
     let band = session.band(params.band);
@@ -157,8 +157,8 @@ pub async fn tune_with_progress(
 }
 
 /// Returns the parameters with an amplitude at which `tones` tones may be driven together, and a
-/// warning if it is less than the requested amplitude. So a limit on the total power lowers all
-/// tones, and the tune does not fail.
+/// warning if this amplitude is less than the requested one. So a limit on the total power lowers
+/// the amplitude of all tones, and does not make the tune fail.
 fn lower_amplitude(
     params: &TuneParams,
     session: &Session<'_>,
@@ -183,8 +183,8 @@ fn lower_amplitude(
             Some(_) => high = middle,
         }
     }
-    // Limits tolerate rounding errors. The amplitude stays a little below, so that it never needs
-    // that tolerance.
+    // Limits tolerate rounding errors. The amplitude stays a little below the limit, so that it
+    // never needs this tolerance.
     low *= 1.0 - 1e-6;
     params.tone_amplitude = low * asked;
     let down_db = -20.0 * low.log10();

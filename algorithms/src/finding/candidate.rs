@@ -10,9 +10,11 @@ use super::{FindParams, WideSweep};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// A neighbour is so near that both are fitted jointly.
+    /// A neighbour is closer than [`FindParams::crowded_lw`] linewidths, so that the lines may need
+    /// a joint fit.
     Crowded,
-    /// A neighbour is so near that both share one tone.
+    /// A neighbour is closer than [`FindParams::collided_lw`] linewidths, so that both share one
+    /// tone.
     Collided,
     /// The resonance is near an end of the sweep.
     Edge,

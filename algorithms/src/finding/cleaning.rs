@@ -1,6 +1,6 @@
-//! Confirmation of peaks as resonances. Each peak is fitted, and the fit is divided out of the
-//! sweep before weaker peaks near it are examined, so that the wings of a strong resonance are not
-//! found as resonances. In this file a line is a resonance line, and not the feedline.
+//! Confirmation of peaks as resonances. Each peak is fitted. The sweep is divided by the fitted
+//! notch before weaker peaks are examined, so that the wings of a strong resonance are not found as
+//! resonances. In this file a line is a resonance line, and not the feedline.
 
 use num_complex::Complex64;
 
@@ -12,12 +12,12 @@ use crate::fit::{
 };
 use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 
-/// Distance from a line up to which it is divided out of the sweep, in linewidths.
+/// Distance from a line, in linewidths, up to which the sweep is divided by its notch.
 const DIVIDE_LW: f64 = 60.0;
 /// Half width of the piece of sweep that is fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
-/// Largest number of peaks beside one line that are examined. After these, the line is only fitted
-/// as a pair of lines.
+/// Largest number of peaks beside one line that are examined. Further peaks beside it are ignored,
+/// but the line may still be split into a pair of lines.
 const MOST_ATTEMPTS: usize = 3;
 /// Residual, as a fraction of the loop's diameter, above which one linear resonator does not
 /// explain the sweep.
@@ -110,7 +110,8 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
     candidates
 }
 
-/// Replaces each line that does not explain the sweep by two lines, if two lines explain it.
+/// Replaces each line that does not explain the sweep by two lines, if two lines do explain the
+/// sweep.
 fn split(
     flat: &Flattened,
     clean: &mut Flattened,
@@ -171,8 +172,8 @@ fn residual_limit(flat: &Flattened, line: &Line) -> f64 {
     CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
 }
 
-/// Returns the line for a peak: the fit if it is good, the template of the search if the fit is
-/// only imprecise, and `None` if the fit shows that there is no such resonator.
+/// Returns the line for a peak. Its model is the fit if the fit is good, and the template of the
+/// search if the fit is imprecise. `None` if the fit shows that there is no such resonator.
 fn line_for(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) -> Option<Line> {
     let shift = (fit.model.frequency_at(0.0) - peak.f_hz).abs();
     let lw = fit.linewidth_hz();
@@ -201,8 +202,8 @@ fn line_for(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) ->
     })
 }
 
-/// Examines a peak within a few linewidths of a known line. The peak is a resonance only if one
-/// nonlinear line cannot explain the sweep there and two lines can.
+/// Examines a peak within a few linewidths of a known line. The peak is a resonance only if two
+/// lines explain the sweep around it and one nonlinear line does not.
 #[expect(
     clippy::too_many_arguments,
     reason = "it is one step of `confirm` and uses its variables"
@@ -234,8 +235,8 @@ fn confirm_beside(
         lines[k].residual = pulled.residual_over_diameter;
     }
     if lines[k].residual >= enough {
-        // A linear line also explains the sweep badly if the resonance is pulled by its power, so
-        // two lines are tried only after the nonlinear fit.
+        // If the resonance is pulled by its power, a linear fit also has a large residual. So two
+        // lines are tried only after the nonlinear fit.
         let both = two_lines(clean, &lines[k].model, &resonator(peak, projection), fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {
@@ -329,7 +330,8 @@ fn scale_by(
     for i in first..end {
         let y = pulled_detuning(line.y0(flat.f[i]), line.a, Direction::Up);
         let notch = line.notch(y);
-        // The sweep cannot be divided by a notch that is near zero.
+        // The magnitude of the notch is raised to at least 0.02, because a division by a notch near
+        // zero would magnify the noise.
         let floor = notch.norm().max(0.02);
         let notch = if notch.norm() > 0.0 {
             notch * (floor / notch.norm())

@@ -1,15 +1,17 @@
 //! Peaks of a matched filter.
 //!
 //! At each frequency, and for each of a grid of widths, the sweep is compared with a sloped line
-//! with and without a resonator. The best complex coupling follows in closed form. If its angle is
-//! outside the allowed range, only its component within the range counts. The statistic is the
-//! reduction of chi-squared, so on white noise the rate of false alarms is a parameter.
+//! with and without a resonator. The best complex coupling follows in closed form. If the angle of
+//! this coupling is outside the allowed range, only its component within the range counts. The
+//! statistic is the reduction of chi-squared. Its distribution on white noise is known, so the
+//! threshold follows from the allowed number of false alarms.
 
 use super::{FindParams, Flattened, Peak};
 use crate::projection::{Projection, project};
 
 /// Relative error of the model of the feedline, caused by ripple within a few linewidths. At high
-/// signal-to-noise ratios it prevents ripple from being found as resonances.
+/// signal-to-noise ratios this error in the variance prevents ripple from being found as
+/// resonances.
 const MODEL_ERROR: f64 = 0.003;
 /// Fraction of the misfit that counts as noise, so that the best width has the highest statistic.
 const MISFIT_WEIGHT: f64 = 0.1;
@@ -113,15 +115,15 @@ impl Window {
 }
 
 /// Returns the best peak near `peak`, over a few frequencies and widths, with its projection.
-/// `None` if it is below the threshold.
+/// `None` if no statistic is above the threshold.
 pub(super) fn refine(
     flat: &Flattened,
     params: &FindParams,
     peak: &Peak,
 ) -> Option<(Peak, Projection)> {
     let mut best: Option<(Peak, Projection)> = None;
-    // The grid of the search is coarse, and stronger lines have been divided out of the sweep since
-    // the search.
+    // The grid of the search is coarse, and the sweep has been divided by the notches of stronger
+    // lines since the search.
     for stretch in [0.8, 1.0, 1.25] {
         let lw = peak.linewidth_hz * stretch;
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);

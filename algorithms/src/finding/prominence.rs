@@ -12,8 +12,8 @@ pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
         .map(|z| -20.0 * z.norm().max(1e-9).log10())
         .collect();
     // Noise of one quadrature, in decibels relative to the line. The prominence is a difference of
-    // extreme values among many points. The threshold of the matched filter allows for that too, so
-    // it is used here.
+    // extreme values among many points. The threshold of the matched filter also allows for the
+    // number of points, so it is used here.
     let noise_db = 20.0 / std::f64::consts::LN_10 * flat.noise / 2f64.sqrt();
     let least = params
         .min_depth_db

@@ -146,16 +146,17 @@ pub(super) fn points_on_line(data: &Prepared, r: &Resonator) -> usize {
     data.t.iter().filter(near).count()
 }
 
-/// True if the sweep jumps between branches: if one step in complex S is much larger than the steps
-/// on either side of it, and is a large part of the loop. On a resonance with too few points, both
-/// steps around the dip are large; that is not a jump.
+/// True if the sweep jumps between branches. There is a jump if one step in complex S is much
+/// larger than the steps on either side of it, and is a large part of the loop. If a resonance has
+/// too few points, both steps around the dip are large, which is not a jump.
 pub(super) fn has_jump(z: &[Complex64], diameter: f64) -> bool {
     if z.len() < 6 {
         return false;
     }
     let steps: Vec<f64> = z.windows(2).map(|w| (w[1] - w[0]).norm()).collect();
     (2..steps.len().saturating_sub(2)).any(|i| {
-        // The neighbours on both sides are compared, since steps are large all around a narrow dip.
+        // The neighbours on both sides are compared, because steps are large all around a narrow
+        // dip.
         let around = [i - 2, i - 1, i + 1, i + 2]
             .map(|j| steps[j])
             .into_iter()

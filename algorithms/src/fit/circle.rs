@@ -11,8 +11,8 @@ pub struct Circle {
     pub radius: f64,
 }
 
-/// Fits a circle to points by Taubin's method (IEEE Trans. PAMI 13, 1115, 1991). Its radius is
-/// nearly unbiased on short, noisy arcs, unlike that of the plain algebraic fit (Kasa's).
+/// Fits a circle to points by Taubin's method (IEEE Trans. PAMI 13, 1115, 1991). The radius is
+/// nearly unbiased on short, noisy arcs, unlike the radius of the plain algebraic fit (Kasa's).
 ///
 /// `None` for fewer than three finite points, for points on a line, and for equal points.
 pub fn fit_circle(points: &[Complex64]) -> Option<Circle> {

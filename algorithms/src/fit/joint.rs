@@ -14,7 +14,7 @@ use crate::resonator::{Direction, Resonator, pulled_detuning};
 /// The line's gain starts from that of the first guess. The line in the model of each fit includes
 /// the notches of the neighbours, to first order around its own dip. Returns one fit for each
 /// guess, in their order. If there are more than four guesses, or if the data cannot be fitted, all
-/// fits fail with the reason. Never panics.
+/// fits fail and their status is the reason. Never panics.
 pub fn fit_joint(
     data: &SweepData<'_>,
     guesses: &[Resonator],
@@ -47,7 +47,7 @@ pub fn fit_joint(
         }
     }
     let mut model = Notches::new(&prepared, guesses.len(), params, nonlinear);
-    // A neighbour may be outside the sweep.
+    // A neighbour may be outside the sweep, so the limit is wider than for a fit of one resonator.
     model.reach = 2.0;
     let mut work = Workspace::default();
     let solution = minimise(&model, &start, params.max_iterations, &mut work);

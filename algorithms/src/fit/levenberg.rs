@@ -94,8 +94,9 @@ pub(super) fn minimise<M: Model>(
         model.restrain(&mut trial);
         model.residuals(&trial, &mut work.r, None);
         let trial_cost = sum_of_squares(&work.r);
-        // Twice the reduction of the cost that the linear model predicts. Convergence needs it too:
-        // the actual reduction alone may also be small because the damping is large.
+        // Twice the reduction of the cost that the linear model predicts. The test of convergence
+        // uses this value too, because the actual reduction may also be small if the damping is
+        // large.
         let promised: f64 = (0..m).map(|i| step[i] * gradient[i]).sum();
         if trial_cost <= cost {
             let gained = cost - trial_cost;

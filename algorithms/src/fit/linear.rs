@@ -15,8 +15,8 @@ pub(super) const LEAST_POINTS: usize = 9;
 /// centre.
 ///
 /// The model is that of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
-/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: if something is
-/// wrong with the data or the fit, the status is the reason.
+/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: if the data
+/// cannot be fitted or the fit fails, the status is the reason.
 pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search(data, params) {
         Ok((_, _, fit)) => fit,

@@ -13,15 +13,16 @@ use super::start::nonlinear_starts;
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 
-/// Largest number of steps of each search. If none of them succeeds, the best one is continued.
+/// Largest number of steps of each search. If no search succeeds, the best one is continued.
 const SHORT_SEARCH: usize = 25;
 
 /// Fits one resonator with its nonlinearity `a` to a complex sweep, on the branch of the sweep's
 /// direction (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
 ///
-/// The conditions of success are those of [`super::fit_linear`], and a small enough error of `a`.
-/// The status is `bifurcated` if the sweep has a jump that the model does not follow. A resonance
-/// with too few points is `undersampled` and never `bifurcated`. Never panics.
+/// The conditions of success are those of [`super::fit_linear`], and an error of `a` of at most
+/// [`FitParams::max_a_error`]. The status is `bifurcated` if the sweep has a jump that the model
+/// does not follow. A resonance with too few points is `undersampled` and never `bifurcated`. Never
+/// panics.
 pub fn fit_nonlinear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search_nonlinear(data, params) {
         Ok((_, _, fit)) => fit,

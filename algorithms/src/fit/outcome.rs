@@ -79,7 +79,7 @@ impl FitParams {
 pub enum FitStatus {
     /// The fit can be used.
     Success,
-    /// Fewer points than the fit needs, or frequencies that do not differ.
+    /// The sweep has fewer points than the fit needs, or all its frequencies are equal.
     TooFewPoints,
     /// A frequency or a sample is not a finite number.
     NonFinite,
@@ -91,9 +91,10 @@ pub enum FitStatus {
     NoConvergence,
     /// The points are too far from the model.
     ResidualTooLarge,
-    /// The resonance lies outside the sweep.
+    /// The resonance is outside the sweep.
     OutsideSweep,
-    /// The loop is larger than a resonator's can be: the internal quality factor is negative.
+    /// The loop is larger than the loop of any resonator can be: the internal quality factor is
+    /// negative.
     NegativeQi,
     /// Too few points are on the resonance to determine its shape.
     Undersampled,
@@ -151,8 +152,8 @@ pub struct FitErrors {
     pub tau_s: f64,
 }
 
-/// Result of the fit of one resonator. The numbers are valid only if `status` is a success: those
-/// of a failed fit may be its last guess, or zeros.
+/// Result of the fit of one resonator. The numbers are valid only if `status` is a success. The
+/// numbers of a failed fit may be its last guess, or zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
     /// Success, or the first condition of success that the fit does not meet.

@@ -11,14 +11,14 @@ use crate::resonator::Resonator;
 const WIDTHS: [f64; 4] = [0.1, 0.17, 0.28, 0.46];
 /// Number of positions that are tried, from -0.8 to 0.8 of half the sweep.
 const POSITIONS: usize = 17;
-/// Number of starting points that are tried.
+/// Largest number of starting points that are tried.
 const STARTS: usize = 3;
 
 /// Fits two neighbouring resonances to a sweep that one resonance does not explain, without initial
 /// guesses.
 ///
 /// Every pair of a grid of notches, together with a sloped line, is fitted to the sweep in closed
-/// form. Joint fits start from the best pairs. `None` if none of them succeeds on both resonances.
+/// form. Joint fits start from the best pairs. `None` if no joint fit succeeds on both resonances.
 pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Option<[Fit; 2]> {
     let prepared = Prepared::new(data, 16).ok()?;
     let notches = notches(&prepared);

@@ -1,4 +1,5 @@
-//! Preparation of a sweep for the fits: it is checked and sorted, and its known delay is removed.
+//! Preparation of a sweep for the fits: its points are checked and sorted, and its known delay is
+//! removed.
 
 use num_complex::Complex64;
 
@@ -13,8 +14,8 @@ pub struct SweepData<'a> {
     /// One sample for each frequency.
     pub z: &'a [Complex64],
     /// Noise of each point, `sqrt(<|n|^2>)` of both quadratures together, in the samples' unit, if
-    /// it is known. The errors of a fit follow from it, or from the scatter of the points about
-    /// the model if that is larger.
+    /// it is known. The errors of a fit follow from this noise, or from the scatter of the points
+    /// about the model if the scatter is larger.
     pub noise: Option<f64>,
     /// Delay that is removed before the fit, in seconds.
     pub tau_s: f64,

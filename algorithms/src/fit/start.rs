@@ -10,8 +10,8 @@ use crate::projection::{Projection, project};
 use crate::resonator::pulled_detuning;
 
 /// Returns the known delay of a sweep, corrected by the slope of the phase in its outer sixths, in
-/// seconds. The correction is made only if this slope gives more than half a radian over half of
-/// the span, because the resonator itself gives less in the outer sixths.
+/// seconds. The correction is made only if this slope amounts to more than half a radian over half
+/// of the span, because the resonator itself causes a smaller slope in the outer sixths.
 pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     let n = prepared.len();
     let wing = (n / 6).max(2).min(n - 1);
@@ -24,8 +24,8 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     // The sum of products weights each step by its magnitude, so weak points do not add random
     // phases.
     let turn = -turned.arg() * 2.0 * wing as f64 / width;
-    // Below half a radian the change of phase may be that of the resonator, so the known delay is
-    // kept.
+    // The resonator may cause a change of phase of less than half a radian, so below this value the
+    // known delay is kept.
     let tau = if turn.is_finite() && turn.abs() > 0.5 {
         turn / (std::f64::consts::TAU * prepared.width_hz)
     } else {
@@ -50,7 +50,7 @@ fn from_grid(data: &Prepared) -> Option<Parameters> {
     let spacing = 2.0 / data.len() as f64;
     let mut best: Option<(Projection, f64, f64)> = None;
     for width in WIDTHS.map(|w| w.max(1.5 * spacing)) {
-        // Steps in proportion to the width make the grid as coarse as each width allows.
+        // Steps are proportional to the width, so that the grid is as coarse as each width allows.
         let step = (0.4 * width).max(spacing);
         let mut x = -0.95;
         while x <= 0.95 {
@@ -157,7 +157,8 @@ pub(super) fn nonlinear_starts(
     for &a in pulls {
         for &stretch in stretches {
             let width = width * stretch;
-            // A linear fit of a pulled line ends between the dip and the resonance at low power.
+            // The linear fit of a pulled resonance gives a frequency between the dip and the
+            // resonance frequency at low power.
             let x = dip + 0.75 * a * width;
             if let Some(found) = project_at(data, x, width, a) {
                 starts.push((found.residual, start(&found, x, width, a)));

@@ -1,4 +1,4 @@
-//! Settings that bring a module from one comb of tones to another, and no others.
+//! The smallest set of settings that brings a module from one comb of tones to another.
 
 use twotone_hal::{
     Batch, Certainty, Change, ChannelId, Hertz, Radians, ToneSettings, ToneState, ToneUpdate,
@@ -7,15 +7,15 @@ use twotone_hal::{
 use super::{Session, Tone};
 
 impl Session<'_> {
-    /// Adds to `batch` the settings that bring the module's tones to `tones`, from channel 1 on;
-    /// all other tones go off.
+    /// Adds to `batch` the settings that change the module's tones, from channel 1 on, into
+    /// `tones`. All other tones are switched off.
     pub(crate) fn change(&mut self, batch: &mut Batch, tones: &[Tone]) {
         if !self.is_cleared {
             self.clear(batch);
         }
         let mut updates = self.updates(tones);
-        // If most of a comb goes off, one clear and a few settings are fewer than one setting for
-        // each tone.
+        // If most tones of a comb are switched off, one clear and a few settings are fewer
+        // operations than one setting for each tone.
         let settings = |updates: &[ToneUpdate]| updates.iter().map(count_settings).sum::<usize>();
         let after_clear = self.updates_after_clear(tones);
         if 1 + settings(&after_clear) < settings(&updates) {

@@ -1,6 +1,6 @@
-//! Reading back the settings of a module while it is measured.
+//! Read-back of the settings of a module during a measurement.
 //!
-//! A program that sets the module meanwhile, or a restart of the board, would spoil the samples
+//! Without it, settings by another program, or a restart of the board, would spoil the samples
 //! unnoticed.
 
 use twotone_hal::{
@@ -35,7 +35,7 @@ impl Session<'_> {
     ) -> Option<ReadBack> {
         let all = u16::try_from(tones).unwrap_or(u16::MAX);
         let count = most.min(all);
-        // So many groups of neighbouring channels lie within the tones.
+        // Number of groups of `count` consecutive channels among the tones.
         let groups = tones + 1 - usize::from(count);
         let first = self.read_backs % groups;
         self.read_backs = self.read_backs.wrapping_add(1);
@@ -68,7 +68,7 @@ impl Session<'_> {
                 reading.push((key(Setting::Offset), offset));
             }
         }
-        // A value that is not a number shows nothing about the setting.
+        // A value that is not finite shows nothing about the setting.
         reading.retain(|(_, found)| found.is_none_or(f64::is_finite));
         let Some(difference) = self.sent.compare(&reading, &ROUNDING) else {
             return Ok(());

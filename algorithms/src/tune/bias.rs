@@ -114,8 +114,8 @@ fn amplitude(fit: &Fit, params: &TuneParams) -> f64 {
     if !fit.bifurcated {
         return params.tone_amplitude;
     }
-    // The nonlinearity is proportional to the power. A bifurcated detector has at least 0.77. With
-    // some margin, 1 is assumed if the fit gives less or none.
+    // The nonlinearity is proportional to the power. A bifurcated detector has a nonlinearity of at
+    // least 0.77. With some margin, 1 is assumed if the fit gives a smaller value or no value.
     let a = if fit.a.is_finite() {
         fit.a.max(1.0)
     } else {

@@ -13,7 +13,7 @@ use crate::session::Session;
 /// on one side, a resonance looks like a slope of the line.
 const LEAST_SIDE_LW: f64 = 0.5;
 
-/// Candidates that are swept over, and candidates that are left out with the reason.
+/// Candidates that are swept over, and candidates that are left out, each with its reason.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// Indices of the candidates that are swept over, in order of frequency.
@@ -28,8 +28,8 @@ pub(super) struct Choice {
 
 /// Returns the NCO frequency with the most candidates within reach, in hertz.
 pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_hz: f64) -> f64 {
-    // Slightly less than the whole span of the NCO, so that the outermost candidates stay within
-    // reach when the board rounds the frequency of the NCO.
+    // The factor is slightly less than 2, so that the outermost candidates stay within reach when
+    // the board rounds the frequency of the NCO.
     let span = 1.98 * session.description.max_offset.0;
     let kept: Vec<f64> = candidates
         .iter()
@@ -49,7 +49,7 @@ pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_h
     session.nearest_nco(centre)
 }
 
-/// Decides about each candidate, for the present frequency of the NCO.
+/// Decides for each candidate whether it is swept over, at the present frequency of the NCO.
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
@@ -91,8 +91,8 @@ pub(super) fn choose(
         }
         choice.chosen.sort_unstable();
     }
-    // A resonance that is not swept over gets a channel too, if there is one, so that the outcome
-    // has a status for it.
+    // A resonance at an edge gets a channel too, if one is left, so that the outcome has a status
+    // for it.
     let left = room - choice.chosen.len();
     for i in choice.edge.split_off(left.min(choice.edge.len())) {
         choice.leave_out(&candidates[i], NotTonedReason::NoChannel);
@@ -144,9 +144,9 @@ fn targets(
 /// Returns the sweeps over the members of a group, without those that do not fit into `reach`.
 ///
 /// The tones of a group move by equal steps, so that they never meet. All sweeps are as wide as the
-/// widest member needs, with steps that are fine enough for the narrowest, and the same shift
-/// brings all of them into the reach. A member that this shift moves too near an end of its own
-/// sweep is left out, and the others are tried again.
+/// widest member needs, with steps that are fine enough for the narrowest member. The same shift
+/// brings all sweeps into the reach. A member whose dip would be too near an end of its own sweep
+/// after this shift is left out, and the other members are tried again.
 fn sweeps(
     lines: &[Line],
     mut group: Vec<usize>,

@@ -26,14 +26,15 @@ pub enum ChannelStatus {
     Failed,
 }
 
-/// Reason of a channel's status. Its name in files is one of these, or the name of a fit's status.
+/// Reason of a channel's status. Its name in files is the name of one of these variants, or of the
+/// status of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// The channel is tuned.
     Ok,
-    /// The measured detuning of the tone differs too much from that of its placement.
+    /// The resonance is too far from its fitted frequency: see [`ChannelOutcome::offset_lw`].
     OffCentre,
     /// Two detectors less than a linewidth apart share one tone.
     Collided,
@@ -122,8 +123,8 @@ pub struct ChannelOutcome {
     pub reason: Reason,
     /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of
-    /// the resonance as found.
+    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of the
+    /// resonance that the search found.
     pub tone_hz: f64,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
@@ -150,7 +151,8 @@ pub struct ChannelOutcome {
     pub y: Option<f64>,
     /// Shift of the tone by rounding to a grid, in hertz.
     pub rounding_hz: f64,
-    /// Difference between the measured detuning and that of the placement, in linewidths.
+    /// Shift of the resonance from its fitted frequency, in linewidths, as the samples at the tone
+    /// show it.
     pub offset_lw: Option<f64>,
     /// Calibration of the samples: `D`, `z0` and rotation, in readout counts.
     pub calibration: Option<Calibration>,
@@ -185,11 +187,11 @@ pub struct NotToned {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotTonedReason {
-    /// It collides with a better resonance, whose channel has the reason [`Reason::Collided`].
+    /// The resonance collides with a better one, whose channel has the reason [`Reason::Collided`].
     Collided,
     /// The module has no channel left.
     NoChannel,
-    /// It is beyond the reach of the NCO.
+    /// The resonance is beyond the reach of the NCO.
     OutsideNcoSpan,
 }
 
@@ -220,15 +222,15 @@ pub struct TuneOutcome {
     pub phase_epoch: PhaseEpoch,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
-    /// One entry for each resonance that has a channel, by channel. Those with the reason
-    /// [`Reason::Edge`] are off.
+    /// One entry for each resonance that has a channel, in order of channels. Channels with the
+    /// reason [`Reason::Edge`] are off.
     pub channels: Vec<ChannelOutcome>,
     /// Reference tones, which are not on resonances.
     pub references: Vec<ReferenceTone>,
     /// Resonances without a tone.
     pub not_toned: Vec<NotToned>,
-    /// Warnings of all stages, a sentence each: those of the outcomes below, and those of the tune
-    /// as a whole.
+    /// Warnings of all stages, a sentence each: the warnings of the outcomes below, and the
+    /// warnings of the tune as a whole.
     pub warnings: Vec<String>,
     /// The delay of the line.
     pub cable_delay: CableDelayOutcome,

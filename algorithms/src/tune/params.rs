@@ -29,8 +29,8 @@ pub struct TuneParams {
     pub sweep_passes: usize,
     /// Number of samples averaged at the placed tones.
     pub calibration_samples: u32,
-    /// Largest difference between the measured detuning of a tone and that of its placement, in
-    /// linewidths. Beyond it the channel is `off_centre`.
+    /// Largest absolute value of [`ChannelOutcome::offset_lw`](crate::ChannelOutcome::offset_lw),
+    /// in linewidths. If it is larger, the channel has the reason `off_centre`.
     pub max_offset_lw: f64,
     /// Parameters of the measurement of the delay.
     pub cable_delay: CableDelayParams,
@@ -67,7 +67,7 @@ impl Default for TuneParams {
 
 impl TuneParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can. Conditions
-    /// that depend on the board are checked later, when the board has described itself.
+    /// that depend on the board are checked later, when the description of the board is known.
     pub fn problem(&self) -> Option<String> {
         let own = crate::params::out_of_range(&[
             ("tone_amplitude", self.tone_amplitude, 1e-9, 1.0),

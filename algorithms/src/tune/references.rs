@@ -9,7 +9,7 @@ use crate::session::Session;
 const NEAR_NCO_HZ: f64 = 200e3;
 
 /// Returns absolute frequencies for reference tones. The part of the band within the reach of the
-/// NCO is divided into equal parts. Each part has one reference tone, as many linewidths as
+/// NCO is divided into equal parts. Each part gets one reference tone, as many linewidths as
 /// possible away from the resonances.
 pub(super) fn choose(
     candidates: &[Candidate],
@@ -33,7 +33,8 @@ pub(super) fn choose(
             let from = low + part * k as f64;
             (1..200)
                 .map(|i| from + part * f64::from(i) / 200.0)
-                // A narrow part must not be excluded as a whole.
+                // In a narrow part the distance is smaller, so that the part is not excluded as a
+                // whole.
                 .filter(|f| (f - nco_hz).abs() > NEAR_NCO_HZ.min(0.1 * part))
                 .map(|f| (clearance(candidates, f), f))
                 // Of frequencies with equal clearance, the first is taken, so that the selection is
