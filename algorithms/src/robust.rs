@@ -77,7 +77,8 @@ pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
     if powers.len() < 3 {
         return None;
     }
-    // |second difference|^2 has an exponential distribution with mean 6 sigma^2, whose median is ln 2 times the mean.
+    // |second difference|^2 has an exponential distribution with mean 6 sigma^2, whose median is
+    // ln 2 times the mean.
     median_of_finite(&mut powers).map(|m| (m / (6.0 * std::f64::consts::LN_2)).sqrt())
 }
 

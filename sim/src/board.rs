@@ -66,7 +66,7 @@ pub(crate) struct Board {
     /// Number of calls since the start. Faults are scheduled by this number.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
-    /// True if there are faults. A board without faults needs no lock to find that out.
+    /// True if there are faults. With this flag, a board without faults need not lock `faults`.
     faulty: AtomicBool,
     power: Mutex<Power>,
     changed: Notify,
@@ -188,7 +188,7 @@ impl Board {
 
 /// Streams.
 impl Board {
-    /// Starts the clock of the board: time is real while its streams are received.
+    /// Starts the clock of the board, because its time is real while its streams are received.
     pub(crate) fn begin_streaming(&self) {
         self.clock.start();
     }
@@ -222,7 +222,8 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Adds a fault until [`Board::close_window`]. The calls of the fault are counted from now on.
+    /// Adds a fault, which [`Board::close_window`] removes. The calls of the fault are counted from
+    /// now on.
     pub(crate) fn open_window(&self, window: u64, mut fault: Scheduled) {
         let calls = self.calls.load(Ordering::Relaxed);
         if !fault.fault.counts_packets() {
@@ -250,14 +251,15 @@ impl Board {
         self.fault_ended.notify_waiters();
     }
 
-    /// Does the same after a request: its calls may have begun or ended a fault.
+    /// Notifies them after a request, because the calls of the request may have begun or ended a
+    /// fault.
     pub(crate) fn calls_made(&self) {
         if self.faulty.load(Ordering::Relaxed) {
             self.faults_changed();
         }
     }
 
-    /// Completes when the fault that holds a connection has ended.
+    /// Waits until the fault that holds a connection has ended.
     pub(crate) async fn released(&self, held: &Held) {
         loop {
             let fault_ended = self.fault_ended.notified();
@@ -268,8 +270,8 @@ impl Board {
         }
     }
 
-    /// True if a fault still holds the connection. For a fault of a call or of its answer, the
-    /// number of that call counts, even if later calls have come.
+    /// True if a fault still holds the connection. A fault of a call or of its answer is checked
+    /// with the number of this call, even if the board has received later calls.
     fn holds(&self, held: &Held) -> bool {
         let faults = lock(&self.faults);
         let next = self.calls.load(Ordering::Relaxed);
@@ -323,8 +325,8 @@ impl Board {
         (call, lock(&self.faults).on_call(method, call))
     }
 
-    /// Closes all connections, and accepts no new ones for the time `down`. The caller resets the
-    /// settings first.
+    /// Closes all connections, and accepts no new connections for the time `down`. The caller
+    /// resets the settings first.
     pub(crate) fn power_cycle(&self, down: Duration) {
         let mut power = lock(&self.power);
         power.life.cancel();
@@ -360,15 +362,15 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Completes when faults or the power have changed, so that the port may have to be opened or
+    /// Waits until faults or the power have changed, so that the port may have to be opened or
     /// closed.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 }
 
-/// Locks a mutex even if its last holder panicked: each setting is written in one step, so that the
-/// state is consistent.
+/// Locks a mutex even if its last holder panicked. The state is consistent, because each setting is
+/// written in one step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

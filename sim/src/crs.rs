@@ -41,7 +41,7 @@ const BANK: usize = crs::MODULES_IN_BANK as usize;
 const READOUT: usize = 0;
 const PFB: usize = 1;
 
-/// CRS boards, as data.
+/// Constant properties of CRS boards.
 pub(crate) static KIND: Kind = Kind {
     name: "crs",
     modules: MODULES,
@@ -50,7 +50,7 @@ pub(crate) static KIND: Kind = Kind {
     channels: settings::LONG_CHANNELS,
     methods: tuber::METHODS,
     streams: &["readout", "pfb"],
-    // The port of the second stream is the one after that.
+    // The second stream has the next port.
     destination: Destination {
         group: crs::GROUP,
         port: crs::READOUT_PORT,
@@ -74,7 +74,7 @@ impl Crs {
     /// order.
     fn new(board: Board, origins: Vec<Origin>) -> Self {
         debug_assert_eq!(origins.len(), MODULES);
-        // This is cheap, since a module draws its detectors only when it is first used.
+        // This is cheap, because a module draws its detectors only when it is first used.
         let modules = origins.into_iter().map(Module::new).map(Mutex::new);
         Self {
             board,
@@ -97,8 +97,8 @@ impl Crs {
         Some(module)
     }
 
-    /// The module at `index`, without advancing its time. The streams use it, since they send
-    /// samples of the past.
+    /// The module at `index`, without advancing its time. The streams use this method, because they
+    /// send samples of the past.
     fn module_behind(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
         self.modules.get(index).map(lock)
     }
@@ -116,9 +116,10 @@ impl Crs {
         lock(&self.firmware).release.clone()
     }
 
-    /// Resets all settings, closes all connections, and accepts no new ones for the time `down`.
+    /// Resets all settings, closes all connections, and accepts no new connections for the time
+    /// `down`.
     fn reboot(&self, down: Duration) {
-        // The settings are reset first, so that a new connection finds those of power-up.
+        // The settings are reset first, so that a new connection finds the settings after power-up.
         *self.settings() = Settings::default();
         for module in &self.modules {
             lock(module).reboot();

@@ -21,9 +21,9 @@ pub enum StartError {
     /// There are more detectors than the modules can have.
     #[error("{detectors} detectors do not fit on {modules} module(s) of {capacity}")]
     TooManyDetectors {
-        /// Number of detectors that were asked for, for each board.
+        /// Number of detectors that were requested, for each board.
         detectors: usize,
-        /// Number of modules that were asked for, for each board.
+        /// Number of modules that were requested, for each board.
         modules: usize,
         /// Largest number of detectors of a module.
         capacity: usize,
@@ -31,7 +31,7 @@ pub enum StartError {
     /// The number of modules is out of range.
     #[error("{modules} modules asked for: a board has 1 to {most} that can be populated")]
     Modules {
-        /// Number of modules that were asked for, for each board.
+        /// Number of modules that were requested, for each board.
         modules: usize,
         /// Largest number of modules of a board that can have detectors.
         most: usize,
@@ -70,7 +70,7 @@ pub enum StartError {
     Listen {
         /// Name of the board.
         board: String,
-        /// Address that was asked for. Port 0 means any port.
+        /// Address that was requested. Port 0 means any port.
         address: SocketAddr,
         /// Error of the system.
         source: io::Error,

@@ -19,7 +19,7 @@ pub use builder::FarmBuilder;
 pub use sim_board::SimBoard;
 pub use truth::{BoardTruth, ModuleTruth, Truth};
 
-/// Running boards. Dropping this shuts them down.
+/// Running boards. They are shut down when the farm is dropped.
 #[derive(Debug)]
 pub struct Farm {
     seed: u64,
@@ -76,7 +76,7 @@ impl Drop for Farm {
     }
 }
 
-/// Runtime that belongs to a farm. Dropping it does not wait for its threads, since a farm may be
+/// Runtime that belongs to a farm. Its drop does not wait for its threads, because a farm may be
 /// dropped in an async context, which must not block.
 #[derive(Debug)]
 struct OwnRuntime(Option<Runtime>);

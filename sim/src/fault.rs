@@ -51,10 +51,10 @@ impl Fault {
 
 /// A fault and the calls on which it acts.
 ///
-/// Calls are counted from 0 since the start of the board, except calls of the object `Sim`. A fault
-/// of connections or of whole requests acts while the number of the next call is in the range.
-/// Faults of the streams count the packets of each module in place of calls, from 0 since its first
-/// packet.
+/// Calls are counted from 0 since the start of the board. Calls of the object `Sim` are not
+/// counted. A fault of connections or of whole requests acts if the number of the next call is in
+/// the range. Faults of the streams count the packets of each module in place of calls, from 0
+/// since its first packet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
     /// The fault.
@@ -62,7 +62,7 @@ pub struct Scheduled {
     /// Number of the first call on which it acts.
     #[serde(default)]
     pub first: u64,
-    /// Number of calls on which it acts, or `None` for all later ones.
+    /// Number of calls on which it acts, or `None` for all calls from the first one on.
     #[serde(default)]
     pub count: Option<u64>,
 }

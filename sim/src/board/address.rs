@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Number of the first address. 127.0.0.1 is left to other programs.
 const FIRST: u32 = 2;
 
-/// Number of addresses in a block. The last bytes 0 and 255 are skipped, since people and some
-/// tools take them for network and broadcast addresses.
+/// Number of addresses in a block. Addresses with the last byte 0 or 255 are skipped, because
+/// people and some tools take them for network and broadcast addresses.
 const HOSTS_IN_BLOCK: u32 = 254;
 
 /// Number of blocks (values of the third byte) before the numbering starts again.
@@ -29,8 +29,8 @@ const CLAIM_PORT: u16 = 9874;
 pub(crate) enum Choice {
     /// The first free address. It is the same in every run if no other farm uses it.
     First,
-    /// A free address that probably no other farm has used before, so that clients left over from
-    /// another farm do not connect to this board.
+    /// A free address that probably no other farm has used before. So clients that are left over
+    /// from another farm do not connect to this board.
     Fresh,
 }
 

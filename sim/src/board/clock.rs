@@ -12,7 +12,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Clock {
     state: Mutex<State>,
-    /// True if the clock runs. This copy needs no lock, since many calls need only this.
+    /// True if the clock runs. This copy can be read without the lock, because many calls need only
+    /// this flag.
     running: AtomicBool,
     stopped: Notify,
 }
@@ -26,7 +27,8 @@ enum State {
 }
 
 impl Clock {
-    /// Creates a clock at 0 that runs, or that is stopped until something advances it.
+    /// Creates a clock at 0. If `running` is false, the clock is stopped, and only
+    /// [`Clock::advance_to`] advances it.
     pub(crate) fn new(running: bool) -> Self {
         let state = if running {
             State::Running(0.0, Instant::now())
@@ -65,7 +67,7 @@ impl Clock {
         })
     }
 
-    /// Advances a stopped clock to a time, s, unless it shows a later one. Does nothing if the
+    /// Advances a stopped clock to a time, s, unless it shows a later time. Does nothing if the
     /// clock runs.
     pub(crate) fn advance_to(&self, seconds: f64) {
         self.with_state(|state| {
@@ -88,8 +90,8 @@ impl Clock {
         self.stopped.notify_waiters();
     }
 
-    /// Waits until the clock shows a time, s. Returns immediately if the clock is stopped, and as
-    /// soon as it stops.
+    /// Waits until the clock shows a time, s. Returns early if the clock stops, and immediately if
+    /// it is stopped already.
     pub(crate) async fn wait_until(&self, seconds: f64) {
         let mut stopped = pin!(self.stopped.notified());
         // From here on, a stop wakes this task.

@@ -18,8 +18,8 @@ const AHEAD: usize = 64 * 1024;
 /// Longest time that a board holds a connection.
 const LONGEST: Duration = Duration::from_secs(1800);
 
-/// Time in which a late answer is still sent to a client that has closed its sending side. Before
-/// something is written to it, such a client cannot be distinguished from one that has
+/// Time in which a late answer is still sent to a client that has closed its sending side. Until
+/// something is written to such a client, it cannot be distinguished from a client that has
 /// disconnected.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
@@ -81,7 +81,7 @@ pub(crate) enum Watch {
     Discard,
     /// Up to [`AHEAD`] bytes are kept, and served after the late answer.
     Keep,
-    /// Bytes are not read: an answer is being sent, and a write fails if the client has
+    /// Bytes are not read, because an answer is being sent, and its write fails if the client has
     /// disconnected.
     Off,
 }
@@ -112,9 +112,9 @@ impl Client {
 }
 
 impl Client {
-    /// Completes when a held connection must be closed: its client has disconnected, the fault has
-    /// ended, or [`LONGEST`] has passed. It must be polled after the server, which marks the
-    /// connection as held.
+    /// Waits until a held connection must be closed: its client has disconnected, the fault has
+    /// ended, or [`LONGEST`] has passed. This future must be polled after the server, which marks
+    /// the connection as held.
     pub(crate) async fn must_close(&self, board: &Board) {
         loop {
             let held = poll_fn(|_| match &self.state().held {
@@ -136,11 +136,11 @@ impl Client {
         }
     }
 
-    /// Completes when the client is assumed to have disconnected.
+    /// Waits until the client is assumed to have disconnected.
     async fn disconnected(&self, watch: Watch) {
         let ended = poll_fn(|cx| self.state().poll_ended(cx, watch)).await;
         if watch == Watch::Keep && ended == Ended::Closed {
-            // The client may have closed only its sending side, and wait for the answer.
+            // The client may have closed only its sending side, and may still wait for the answer.
             tokio::time::sleep(HALF_CLOSED).await;
         }
     }

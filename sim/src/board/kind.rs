@@ -35,7 +35,7 @@ pub(crate) fn kind_names() -> Vec<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
 }
 
-/// A kind of boards, as data.
+/// Constant properties of a kind of boards.
 #[derive(Debug)]
 pub(crate) struct Kind {
     /// Name in hardware maps, and beginning of the names of boards.
@@ -75,8 +75,8 @@ pub(crate) trait Simulated: fmt::Debug + Send + Sync {
     /// Sends the sample streams while they are wanted, until the farm is shut down.
     fn send(self: Arc<Self>, sending: Sending) -> Work;
 
-    /// Starts the board with a boot window, in which it can be flashed, and again after each
-    /// restart, until the farm is shut down. The default is for boards without flash: their port
+    /// Starts the board with a boot window, in which it can be flashed. Starts it again after each
+    /// restart, until the farm is shut down. The default is for boards without flash, whose port
     /// opens at once.
     fn boot(self: Arc<Self>, window: BootWindow) -> Work {
         let _ = window;
@@ -84,7 +84,7 @@ pub(crate) trait Simulated: fmt::Debug + Send + Sync {
         Box::pin(std::future::ready(()))
     }
 
-    /// Takes the power away for the time `down`: settings and connections are lost.
+    /// Switches the power of the board off for the time `down`. Settings and connections are lost.
     fn power_cycle(&self, down: Duration);
 
     /// True parameters of the detectors of a module. Empty if there is no such module.
@@ -95,7 +95,7 @@ pub(crate) trait Simulated: fmt::Debug + Send + Sync {
     fn set_conditions(&self, module: u8, conditions: Conditions);
 }
 
-/// Future of a task. It is boxed, since a farm does not know the kinds of its boards.
+/// Future of a task. It is boxed, because its type differs between kinds of boards.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection to a board: a socket, or a pipe in memory.
@@ -145,6 +145,6 @@ pub(crate) struct BootWindow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) group: Ipv4Addr,
-    /// Port of the first stream. Each other stream has the port after that of the one before.
+    /// Port of the first stream. The other streams have the next ports, in order.
     pub(crate) port: u16,
 }

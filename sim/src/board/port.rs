@@ -16,8 +16,8 @@ const BACKLOG: u32 = 128;
 /// Pause after a failed `accept`, which mostly means that the process has no descriptors left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(20);
 
-/// TCP port of a board. A closed port stays bound, so that the kernel refuses connections and gives
-/// the port to no other program.
+/// TCP port of a board. A closed port stays bound, so that the kernel refuses connections and does
+/// not give the port to another program.
 #[derive(Debug)]
 pub(crate) enum Port {
     Open(TcpListener),

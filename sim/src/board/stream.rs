@@ -24,9 +24,9 @@ pub(crate) use tally::{Count, StreamTally};
 
 /// Times at which a board sends its streams.
 ///
-/// While a board sends, its time is real, whatever the [`TimeMode`](crate::TimeMode) of the farm:
-/// the stream and the control protocol return the same samples, so that an acquisition takes as
-/// long as its samples.
+/// While a board sends, its time is real in every [`TimeMode`](crate::TimeMode) of the farm. The
+/// stream and the control protocol return the same samples, so an acquisition takes as long as its
+/// samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {
@@ -35,11 +35,11 @@ pub enum Streaming {
     #[default]
     WhenJoined,
     /// As [`Streaming::WhenJoined`], and also while a receiver has joined the group for any source.
-    /// Such a join is detected within half a second, since the group then has more members than
+    /// Such a join is detected within half a second, because the group then has more members than
     /// joined sources. It may be missed if a member has joined several sources.
     ///
-    /// One such receiver makes every farm on the machine send that has this mode and the same
-    /// group, which slows those farms to real time. A separate group avoids this
+    /// One such receiver makes all farms on the machine send that have this mode and the same
+    /// group, which slows these farms to real time. A separate group avoids this
     /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
     WhenAnyJoined,
     /// Always, from the start of the farm to its end.

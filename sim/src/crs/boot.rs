@@ -1,4 +1,4 @@
-//! Boot window of a CRS board: it announces itself by beacons, and a host that answers gets the
+//! Boot window of a CRS board. The board announces itself by beacons. A host that answers gets the
 //! console of the boot loader, which can replace the firmware in the flash.
 
 use std::net::SocketAddr;
@@ -35,7 +35,8 @@ const MOST_DATAGRAM: usize = 2048;
 pub(super) struct Firmware {
     /// The release that runs, or ran last.
     pub(super) release: String,
-    /// What the flash holds. `None` is the image of new boards, which many boards never change.
+    /// Content of the flash. `None` stands for the image of new boards, which many boards never
+    /// change.
     flash: Option<Flash>,
 }
 
@@ -57,7 +58,7 @@ enum Ended {
     PowerLoss,
 }
 
-/// Starts the board, and again after each restart.
+/// Starts the board, and starts it again after each restart.
 pub(super) async fn run(crs: Arc<Crs>, window: BootWindow) {
     loop {
         let life = crs.board.life();
@@ -87,7 +88,7 @@ pub(super) async fn run(crs: Arc<Crs>, window: BootWindow) {
 }
 
 /// Opens the boot window, and runs the firmware after it. Returns the end of the conversation if a
-/// host took the console. A board without complete firmware does nothing for ever.
+/// host took the console. If the board has no complete firmware, this future never completes.
 async fn start(crs: &Crs, window: BootWindow) -> std::io::Result<Option<Ended>> {
     let flash = lock(&crs.firmware).flash.clone();
     let flash = flash.unwrap_or_else(|| Flash::with_image(&example_image(RELEASE, IMAGE)));
@@ -135,8 +136,8 @@ async fn beacons(crs: &Crs, window: BootWindow) -> std::io::Result<Option<(Redir
     }
 }
 
-/// Serves the console until the board restarts or its power fails. The flash is kept as it is then,
-/// even if this future is dropped.
+/// Serves the console until the board restarts or its power fails. The board keeps the content that
+/// the flash has at this moment, even if this future is dropped.
 async fn console(
     crs: &Crs,
     flash: Flash,
@@ -162,7 +163,7 @@ async fn console(
             return Ok(Ended::PowerLoss);
         };
         while let Some(output) = uboot.output() {
-            // The host may have gone, which the system may report as an error.
+            // The host may have disconnected, which the system may report as an error.
             let _ = socket.send(&output).await;
         }
         if uboot.is_reset() {
@@ -195,7 +196,7 @@ async fn console(
     }
 }
 
-/// The step, as faults have it.
+/// Converts the step to the type that faults use.
 fn fault_step(step: FlashStep) -> fault::FlashStep {
     match step {
         FlashStep::Erase { at } => fault::FlashStep::Erase { at: at as u64 },

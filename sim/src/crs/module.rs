@@ -19,7 +19,7 @@ use super::settings::LONG_CHANNELS;
 use super::tuber::names;
 use crate::board::Origin;
 
-/// Settings of a channel; `None` is a setting that was never made.
+/// Settings of a channel. A field is `None` if it was never set.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Channel {
     /// Frequency relative to the NCO, Hz, rounded to the step of the board.
@@ -79,11 +79,11 @@ pub(crate) struct Module {
     channels: Vec<Channel>,
     analog: Analog,
     stage: u8,
-    /// Model of the detectors. It is created when the module is first used, since most modules of
+    /// Model of the detectors. It is created when the module is first used, because most modules of
     /// a farm are never used.
     model: Option<ModuleModel>,
-    /// True if a setting of the model was ever made. The model must then be kept: a newly drawn
-    /// one would lack the setting.
+    /// True if a setting of the model was ever changed. The model must then be kept, because a
+    /// newly drawn model would lack the change.
     is_set: bool,
     /// First time that has not been acquired yet, in ticks of the model.
     tick: u64,
@@ -257,7 +257,7 @@ impl Module {
 }
 
 /// Logs a refusal by the model, which leaves the setting unchanged. The methods check all ranges
-/// before, so a refusal is a bug of this crate.
+/// before they call the model, so a refusal is a bug of this crate.
 fn log_refusal(set: Result<(), SettingError>) {
     if let Err(error) = set {
         debug_assert!(false, "the model refused a setting: {error}");

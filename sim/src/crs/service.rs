@@ -1,12 +1,12 @@
 //! HTTP service of a board: connections and requests, without the contents of the protocol.
 //!
-//! It behaves like the server on a real board. It only accepts POST on `/tuber`, keeps connections
-//! open, closes them after 5 s without a request, and finishes a batch even if its client has
-//! disconnected.
+//! The service behaves like the server on a real board. It only accepts POST on `/tuber`, keeps
+//! connections open, closes them after 5 s without a request, and finishes a batch even if its
+//! client has disconnected.
 //!
 //! A connection that a fault keeps open without an answer is closed when its client disconnects or
 //! when the fault ends. Requests that were sent over it are then lost. A client that closes only
-//! its sending side cannot be distinguished from one that has disconnected, as long as nothing is
+//! its sending side cannot be distinguished from a client that has disconnected, until something is
 //! written to it. So a late answer is sent only within 10 s after the client has closed its sending
 //! side.
 
@@ -35,7 +35,7 @@ use crate::fault::{OnAnswer, OnRequest};
 /// Time without a request after which a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Size of the largest request body, bytes. Larger ones are refused with status 413.
+/// Size of the largest request body, bytes. Larger bodies are refused with status 413.
 const MAX_REQUEST: usize = tuber::Limits::REQUEST.body_bytes;
 
 /// Value of the `keep-alive` header: the time [`IDLE`], and no limit on the number of requests.
@@ -59,8 +59,8 @@ pub(super) async fn serve(crs: Arc<Crs>, connection: Connection) {
         .auto_date_header(false)
         .serve_connection(TokioIo::new(client.clone()), service);
     tokio::select! {
-        // The connection is polled first, since it marks the client as held. `client.must_close`
-        // depends on that mark.
+        // The connection is polled first, because it marks the client as held, and
+        // `client.must_close` depends on this mark.
         biased;
         ended = connection => {
             if let Err(error) = ended {
@@ -156,7 +156,7 @@ fn send(board: &Board, client: &Client, reply: Encoded) -> Answer {
     let length = answer_length(&answer);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    // The header is set here and not by hyper, so that it comes before the next header, as on a
+    // The header is set here and not by hyper, so that it precedes the `keep-alive` header, as on a
     // real board.
     headers.insert(CONTENT_LENGTH, length);
     headers.insert("keep-alive", HeaderValue::from_static(KEEP_ALIVE));

@@ -14,7 +14,8 @@ pub(crate) const LONG_CHANNELS: usize = PacketLength::Long.channels();
 /// Number of channels of a module with short packets.
 pub(crate) const SHORT_CHANNELS: usize = PacketLength::Short.channels();
 
-/// Lowest decimation stage with long packets. Below it, the network is too slow for them.
+/// Lowest decimation stage with long packets. At lower stages the network is too slow for long
+/// packets.
 pub(crate) const MIN_LONG_STAGE: u8 = 3;
 
 /// Settings that do not belong to one module. The default is the state after power-up.

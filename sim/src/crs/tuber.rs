@@ -45,8 +45,8 @@ impl Crs {
     }
 }
 
-/// Executes a request call by call, each for the time that it takes on the board. Returns the
-/// answer, or the reason why there is none yet.
+/// Executes the calls of a request one after the other. Each call takes the time that it takes on
+/// the board. Returns the answer, or the reason why there is none yet.
 async fn run(crs: &Crs, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
     let mut server = Server::new(Limits::REQUEST);
     let mut out = BytesMut::new();
@@ -60,7 +60,7 @@ async fn run(crs: &Crs, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
     };
     let mut exchange = server.open(&head, body, &mut out);
     // Timers have a lower resolution than the time of a call. So the sleeps follow a schedule:
-    // after one that was too long, the next ones are shorter.
+    // after a sleep that was too long, the next sleeps are shorter.
     let mut due = Instant::now();
     while exchange.step(&mut objects, &mut out) {
         if let Some(held) = objects.stuck {
@@ -99,7 +99,7 @@ struct Objects<'b> {
     cost: Duration,
     /// Set if a fault has stopped the board in the middle of the request.
     stuck: Option<Held>,
-    /// True if the request used an object other than that of the simulator.
+    /// True if the request used an object other than [`SIMULATOR_NAME`].
     counted: bool,
     /// Samples for which the last call waits. The call is made again when they are due.
     waiting: Option<Waiting<'b>>,
@@ -169,7 +169,7 @@ impl Service for Served<'_, '_> {
         let mut call = Call::new(crs, *args, objects.request);
         call.waiting = objects.waiting.take();
         let (number, fate) = if call.waiting.is_some() {
-            // The call was counted, and faults were asked, when it began to wait.
+            // The call was counted and the faults decided about it when it began to wait.
             (0, OnCall::Run)
         } else {
             board.tally().call(index);

@@ -86,9 +86,9 @@ impl FarmBuilder {
 
     /// Sets the number of detectors of each board, including dead ones. The default is 256.
     ///
-    /// By default they are spread evenly over one module for each 256 detectors, and over at most
-    /// four modules; [`FarmBuilder::modules`] sets another number. A module has at most 1024
-    /// detectors.
+    /// The detectors are spread evenly over the modules. By default there is one module for each
+    /// 256 detectors, and there are at most four modules; [`FarmBuilder::modules`] sets another
+    /// number. A module has at most 1024 detectors.
     #[must_use]
     pub fn detectors(mut self, detectors: usize) -> Self {
         self.detectors = detectors;
@@ -117,7 +117,7 @@ impl FarmBuilder {
         self.profile_params(profile.params())
     }
 
-    /// Sets the parameters of the simulated arrays one by one.
+    /// Sets the parameters of the simulated arrays, in place of a profile.
     #[must_use]
     pub fn profile_params(mut self, params: ProfileParams) -> Self {
         self.params = params;
@@ -140,7 +140,7 @@ impl FarmBuilder {
     ///
     /// Each board has its own address. If a port is set, the boards have the first free addresses
     /// from 127.0.0.2 on, so that a hardware map stays valid from run to run. Otherwise the
-    /// addresses are any in 127.0.0.0/8.
+    /// addresses are any free ones in 127.0.0.0/16.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
@@ -169,15 +169,15 @@ impl FarmBuilder {
 
     /// Sets the multicast group of the streams. The default is 239.192.0.2, the group of real
     /// boards. A receiver that joins a group for any source gets the packets of every farm on the
-    /// machine that sends to it. A farm for such a receiver should have a separate group.
+    /// machine that sends to this group. A farm for such a receiver should have a separate group.
     #[must_use]
     pub fn stream_group(mut self, group: Ipv4Addr) -> Self {
         self.stream_group = Some(group);
         self
     }
 
-    /// Sets the UDP port of the first sample stream of the boards. A second stream has the port
-    /// after it. The default is 9876, the port of real boards.
+    /// Sets the UDP port of the first sample stream of the boards. A second stream has the next
+    /// port. The default is 9876, the port of real boards.
     #[must_use]
     pub fn stream_port(mut self, port: u16) -> Self {
         self.stream_port = Some(port);
@@ -192,14 +192,14 @@ impl FarmBuilder {
         self
     }
 
-    /// Adds a fault of the board with this index, from 0. It may be called several times.
+    /// Adds a fault of the board with this index, from 0. Each call adds one more fault.
     #[must_use]
     pub fn fault(mut self, board: usize, fault: impl Into<Scheduled>) -> Self {
         self.faults.push((board, fault.into()));
         self
     }
 
-    /// Sets a script of faults, which are added to the others.
+    /// Sets a script of faults, which are added to the faults of [`FarmBuilder::fault`].
     #[must_use]
     pub fn script(mut self, script: FaultScript) -> Self {
         self.script = script;
@@ -218,8 +218,8 @@ impl FarmBuilder {
         self
     }
 
-    /// Starts the boards on the runtime of the caller. All ports are open when it returns, except
-    /// those that a fault keeps closed, and those of boards in a boot window.
+    /// Starts the boards on the runtime of the caller. When this method returns, all ports are
+    /// open, except ports that a fault keeps closed and ports of boards in a boot window.
     ///
     /// # Errors
     /// [`StartError`] if the farm cannot be started. No part of it is left running.
@@ -231,7 +231,7 @@ impl FarmBuilder {
     /// one thread for each processor, or fewer if the system does not grant as many.
     ///
     /// # Errors
-    /// As [`FarmBuilder::start`], and if no thread can be started.
+    /// As [`FarmBuilder::start`], and an error if no thread can be started.
     pub fn start_blocking(self) -> Result<Farm, StartError> {
         let runtime = threads::runtime().map_err(StartError::Runtime)?;
         let handle = runtime.handle().clone();
@@ -258,7 +258,7 @@ impl FarmBuilder {
         limits::raise_for(self.boards)?;
         let _entered = handle.enter();
         let stop = CancellationToken::new();
-        // If a board fails to start, this ends those that were started before.
+        // If a board fails to start, the guard ends the boards that were started before.
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
@@ -336,7 +336,7 @@ impl FarmBuilder {
         }
     }
 
-    /// Origins of all modules of a board. The first `populated` of them have detectors.
+    /// Origins of all modules of a board. The first `populated` modules have detectors.
     fn origins(
         &self,
         index: usize,

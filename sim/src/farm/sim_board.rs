@@ -57,8 +57,8 @@ impl SimBoard {
         format!("{:04}", self.board().serial())
     }
 
-    /// Counters of the control traffic. Clients get the same from the method `counters` of the
-    /// object `Sim`.
+    /// Counters of the control traffic. Clients get the same counters from the method `counters` of
+    /// the object `Sim`.
     pub fn counters(&self) -> Counters {
         self.board().counters()
     }
@@ -71,9 +71,9 @@ impl SimBoard {
         stream.map_or_else(Vec::new, |stream| self.board().streamed().read(stream))
     }
 
-    /// Opens a connection to the board without a socket, for tests under virtual time. It is a pipe
-    /// of `capacity` bytes in each direction, served on the runtime of the farm. If a fault refuses
-    /// connections, the returned connection is closed.
+    /// Opens a connection to the board without a socket, for tests under virtual time. The
+    /// connection is a pipe of `capacity` bytes in each direction, served on the runtime of the
+    /// farm. If a fault refuses connections, the returned connection is closed.
     pub fn open_stream(&self, capacity: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let board = self.board();
@@ -93,24 +93,24 @@ impl SimBoard {
     }
 
     /// Changes the conditions of the detectors of a module (counted from 1): optical load, bath
-    /// temperature, shifts, modulation, faults of single detectors. They apply from the next sample
-    /// on. Does nothing if the board has no such module.
+    /// temperature, shifts, modulation, faults of single detectors. The new conditions apply from
+    /// the next sample on. Does nothing if the board has no such module.
     pub fn set_conditions(&self, module: u8, conditions: Conditions) {
         self.simulated.set_conditions(module, conditions);
     }
 
-    /// Takes the power away for the time `down`: the board loses its settings and its connections,
-    /// and what it was writing to its flash is left as it is.
+    /// Switches the power of the board off for the time `down`. The board loses its settings and
+    /// its connections, and an unfinished write of its flash stays unfinished.
     pub fn power_cycle(&self, down: Duration) {
         self.simulated.power_cycle(down);
     }
 
-    /// Adds a fault. Its call numbers count from the start of the board.
+    /// Adds a fault. The call numbers of the fault count from the start of the board.
     pub fn inject(&self, fault: impl Into<Scheduled>) {
         self.board().inject(fault.into());
     }
 
-    /// Removes all faults. Effects that they had before remain.
+    /// Removes all faults. Effects that have already occurred remain.
     pub fn clear_faults(&self) {
         self.board().clear_faults();
     }

@@ -10,10 +10,10 @@ use tokio::runtime::{Builder, Runtime};
 /// Creates a runtime with a thread for each processor, or with fewer if the system does not grant
 /// as many.
 ///
-/// Tokio panics if it cannot start a thread, so this first tests how many threads can be started.
-/// After such a panic, tokio waits for ever for the threads that it did start, unless it was called
-/// inside a runtime. So it is called inside a small runtime, on a new thread that belongs to no
-/// other runtime.
+/// Tokio panics if it cannot start a thread, so this function first tests how many threads can be
+/// started. After such a panic, tokio waits for ever for the threads that it did start, unless it
+/// was called inside a runtime. So the runtime is built inside a small runtime, on a new thread
+/// that belongs to no other runtime.
 ///
 /// # Errors
 /// If the system grants fewer than two threads, or no descriptors.
@@ -65,8 +65,8 @@ fn granted(most: usize) -> io::Result<usize> {
         thread.join().ok().flatten()
     });
     let places: Vec<_> = ends.flatten().collect();
-    // The kernel counts a thread for some time after its end, so this waits until the threads have
-    // disappeared.
+    // The kernel counts a thread for some time after its end, so this loop waits until the threads
+    // have disappeared.
     for place in places {
         let place = Path::new("/proc").join(place);
         for _ in 0..MOST_LOOKS {
@@ -82,5 +82,5 @@ fn granted(most: usize) -> io::Result<usize> {
     }
 }
 
-/// Largest number of checks if a thread has disappeared.
+/// Largest number of checks whether a thread has disappeared.
 const MOST_LOOKS: usize = 100_000;

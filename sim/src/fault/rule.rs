@@ -11,7 +11,7 @@ pub enum OnConnect {
     Serve,
     /// The kernel refuses the connection, as if no program listened.
     Refuse,
-    /// The connection is accepted, and never read or answered.
+    /// The connection is accepted, but it is neither read nor answered.
     Ignore,
 }
 
@@ -93,7 +93,7 @@ pub enum OnPacket {
     Cut(u64),
     /// The stamp of the packet is marked as not recent.
     NotRecent,
-    /// The stamp of the packet is that of a wrong clock.
+    /// The stamp of the packet comes from a wrong clock.
     Clock(OnClock),
     /// The packet has this serial number.
     Serial(u16),
@@ -125,7 +125,7 @@ pub enum OnFlash {
     LosePower,
     /// The step is done, and then a bit of the byte at this offset is wrong.
     Spoil(u64),
-    /// The step is never done, and the boot loader answers no more.
+    /// The step is never done, and the boot loader does not answer any more.
     Hang,
 }
 
@@ -175,8 +175,8 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     fn on_flash(&self, _step: FlashStep) -> OnFlash {
         OnFlash::Work
     }
-    /// True if the fault acts on packets of the streams. Packets are then counted in place of
-    /// calls.
+    /// True if the fault acts on packets of the streams. If it is true, packets are counted in
+    /// place of calls.
     fn counts_packets(&self) -> bool {
         false
     }

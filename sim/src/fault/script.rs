@@ -42,10 +42,10 @@ use super::{Fault, Scheduled};
 /// ```
 ///
 /// `kind` is one of [`Fault::KINDS`], and the fields of that fault are further keys. `first` and
-/// `count` are those of [`Scheduled`]. In a window of time, calls count from the beginning of the
-/// window. Times are real times, even if the time of the farm is accelerated. Faults of the
-/// streams, which count packets, have either a window or a count, not both. `seed` applies to all
-/// faults that draw random numbers and set no seed.
+/// `count` are those of [`Scheduled`]. If a fault has a window of time, its calls count from the
+/// beginning of the window. Times are real times, even if the time of the farm is accelerated.
+/// Faults of the streams, which count packets, have either a window or a count, not both. `seed`
+/// applies to all faults that draw random numbers and set no seed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaultScript {
     pub(crate) entries: Vec<Entry>,
@@ -133,8 +133,8 @@ impl FaultScript {
     }
 }
 
-/// Largest number of characters of a message. A longer one contains a very long name; its middle is
-/// left out.
+/// Largest number of characters of a message. A longer message contains a very long name, so the
+/// middle of the message is left out.
 const LONGEST: usize = 1000;
 
 fn shortened(message: String) -> String {

@@ -1,9 +1,9 @@
 //! Limits on the share of the machine that the streams of a farm take.
 //!
-//! The streams of a farm may need more than its machine can do: 256 boards with all their channels
-//! send 5 GB/s. So boards send in turn, a few packets at a time. If there is more than one thread,
-//! one is left to the control protocol and to receivers. A stream that falls too far behind skips
-//! samples.
+//! The streams of a farm may need more than its machine can process: 256 boards with all their
+//! channels send 5 GB/s. So boards send in turn, a few packets at a time. If there is more than one
+//! thread, one thread is left to the control protocol and to receivers. A stream that falls too far
+//! behind skips samples.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

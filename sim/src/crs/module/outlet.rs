@@ -15,8 +15,8 @@ use super::pipeline::{MAX_BEHIND_S, Run, tick_at};
 use super::taps::NewSamples;
 use crate::board::stream::Room;
 
-/// Number of samples of single channels that the stream of a module sends before other streams have
-/// their turn: 16 packets of 1024 channels, which take a fraction of a millisecond.
+/// Number of samples of single channels that the stream of a module sends before other streams are
+/// served: 16 packets of 1024 channels, which take a fraction of a millisecond.
 const IN_TURN: usize = 16 * 1024;
 
 /// State of the stream of a module after a turn, in addition to the rows.
@@ -89,14 +89,14 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// True if `n` samples can be kept. A late stream keeps at most the samples of one turn: more
-    /// would take time from waiting calls, and would be too old to send.
+    /// True if `n` samples can be kept. A late stream keeps at most the samples of one turn. More
+    /// samples would take time from waiting calls, and would be too old to send.
     pub(super) fn has_room(&self, n: u64) -> bool {
         let n = n as usize;
         (!self.is_late || n <= IN_TURN / self.channels.max(1)) && self.room.has(n * self.channels)
     }
 
-    /// Keeps the rows of a run, or skips them if there is no room.
+    /// Keeps the rows of a run, or skips them if the limit on kept samples is reached.
     pub(super) fn keep(&mut self, run: &Run, made: &NewSamples<'_>) {
         let samples = run.n * self.channels;
         if !self.room.take(samples) {
@@ -124,7 +124,7 @@ impl Outlet {
         true
     }
 
-    /// Skips all kept rows if the first one is from before `tick`.
+    /// Skips all kept rows if the first row is older than `tick`.
     fn skip_before(&mut self, tick: u64) {
         let first = self.kept.front().and_then(|rows| rows.headers.first());
         if first.is_none_or(|header| header.tick >= tick) {
@@ -213,8 +213,8 @@ impl Module {
         }
     }
 
-    /// Ends the stream. Also drops the model if no call needs it and no setting was ever made: it
-    /// is the same if it is drawn again.
+    /// Ends the stream. Also drops the model if no call needs it and no setting was ever changed,
+    /// because a newly drawn model is the same.
     pub(crate) fn end_stream(&mut self) {
         if self.outlet.take().is_some() && !self.is_set && self.taps.is_empty() {
             self.model = None;

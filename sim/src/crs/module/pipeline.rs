@@ -10,9 +10,9 @@ use super::outlet::Rows;
 use super::taps::NewSamples;
 use super::{Module, log_refusal};
 
-/// Time from one request to the next in accelerated time, s. With a real board and network it is at
-/// least as long, so that the filters have settled by the next request (they take 10 ms at stage
-/// 6). Clients that set tones in one request and acquire in the next rely on that.
+/// Time from one request to the next in accelerated time, s. With a real board and network this
+/// time is at least as long, so the filters have settled by the next request (they take 10 ms at
+/// stage 6). Clients that set tones in one request and acquire in the next request rely on this.
 const ROUND_TRIP_S: f64 = 0.02;
 
 /// Number of ticks after which the filters have settled after a setting.
@@ -78,7 +78,7 @@ impl Module {
 
     /// Advances the time to `seconds`, unless it is later already. Samples that are due by then are
     /// made, so that later settings do not change them. Samples are skipped if no call waits for
-    /// them, and the stream has fallen behind or has no room for them.
+    /// them, and if the stream has fallen behind or cannot keep them.
     pub(crate) fn advance_to(&mut self, seconds: f64) {
         let tick = tick_at(seconds);
         if tick <= self.tick {
@@ -164,7 +164,7 @@ impl Module {
 /// Samples.
 impl Module {
     /// Makes the next `n` samples for the stream and for waiting calls. Samples of the stream are
-    /// written to `rows` if given; otherwise they are kept if there is room.
+    /// written to `rows` if it is given. Otherwise they are kept, within the limit on kept samples.
     pub(super) fn make(&mut self, n: usize, mut rows: Option<&mut Rows>) {
         let streamed = self.outlet.as_ref().map(|outlet| 0..outlet.channels);
         let tapped = self.taps.iter().filter(|tap| tap.left() > 0);
@@ -206,7 +206,8 @@ impl Module {
     }
 
     /// Writes the next `n` samples of some channels to `out`, as `[channel][sample]` in counts.
-    /// Does not wait until they are due. Returns the time of the first sample, s, and the flags.
+    /// Does not wait until the samples are due. Returns the time of the first sample, s, and the
+    /// flags.
     pub(crate) fn acquire(
         &mut self,
         n: usize,

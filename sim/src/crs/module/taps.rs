@@ -26,7 +26,7 @@ impl Tap {
         self.n - self.done
     }
 
-    /// Takes the samples that are still missing from `n` new samples, the first of which is at
+    /// Takes the samples that the call still needs from `n` new samples. The first new sample is at
     /// `tick`.
     pub(super) fn take(&mut self, tick: u64, n: usize, made: &NewSamples<'_>) {
         let taken = n.min(self.left());

@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::fault::OnAnswer;
 
-/// Static buffer of spaces. Padding is sent in pieces of it, so it needs no memory of its own.
+/// Static buffer of spaces. Padding is sent in pieces of this buffer, so it needs no other memory.
 const PIECE: &[u8] = &[b' '; 16 * 1024];
 
 /// Body of an answer, which a fault may change.

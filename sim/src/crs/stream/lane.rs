@@ -1,4 +1,4 @@
-//! One stream of a module: its packets pass through here to the outbox, and faults act on them.
+//! One stream of a module. It adds packets to the outbox, and lets faults act on them.
 
 use twotone_wire::crs;
 
@@ -27,7 +27,8 @@ pub(super) struct Moment {
 pub(super) struct Lane {
     id: LaneId,
     late: Vec<LatePacket>,
-    /// Time, in parts, at which a fault has stopped the clock.
+    /// Time, in parts of a second after the start of the board, at which a fault has stopped the
+    /// clock.
     stopped: Option<i64>,
 }
 

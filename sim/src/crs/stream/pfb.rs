@@ -13,11 +13,11 @@ use crate::crs::stamp::Stamp;
 use crate::crs::{BANK, Crs, PFB};
 
 /// Largest number of ticks that a stream may be behind: 0.1 s. Beyond this, it skips all samples
-/// that are due. The limit is shorter than for the readout stream, since one channel has as much
-/// data as 1024 channels of that stream at stage 4.
+/// that are due. The limit is shorter than for the readout stream, because one channel has as much
+/// data as 1024 channels of the readout stream at stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
-/// Number of ticks of single channels that are sent before other streams have their turn: half a
+/// Number of ticks of single channels that are sent before other streams are served: half a
 /// megabyte.
 const IN_TURN: u64 = 1024;
 
@@ -36,8 +36,8 @@ pub(super) struct PfbStream {
 }
 
 impl PfbStream {
-    /// Makes packets of the samples that are due, at most those of one turn. Returns true if more
-    /// are due.
+    /// Makes packets of the samples that are due, at most as many as one turn allows. Returns true
+    /// if more samples are due.
     pub(super) fn send_due(
         &mut self,
         crs: &Crs,
@@ -53,8 +53,8 @@ impl PfbStream {
             self.end();
             return false;
         }
-        // The stream must not pass the time of the module, since a later setting takes effect at
-        // that time.
+        // The stream must not pass the time of the module, because the next setting takes effect at
+        // this time.
         let Some(now) = crs.module_behind(index).map(|module| module.tick()) else {
             return false;
         };

@@ -10,8 +10,8 @@ use crate::crs::stamp::Stamp;
 use crate::crs::tuber::names;
 use crate::crs::{BANK, Crs, READOUT};
 
-/// Makes packets of the samples that are due, at most those of one turn. Returns true if more are
-/// due.
+/// Makes packets of the samples that are due, at most as many as one turn allows. Returns true if
+/// more samples are due.
 pub(super) fn send_due(
     crs: &Crs,
     pace: &Pace,
@@ -47,7 +47,7 @@ pub(super) fn send_due(
             serial: 0,
             modules: settings.streamed.len() as u8,
             overrange: head.overrange,
-            // Inputs of simulated boards are never over their voltage.
+            // Inputs of simulated boards never exceed their voltage limit.
             overvoltage: false,
             stage: head.stage,
             module: (index % BANK) as u8,

@@ -17,8 +17,8 @@ use crate::crs::settings::Settings;
 use crate::crs::{Crs, MODULES, PFB, READOUT};
 
 /// Time between two bursts of packets. At stage 6, a burst has three samples of each module. A real
-/// board sends each sample immediately; bursts are cheaper, since many simulated boards share a
-/// processor.
+/// board sends each sample immediately. Simulated boards send bursts, which are cheaper, because
+/// many boards share a processor.
 const BURST: Duration = Duration::from_millis(5);
 
 /// Streams of a board.
@@ -91,7 +91,7 @@ impl Sender {
     }
 
     /// Waits for the turn of the board, and sends some of the due packets of each module. Returns
-    /// true if more are due.
+    /// true if more packets are due.
     async fn take_turn(&mut self) -> bool {
         let pace = Arc::clone(&self.pace);
         let Some(_turn) = pace.turn().await else {
@@ -111,7 +111,7 @@ impl Sender {
         is_behind
     }
 
-    /// Makes the packets of a module for one turn. Returns true if more are due.
+    /// Makes the packets of a module for one turn. Returns true if more packets are due.
     fn send_due(&mut self, module: usize, settings: &Settings) -> bool {
         let lanes = &mut self.lanes[module];
         let number = module as u8 + 1;

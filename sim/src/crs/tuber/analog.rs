@@ -186,7 +186,7 @@ fn calibration_block(call: &Call<'_, '_>) -> Outcome<&'static str> {
     )
 }
 
-/// Stores the coefficients so that clients can read them back. They have no other effect, since
+/// Stores the coefficients so that clients can read them back. They have no other effect, because
 /// simulated converters need no calibration.
 pub(crate) fn set_adc_calibration_coefficients(
     call: &mut Call<'_, '_>,

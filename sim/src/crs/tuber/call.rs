@@ -71,8 +71,8 @@ impl<'b, 'a> Call<'b, 'a> {
     /// Binds the arguments of a call.
     ///
     /// Newer firmware has a parameter `units` before `channel` and `module`. Older clients leave it
-    /// out, so that their positional arguments are one place too early. A number in place of
-    /// `units` shows this.
+    /// out, so that their positional arguments are one place too early. A number in the place of
+    /// `units` shows that the client has left it out.
     pub(crate) fn new(crs: &'b Crs, args: Args<'a>, request: u64) -> Self {
         let units = args.cursor("units").map(|cursor| cursor.kind());
         Self {
@@ -86,7 +86,7 @@ impl<'b, 'a> Call<'b, 'a> {
     }
 
     /// Writes the next samples of some channels of a module to `out`. Returns `None` if the call
-    /// must wait for them; it is then made again when they are due.
+    /// must wait for these samples. The call is then made again when they are due.
     pub(crate) fn acquire(
         &mut self,
         number: usize,
@@ -210,8 +210,8 @@ impl<'b, 'a> Call<'b, 'a> {
         let mut module = module.ok_or_else(no_module)?;
         if !self.crs.board.clock().is_running() {
             module.begin_request(self.request);
-            // The clock of the board must not be behind the module: a setting takes effect at the
-            // time of the module.
+            // The clock of the board must not be behind the module, because a setting takes effect
+            // at the time of the module.
             self.crs.board.clock().advance_to(module.now_s());
         }
         Ok(module)

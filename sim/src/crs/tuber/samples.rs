@@ -76,8 +76,8 @@ fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
         .ok_or_else(|| value_error(format!("num_samples must be between 1 and {most}.")))
 }
 
-/// Acquires the next samples of a module. They come after all earlier settings, but the filters may
-/// not have settled yet.
+/// Acquires the next samples of a module. All earlier settings have taken effect, but the filters
+/// may not have settled yet.
 pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let average = call.bool("average")?;
@@ -124,13 +124,13 @@ pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()>
         map.key("ts").f64_array(&times, &[n]);
         let mut flag = map.key("flags").map();
         flag.key("overrange").bool(flags.overrange);
-        // Inputs of simulated boards are never over their voltage.
+        // Inputs of simulated boards never exceed their voltage limit.
         flag.key("overvoltage").bool(false);
         Ok(())
     })
 }
 
-/// Writes `{name: {i, q}}`. The values are numbers if one channel was asked for, else lists.
+/// Writes `{name: {i, q}}`. The values are numbers if one channel was requested, else lists.
 fn pair(map: &mut Map<'_>, name: &str, values: &[Vec<f64>; 2], one: bool) {
     let mut pair = map.key(name).map();
     for (part, values) in ["i", "q"].into_iter().zip(values) {
@@ -209,7 +209,7 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
         module.acquire_fast(n, &mut buffers.samples);
         let full_scale = module.adc_full_scale();
         if !call.crs.board.clock().is_running() {
-            // Time advances in whole ticks. One tick is enough, since a call takes at most 16,384
+            // Time advances in whole ticks. One tick is enough, because a call takes at most 16,384
             // samples of the ADC, which is the length of a tick.
             module.pass_pfb(1);
             call.crs.board.clock().advance_to(module.now_s());

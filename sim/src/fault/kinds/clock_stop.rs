@@ -1,10 +1,10 @@
-//! A clock that stands still.
+//! A clock that has stopped.
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The clock stands still. Its stamps are still marked as recent.
+/// The clock has stopped, but its stamps are still marked as recent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStop {}

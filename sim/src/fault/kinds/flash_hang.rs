@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, FlashStep, OnFlash, Rule};
 
-/// The boot loader stops in the middle of a write, and answers no more until the power is cycled.
+/// The boot loader stops in the middle of a write, and does not answer until the power is cycled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlashHang {

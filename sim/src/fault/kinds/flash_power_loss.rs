@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, FlashStep, OnFlash, Rule};
 
-/// The board loses its power while its flash is changed, and starts again with what the flash holds
-/// then.
+/// The board loses its power while its flash is changed. It then starts again with the incomplete
+/// content of the flash.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlashPowerLoss {
-    /// Offset of the byte before whose write the power fails. If it is absent, the power fails
-    /// during the erasure, after its first block.
+    /// Offset of a byte: the power fails before this byte is written. If the offset is absent, the
+    /// power fails during the erasure, after its first block.
     #[serde(default)]
     pub written: Option<u64>,
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnCall, Rule};
 
-/// A method never returns, so the batch with its call gets no answer. The calls before it in the
-/// batch are executed, and those after it are not.
+/// A method never returns, so the batch with its call gets no answer. The calls before this call in
+/// the batch are executed, and the calls after it are not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hang {

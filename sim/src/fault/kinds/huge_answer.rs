@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnAnswer, Rule};
 
-/// White space is sent before the answer, which JSON allows. The default is more than any client
-/// should read.
+/// White space is sent before the answer, which JSON allows. The default number of bytes is more
+/// than any client should read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HugeAnswer {

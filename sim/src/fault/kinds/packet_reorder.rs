@@ -6,16 +6,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::fault::chance::{self, hit, series};
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// Packets are sent after later ones.
+/// Packets are sent after later packets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketReorder {
     /// Share of the packets that are late, 0 to 1.
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
-    /// Largest number of packets of the same module that overtake a late one, 1 to 1000. For each
-    /// late packet, a number from 1 to this is drawn. A script with a value out of range is
-    /// refused. In Rust, the value is clamped to the range.
+    /// Largest number of packets of the same module that overtake a late packet, 1 to 1000. For
+    /// each late packet, a number from 1 to this value is drawn. A script with a value out of range
+    /// is refused. In Rust, the value is clamped to the range.
     #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
     /// Seed of the choice of packets.
@@ -23,7 +23,7 @@ pub struct PacketReorder {
     pub seed: u64,
 }
 
-/// Upper limit of `depth`. It bounds the memory, in which late packets are kept.
+/// Upper limit of `depth`. It bounds the memory for late packets.
 const DEEPEST: u32 = 1000;
 
 fn one() -> u32 {

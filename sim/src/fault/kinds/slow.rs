@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnRequest, Rule};
 
-/// Every request is delayed before it is executed. It is executed even if its client has
-/// disconnected meanwhile, so that it takes effect late.
+/// Every request is delayed before it is executed. It is executed late even if its client has
+/// disconnected by then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {

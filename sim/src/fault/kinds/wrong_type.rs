@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnCall, Rule};
 
-/// The result of a method is a text, whatever type it should have. The method is not executed.
+/// The result of a method is a text, regardless of the proper type of the result. The method is not
+/// executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrongType {
