@@ -24,18 +24,18 @@ pub(crate) struct Resonator {
     /// Index of the partner among the resonators, and the ratio of the linewidth of the partner to
     /// that of this resonator.
     pub(crate) partner: Option<(u32, f64)>,
-    /// True if its resonance varies with time under constant settings.
+    /// True if the resonance varies with time under constant settings.
     pub(crate) is_moving: bool,
     /// Pull, linewidths. It determines the branch of the resonator.
     pub(crate) pull: f64,
-    /// Pull when the settings last changed. It determines the two-level-system noise.
+    /// Pull when the settings last changed. This pull determines the two-level-system noise.
     pub(crate) energy: f64,
     /// Width at the last sample that was computed.
     pub(crate) seen_width: f64,
     /// Pull minus shift at the last sample that was computed.
     pub(crate) seen_offset: f64,
-    /// Width and offset when the settings last changed, without the parts that vary with time.
-    /// They are used for tones that do not follow the resonator sample by sample.
+    /// Width and offset when the settings last changed, without the parts that vary with time. They
+    /// are used for tones for which the resonator is not computed sample by sample.
     pub(crate) fixed_width: f64,
     pub(crate) fixed_offset: f64,
 }
@@ -63,7 +63,8 @@ impl Resonator {
         )
     }
 
-    /// Transmission factor of the resonator for tones that do not follow it sample by sample.
+    /// Transmission factor of the resonator for tones for which it is not computed sample by
+    /// sample.
     #[inline]
     pub(crate) fn fixed_factor(&self, frequency_hz: f64) -> Complex64 {
         self.factor(
@@ -84,8 +85,8 @@ impl Resonator {
     }
 }
 
-/// All detectors of a module that are not dead, sorted by frequency, with the product of the
-/// transmissions of distant ones.
+/// All detectors of a module that are not dead, sorted by frequency, and the product of the
+/// transmissions of distant detectors.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,
@@ -170,14 +171,14 @@ impl Array {
         }
     }
 
-    /// Computes the transmission of distant detectors again, after shifts, widths or notches have
-    /// changed.
+    /// Recomputes the transmission of distant detectors. It must be called after shifts, widths or
+    /// notches have changed.
     pub(crate) fn sum_tails(&mut self) {
         self.far.sum(&self.resonators);
     }
 
-    /// Resonators near a frequency, which are computed one by one, and the product of the factors
-    /// of all others at the frequency.
+    /// Range of the resonators near a frequency, which are computed one by one, and the product of
+    /// the transmission factors of all other resonators at this frequency.
     pub(crate) fn near(&self, frequency_hz: f64) -> (std::ops::Range<usize>, Complex64) {
         self.far.at(frequency_hz, self.resonators.len())
     }
@@ -220,7 +221,7 @@ impl Array {
         }
     }
 
-    /// Range of resonators that includes all those that a tone at this frequency may drive.
+    /// Range of resonators that includes all resonators that a tone at this frequency may drive.
     pub(crate) fn driven_from(&self, frequency_hz: f64) -> std::ops::Range<usize> {
         let reach = 2.0 * DRIVE_LW * self.widest_hz;
         let low = self
@@ -249,13 +250,13 @@ impl Array {
 
 const ORDER: usize = 6;
 
-/// Number of cells on either side of that of a tone whose detectors are computed one by one.
+/// Number of cells on either side of the cell of a tone in which detectors are computed one by one.
 const NEAR_CELLS: usize = 2;
 
 /// Sum of the logarithms of distant notches, as a polynomial in each of many cells of the band.
 ///
-/// A notch is a pole in frequency: `ln(1 - r/(f - p)) = -r/(f - p) - r^2/(2 (f - p)^2) - ...`, and
-/// each of its powers is smooth at a distance of some cells from the pole.
+/// A notch is a pole in frequency: `ln(1 - r/(f - p)) = -r/(f - p) - r^2/(2 (f - p)^2) - ...`. Each
+/// term of this series is smooth at a distance of some cells from the pole.
 #[derive(Debug, Clone, Default)]
 struct FarField {
     origin_hz: f64,
@@ -349,8 +350,8 @@ impl FarField {
             .collect();
     }
 
-    /// Near resonators, and the product of the factors of distant ones. Outside of the cells all
-    /// are near.
+    /// Range of near resonators, and the product of the factors of distant resonators. Outside the
+    /// cells all resonators are near.
     fn at(&self, frequency_hz: f64, resonators: usize) -> (std::ops::Range<usize>, Complex64) {
         let position = (frequency_hz - self.origin_hz) / self.cell_hz;
         let one = Complex64::new(1.0, 0.0);

@@ -1,4 +1,4 @@
-//! The polyphase filter bank: the gain of its bins and their noise.
+//! The polyphase filter bank: the gain of its bins and the noise in them.
 //!
 //! The prototype filter is a Dolph-Chebyshev window (C. L. Dolph, Proc. IRE 34, 335, 1946) of 4096
 //! taps at 1.25 GS/s with side lobes at -103 dB. The spacing of bins is half the output rate of a

@@ -59,8 +59,8 @@ impl Comb {
         (self.squares / 2.0).sqrt()
     }
 
-    /// Peak of the waveform: that of a comb with random phases, or more if the phases agree, and at
-    /// most the sum of all amplitudes.
+    /// Peak of the waveform: the peak of a comb with random phases, or a higher one if the phases
+    /// agree, and at most the sum of all amplitudes.
     pub(crate) fn peak(&self) -> f64 {
         (CREST * self.sigma())
             .max(self.coherent.norm())

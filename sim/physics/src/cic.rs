@@ -70,7 +70,7 @@ impl Filter {
     fn build(stage: u8) -> Self {
         let first = cascade(FIRST.0, FIRST.1);
         let second = cascade(SECOND, 1 << stage);
-        // Correlation of noise: that after the first cascade at lags of whole ticks, filtered by
+        // The correlation of noise after the first cascade, at lags of whole ticks, is filtered by
         // the second cascade.
         let after_first = |ticks: usize| correlation(&first, ticks * FIRST.1);
         let correlation_at = |lag: usize| {
@@ -105,8 +105,8 @@ impl Filter {
         sample_rate_hz(self.stage)
     }
 
-    /// Step response: share of a change in the output after a number of ticks, 0 up to 0 ticks and
-    /// 1 once settled.
+    /// Step response: share of a change that the output shows after a number of ticks, from 0 at 0
+    /// ticks to 1 when the filters have settled.
     pub fn step(&self, ticks: f64) -> f64 {
         let position = ticks * FINE as f64;
         if position.is_nan() || position <= 0.0 {
@@ -131,7 +131,7 @@ impl Filter {
     }
 
     /// Noise bandwidth, Hz: the variance of a complex sample of white noise is its two-sided
-    /// density times this.
+    /// density times this bandwidth.
     pub fn noise_bandwidth_hz(&self) -> f64 {
         self.noise_bandwidth_hz
     }

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conditions {
-    /// Optical load above nominal, in units of the nominal load. It lowers fr and raises 1/Qi.
+    /// Optical load above nominal, in units of the nominal load. Load lowers fr and raises 1/Qi.
     pub optical_load: f64,
-    /// Bath temperature above nominal, K. It lowers fr and raises 1/Qi.
+    /// Bath temperature above nominal, K. A higher temperature lowers fr and raises 1/Qi.
     pub bath_k: f64,
     /// Upward shift of all detectors, each in its own linewidths.
     pub common_shift_lw: f64,
     /// Standard deviation, in linewidths, of a normally distributed shift of each detector, which
     /// is drawn with the number [`random_draw`](Self::random_draw).
     pub random_shift_lw: f64,
-    /// Each Qi is multiplied by a random number that is uniform within 1 plus or minus this (at
-    /// most 0.9).
+    /// Largest relative change of Qi, at most 0.9. Each Qi is multiplied by a random number that is
+    /// uniform within 1 plus or minus this value.
     pub qi_spread: f64,
-    /// Number of the draw of the random shifts and factors of Qi. Another number gives other
-    /// random numbers.
+    /// Number of the draw of the random shifts and factors of Qi. Each number gives different
+    /// random shifts and factors.
     pub random_draw: u64,
     /// Gain above nominal, dB.
     pub gain_db: f64,
@@ -31,7 +31,8 @@ pub struct Conditions {
     /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). Several faults of one
     /// detector all apply.
     pub detector_faults: Vec<(u32, DetectorFault)>,
-    /// Faults of single channels, counted from 0. The last one of a channel applies.
+    /// Faults of single channels, counted from 0. If a channel has several faults, the last one
+    /// applies.
     pub channel_faults: Vec<(usize, ChannelFault)>,
 }
 
@@ -54,7 +55,8 @@ impl Default for Conditions {
 }
 
 impl Conditions {
-    /// Returns the conditions with values that are not finite replaced by those of no change.
+    /// Returns the conditions, with each value that is not finite replaced by the value that
+    /// changes nothing.
     pub(crate) fn finite(mut self) -> Self {
         for value in [
             &mut self.optical_load,
@@ -113,7 +115,7 @@ pub enum DetectorFault {
         /// Speed of the drift, linewidths per second.
         linewidths_per_s: f64,
     },
-    /// Particles hit the detector at a rate that differs from that of the others.
+    /// Particles hit the detector at a rate that differs from the rate of the other detectors.
     Glitches {
         /// Hits per second, in place of the profile's rate.
         rate_hz: f64,

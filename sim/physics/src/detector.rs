@@ -42,8 +42,8 @@ pub struct Detector {
     /// Id of the detector to which this one is coupled.
     #[serde(default)]
     pub partner: Option<u32>,
-    /// Share of the frequency shifts of the partner in those of this detector, 0 to 0.5: sin^2 of
-    /// the mixing angle. The share of its own shifts is one minus this.
+    /// Share of the frequency shifts of the partner in the shifts of this detector, 0 to 0.5: sin^2
+    /// of the mixing angle. The share of its own shifts is one minus this share.
     #[serde(default)]
     pub mixing: f64,
 }
@@ -53,7 +53,7 @@ fn one() -> f64 {
 }
 
 impl Detector {
-    /// Creates a plain detector: symmetric, linear, without noise.
+    /// Creates a detector that is symmetric, linear and without noise.
     pub fn new(id: u32, fr_hz: f64, qc: f64, qi: f64) -> Self {
         Self {
             id,
@@ -91,7 +91,7 @@ impl Detector {
         if self.dead {
             return 0.0;
         }
-        // The resonance loop is a circle through 1 with its diameter along `a`.
+        // The resonance loop is a circle through 1, whose diameter is along `a`.
         let a = self.coupling() * self.qr();
         let least = ((1.0 - a / 2.0).norm() - a.norm() / 2.0).abs();
         -20.0 * least.max(1e-12).log10()

@@ -2,8 +2,8 @@
 //!
 //! Each octave has independent random values at the ends of time cells of equal length, with linear
 //! interpolation between them. The length of the cells doubles from octave to octave, and the
-//! weights give the sum a spectrum of `f^-n`. The value at any time can be computed without those
-//! before it.
+//! weights give the sum a spectrum of `f^-n`. The value at any time can be computed without the
+//! values before it.
 
 use crate::hash::Key;
 
@@ -15,7 +15,8 @@ pub struct Octaves {
 }
 
 /// Length of the shortest cells, s. The spectrum falls off above a tenth of the inverse of this
-/// length. Flatter spectra need shorter cells, which contribute more of their density.
+/// length. Flatter spectra need shorter cells, because short cells contribute more of their
+/// density.
 fn shortest_s(exponent: f64) -> f64 {
     if exponent < 0.9 { 0.5e-3 } else { 4e-3 }
 }
@@ -86,7 +87,7 @@ pub(crate) struct Times {
     pub(crate) first: u64,
     /// Time between samples, s.
     pub(crate) period_s: f64,
-    /// Delay of the filters, s: a sample shows the signal of this time ago.
+    /// Delay of the filters, s: a sample shows the signal at this time before the sample.
     pub(crate) delay_s: f64,
 }
 

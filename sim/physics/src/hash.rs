@@ -1,7 +1,7 @@
 //! Random numbers as pure functions.
 //!
 //! Every random number of the simulation is a hash of a [`Key`], which identifies its purpose, and
-//! of a counter, which is its index in the series. No number depends on those that were drawn
+//! of a counter, which is its index in the series. No number depends on numbers that were drawn
 //! before.
 
 use std::sync::OnceLock;
@@ -75,8 +75,8 @@ impl Key {
         }
     }
 
-    /// Random number with a nearly normal distribution of variance 1, bounded by 3.5. It is used
-    /// for the nodes of interpolated noise.
+    /// Random number with a nearly normal distribution of variance 1 and a magnitude of at most
+    /// 3.5. It is used for the nodes of interpolated noise.
     #[inline]
     pub(crate) fn node(self, counter: u64) -> f32 {
         let b = self.bits(counter);

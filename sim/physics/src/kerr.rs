@@ -1,15 +1,16 @@
 //! The nonlinear resonator, and the hysteresis of its branches.
 //!
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
-//! (Swenson et al. 2013). In linewidths of the resonator as drawn, with the detuning `u_j` of each
-//! tone from the low-power resonance, the pull `s` and the width `w` relative to the drawn one, it
-//! is `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1` this is `y = y0 + a / (1 +
-//! 4 y^2)` with `y = y0 + s`.
+//! (Swenson et al. 2013). Let `s` be the pull and `u_j` the detuning of each tone from the
+//! low-power resonance, both in linewidths of the resonator as drawn, and `w` the width relative to
+//! the drawn one. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1` this is `y
+//! = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
 //!
 //! If the equation has more than one solution, the pull depends on the past. After a change, the
-//! stored energy grows if the drive gives more pull than the present one, and decays if it gives
-//! less, until the first solution in that direction. So a tone that is swept upward stays on the
-//! smallest root until this root vanishes, and one that is swept downward on the largest.
+//! stored energy grows if the drive causes more pull than the present pull, and decays if it causes
+//! less, until the first solution in this direction is reached. So a tone that is swept upward
+//! stays on the smallest root until this root vanishes, and a tone that is swept downward stays on
+//! the largest root.
 
 /// A tone near a resonator.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -131,7 +132,7 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     } else {
         0.0
     };
-    // There is only one solution below 0.7698. The rest of the margin is for the dependence of the
+    // There is only one solution below 0.7698. The margin down to 0.5 is for the dependence of the
     // width on the pull.
     if total / (least * least * least) < 0.5 {
         return polish(drives, width, shift, s, 0.0, most);
@@ -154,8 +155,8 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     }
 }
 
-/// Finds the solution in a bracket with Newton's method. The result is rounded, so that it does not
-/// depend on the start of the search.
+/// Finds the solution in a bracket with Newton's method. The result is rounded to a fine grid, so
+/// that it does not depend on the start of the search.
 fn polish(
     drives: &Drives<'_>,
     width: &Width,
@@ -176,7 +177,7 @@ fn polish(
         }
         let newton = s + excess / (1.0 - derivative);
         // After a small step of Newton's method, the error is about the square of the step. This is
-        // checked before the bracket, since the solution may be at an end of the bracket.
+        // checked before the bracket, because the solution may be at an end of the bracket.
         if (newton - s).abs() < 1e-7 {
             s = newton;
             break;
@@ -196,8 +197,8 @@ fn polish(
 }
 
 /// Real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0` in ascending order: the possible detunings of
-/// one tone from the pulled resonance, in linewidths. There are one or three; two if two of them
-/// coincide.
+/// one tone from the pulled resonance, in linewidths. There are one or three roots, or two if two
+/// of them coincide.
 pub fn roots(y0: f64, a: f64) -> Vec<f64> {
     // The substitution y = z + y0/3 removes the square: z^3 + p z + q = 0.
     let p = 0.25 - y0 * y0 / 3.0;

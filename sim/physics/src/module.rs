@@ -31,21 +31,21 @@ pub use settings::{SettingError, Tone};
 /// Flags of all samples of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SampleFlags {
-    /// True if the comb exceeded the full scale of the DAC, or the returned signal that of the
-    /// ADC.
+    /// True if the comb exceeded the full scale of the DAC, or if the returned signal exceeded the
+    /// full scale of the ADC.
     pub overrange: bool,
 }
 
 /// Model of a module with its feedline and its detectors.
 ///
-/// **Settings** take effect between samples: after the last sample that was asked for, or at the
+/// **Settings** take effect between samples: after the last sample that was requested, or at the
 /// time given to [`set_time`](Self::set_time). Several settings before the next sample count as one
-/// change. But if the same quantity of the same channel is set twice, the detectors follow both
-/// steps, so that a tone can be moved across a resonance without acquiring samples.
+/// change. If the same quantity of the same channel is set twice, however, the detectors follow
+/// both steps, so that a tone can be moved across a resonance without acquiring samples.
 ///
-/// **Samples** are asked for by number. The same settings and numbers give the same samples,
-/// whatever was asked for in between. The only memory of the model is physical: the branch of each
-/// nonlinear detector, and the last changes of settings that are still in the filters.
+/// **Samples** are requested by number. The same settings and numbers give the same samples,
+/// regardless of other requests in between. The only memory of the model is physical: the branch of
+/// each nonlinear detector, and the last changes of settings that are still in the filters.
 ///
 /// Channels are counted from 0.
 #[derive(Debug, Clone)]
@@ -65,9 +65,9 @@ pub struct ModuleModel {
     dac_scale_dbm: f64,
     attenuator_db: f64,
     cable_m: f64,
-    /// Tick of the last sample that was asked for.
+    /// Tick of the last sample that was requested.
     now: Option<f64>,
-    /// Tick at which the pending settings take effect, if it was set.
+    /// Tick at which the pending settings take effect, if [`ModuleModel::set_time`] has set it.
     set_at: Option<f64>,
     stale: Stale,
     chain: Chain,
@@ -95,7 +95,7 @@ impl Stale {
     }
 }
 
-/// Index that means no detector. No module has as many detectors.
+/// Index that stands for no detector. No module has so many detectors that this is a valid index.
 const NO_DETECTOR: u16 = u16::MAX;
 
 /// A channel with the values that are derived for it.
@@ -152,7 +152,7 @@ struct Transient {
 }
 
 // Branches of the seed. Each purpose has a different branch, so that its random numbers do not
-// depend on others.
+// depend on the numbers for other purposes.
 const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;
 
@@ -279,14 +279,14 @@ impl ModuleModel {
     /// Acquires samples of one channel at the rate of the filter bank
     /// ([`crate::units::PFB_RATE_HZ`]), before the decimation filters.
     ///
-    /// The samples have all tones in the bin and white noise, both filtered by the bin
+    /// The samples contain all tones in the bin and white noise, both filtered by the bin
     /// ([`crate::bank`]), and the ring-down of the detector. The tone of the channel itself has the
     /// same amplitude as in the decimated samples, wherever it is in the bin. Sample `k` has the
     /// number `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.
     ///
     /// These samples do not change the memory of [`acquire`](Self::acquire), and may be a little
-    /// before or after the samples of that. If a setting must take effect after these samples, call
-    /// [`set_time`](Self::set_time).
+    /// earlier or later than the samples of that method. If a setting must take effect after these
+    /// samples, call [`set_time`](Self::set_time).
     pub fn acquire_pfb(
         &mut self,
         start_tick: u64,
@@ -302,8 +302,9 @@ impl ModuleModel {
     /// demodulators, and white noise. The caller applies the resolution and the limits of the ADC.
     /// `out` is cleared.
     ///
-    /// The detectors are in their state at the last sample that was computed: their motion during a
-    /// call is negligible. This does not change the memory of [`acquire`](Self::acquire).
+    /// The detectors are in their state at the last sample that was computed, because their motion
+    /// during a call is negligible. This method does not change the memory of
+    /// [`acquire`](Self::acquire).
     pub fn acquire_fast(
         &mut self,
         start_tick: u64,
@@ -328,7 +329,7 @@ impl ModuleModel {
         if !self.stale.any() {
             return self.operating_point(channel, sample);
         }
-        // The copy is updated and not the model, in which pending settings must stay pending.
+        // A copy is updated, because pending settings of the model itself must stay pending.
         let mut copy = self.clone();
         copy.refresh();
         copy.operating_point(channel, sample)

@@ -77,8 +77,8 @@ impl Population {
         Self::from_detectors(detectors)
     }
 
-    /// Creates a population of these detectors, for tests and for additions to a drawn population.
-    /// Detectors that are not physical ([`Detector::is_physical`]) are left out.
+    /// Creates a population from given detectors, for tests and for additions to a drawn
+    /// population. Detectors that are not physical ([`Detector::is_physical`]) are left out.
     pub fn from_detectors(detectors: impl IntoIterator<Item = Detector>) -> Self {
         let mut detectors: Vec<_> = detectors
             .into_iter()
@@ -133,14 +133,14 @@ fn draw_one(id: u32, even_hz: f64, spacing: f64, key: Key, params: &ProfileParam
 }
 
 /// Moves some neighbours close together and couples them. Two resonators with an uncoupled distance
-/// `d` and a coupling `g` repel to a distance of `sqrt(d^2 + 4 g^2)`, and each shifts with the
-/// other.
+/// `d` and a coupling `g` repel each other to a distance of `sqrt(d^2 + 4 g^2)`, and a shift of one
+/// also shifts the other.
 fn couple(detectors: &mut [Detector], key: Key, params: &ProfileParams) {
     let mut k = 0;
     while k + 1 < detectors.len() {
         let (lower, upper) = (&detectors[k], &detectors[k + 1]);
         let random = key.child(u64::from(lower.id));
-        // The probability is halved, since a pair takes two detectors.
+        // The probability is halved, because a pair has two detectors.
         if random.uniform(0) >= 0.5 * params.coupled_fraction || lower.dead || upper.dead {
             k += 1;
             continue;

@@ -66,7 +66,8 @@ pub struct ProfileParams {
     pub qi_median: f64,
     /// Spread of the internal quality factor, sigma of the natural logarithm.
     pub qi_spread: f64,
-    /// Largest asymmetry angle, rad. Angles are uniform within plus or minus this.
+    /// Largest asymmetry angle, rad. Angles have a uniform distribution between minus and plus this
+    /// angle.
     pub phi_max_rad: f64,
     /// Fraction of detectors that do not resonate.
     pub dead_fraction: f64,
@@ -81,7 +82,7 @@ pub struct ProfileParams {
     pub kerr_spread_db: f64,
     /// Part of 1/Qi that saturates with power, 0 to 1.
     pub qi_power_fraction: f64,
-    /// Pull in linewidths at which that part has fallen by a factor of 1/sqrt 2.
+    /// Pull in linewidths at which the saturating part of 1/Qi has fallen by a factor of 1/sqrt 2.
     pub qi_power_knee: f64,
     /// Increase of 1/Qi by heating, per linewidth of pull, as a fraction of 1/Qr.
     pub heating: f64,

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::detector::Detector;
 use crate::units;
 
-/// Distance in linewidths: a detector with a nearer neighbour is collided.
+/// Distance in linewidths. A detector is collided if a neighbour is nearer.
 pub const COLLIDED_LW: f64 = 1.0;
-/// Distance in linewidths: a detector with a nearer neighbour is crowded.
+/// Distance in linewidths. A detector is crowded if a neighbour is nearer.
 pub const CROWDED_LW: f64 = 5.0;
-/// Distance in linewidths: a detector without a nearer neighbour is isolated.
+/// Distance in linewidths. A detector is isolated if no neighbour is nearer.
 pub const ISOLATED_LW: f64 = 20.0;
 
 /// True parameters of a detector under nominal conditions at low power. Distances to neighbours are
@@ -50,7 +50,7 @@ pub struct TruthDetector {
     pub neighbour_lw: Option<f64>,
     /// Id of the detector to which this one is coupled.
     pub partner: Option<u32>,
-    /// Share of the frequency shifts of the partner in those of this detector.
+    /// Share of the frequency shifts of the partner in the shifts of this detector.
     pub mixing: f64,
     /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
     pub tls: f64,
@@ -63,7 +63,7 @@ pub struct TruthDetector {
 /// True state of a tone at its present frequency and power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
-    /// Id of the detector that is nearest to the tone in linewidths. Dead ones are left out.
+    /// Id of the detector that is nearest to the tone in linewidths. Dead detectors are left out.
     pub detector: u32,
     /// Present resonance frequency of that detector at low power, Hz.
     pub fr_hz: f64,
@@ -125,8 +125,8 @@ pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<T
 
 /// Distance to the nearest detector that is not dead, in linewidths of the wider of the two.
 fn nearest(alive: &[&Detector], of: &Detector) -> Option<f64> {
-    // A wide neighbour can be nearer in linewidths than a narrow one at a smaller distance, so a
-    // few on each side are compared.
+    // A wide neighbour can be nearer in linewidths than a narrow neighbour at a smaller distance in
+    // hertz, so several neighbours on each side are compared.
     const REACH: usize = 4;
     let here = alive.partition_point(|d| d.fr_hz < of.fr_hz);
     let around = here.saturating_sub(REACH)..(here + REACH + 1).min(alive.len());

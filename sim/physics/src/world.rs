@@ -52,7 +52,7 @@ pub(crate) struct Motion {
     partner: [f64; BLOCK],
 }
 
-/// Motions that all detectors have in common over a block of samples.
+/// Motions that are common to all detectors, over a block of samples.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Common {
     bath_k: [f64; BLOCK],
@@ -107,7 +107,8 @@ impl World {
         self.gain_noise > 0.0 || self.phase_noise_rad > 0.0
     }
 
-    /// Computes the motions over a block that all detectors and the feedline have in common.
+    /// Computes the motions over a block that are common to all detectors, and the motions of the
+    /// feedline.
     pub(crate) fn common(
         &self,
         conditions: &Conditions,
@@ -141,7 +142,7 @@ impl World {
     }
 
     /// Applies the conditions to a resonator: to its steady shift, internal loss and notch, and to
-    /// the flag of its motion. The share of the partner is not included yet.
+    /// `is_moving`. The share of the partner's shifts is not included yet.
     pub(crate) fn apply(&self, r: &mut Resonator, d: &Detector, conditions: &Conditions) {
         let key = self
             .key
@@ -182,8 +183,8 @@ impl World {
             || hit;
     }
 
-    /// Decrease of the resonance frequency by the Cooper pairs that load and bath break,
-    /// linewidths.
+    /// Decrease of the resonance frequency, in linewidths, by the Cooper pairs that the optical
+    /// load and the bath temperature break.
     fn broken_by(&self, r: &Resonator, d: &Detector, conditions: &Conditions) -> f64 {
         let fractional = self.load_response * conditions.optical_load
             + self.bath_response_per_k * conditions.bath_k;

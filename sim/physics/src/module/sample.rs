@@ -97,7 +97,7 @@ impl ModuleModel {
     }
 
     /// Prepares for samples from a tick on. If the tick is not later than the last sample that was
-    /// asked for, the present settings count as made just before the tick.
+    /// requested, the present settings count as made just before the tick.
     pub(super) fn begin(&mut self, tick: f64, period: f64) {
         if self.now.is_some_and(|now| now < tick) {
             return;
@@ -282,8 +282,8 @@ impl ModuleModel {
         r.seen_offset = series.offset[block.len - 1];
     }
 
-    /// Records the change of the sample of a channel by a change of settings, at the first sample
-    /// after it.
+    /// Records by how much a change of settings changes the sample of a channel. It is called at
+    /// the first sample after the change.
     fn note_change(&mut self, channel: usize, now: Complex64) {
         let slot = &mut self.slots[channel];
         if slot.changed_at.is_nan() {

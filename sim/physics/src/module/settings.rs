@@ -52,8 +52,8 @@ const FREQUENCY: u8 = 1;
 const AMPLITUDE: u8 = 2;
 
 impl ModuleModel {
-    /// Settings of a channel as they were set; those of a tone that is off if there is no such
-    /// channel.
+    /// Settings of a channel, as they were set. If there is no such channel, the settings of a tone
+    /// that is off.
     pub fn tone(&self, channel: usize) -> Tone {
         self.slots
             .get(channel)
@@ -150,7 +150,7 @@ impl ModuleModel {
     /// Turns all channels off, and sets their frequencies and phases to 0.
     pub fn clear(&mut self) {
         for channel in 0..self.slots.len() {
-            // This cannot be refused, since the channel exists and all values are in range.
+            // This cannot be refused, because the channel exists and all values are in range.
             let _ = self.set_tone(channel, Tone::default());
         }
     }
@@ -160,8 +160,9 @@ impl ModuleModel {
         self.nco_hz
     }
 
-    /// Sets the NCO, with which all tones move. A new phase epoch begins, even if the frequency is
-    /// the same. Its phase is drawn from the seed and the number of the epoch.
+    /// Sets the frequency of the NCO. All tones move by the same amount. A new phase epoch begins,
+    /// even if the frequency is the same. The phase of the epoch is drawn from the seed and the
+    /// number of the epoch.
     pub fn set_nco(&mut self, hz: f64) -> Result<(), SettingError> {
         self.nco_hz = finite(hz)?;
         self.begin_epoch();
@@ -191,8 +192,8 @@ impl ModuleModel {
         self.stage
     }
 
-    /// Sets the decimation stage, 0 to 6. Sample numbers are then those at the new rate, and the
-    /// filters start settled.
+    /// Sets the decimation stage, 0 to 6. From then on samples are numbered at the new rate, and
+    /// the filters start settled.
     pub fn set_stage(&mut self, stage: u8) -> Result<(), SettingError> {
         if stage > units::MAX_STAGE {
             return Err(SettingError::Stage(stage));
@@ -238,15 +239,15 @@ impl ModuleModel {
     }
 
     /// Sets the length of cable for which the board corrects, m at 0.66 c. The delay in the samples
-    /// is shorter by that of the cable. A new phase epoch begins.
+    /// is shorter by the delay of this cable. A new phase epoch begins.
     pub fn set_cable_length_m(&mut self, metres: f64) -> Result<(), SettingError> {
         self.cable_m = finite(metres)?;
         self.begin_epoch();
         Ok(())
     }
 
-    /// Changes the conditions. Detectors and feedline respond as to a change of settings. Values
-    /// that are not finite count as no change.
+    /// Changes the conditions. Detectors and feedline respond as they respond to a change of
+    /// settings. Values that are not finite count as no change.
     pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions.finite();
         self.stale.world = true;
@@ -254,8 +255,8 @@ impl ModuleModel {
     }
 
     /// Sets the time at which later settings take effect, in ticks
-    /// ([`crate::units::TICK_RATE_HZ`]). It is valid until the next samples are asked for. Without
-    /// it, settings take effect just after the last sample that was asked for.
+    /// ([`crate::units::TICK_RATE_HZ`]). The time is valid until the next samples are requested. If
+    /// it is not set, settings take effect just after the last sample that was requested.
     pub fn set_time(&mut self, tick: f64) {
         self.set_at = tick.is_finite().then_some(tick);
     }

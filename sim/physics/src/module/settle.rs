@@ -38,10 +38,11 @@ impl ModuleModel {
         }
     }
 
-    /// Updates the detectors for the settings so far, before the same quantity of a channel is set
+    /// Updates the detectors to the present settings, before the same quantity of a channel is set
     /// again.
     pub(super) fn follow(&mut self, channel: usize) {
-        // If more channels than this are pending, it is cheaper to update all detectors together.
+        // If more than this number of channels have pending settings, it is cheaper to update all
+        // detectors together.
         const MANY: usize = 64;
         if self.stale.world {
             self.apply_conditions();
@@ -193,7 +194,7 @@ impl ModuleModel {
                     product *= r.factor(detuning, r.fixed_width, r.fixed_offset);
                     continue;
                 }
-                // This detector replaces the more distant one of the two.
+                // This detector replaces the more distant of the two moving detectors.
                 let out = std::mem::replace(&mut moving[1], (k as u16, distance)).0;
                 if moving[1].1 < moving[0].1 {
                     moving.swap(0, 1);
@@ -217,8 +218,8 @@ impl ModuleModel {
         self.find_beats();
     }
 
-    /// Transmission of the feedline in the samples of the board: with the correction for the cable,
-    /// the phase of the epoch and the conditions.
+    /// Transmission of the feedline as the samples of the board show it: with the correction for
+    /// the cable, the phase of the epoch and the conditions.
     pub(super) fn line_transmission(&self, frequency_hz: f64) -> Complex64 {
         let corrected = TAU * (frequency_hz * self.cable_m / CABLE_M_PER_S).fract();
         let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;

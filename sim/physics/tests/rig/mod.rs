@@ -1,4 +1,4 @@
-//! A module with one detector, for the tests.
+//! A module with one detector, for tests.
 
 use twotone_physics::{Complex64, Detector, Line, ModuleModel, Population, ProfileParams, Tone};
 
