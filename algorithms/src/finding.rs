@@ -32,7 +32,7 @@ pub enum FindMethod {
     IqSpeed,
 }
 
-/// Parameters of a search for resonances, and of the selection of those that are kept.
+/// Parameters of a search for resonances, and of the selection of the resonances that are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FindParams {

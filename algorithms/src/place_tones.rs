@@ -180,8 +180,8 @@ pub(crate) async fn place_in(
             .filter(|_| z.is_finite())
             .and_then(|r| Calibration::at(&r, tone_hz));
         let shift_hz = at.and_then(|c| c.shift_hz(z));
-        // The measured sample replaces that of the model. Otherwise the error of the fit would
-        // appear as a shift of the resonance.
+        // The measured sample replaces the sample of the model. Otherwise the error of the fit
+        // would appear as a shift of the resonance.
         let aligned = at.map(|c| Calibration { z0: z, ..c }.aligned());
         // The phase of the carrier rotates the samples too, so the rotation includes it.
         let carrier = tones[k].phase_rad;

@@ -49,7 +49,8 @@ fn resonator() -> impl Strategy<Value = Resonator> {
     })
 }
 
-/// Frequencies in no order, equal frequencies, and those of a sweep with any start and any step.
+/// Unordered frequencies, equal frequencies, and frequencies of a sweep with any start and any
+/// step.
 fn frequencies(count: usize) -> impl Strategy<Value = Vec<f64>> {
     prop_oneof![
         prop::collection::vec(number(), count),

@@ -1,5 +1,5 @@
-//! Tests of fits to sweeps that a simulation of circuits or of oscillators over time made, and not
-//! the formula of the fits.
+//! Tests of fits to sweeps from simulations of circuits or of oscillators over time. The formula of
+//! the fits has not made these sweeps.
 
 mod support;
 
@@ -11,8 +11,8 @@ use twotone_algorithms::resonator::{BIFURCATION, Direction};
 
 use support::{Case, Noise, Truth, case, cases};
 
-/// Errors of a fit: that of the frequency in linewidths, and the relative errors of the quality
-/// factors.
+/// Errors of a fit: the error of the frequency in linewidths, and the relative errors of the
+/// quality factors.
 fn errors(fit: &Fit, truth: &Truth) -> (f64, f64, f64, f64) {
     (
         ((fit.fr_hz - truth.fr_hz) / truth.linewidth_hz()).abs(),

@@ -21,8 +21,8 @@ use crate::{
 /// * Arguments out of the ranges of the board's description are refused before anything is sent.
 /// * Batches for one module are executed in the order in which `run` was first polled.
 /// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is not
-///   sent; one that was sent is driven to its answer all the same, and later batches for its
-///   modules queue behind it.
+///   sent. A batch that was sent is still driven to its answer, and later batches for its modules
+///   wait for it.
 /// * `run` ends by the board's deadline, even if the board does not answer.
 ///
 /// A wrapper (a deadline, a power limit, a journal) is a board around another board. It has its own

@@ -128,8 +128,8 @@ pub struct ModuleDescription {
     pub full_scale: Option<Dbm>,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
-    /// Limits of the module's output: those of the board itself, or narrower ones if a hardware
-    /// map sets them.
+    /// Limits of the module's output: the limits of the board itself, or narrower limits if a
+    /// hardware map sets them.
     #[serde(default)]
     pub limits: ModuleLimits,
 }
@@ -164,8 +164,7 @@ impl NcoRange {
 }
 
 impl Description {
-    /// A description in epoch 0 and without doubts, of a board that reports neither a serial number
-    /// nor a firmware release.
+    /// A description in epoch 0 and without doubts, without a serial number and a firmware release.
     pub fn new(
         kind: impl Into<String>,
         operations: impl Into<Vec<OperationKind>>,
@@ -227,8 +226,8 @@ impl Description {
     /// module.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for an operation of a kind that the board lacks, and those of
-    /// [`Description::module`] and [`ModuleDescription::check`].
+    /// [`ErrorKind::Unsupported`] for an operation of a kind that the board lacks, and the errors
+    /// of [`Description::module`] and [`ModuleDescription::check`].
     pub fn check(&self, batch: &Batch, op: &Op) -> Result<(), Error> {
         self.require(&[op.kind()])?;
         match op.module() {

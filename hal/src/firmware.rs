@@ -1,10 +1,10 @@
 //! Firmware of boards: replacing it over the network.
 //!
-//! A family whose boards can be flashed over the network has [`Firmware`]. A replacement goes in
-//! steps, the harmless ones first: [`identify`](Firmware::identify), [`stage`](Firmware::stage),
-//! [`commit`](Firmware::commit), [`verify`](Firmware::verify), [`boot`](Firmware::boot). Every
-//! answer and every error has a [`PowerLoss`], which shows whether the board would survive a loss
-//! of power at this moment.
+//! A family whose boards can be flashed over the network implements [`Firmware`]. A replacement has
+//! these steps, of which the first ones are harmless: [`identify`](Firmware::identify),
+//! [`stage`](Firmware::stage), [`commit`](Firmware::commit), [`verify`](Firmware::verify),
+//! [`boot`](Firmware::boot). Every answer and every error has a [`PowerLoss`], which shows whether
+//! the board would survive a loss of power at this moment.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -137,7 +137,7 @@ pub struct FirmwareIdentity {
 }
 
 impl FirmwareIdentity {
-    /// A board with one place for an image, of which only the kind is known.
+    /// A board of this kind with one place for an image. The other properties are unknown.
     pub fn new(kind: &str) -> Self {
         Self {
             kind: kind.to_owned(),
@@ -159,7 +159,7 @@ pub type FirmwareProgress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 /// * Only [`commit`](Firmware::commit) changes the flash of the board. Only these methods begin a
 ///   step; connecting to a board never does.
 /// * **On cancel** a transfer ends, and the board keeps its firmware. A commit that has begun is
-///   driven to its end all the same.
+///   still driven to its end.
 /// * Errors name the board and the step.
 #[async_trait]
 pub trait Firmware: fmt::Debug + Send + Sync {

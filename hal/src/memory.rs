@@ -71,7 +71,7 @@ impl MemoryModule {
     /// Executes and answers an operation that sets or reads settings of the module, or waits.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for any other operation, and those of [`RepliesBuilder`].
+    /// [`ErrorKind::Unsupported`] for any other operation, and the errors of [`RepliesBuilder`].
     pub fn answer(
         &mut self,
         batch: &Batch,

@@ -19,8 +19,8 @@ pub enum AcquireSamples {}
 /// Number of samples to acquire, and the channels. All channels of a module are sampled at the same
 /// times.
 ///
-/// By default the samples are *settled*: an acquisition first discards those that still depend on
-/// the settings before the last change. Their number is
+/// By default the samples are *settled*: an acquisition first discards the samples that still
+/// depend on the settings before the last change. The number of discarded samples is
 /// [`crate::ModuleDescription::settle_samples`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acquire {
@@ -181,7 +181,7 @@ impl TimeStreams {
         (0..self.channels).map(|index| self.channel(index))
     }
 
-    /// All samples: those of the first channel, then those of the second, and so on.
+    /// All samples: all samples of the first channel, then all samples of the second, and so on.
     pub fn flat(&self) -> &[Complex64] {
         &self.samples
     }

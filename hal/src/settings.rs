@@ -1,4 +1,4 @@
-//! Settings of a module, as far as this program knows them.
+//! Settings of a module that are known to this program.
 //!
 //! [`ModuleSettings`] follows the operations that were sent to a module, their outcomes, and the
 //! settings that were read back. It has the values that each setting may have. A client of a board
@@ -146,7 +146,7 @@ impl ModuleSettings {
         settings
     }
 
-    /// Returns the settings as those of a module that has no NCO: its tones are relative to 0 Hz.
+    /// Returns the settings for a module without an NCO, whose tones are relative to 0 Hz.
     #[must_use]
     pub fn without_nco(mut self) -> Self {
         self.learn(SettingKey::NCO, Some(0.0));

@@ -91,9 +91,9 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
         Err(Error::new(ErrorKind::Unsupported, message).on(self.name()))
     }
 
-    /// Opens one receiver for the streams of `requests`: boards of this family, each once. The
-    /// streams are numbered from 0: the modules of the first board, in their order, then those of
-    /// the second, and so on.
+    /// Opens one receiver for the streams of `requests`, which are of boards of this family, each
+    /// board once. The streams are numbered from 0: first the modules of the first board, in their
+    /// order, then the modules of the second board, and so on.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if there is no module, a board of another family, a board or
@@ -109,7 +109,7 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
 /// Receives the streams of some boards of one family.
 ///
 /// A receiver may take samples only while [`receive`](Self::receive) is awaited. Between two calls
-/// a buffer holds the samples, and those that do not fit into it are counted as lost.
+/// a buffer holds the samples. Samples that do not fit into the buffer are counted as lost.
 ///
 /// # Panics
 /// Methods that take the number of a stream panic if there is no such stream.
@@ -197,7 +197,7 @@ impl StreamSource {
     }
 }
 
-/// Streams of one board that a receiver shall receive.
+/// Streams of one board that a receiver receives.
 #[derive(Debug, Clone)]
 pub struct StreamRequest {
     /// The board.
@@ -206,7 +206,7 @@ pub struct StreamRequest {
     pub modules: Vec<ModuleRequest>,
 }
 
-/// Samples of one module that a receiver shall return.
+/// Samples of one module that a receiver returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleRequest {
     /// The module.

@@ -133,7 +133,7 @@ pub struct ToneState {
 }
 
 impl ToneState {
-    /// State of a tone of which no setting was ever set.
+    /// State of a tone without any setting.
     pub fn never_set(channel: ChannelId) -> Self {
         Self {
             channel,

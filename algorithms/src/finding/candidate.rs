@@ -112,8 +112,8 @@ fn flag_neighbours(candidates: &mut [Candidate], params: &FindParams) {
             }
         }
     }
-    // The best candidates come first: each candidate that is kept excludes those that collide with
-    // it.
+    // The best candidates come first: each candidate that is kept excludes the candidates that
+    // collide with it.
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&i, &j| candidates[j].statistic.total_cmp(&candidates[i].statistic));
     for &i in &order {

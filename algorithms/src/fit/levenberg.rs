@@ -34,8 +34,8 @@ pub(super) struct Solution {
     pub p: Parameters,
     /// Sum of the squared residuals.
     pub cost: f64,
-    /// Normal matrix at the end of the search. Rows and columns of fixed parameters are those of
-    /// the identity.
+    /// Normal matrix at the end of the search. The rows and columns of fixed parameters are rows
+    /// and columns of the identity matrix.
     pub normal: Matrix,
     pub converged: bool,
     pub iterations: usize,

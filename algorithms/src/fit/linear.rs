@@ -14,7 +14,7 @@ pub(super) const LEAST_POINTS: usize = 9;
 /// starting points come from a grid of notches, and from a Taubin circle with the phase around its
 /// centre.
 ///
-/// The model is that of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
+/// The model is the model of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
 /// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: if the data
 /// cannot be fitted or the fit fails, the status is the reason.
 pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {

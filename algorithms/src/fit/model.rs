@@ -43,7 +43,7 @@ pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RE
 /// `y0_k = e^(q_k) (t - x_k)`, over the scaled frequency `t` of [`Prepared`].
 ///
 /// A product of notches and a sum of poles are the same function with different couplings. The
-/// product is used, because its couplings are those of the resonators.
+/// product is used, because its couplings are the couplings of the resonators.
 pub(super) struct Notches<'a> {
     pub data: &'a Prepared,
     pub resonators: usize,
@@ -257,8 +257,8 @@ pub(super) fn parameters(r: &Resonator, data: &Prepared) -> Parameters {
     p
 }
 
-/// Returns the errors of the physical parameters from the covariance of the scaled ones, to first
-/// order.
+/// Returns the errors of the physical parameters, to first order, from the covariance of the scaled
+/// parameters.
 pub(super) fn errors(
     covariance: &Matrix,
     p: &Parameters,

@@ -8,8 +8,8 @@ use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::nonlinear_starts;
 
-/// Nonlinearities of the first starting points, and those that are tried if none of the first
-/// succeeds.
+/// Nonlinearities of the first starting points, and further nonlinearities that are tried if no
+/// first starting point succeeds.
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 

@@ -158,8 +158,8 @@ fn guesses(data: &Prepared, a: &Notch, b: &Notch) -> Option<[Resonator; 2]> {
     let (offset, slope) = line_through(&data.t, &without);
     let one = |notch: &Notch, factor: Complex64| {
         let coupling = -factor / (offset + slope * notch.x);
-        // The couplings of a sum of poles differ from those of the product of notches that is
-        // fitted, so they may be outside the allowed range.
+        // These are the couplings of a sum of poles. They differ from the couplings of the product
+        // of notches that is fitted, so they may be outside the allowed range.
         let coupling = coupling * (0.9 / coupling.norm().max(0.9));
         let fr_hz = data.f_ref_hz + data.width_hz * notch.x;
         Resonator {

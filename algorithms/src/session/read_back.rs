@@ -10,7 +10,7 @@ use twotone_hal::{
 
 use super::Session;
 
-/// Readings of settings, to be compared with those that were sent.
+/// Readings of settings, to be compared with the settings that were sent.
 pub(super) struct ReadBack {
     tones: Ticket<ReadTones>,
     nco: Option<Ticket<ReadNco>>,
@@ -26,7 +26,8 @@ const ROUNDING: Rounding = Rounding {
 
 impl Session<'_> {
     /// Adds to `batch` readings of the NCO and of at most `most` of the first `tones` channels.
-    /// Each call reads the channels after those of the call before. `None` if there is no tone.
+    /// Each call reads a group of channels that begins one channel after the group of the previous
+    /// call. After the last group, the first group follows again. `None` if there is no tone.
     pub(super) fn read_back(
         &mut self,
         batch: &mut Batch,

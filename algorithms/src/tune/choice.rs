@@ -141,7 +141,8 @@ fn targets(
     targets
 }
 
-/// Returns the sweeps over the members of a group, without those that do not fit into `reach`.
+/// Returns the sweeps over the members of a group. Sweeps that do not fit into `reach` are left
+/// out.
 ///
 /// The tones of a group move by equal steps, so that they never meet. All sweeps are as wide as the
 /// widest member needs, with steps that are fine enough for the narrowest member. The same shift

@@ -56,23 +56,23 @@ pub(crate) struct FakeBoard {
     pub ripple: f64,
     pub max_offset_hz: f64,
     pub nco_hz: (f64, f64),
-    /// Limits that the module is held to. A tone that is on outside of it when samples are taken
-    /// is refused, as the wrapper of a run refuses it.
+    /// Limits of the module. If a tone outside these limits is on when samples are taken, the
+    /// acquisition is refused, as the wrapper of a run refuses such a tone.
     pub limits: ModuleLimits,
-    /// No signal from the first to the second frequency, in hertz.
+    /// Frequencies, in hertz, between which there is no signal.
     pub stop_band: Option<(f64, f64)>,
     /// The acquisition, counted from 0, that overdrives a converter, or an input.
     pub overrange: Option<usize>,
     pub overvoltage: Option<usize>,
-    /// A change of the board by another program, before the batch that follows this number of
-    /// acquisitions.
+    /// A change of the board by another program, and the number of acquisitions after which it
+    /// happens.
     pub intruder: Option<(usize, Intrusion)>,
-    /// Samples that are no numbers: of which acquisition, counted from 0, and of which channel.
+    /// Acquisition, counted from 0, and channel with samples that are NaN.
     pub bad: Vec<(usize, usize)>,
     pub seed: u64,
 }
 
-/// The running board. Clones are the same board.
+/// The running board. Clones share one board.
 #[derive(Clone)]
 pub(crate) struct Running {
     board: MemoryBoard,
@@ -81,9 +81,9 @@ pub(crate) struct Running {
 
 struct State {
     fake: FakeBoard,
-    /// Phase epoch that `turn` is of.
+    /// Phase epoch to which `turn` belongs.
     epoch: PhaseEpoch,
-    /// Phase of the line, in rad: another one after each setting of the NCO.
+    /// Phase of the line, in rad, which is different after each setting of the NCO.
     turn: f64,
     noise: Noise,
     /// Last frequency of each tone in hertz, and the energy of the detector under it, relative to
@@ -338,7 +338,7 @@ impl Running {
         self.state().counts
     }
 
-    /// Moves every detector by so many linewidths.
+    /// Moves every detector by this number of linewidths.
     pub(crate) fn shift_detectors(&self, linewidths: f64) {
         for detector in &mut self.state().fake.detectors {
             detector.fr_hz *= 1.0 + linewidths / detector.qr;
@@ -355,13 +355,13 @@ impl Running {
     }
 }
 
-/// Another program moves the NCO.
+/// Moves the NCO, as another program would.
 pub(crate) fn move_nco(module: &mut MemoryModule) {
     let moved = module.nco().frequency.0 + 7e6;
     module.change(Change::Nco(Hertz(moved)));
 }
 
-/// Another program switches all tones off.
+/// Switches all tones off, as another program would.
 pub(crate) fn switch_off(module: &mut MemoryModule) {
     module.change(Change::ClearTones);
 }

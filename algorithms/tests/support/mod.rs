@@ -14,7 +14,7 @@ use twotone_algorithms::{Band, NetworkAnalysisParams, TuneParams};
 pub(crate) const LOW: f64 = 1.10e9;
 pub(crate) const HIGH: f64 = 1.16e9;
 
-/// Over that band's 60 MHz, with points as dense as over 500 MHz.
+/// Parameters for the 60 MHz of this band, with points as dense as over 500 MHz.
 pub(crate) fn params() -> TuneParams {
     TuneParams {
         band: Some(Band::new(LOW, HIGH)),
@@ -63,7 +63,7 @@ impl Case {
             .collect()
     }
 
-    /// Largest magnitude: the line off resonance.
+    /// Largest magnitude, which is that of the line off resonance.
     pub(crate) fn scale(&self) -> f64 {
         self.z().iter().map(|z| z.norm()).fold(0.0, f64::max)
     }

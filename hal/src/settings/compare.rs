@@ -4,15 +4,15 @@ use super::tone::Bits;
 use super::{Difference, MOST_DOUBTS, ModuleSettings, Setting, SettingKey};
 use crate::{Hertz, Radians};
 
-/// Largest differences of a value that is read back from the value that was set, by the rounding of
-/// a board.
+/// Largest differences between a value that is read back and the value that was set, due to the
+/// rounding of a board.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rounding {
-    /// Of the NCO and of offsets.
+    /// Largest difference of frequencies of the NCO and of offsets.
     pub frequency: Hertz,
-    /// Of amplitudes, as a fraction of full scale.
+    /// Largest difference of amplitudes, as a fraction of full scale.
     pub amplitude: f64,
-    /// Of phases. Full turns do not count.
+    /// Largest difference of phases. Full turns do not count.
     pub angle: Radians,
 }
 

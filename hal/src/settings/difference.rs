@@ -12,7 +12,7 @@ use super::{Setting, SettingKey};
 pub struct Difference {
     /// The first setting that differs, in the order of the reading.
     pub first: SettingKey,
-    /// Its value that was read back; `None` if the board says that it was never set.
+    /// Its value that was read back; `None` if the board reports that it was never set.
     pub found: Option<f64>,
     /// Last value to which it was surely set.
     pub expected: f64,

@@ -1,6 +1,6 @@
 //! Values that a setting may have.
 
-/// Smallest and largest value that a setting may have; both are the value if it is known.
+/// Smallest and largest value that a setting may have. If the value is known, both are equal to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span {
     /// The smallest value.
@@ -10,7 +10,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Span of a setting that was never set nor read.
+    /// Span of a setting that was neither set nor read.
     pub const ANYWHERE: Self = Self {
         low: f64::NEG_INFINITY,
         high: f64::INFINITY,

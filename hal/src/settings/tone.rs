@@ -1,4 +1,4 @@
-//! Settings of one tone, as far as they are known.
+//! Known settings of one tone.
 
 use super::{Setting, Span};
 use crate::{ChannelId, Hertz, Radians, ToneState};

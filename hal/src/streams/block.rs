@@ -12,8 +12,8 @@ pub enum TimeOrigin {
     /// the sample itself has no meaning or contradicts these stamps.
     Sequence,
     /// The stamp of the sample, but with the year of this computer's clock. The year of the stamp
-    /// is far from that of this computer, while the day and the time of day agree with it to within
-    /// a day.
+    /// differs much from this year, but the day and the time of day agree with this computer's
+    /// clock to within a day.
     Year,
 }
 
@@ -52,9 +52,9 @@ pub struct StreamBlock {
     pub time_ns: Vec<Option<i64>>,
     /// Origin of each time.
     pub time_source: Vec<Option<TimeOrigin>>,
-    /// True if a converter exceeded its range.
+    /// For each sample, true if a converter exceeded its range.
     pub overrange: Vec<bool>,
-    /// True if an input exceeded its voltage limit.
+    /// For each sample, true if an input exceeded its voltage limit.
     pub overvoltage: Vec<bool>,
     /// In-phase parts, in integer steps: [`steps_per_count`](super::StreamSource::steps_per_count)
     /// steps are one readout count.

@@ -6,12 +6,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReceiveOptions {
-    /// Address of the multicast group that packets are sent to. `None` means that of the family.
+    /// Address of the multicast group that packets are sent to. `None` means the default group of
+    /// the family.
     pub group: Option<String>,
-    /// Port that packets are sent to. `None` means that of the family.
+    /// Port that packets are sent to. `None` means the default port of the family.
     pub port: Option<u16>,
     /// Address of this computer's network interface to listen on. `None` means the interface that
-    /// the routes of this computer give.
+    /// the routes of this computer select.
     pub interface: Option<String>,
     /// Number of positions after which a missing packet counts as lost. It counts as lost when a
     /// packet of the same module arrives that is this many positions later. The default is 32. The

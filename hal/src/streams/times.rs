@@ -21,7 +21,7 @@ pub enum ClockSourceKind {
 }
 
 /// Findings about the time stamps of a stream, which show whether its times can be trusted. Counts
-/// are numbers of samples unless their documentation says otherwise.
+/// are numbers of samples, unless a field is documented as another number.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TimeFindings {
@@ -38,13 +38,14 @@ pub struct TimeFindings {
     /// Samples whose stamp has a date more than half a year from this computer's clock, although
     /// the source of the time is not an arbitrary time for tests.
     pub out_of_reach: u64,
-    /// Samples whose stamp is the same as that of the sample before: the clock does not advance.
+    /// Samples whose stamp is equal to the stamp of the previous sample: the clock does not
+    /// advance.
     pub frozen: u64,
     /// Samples whose stamp does not agree with the stamps around it, if the disagreement is too
     /// short to be a step of the clock.
     pub stray: u64,
-    /// Samples whose stamp contradicts itself: its seconds of the day are neither 0 nor those of
-    /// its hour, minute and second.
+    /// Samples whose stamp contradicts itself: its seconds of the day are not 0 and do not agree
+    /// with its hour, minute and second.
     pub at_odds: u64,
     /// Number of steps of the clock. In a step the clock begins to differ from its former course by
     /// a constant time, for 50 ms or more.
@@ -72,8 +73,8 @@ pub struct TimeFindings {
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
     pub source: Option<ClockSource>,
-    /// Seconds by which the board's clock is ahead of this computer's, before any step. The delay
-    /// of packets makes this value a few milliseconds too small.
+    /// Seconds by which the board's clock is ahead of this computer's clock, before any step. The
+    /// delay of packets makes this value a few milliseconds too small.
     pub clock_offset_s: Option<f64>,
 }
 

@@ -33,7 +33,7 @@ pub struct Detector {
     /// Amplitude of the modulation by the pulse tube, as a fraction of fr.
     #[serde(default)]
     pub line_amplitude: f64,
-    /// Response to optical load and bath temperature, relative to that of the profile.
+    /// Response to optical load and bath temperature, relative to the response of the profile.
     #[serde(default = "one")]
     pub responsivity: f64,
     /// True if the detector does not resonate.

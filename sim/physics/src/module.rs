@@ -281,7 +281,7 @@ impl ModuleModel {
     ///
     /// The samples contain all tones in the bin and white noise, both filtered by the bin
     /// ([`crate::bank`]), and the ring-down of the detector. The tone of the channel itself has the
-    /// same amplitude as in the decimated samples, wherever it is in the bin. Sample `k` has the
+    /// same amplitude as in the decimated samples, at any frequency in the bin. Sample `k` has the
     /// number `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.
     ///
     /// These samples do not change the memory of [`acquire`](Self::acquire), and may be a little

@@ -1,4 +1,4 @@
-//! No function that takes numbers panics or hangs, whatever their values.
+//! Tests that no function that takes numbers panics or hangs for any values.
 
 use twotone_physics::kerr::{Drive, Drives, Width, roots, settle};
 use twotone_physics::{Detector, bank, cic, hash, units};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub enum TimeMode {
     /// Each module has a time that advances by its acquisitions, and by 20 ms from one request to
-    /// the next, which stands for a round trip. Only the computation takes real time.
+    /// the next, as for a round trip. Only the computation takes real time.
     ///
     /// Within a request, time advances only by its acquisitions. Samples right after a setting show
     /// the settling of the filters, as on a real board.

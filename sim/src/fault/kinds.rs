@@ -13,7 +13,8 @@ macro_rules! faults {
         )*
 
         /// All kinds of faults. In a [`FaultScript`](super::FaultScript), `kind` is the name of the
-        /// type, as in `kind = "close-mid-answer"`, and the fields of the type are further keys.
+        /// type in lower case with hyphens, as in `kind = "close-mid-answer"`, and the fields of
+        /// the type are further keys.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
         #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Settings of a module, and the errors of refused ones.
+//! Settings of a module, and the errors for refused settings.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};

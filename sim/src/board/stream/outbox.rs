@@ -41,7 +41,7 @@ struct Ready {
 pub(crate) struct LaneId {
     /// Index of the module, from 0.
     pub(crate) module: usize,
-    /// Index of the stream among those of the [`Kind`](crate::board::Kind).
+    /// Index of the stream among the streams of the [`Kind`](crate::board::Kind).
     pub(crate) stream: usize,
     pub(crate) to: SocketAddrV4,
 }

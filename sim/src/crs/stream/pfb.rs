@@ -105,7 +105,7 @@ impl PfbStream {
                         stamp: labels.stamp,
                         ..header
                     };
-                    // This cannot fail, since the buffer has the length that the header requires.
+                    // This cannot fail, because the buffer has the length that the header requires.
                     let _ = header.emit(pairs, bytes);
                 },
             );

@@ -65,7 +65,7 @@ pub(super) fn send_due(
                 stamp: labels.stamp,
                 ..header
             };
-            // This cannot fail, since the buffer has the length that the header requires.
+            // This cannot fail, because the buffer has the length that the header requires.
             let _ = header.emit(samples, bytes);
         });
     }
