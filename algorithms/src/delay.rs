@@ -1,10 +1,10 @@
 //! Estimation of the delay of a line from its phase over frequency.
 //!
 //! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase changes by more than pi between
-//! neighbouring points. So the phase is not unwrapped: the estimate is the `tau` at which `|sum z
-//! exp(2 pi i f tau)|` is largest. It is found from coarse to fine: first with sums over short
-//! stretches of the sweep, whose peak is wide, then over longer and longer ones. Finally a robust
-//! straight line is fitted to the remaining phase. Resonances are outliers of this fit.
+//! neighbouring points. So the phase is not unwrapped. The estimate is the `tau` at which
+//! `|sum z exp(2 pi i f tau)|` is largest. It is found from coarse to fine: first with sums over
+//! short stretches of the sweep, whose peak is wide, then over longer and longer ones. Finally a
+//! robust straight line is fitted to the remaining phase. Resonances are outliers of this fit.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};

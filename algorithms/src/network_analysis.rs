@@ -26,8 +26,8 @@ pub struct NetworkAnalysisParams {
     pub amplitude: f64,
     /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Highest quality factor of a resonance that is resolved. Points must be at most `f / (2
-    /// qr_max)` apart.
+    /// Highest quality factor of the resonances that are resolved. Points must be at most
+    /// `f / (2 qr_max)` apart.
     pub qr_max: f64,
     /// Largest random shift of a tone from even spacing, in hertz. The shifts spread
     /// intermodulation products over frequency.
@@ -55,8 +55,8 @@ impl Default for NetworkAnalysisParams {
 
 impl NetworkAnalysisParams {
     /// Returns the reason that the points are too far apart over `band` to resolve resonances of
-    /// the highest quality factor, or `None` if they are close enough. They may be at most `f / (2
-    /// qr_max)` apart.
+    /// the highest quality factor, or `None` if they are close enough. Points may be at most
+    /// `f / (2 qr_max)` apart.
     pub fn too_coarse(&self, band: Band) -> Option<String> {
         let spacing_hz = band.span_hz() / self.points as f64;
         let widest = band.f_min_hz / (2.0 * self.qr_max);

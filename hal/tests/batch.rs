@@ -41,7 +41,7 @@ impl Board for Echo {
                 let scatter = mean.clone().map(|_| 0.5);
                 replies.mean(mean, scatter, false, false)
             }
-            // It forgets to answer.
+            // This operation gets no answer.
             Op::Wait { .. } => Ok(()),
             _ => {
                 let message = "echo lacks the operation";

@@ -1,7 +1,7 @@
 //! Costs of a farm (`cargo bench -p twotone-sim`): time to start and memory of many boards, and
 //! processor time of boards that stream.
 //!
-//! No program reads the streams here, so the figures are those of the sender and of the delivery by
+//! No program reads the streams here, so the figures include only the sender and the delivery by
 //! the kernel. `-- --json` prints one JSON object.
 
 use std::io::{Read, Write};

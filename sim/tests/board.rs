@@ -1,4 +1,5 @@
-//! Requests to a board over its socket: samples, time, batches, and data of the board itself.
+//! Tests of requests to a board over its socket: samples, time, batches, and data of the board
+//! itself.
 
 mod client;
 

@@ -1,5 +1,5 @@
-//! Farms: their detectors, true parameters and hardware map, the board's time, and the number of
-//! boards that fit into a process.
+//! Tests of farms: their detectors, true parameters and hardware map, the board's time, and the
+//! number of boards that fit into a process.
 
 mod client;
 

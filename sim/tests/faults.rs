@@ -1,4 +1,4 @@
-//! Each fault, seen from a client.
+//! Tests of each fault from the side of a client.
 
 mod client;
 
@@ -50,7 +50,7 @@ fn refuse() {
     wait_until(|| TcpStream::connect(board.address()).is_err());
 }
 
-/// Waits for something that another thread will do soon. Fails after 10 s.
+/// Waits for an action of another thread. Fails after 10 s.
 fn wait_until(mut done: impl FnMut() -> bool) {
     let (wake, woken) = std::sync::mpsc::channel::<()>();
     for _ in 0..1000 {

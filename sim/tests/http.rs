@@ -1,5 +1,5 @@
-//! The HTTP service around the protocol handles connections, headers and bodies
-//! as a real board's server does.
+//! Tests that the HTTP service handles connections, headers and bodies as the server of a real
+//! board does.
 
 mod client;
 

@@ -1,5 +1,5 @@
-//! A board closes connections that a fault leaves without an answer when their client has closed
-//! them or when the fault is over. The tests use virtual time and pipes.
+//! Tests that a board closes connections that a fault leaves without an answer. It closes them when
+//! their client has closed them or when the fault is over. The tests use virtual time and pipes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use twotone_sim::fault::{Fault, FaultScript, Scheduled};
 use twotone_sim::{Farm, FarmBuilder};
 
-/// Number of clients that come and go.
+/// Number of clients that connect and disconnect.
 const CLIENTS: usize = 20;
 
 /// Time after which a board closes any connection that a fault holds open.
@@ -74,7 +74,7 @@ async fn settle_after_closing(fault: &str) {
     settle().await;
 }
 
-/// Returns the time until the board closes the connection. Nothing is read before.
+/// Returns the time until the board closes the connection. Nothing is read before this time.
 async fn closed_after(mut client: DuplexStream) -> Duration {
     let begin = Instant::now();
     let mut byte = [0];
@@ -220,7 +220,8 @@ async fn a_client_that_stays_waits_while_the_fault_lasts() {
     }
 }
 
-/// Neither another call nor the end of another fault ends a fault that acts on a single call.
+/// A fault that acts on a single call does not end at another call, nor at the end of another
+/// fault.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_does_so_whatever_comes_after() {
     let hang = twotone_sim::fault::Hang {

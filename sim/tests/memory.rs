@@ -1,5 +1,5 @@
-//! Memory of a board. This test is alone in its file, so that nothing else in the process allocates
-//! memory during it.
+//! Test of the memory of a board. The test is alone in its file, so that nothing else in the
+//! process allocates memory during it.
 
 mod client;
 

@@ -1,4 +1,4 @@
-//! Methods other than those that set tones: their arguments, refusals and answers.
+//! Tests of the methods that do not set tones: their arguments, refusals and answers.
 
 mod client;
 

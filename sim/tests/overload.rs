@@ -1,5 +1,5 @@
-//! A farm whose streams need more than any computer can do. This test is alone in its file, since
-//! it checks the memory and the log of the whole process.
+//! Test of a farm whose streams need more computation than any computer can do. The test is alone
+//! in its file, because it checks the memory and the log of the whole process.
 
 mod client;
 
@@ -25,8 +25,7 @@ const A_SOCKET: usize = 8;
 /// Number of requests while the streams are behind.
 const REQUESTS: usize = 60;
 
-/// Largest memory in bytes after the last receiver has left. It is what the allocator keeps in
-/// reserve.
+/// Largest memory in bytes after the last receiver has left, which the allocator keeps in reserve.
 const REST: f64 = 100e6;
 
 /// Largest memory in bytes during the overload: stored samples (64 MB), models and buffers of the

@@ -1,5 +1,5 @@
-//! Samples before the decimation filters: by call and as a stream, and those
-//! of the converter.
+//! Tests of samples before the decimation filters, by call and as a stream, and of samples of the
+//! converter.
 
 mod client;
 mod listener;

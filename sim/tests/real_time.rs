@@ -1,4 +1,4 @@
-//! Boards in real-time mode, tested under virtual time: the durations of calls, and the samples
+//! Tests of boards in real-time mode, under virtual time: the durations of calls, and the samples
 //! during them.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Samples of a board over its socket depend on its settings and detectors.
+//! Tests that the samples of a board over its socket follow from its settings and detectors.
 
 mod client;
 
@@ -57,7 +57,7 @@ fn size((i, q): Iq) -> f64 {
     i.hypot(q)
 }
 
-/// Returns the phase from one to the other in degrees, from -180 to 180.
+/// Returns the phase of the second sample relative to the first, in degrees, from -180 to 180.
 fn turn(from: Iq, to: Iq) -> f64 {
     (from.0 * to.1 - from.1 * to.0)
         .atan2(from.0 * to.0 + from.1 * to.1)

@@ -1,4 +1,4 @@
-//! Settings of a board's tones, and refusals, over its real socket.
+//! Tests of the settings of a board's tones, and of refusals, over its real socket.
 
 mod client;
 

@@ -1,7 +1,7 @@
 //! Effects of faults on the packets of a stream, compared with the board's counts.
 //!
-//! Each fault acts on some packets near the beginning. The listener gets all of them, since a board
-//! sends only after a join.
+//! Each fault acts on some packets near the beginning. The listener gets all packets, because a
+//! board sends only after a join.
 
 mod listener;
 

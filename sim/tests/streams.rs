@@ -1,4 +1,4 @@
-//! The readout stream of boards, as a receiver on this computer gets it.
+//! Tests of the readout stream of boards, as a receiver on this computer gets it.
 
 mod client;
 mod listener;
@@ -14,7 +14,8 @@ use twotone_wire::crs::{GROUP, PacketLength, ReadoutHeader, ReadoutPacket, Stamp
 use client::Client;
 use listener::Listener;
 
-/// A multicast group of this test only, since a join would start the streams of other farms.
+/// A multicast group for this test only, because a join would otherwise start the streams of other
+/// farms.
 fn own_group() -> Ipv4Addr {
     let pid = std::process::id();
     Ipv4Addr::new(239, 192, 1 + (pid >> 8 & 0x3f) as u8, pid as u8)

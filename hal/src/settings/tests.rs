@@ -234,8 +234,7 @@ fn offsets_have_the_range_of_all_that_they_may_be() {
     assert_eq!(settings.tone(channel(1)).unwrap().last().offset, None);
 }
 
-/// A board that reads back a little further each time is not the board that it was, however small
-/// each step is.
+/// A drift of the values that are read back is detected, even if each step is small.
 #[test]
 fn a_drift_in_small_steps_is_found() {
     let mut settings = ModuleSettings::default();
@@ -293,7 +292,8 @@ fn a_module_without_an_nco_never_has_one_in_doubt() {
     );
 }
 
-/// Limits are held to the worst that a board may have after it has lost its settings.
+/// Limits are checked against the largest powers that a board may have after it has lost its
+/// settings.
 #[test]
 fn lost_settings_may_be_zero() {
     let mut settings = ModuleSettings::unknown(1);

@@ -1,6 +1,6 @@
 //! Time and memory of the model of a module: `cargo bench -p twotone-physics`.
 //!
-//! Each line is the median of many rounds, since the machine may have other load. `-- --json`
+//! Each line is the median of many rounds, because the machine may have other load. `-- --json`
 //! prints one JSON object.
 
 use std::hint::black_box;

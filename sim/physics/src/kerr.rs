@@ -3,8 +3,8 @@
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
 //! (Swenson et al. 2013). Let `s` be the pull and `u_j` the detuning of each tone from the
 //! low-power resonance, both in linewidths of the resonator as drawn, and `w` the width relative to
-//! the drawn one. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1` this is `y
-//! = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
+//! the drawn one. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1`, this
+//! equation is `y = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
 //!
 //! If the equation has more than one solution, the pull depends on the past. After a change, the
 //! stored energy grows if the drive causes more pull than the present pull, and decays if it causes

@@ -1,5 +1,5 @@
-//! The public interface of a module: settings and conditions as inputs, levels and detectors as
-//! results.
+//! Tests of the public interface of a module: settings and conditions as inputs, levels and
+//! detectors as results.
 
 mod rig;
 
@@ -26,8 +26,8 @@ fn nonlinear(a: f64) -> Detector {
     }
 }
 
-/// Sweeps a tone over a detector in steps of linewidths. Returns the place of the largest step
-/// between neighbouring samples, with the cable taken out.
+/// Sweeps a tone over a detector in steps of linewidths. Returns the position of the largest step
+/// between neighbouring samples, with the phase of the cable removed.
 fn largest_step(detector: &Detector, from: f64, to: f64) -> f64 {
     let mut model = one_detector(detector.clone(), &silent());
     let (mut last, mut greatest, mut start) = (None, (0.0, 0.0), 0);

@@ -1,4 +1,4 @@
-//! Samples: filters, noise, other tones in a channel, and the order of requests.
+//! Tests of samples: filters, noise, other tones in a channel, and the order of requests.
 
 mod rig;
 

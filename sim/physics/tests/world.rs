@@ -1,5 +1,5 @@
-//! Motion of resonances under constant settings: noise of detectors and line, hits, pairs, and
-//! power.
+//! Tests of the motion of resonances under constant settings: noise of detectors and line, hits,
+//! pairs, and power.
 
 use std::f64::consts::TAU;
 
@@ -39,8 +39,8 @@ fn toned(seed: u64, detectors: &[Detector], y0: f64, params: &ProfileParams) -> 
     model
 }
 
-/// Returns the samples of a channel as shifts of fr in Hz, without those in which the filters
-/// settle.
+/// Returns the samples of a channel as shifts of fr in Hz. Samples in which the filters settle are
+/// left out.
 fn shifts(model: &mut ModuleModel, channel: usize, n: usize) -> Vec<f64> {
     let point = model.truth_at(channel, 0).expect("a tone is on");
     let mut out = Vec::new();

@@ -1,5 +1,6 @@
-//! A second kind of boards, made for this test: numbered registers, read and written by lines of
-//! text over TCP. It has a folder's worth of code here, and its line in the list of kinds.
+//! A second kind of boards, for these tests: numbered registers, which are read and written by
+//! lines of text over TCP. This file has the code that a kind has in its folder. The list of kinds
+//! has its line.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,7 +89,7 @@ impl Simulated for Registers {
     }
 
     fn send(self: Arc<Self>, _: Sending) -> Work {
-        // It has no streams.
+        // The kind has no streams.
         Box::pin(std::future::ready(()))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Timeout that is longer than any answer of a board without faults takes.
+/// Timeout, which is longer than the time of any answer of a board without faults.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a board.

@@ -1,4 +1,4 @@
-//! A stream gets the same samples, however its turns come.
+//! Tests that a stream gets the same samples, regardless of the times of its turns.
 
 use twotone_physics::{Band, Profile};
 
@@ -20,7 +20,7 @@ fn module() -> Module {
     })
 }
 
-/// Rows that a stream has brought.
+/// Rows that a stream has returned.
 #[derive(Default)]
 struct Taken {
     numbers: Vec<u32>,
@@ -29,8 +29,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Takes a turn. Returns the number of rows that it brought, and true
-    /// if there are more.
+    /// Takes a turn. Returns the number of rows of this turn, and true if more rows are due.
     fn turn(&mut self, module: &mut Module, seconds: f64, room: &Arc<Room>) -> (usize, bool) {
         let mut rows = Rows::default();
         let had = module.stream(CHANNELS, seconds, room, &mut rows);
