@@ -1,4 +1,4 @@
-//! Joining of pieces (chunks) of a sweep that were taken with different settings of the NCO.
+//! Join of pieces (chunks) of a sweep that were measured at different settings of the NCO.
 //!
 //! Each NCO setting has its own phase reference and a slightly different gain. Neighbouring chunks
 //! overlap by several points. A robust ratio of their complex samples over the overlap, with the

@@ -29,7 +29,7 @@ const LEAST_COHERENCE: f64 = 0.3;
 pub enum DelayStatus {
     /// The delay can be used.
     Success,
-    /// Fewer than 16 points, or no span.
+    /// There are fewer than 16 points, or all frequencies are equal.
     TooFewPoints,
     /// A frequency or a sample is not a finite number.
     NonFinite,
@@ -187,8 +187,8 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
 fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usize) -> f64 {
     let mut total = 0.0;
     let mut counted = 0.0;
-    // To use fewer points, whole stretches are skipped and not single points, because a stretch
-    // needs its dense points.
+    // To use fewer points, whole stretches are skipped instead of single points, because the points
+    // of a stretch must be dense.
     let skip = f.len().div_ceil(most.max(1));
     let mut i = 0;
     let mut number = 0_usize;
@@ -209,8 +209,7 @@ fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usiz
                 sum += phasors[k] * Complex64::cis(std::f64::consts::TAU * (f[k] - f[i]) * tau);
                 count += 1.0;
             }
-            // The squared sum of points with random phases is `count` on average, which is
-            // subtracted.
+            // For random phases, the squared sum is `count` on average. This value is subtracted.
             total += (sum.norm_sqr() - count) / count;
             counted += count - 1.0;
         }

@@ -118,14 +118,14 @@ pub struct WideSweep<'a> {
     pub nco_hz: &'a [f64],
 }
 
-/// Status of a search: success, or the reason that it could not be made.
+/// Status of a search: success, or the reason that the sweep could not be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FindStatus {
     /// The sweep was searched. It may have no resonance.
     Success,
-    /// Fewer than 32 points.
+    /// There are fewer than 32 points, or not one sample for each frequency.
     TooFewPoints,
     /// A frequency or a sample is not a finite number.
     NonFinite,

@@ -320,7 +320,7 @@ impl Plan {
             .enumerate()
             .map(|(k, point)| {
                 // The dither is less than half a spacing, so that points stay in order. The points
-                // at the ends have none, so that they stay within the reach.
+                // at the ends have no dither, so that they stay within the reach.
                 let interior = point > 0 && point + 1 < self.points;
                 let most = params.dither_hz.min(0.2 * self.spacing_hz);
                 let dither = if interior {

@@ -66,8 +66,8 @@ pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
 /// its samples.
 ///
 /// The part of a sweep that is smooth over three points cancels. Sharp lines do not change the
-/// median if they cover less than about a third of the points. `None` for fewer than five finite
-/// points.
+/// median if they cover less than about a third of the points. `None` if fewer than three second
+/// differences are finite.
 pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
     let mut powers: Vec<f64> = z
         .windows(3)

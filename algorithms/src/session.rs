@@ -14,7 +14,7 @@ use crate::band::Band;
 use crate::progress::{Progress, Stage, Step};
 use crate::reach::Reach;
 
-/// One tone as an algorithm wants it.
+/// Wanted settings of one tone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Tone {
     pub offset_hz: f64,
@@ -39,7 +39,7 @@ pub(crate) struct Means {
 pub(crate) struct InputFlags {
     /// A converter was over its range.
     pub overrange: bool,
-    /// An input was over its voltage.
+    /// An input was over its voltage limit.
     pub overvoltage: bool,
 }
 
@@ -96,8 +96,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Asks for the description of the module and, if it has one, the frequency of its NCO. Changes
-    /// nothing yet; the first step clears the module's tones once.
+    /// Reads the description of the module and, if the module has an NCO, the frequency of the NCO.
+    /// Changes nothing yet; the first step clears the module's tones once.
     pub(crate) async fn open(
         board: &'a BoardHandle,
         module: ModuleId,
@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
         let mut of_module = of(&description)?;
         let mut epoch = description.epoch;
         let nco = match of_module.nco {
-            // Both in one batch, so that both are of one epoch.
+            // The description and the NCO are read in one batch, so that both are of one epoch.
             Some(_) => {
                 let mut batch = Batch::new();
                 let described = batch.describe();
@@ -231,7 +231,7 @@ impl<'a> Session<'a> {
         Err(self.refuse(ErrorKind::Limit, what, why))
     }
 
-    /// Brings the NCO to a frequency; sends nothing if it is there already.
+    /// Sets the NCO to a frequency. Sends nothing if the NCO has this frequency already.
     pub(crate) async fn set_nco(&mut self, frequency_hz: f64) -> Result<()> {
         let step = self.description.frequency_step.0;
         if (self.nco.frequency.0 - frequency_hz).abs() <= 0.5 * step.max(1e-9) {

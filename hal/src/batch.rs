@@ -85,7 +85,7 @@ pub enum Op {
     Unknown {
         /// The module that the operation acts on, if any.
         module: Option<ModuleId>,
-        /// Its repeatability.
+        /// Repeatability of the operation.
         safety: Safety,
     },
 }
@@ -299,8 +299,8 @@ impl Batch {
     }
 
     /// Refuses the batch if it has an operation that the caller does not know. Boards and wrappers
-    /// call this before they send anything: they cannot execute, record or check an operation that
-    /// they do not know.
+    /// call this method before they send anything, because they cannot execute, record or check an
+    /// operation that they do not know.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the first operation for which `knows` returns false. The

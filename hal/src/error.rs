@@ -35,8 +35,8 @@ pub enum ErrorKind {
     Protocol,
     /// The board answered with an error of its own.
     Rejected,
-    /// This program did not make the present settings of the board: the board restarted, or another
-    /// program set it. Earlier measurements are no longer valid.
+    /// The present settings of the board are not those of this program, because the board restarted
+    /// or another program changed them. Earlier measurements are no longer valid.
     EpochChanged,
     /// The run was ended from outside.
     Cancelled,

@@ -1,4 +1,4 @@
-//! Firmware of boards: replacing it over the network.
+//! Replacement of the firmware of boards over the network.
 //!
 //! A family whose boards can be flashed over the network implements [`Firmware`]. A replacement has
 //! these steps, of which the first ones are harmless: [`identify`](Firmware::identify),
@@ -126,9 +126,9 @@ impl fmt::Debug for FirmwareImage {
 pub struct FirmwareIdentity {
     /// Kind of the board, as in hardware maps.
     pub kind: String,
-    /// Its serial number, as the board writes it.
+    /// Serial number of the board, in the form that the board reports.
     pub serial: Option<String>,
-    /// Serial number of its crate.
+    /// Serial number of the crate of the board.
     pub crate_serial: Option<String>,
     /// The release that runs; `None` if no firmware runs yet, as in a boot loader.
     pub running: Option<String>,

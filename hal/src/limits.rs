@@ -20,10 +20,10 @@ pub struct ModuleLimits {
     pub max_tone: Option<Dbm>,
     /// Largest power of all tones together.
     pub max_total: Option<Dbm>,
-    /// Crest factor that is assumed of a comb: the ratio of its peak to its RMS value. The peak
-    /// must stay below full scale. A comb of random phases peaks near 5.5 times its RMS value
-    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip,
-    /// so this limit never refuses it.
+    /// Assumed crest factor of a comb: the ratio of its peak to its RMS value. The peak must stay
+    /// below full scale. A comb of random phases peaks near 5.5 times its RMS value within its
+    /// repetition time. A comb whose amplitudes add up to no more than 1 cannot clip, so it is
+    /// never refused because of its peak.
     pub crest: f64,
 }
 
@@ -41,11 +41,11 @@ impl Default for ModuleLimits {
 }
 
 impl ModuleLimits {
-    /// Returns the reason why a tone of `amplitude` may not be driven as one of a comb, or `None`
-    /// if it may.
+    /// Returns the reason why a tone of `amplitude` may not be driven in a comb, or `None` if it
+    /// may.
     ///
     /// The comb includes this tone. The squares of its amplitudes add up to `squares`, and their
-    /// absolute values to `sum`. A tone of full scale has the power `full_scale`. If that power is
+    /// absolute values to `sum`. A tone of full scale has the power `full_scale`. If this power is
     /// not known, a limit of power allows no tone at all.
     pub fn problem(
         &self,

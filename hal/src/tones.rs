@@ -107,7 +107,7 @@ impl ToneFields {
         phase: true,
         rotation: true,
     };
-    /// The amplitude alone, which shows if a tone is on.
+    /// The amplitude alone, which shows whether a tone is on.
     pub const AMPLITUDE: Self = Self {
         offset: false,
         amplitude: true,

@@ -3,7 +3,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `kind` | what a kind of boards adds, and the list of kinds |
+//! | `kind` | interface of a kind of boards, and the list of kinds |
 //! | `address`, `port` | loopback address, and listening socket |
 //! | `held` | connections that a fault keeps open without an answer |
 //! | `time`, `clock` | modes of time, and the board's clock |

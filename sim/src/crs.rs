@@ -4,9 +4,9 @@
 //! | file | content |
 //! |---|---|
 //! | `settings`, `module` | state of a board |
-//! | `tuber` | its methods and properties |
-//! | `service` | its HTTP service: connections, no protocol |
-//! | `stream` | packets of its sample streams |
+//! | `tuber` | methods and properties of a board |
+//! | `service` | HTTP service of a board: connections, without the protocol |
+//! | `stream` | packets of the sample streams |
 //! | `stamp` | time stamps |
 //! | `boot` | boot window: beacons, console of the boot loader, flash |
 

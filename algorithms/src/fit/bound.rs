@@ -22,7 +22,8 @@ pub struct BoundParameters {
 }
 
 /// Returns the smallest one-sigma errors for a sweep of the resonator `truth` at `frequency_hz`,
-/// with white noise `sqrt(<|n|^2>) = noise` per point. They follow from the Jacobian of the model.
+/// with white noise `sqrt(<|n|^2>) = noise` per point. These errors follow from the Jacobian of the
+/// model.
 ///
 /// # Errors
 /// A status if the points do not determine all parameters.

@@ -28,9 +28,9 @@ pub struct Means {
 /// Board in memory that keeps the contract of [`Board`]. A function of the test computes its
 /// samples.
 ///
-/// It has tones, NCOs, waits and means. To add faults, a test wraps it in a [`Board`] of its own.
-/// That wrapper calls [`MemoryBoard::answer`] for each operation that it executes. Clones share one
-/// board.
+/// This board has tones, NCOs, waits and means. To add faults, a test wraps the board in a
+/// [`Board`] of its own. This wrapper calls [`MemoryBoard::answer`] for each operation that it
+/// executes. Clones share one board.
 #[derive(Clone)]
 pub struct MemoryBoard(Arc<Inner>);
 
@@ -79,8 +79,8 @@ impl MemoryBoard {
             .collect();
     }
 
-    /// Calls `act` with the settings of a module, which it may read, or change as another program
-    /// would.
+    /// Calls `act` with the settings of a module. `act` may read these settings, or change them as
+    /// another program would.
     ///
     /// # Panics
     /// If the board does not have the module.

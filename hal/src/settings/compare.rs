@@ -1,4 +1,4 @@
-//! Values in doubt, and the comparison of readings with what was set.
+//! Values in doubt, and the comparison of readings with the values that were set.
 
 use super::tone::Bits;
 use super::{Difference, MOST_DOUBTS, ModuleSettings, Setting, SettingKey};
@@ -164,7 +164,7 @@ impl ModuleSettings {
         }
     }
 
-    /// Keeps the memory of values in doubt bounded.
+    /// Limits the number of values in doubt to [`MOST_DOUBTS`].
     pub(super) fn bound_doubts(&mut self) {
         if self.doubts.len() <= MOST_DOUBTS {
             return;

@@ -23,7 +23,8 @@ pub struct Difference {
     pub differ: usize,
     /// Number of settings that were compared.
     pub compared: usize,
-    /// True if everything that differs is as on a board that has just started: 0 or never set.
+    /// True if all settings that differ are 0 or were never set, as on a board that has just
+    /// started.
     pub all_lost: bool,
 }
 

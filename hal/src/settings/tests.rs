@@ -292,8 +292,8 @@ fn a_module_without_an_nco_never_has_one_in_doubt() {
     );
 }
 
-/// Limits are checked against the largest powers that a board may have after it has lost its
-/// settings.
+/// After a loss of settings, each span has the earlier value and 0, so that limits are checked for
+/// both.
 #[test]
 fn lost_settings_may_be_zero() {
     let mut settings = ModuleSettings::unknown(1);

@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `joins` | receivers on this machine, from the lists of the kernel |
-//! | `pace`, `room` | order in which boards send, and limits on their share of the machine |
+//! | `pace`, `room` | order in which boards send, and limits on the resources that they use |
 //! | `outbox` | the socket, with many packets in each system call |
 //! | `tally` | counters of packets |
 

@@ -15,7 +15,7 @@ use super::Crs;
 use crate::board::{BootWindow, lock};
 use crate::fault::{self, OnFlash};
 
-/// Firmware release of new boards. They behave like firmware 1.6 and later.
+/// Firmware release of new boards, which behave like boards with firmware 1.6 and later.
 const RELEASE: &str = "1.7.0-sim";
 
 /// Size of the image of new boards, bytes.
@@ -207,7 +207,7 @@ fn fault_step(step: FlashStep) -> fault::FlashStep {
     }
 }
 
-/// A boot loader whose flash is kept when it ends.
+/// A boot loader. When this value is dropped, the board keeps the content of the flash.
 #[derive(Debug)]
 struct Session<'a> {
     crs: &'a Crs,

@@ -1,4 +1,4 @@
-//! Random choice of the packets on which a fault acts.
+//! Random selection of the packets on which a fault acts.
 //!
 //! The choice depends on the number of the packet in the stream of its module and on a seed, so
 //! that a fault hits the same packets in every run.

@@ -1,4 +1,4 @@
-//! Limits on the share of the machine that the streams of a farm take.
+//! Limits on the processor time and the memory that the streams of a farm use.
 //!
 //! The streams of a farm may need more than its machine can process: 256 boards with all their
 //! channels send 5 GB/s. So boards send in turn, a few packets at a time. If there is more than one
@@ -44,7 +44,7 @@ impl Pace {
         &self.room
     }
 
-    /// Waits for permission to send, which lasts until the permit is dropped. Returns `None` if the
+    /// Waits for a permit to send. The permit is valid until it is dropped. Returns `None` if the
     /// farm has ended.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()

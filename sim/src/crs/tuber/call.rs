@@ -42,7 +42,7 @@ pub(crate) struct Call<'b, 'a> {
     pub(crate) waiting: Option<Waiting<'b>>,
 }
 
-/// Samples for which a call waits. Dropping this ends their collection.
+/// Samples for which a call waits. Their collection ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting<'b> {
     crs: &'b Crs,
