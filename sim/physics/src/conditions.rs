@@ -101,7 +101,7 @@ pub struct Modulation {
 pub enum DetectorFault {
     /// The detector does not resonate.
     Dead,
-    /// The resonance jumps, and stays there.
+    /// The resonance jumps to another frequency, and stays there.
     Jump {
         /// Time of the jump, s of the board's time.
         at_s: f64,

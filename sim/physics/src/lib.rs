@@ -9,13 +9,13 @@
 //!   detectors, and their true parameters in a truth file
 //! - [`kerr`]: the nonlinear resonator and the memory of its branch
 //! - [`mod@line`]: cable, standing waves, box modes
-//! - `array`: all detectors of a line, the near ones exactly, the far ones as a sum
+//! - `array`: all detectors of a line: near detectors exactly, and far detectors as a sum
 //! - `chain`: levels, clipping, compression, noise of the electronics
-//! - [`bank`]: the filter bank's bins, which tones and noise pass before the decimation
+//! - [`bank`]: the bins of the filter bank, which filter tones and noise before the decimation
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
 //! - [`drift`], [`glitch`]: slow and sudden noise; `world`: the motion of detectors and line
 //! - [`conditions`]: conditions that the caller may change: load, bath, modulation, faults
-//! - [`module`]: the model of a module, made of all these
+//! - [`module`]: the model of a module, which uses all other parts
 
 mod array;
 pub mod bank;

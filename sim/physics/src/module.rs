@@ -115,7 +115,7 @@ struct Slot {
     last: Complex64,
     /// Tick of a change since the last sample; NaN if there was none.
     changed_at: f64,
-    /// Time constant of the ring-down of its detector, ticks.
+    /// Time constant of the ring-down of the nearest detector, ticks.
     ringdown_ticks: f64,
 }
 
@@ -135,7 +135,7 @@ impl Slot {
     }
 }
 
-/// Signal of a tone in the filter of another channel.
+/// Signal of a tone that is in the filter of another channel.
 #[derive(Debug, Clone)]
 struct Beat {
     channel: u16,

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// An ideal array: all detectors alive and well separated, a flat line, little noise. It still
-    /// has asymmetry, a cable and the Kerr pull.
+    /// An ideal array: all detectors work and are well separated, the line is flat, and there is
+    /// little noise. Asymmetry, a cable and the Kerr pull are included.
     #[default]
     Clean,
     /// A good array in a good cryostat.
     Lab,
-    /// A bad array: all effects that spoil a measurement, stronger than in a good cryostat.
+    /// A bad array: all effects that disturb a measurement are stronger than in a good cryostat.
     Harsh,
 }
 

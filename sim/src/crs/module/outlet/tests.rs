@@ -146,7 +146,7 @@ fn no_more_is_kept_than_there_is_room_for_in_the_farm() {
     }
     let skipped: u64 = taken.iter().map(|taken| taken.skipped).sum();
     assert!(skipped > 1000, "{skipped}");
-    // The room of kept samples is given back when the stream ends.
+    // The memory of kept samples is free again when the stream has ended.
     modules[0].advance_to(0.85);
     assert!(room.left() < ROOM);
     modules[0].end_stream();
