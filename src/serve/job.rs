@@ -258,7 +258,7 @@ impl Job {
     fn lines_from(&self, position: &mut Position) -> (Vec<Bytes>, bool) {
         let history = self.history();
         let events = history.events.iter().skip(position.events);
-        let mut lines: Vec<Bytes> = events.take(CHUNK_BYTES).cloned().collect();
+        let mut lines: Vec<Bytes> = events.take(CHUNK_EVENTS).cloned().collect();
         position.events += lines.len();
         let has_all = position.events >= history.events.len();
         // Only the last step of each module is sent: the earlier steps are out of date.
@@ -278,7 +278,7 @@ impl Job {
 }
 
 /// Largest number of events, except steps, that [`Job::next`] returns at once.
-const CHUNK_BYTES: usize = 256;
+const CHUNK_EVENTS: usize = 256;
 
 /// Returns an event as a line of JSON.
 pub(crate) fn line(event: &Event) -> Bytes {

@@ -28,7 +28,7 @@ pub(crate) struct Bench {
     about: &'static str,
 }
 
-/// What a benchmark needs besides the program.
+/// Requirement of a benchmark besides the program.
 enum Needs {
     Nothing,
     /// A Python interpreter in the environment variable of this name. Without it some rows are

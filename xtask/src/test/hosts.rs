@@ -55,8 +55,9 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
     in_order(run, [command])
 }
 
-/// Says why there can be no throw-away hosts here. Missing programs are installed where nothing is
-/// started by that.
+/// Returns the reason why there can be no throw-away hosts on this computer, or `None` if there can
+/// be. Missing programs are installed if this is CI, or if systemd does not run here, so that the
+/// installation starts no service.
 pub(crate) fn hindrance(ci: bool) -> Result<Option<String>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(Some("this takes root".to_owned()));

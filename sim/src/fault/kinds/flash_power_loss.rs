@@ -29,6 +29,5 @@ impl Describe for FlashPowerLoss {
     const NAME: &'static str = "flash-power-loss";
     const KEYS: &'static str =
         "`written`, an offset in bytes; if it is absent, the power fails during the erasure";
-    const ABOUT: &'static str =
-        "the board loses its power while its flash is erased or written, and starts with what the flash holds then";
+    const ABOUT: &'static str = "the board loses its power while its flash is erased or written, and starts with what the flash holds then";
 }
