@@ -1,5 +1,6 @@
-//! A command that the daemon executes for a client. Its output, files and exit status belong to the
-//! client, and its boards to the daemon.
+//! A command that the daemon executes for a client. The client sends the files that the command
+//! reads, and receives its output and exit status. The connections to the boards and the folder of
+//! the run directories are those of the daemon.
 //!
 //! A job has a thread of its own, in which the command runs as it does in a separate program. The
 //! parts of the program that use the terminal, files and signals call [`current`] first.

@@ -44,7 +44,7 @@ pub(crate) struct Serve {
     /// in the folder of the socket have.
     #[arg(long, value_name = "GROUP", value_parser = parse_group)]
     group: Option<u32>,
-    /// Address on this host that answers questions.
+    /// Address on this host at which the daemon answers questions: read-only HTTP requests.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8742", value_parser = parse_listen)]
     listen: SocketAddr,
     /// Folder for the records of jobs. If it is absent: the one that systemd made
@@ -76,11 +76,11 @@ fn parse_group(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Interval between two checks of the turns of the boards, unless systemd asks for another
-/// interval.
+/// Interval between two checks that the boards still have their turns, unless systemd asks for
+/// another interval. In a turn, the daemon asks a board a question or connects it.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Longest time to wait for the last answers.
+/// Longest time for which the ending daemon waits for clients to read their last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Message at the first interrupt.
@@ -280,8 +280,8 @@ impl Daemon {
         });
     }
 
-    /// Sends signs of life to systemd while the boards have their turns. `ending` is cancelled when
-    /// the daemon is about to end.
+    /// Sends signs of life to systemd as long as some board had its turn (see [`WATCH_INTERVAL`])
+    /// within [`LONGEST_SILENCE`]. `ending` is cancelled when the daemon is about to end.
     fn watch_over(
         &self,
         notify: &Arc<Notify>,

@@ -121,8 +121,8 @@ impl<'t> Findings<'t> {
         self.unfinished = true;
     }
 
-    /// Returns the one of very many names that was probably meant. Returns `None` after
-    /// [`COMPARED`] comparisons, because more would take too long.
+    /// Returns the one of `names` that was probably meant by `found`. There may be very many names,
+    /// so this returns `None` after [`COMPARED`] comparisons, because more would take too long.
     pub(super) fn nearest_of<'k>(
         &mut self,
         names: impl ExactSizeIterator<Item = &'k str>,
@@ -275,8 +275,8 @@ impl<'a> Section<'a, '_> {
             findings.say(at, format!("`{key}` must be a number, not {kind}"));
             return None;
         }
-        // This also refuses infinities and NaN, which are in no range.
         let number = self.as_number(key);
+        // The check of the range also refuses infinities and NaN, which are in no range.
         match number.filter(|number| range.contains(&number.value)) {
             Some(found) => Some(found),
             None => {

@@ -43,7 +43,8 @@ pub struct Manifest {
     /// Files that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
-    /// Remarks on the place of the run, a sentence each.
+    /// Remarks about a run directory that is not at the intended path, a sentence each. Empty if it
+    /// is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -66,8 +67,8 @@ pub struct BoardRecord {
     pub name: String,
     /// Serial number that the board reported, or else the one in the map.
     pub serial: Option<String>,
-    /// Result of the check that it is the board in the map, in words. `None` if this was not
-    /// checked.
+    /// Result of the check that the board which answered is the one in the map, in words. `None` if
+    /// this was not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Firmware release that the board reported. `None` if it did not report one, or was not
@@ -76,10 +77,11 @@ pub struct BoardRecord {
     /// Facts that the board did not report about itself, with the assumptions in their place.
     #[serde(default)]
     pub doubts: Vec<String>,
-    /// Program from which the board was taken over, if it was.
+    /// Program that had locked the board, if this run took the board over from another program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Holder>,
-    /// Status of the board, in the words of the run's result.
+    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. In a capture without
+    /// this board it is `not_captured`.
     pub status: String,
     /// Error of the board, if it had one. Versions before format 2 wrote a sentence.
     pub error: Option<Failure>,

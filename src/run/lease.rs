@@ -71,7 +71,7 @@ fn leased() -> std::sync::MutexGuard<'static, BTreeSet<Key>> {
 ///
 /// When the run ends, running batches are dropped and later batches are refused, both with
 /// [`ErrorKind::Cancelled`]. This applies to every clone of the handle. So no batch that an
-/// algorithm began can reach the board after its clean-up.
+/// algorithm began can reach the board after the clean-up at the end of the run.
 #[derive(Debug)]
 pub struct Leased {
     board: BoardHandle,

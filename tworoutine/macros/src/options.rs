@@ -7,9 +7,9 @@ use syn::{Error, Ident, LitBool, Result, Token};
 /// The options of `#[tworoutine(..)]`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Form {
-    /// True if the future must be `Send`.
+    /// True if the future of the `async fn` under the attribute must be `Send`.
     pub(crate) send: bool,
-    /// True if the future is boxed.
+    /// True if this future is boxed.
     pub(crate) boxed: bool,
 }
 

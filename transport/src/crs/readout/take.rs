@@ -53,10 +53,11 @@ impl Take {
     /// Leaves out samples from before `time`, by the clock of the board, and the first
     /// `settle_samples` after it.
     ///
-    /// This selects samples that were taken with new settings: read the clock of the board after
-    /// the settings in the same batch, and take samples after that time. Delays of the batch and of
-    /// the packets make no difference. Taking the samples fails if the stamps of the module are not
-    /// valid, or if its clock stands still or is set forward meanwhile.
+    /// This selects samples that were taken with new settings: let the batch that changes the
+    /// settings end with an operation that reads the clock of the board, and take samples after
+    /// that time. Delays of the batch and of the packets make no difference. Taking the samples
+    /// fails if the time stamps in the packets of a module are not valid, or if the clock that they
+    /// show stands still or is set forward meanwhile.
     #[must_use]
     pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
         let after = Some((time, settle_samples));
@@ -84,7 +85,8 @@ pub struct Block {
     /// Sequence number of the first sample's packet.
     pub sequence: u32,
     /// Time at which each sample was taken, by its own stamp and corrected for the delay of the
-    /// filters. A [`Timeline`](super::Timeline) compares stamps with each other.
+    /// filters. The times are not corrected by comparing the stamps of many packets; a
+    /// [`Timeline`](super::Timeline) does that.
     pub times: Vec<Result<SampleTime, NoTime>>,
     /// True if a converter was over its range in some of the samples.
     pub overrange: bool,
@@ -262,8 +264,9 @@ impl Collection {
         Ok(())
     }
 
-    /// The error after the deadline. With the counters, its message also reports if any packet
-    /// came, and how many were lost.
+    /// The error after the deadline `within`. Its message names a module whose block is not full.
+    /// With the `counters` of the receiver, the message also says how many packets of this module
+    /// were lost since the receiver was opened, or that none ever came.
     pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();
