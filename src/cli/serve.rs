@@ -298,7 +298,9 @@ impl Daemon {
                 if is_alive {
                     notify.alive();
                 } else {
-                    tracing::error!("no board has had its turn for {LONGEST_SILENCE:?}");
+                    tracing::error!(
+                        "the daemon has neither asked nor connected a board for {LONGEST_SILENCE:?}"
+                    );
                 }
                 is_well.store(is_alive && !ending.is_cancelled(), Ordering::Relaxed);
                 sleep(period).await;

@@ -167,7 +167,7 @@ impl<'t> Findings<'t> {
             (0, true) => error.with_last("there may be more problems: mend these first".to_owned()),
             (more, false) => error.with_last(format!("{more} more problems: mend these first")),
             (more, true) => error.with_last(format!(
-                "{more} more problems, or others yet: mend these first"
+                "{more} more problems, and perhaps others, since the rest was not checked: mend these first"
             )),
         })
     }

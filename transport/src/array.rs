@@ -36,7 +36,9 @@ where
     F: Future<Output = Result<BoardHandle>>,
 {
     let connecting = connecting.into_iter().enumerate();
-    let connecting = connecting.map(|(index, connecting)| async move { (index, connecting.await) });
+    let connecting: Vec<_> = connecting
+        .map(|(index, one)| numbered(index, one))
+        .collect();
     // In the order in which they end, so that a board that is slow holds back none after it.
     let outcomes = stream::iter(connecting).buffer_unordered(at_once.max(1));
     let mut outcomes: Vec<_> = outcomes.collect().await;
@@ -50,6 +52,11 @@ where
         }
     }
     Connected { boards, failed }
+}
+
+/// Awaits a future, and returns its output with its number.
+async fn numbered<F: Future>(number: usize, future: F) -> (usize, F::Output) {
+    (number, future.await)
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! Benchmark of deployments: to one throw-away host, to eight side by side, and the same again.
 //! `cargo xtask bench` names the archive and makes sure that there can be such hosts.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it waits for processes of throw-away hosts, and measures wall time"
+)]
+
 use std::error::Error;
 use std::time::Instant;
 
