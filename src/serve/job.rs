@@ -297,14 +297,15 @@ impl Observer for Job {
     }
 
     fn step(&self, board: &str, step: &Step) {
-        {
+        let before = {
             let mut history = self.history();
             history.last_step += 1;
             let number = history.last_step;
             let key = (board.to_owned(), step.module);
-            history.steps.insert(key, (number, *step));
-        }
-        if step.done == 0 {
+            history.steps.insert(key, (number, *step))
+        };
+        // Once for each stage: the journal of a board tells what was done to it.
+        if before.is_none_or(|(_, before)| before.stage != step.stage) {
             let (module, stage) = (step.module.number(), step.stage.as_str());
             tracing::info!(board, module, job = self.id, "{stage}");
         }

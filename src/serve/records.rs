@@ -4,9 +4,9 @@
 //! submitted and again when the job is over. `N.events` contains the events of the job. It is
 //! written when the job is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,16 +26,46 @@ const MOST_RECORDS: usize = 1000;
 /// Largest number of bytes of the facts about one job.
 const RECORD_BYTES: u64 = 4 << 20;
 
-/// The folder of the records, and the facts about the jobs that are over.
+/// Most bytes of events that are kept because they cannot be written; those of the first jobs are
+/// given up first.
+const MOST_UNSAVED: usize = 64 << 20;
+
+/// Events of a job, each a line.
+pub(crate) type Events = Box<dyn BufRead + Send>;
+
+/// The folder of the jobs, and the facts about those that are over.
 #[derive(Debug)]
 pub(crate) struct JobRecords {
     folder: PathBuf,
     over: Mutex<BTreeMap<u64, JobReport>>,
-    /// Numbers of the jobs that are over and whose last facts could not be written, for instance
-    /// because the disk was full.
-    unsaved: Mutex<BTreeSet<u64>>,
-    /// Largest job number in the folder when the records were opened.
+    unsaved: Mutex<Unsaved>,
+    /// Largest number of a job that was there when the records were opened.
     highest: u64,
+}
+
+/// Jobs that are over and whose files could not be written, as on a full disk.
+#[derive(Debug, Default)]
+struct Unsaved {
+    /// Events of each; `None` if they are on disk, or if they were too many.
+    events: BTreeMap<u64, Option<Vec<Bytes>>>,
+}
+
+impl Unsaved {
+    fn keep(&mut self, id: u64, events: Option<Vec<Bytes>>) {
+        self.events.insert(id, events);
+        let bytes = |events: &Option<Vec<Bytes>>| -> usize {
+            let lines = events.iter().flatten();
+            lines.map(Bytes::len).sum()
+        };
+        let mut all: usize = self.events.values().map(bytes).sum();
+        for events in self.events.values_mut() {
+            if all <= MOST_UNSAVED {
+                return;
+            }
+            all -= bytes(events);
+            *events = None;
+        }
+    }
 }
 
 impl JobRecords {
@@ -80,7 +110,7 @@ impl JobRecords {
             highest,
         };
         for report in &interrupted {
-            if let Err(error) = records.save_end(report) {
+            if let Err(error) = records.save_end(report, None) {
                 tracing::warn!(job = report.id, %error, "the record of a job cannot be written");
             }
         }
@@ -115,41 +145,49 @@ impl JobRecords {
         self.write(&format!("{}.json", report.id), |file| file.write_all(&text))
     }
 
-    /// Writes the facts about a job that is over. If this fails, the facts are written later, when
-    /// the disk has space again. Otherwise the daemon would report the job as interrupted after its
-    /// next start.
-    fn save_end(&self, report: &JobReport) -> io::Result<()> {
-        let saved = self.save(report);
+    fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the events of a job that is over, if there are some, and its facts after them. What
+    /// cannot be written is kept, and written when there is room again: otherwise the job would be
+    /// told as interrupted after the next start.
+    fn save_end(&self, report: &JobReport, events: Option<&[Bytes]>) -> io::Result<()> {
+        let events_saved = events.map_or(Ok(()), |events| {
+            self.write(&format!("{}.events", report.id), |file| {
+                events.iter().try_for_each(|line| file.write_all(line))
+            })
+        });
+        let kept = events.filter(|_| events_saved.is_err());
+        let saved = events_saved.and(self.save(report));
         if saved.is_err() {
-            self.unsaved().insert(report.id);
+            self.unsaved().keep(report.id, kept.map(<[Bytes]>::to_vec));
         }
         saved
     }
 
-    /// Writes the facts that could not be written before.
+    /// Writes what could not be written before.
     fn save_the_unsaved(&self) {
-        let unsaved = std::mem::take(&mut *self.unsaved());
-        // Jobs that have been removed from the records since then are left out.
-        for report in unsaved.into_iter().filter_map(|id| self.report(id)) {
-            // If this fails again, the job stays in `unsaved`.
-            let _ = self.save_end(&report);
+        // They stay until they are written, for those who ask in the meantime.
+        let unsaved = self.unsaved().events.clone();
+        for (id, events) in unsaved {
+            // Those that were forgotten since need no record.
+            let report = self.report(id);
+            let saved =
+                report.is_none_or(|report| self.save_end(&report, events.as_deref()).is_ok());
+            if saved {
+                self.unsaved().events.remove(&id);
+            }
         }
     }
 
-    fn unsaved(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes the events of a job that is over, and then its facts. If this succeeds, the facts
-    /// about earlier jobs that could not be written are written too.
+    /// Writes the events of a job that is over, and its facts after them. Those of earlier jobs are
+    /// written too if they could not be before.
     ///
     /// # Errors
-    /// If the events or the facts cannot be written. The facts are kept in memory nevertheless.
+    /// If they cannot be written. They are told all the same.
     pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
-        let written = self.write(&format!("{}.events", report.id), |file| {
-            events.iter().try_for_each(|line| file.write_all(line))
-        });
-        let written = written.and(self.save_end(&report));
+        let written = self.save_end(&report, Some(events));
         if written.is_ok() {
             self.save_the_unsaved();
         }
@@ -190,11 +228,15 @@ impl JobRecords {
     /// do not include its end. Returns `None` if the job has no events on record.
     ///
     /// # Errors
-    /// If the file cannot be opened.
-    pub(crate) fn events(&self, id: u64) -> io::Result<Option<BufReader<File>>> {
+    /// If they cannot be opened.
+    pub(crate) fn events(&self, id: u64) -> io::Result<Option<Events>> {
+        let kept = self.unsaved().events.get(&id).cloned().flatten();
+        if let Some(kept) = kept {
+            return Ok(Some(Box::new(Cursor::new(kept.concat()))));
+        }
         match File::open(self.folder.join(format!("{id}.events"))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            opened => Ok(Some(BufReader::new(opened?))),
+            opened => Ok(Some(Box::new(BufReader::new(opened?)))),
         }
     }
 
@@ -285,15 +327,42 @@ mod tests {
         let (records, _) = JobRecords::open(&jobs).unwrap();
         records.save(&report(1, State::Running)).unwrap();
         fs::rename(&jobs, &away).unwrap();
-        records.close(report(1, State::Ended), &[]).unwrap_err();
+        let lines = ["{\"event\":\"started\"}\n", "{}\n"].map(Bytes::from);
+        records.close(report(1, State::Ended), &lines).unwrap_err();
         assert_eq!(records.report(1).unwrap().state, State::Ended);
+        let told = || {
+            let mut text = String::new();
+            let mut events = records.events(1).unwrap().expect("they are told");
+            events.read_to_string(&mut text).unwrap();
+            text
+        };
+        let before = told();
+        assert_eq!(before.as_bytes(), lines.concat());
         fs::rename(&away, &jobs).unwrap();
         records.save(&report(2, State::Running)).unwrap();
         records.close(report(2, State::Ended), &[]).unwrap();
+        assert_eq!(told(), before);
         let (records, interrupted) = JobRecords::open(&jobs).unwrap();
         assert!(interrupted.is_empty(), "{interrupted:?}");
         let states: Vec<_> = records.reports().iter().map(|one| one.state).collect();
         assert_eq!(states, [State::Ended; 2]);
+        assert!(records.events(1).unwrap().is_some());
+    }
+
+    #[test]
+    fn events_that_cannot_be_written_are_kept_up_to_a_limit() {
+        let mut unsaved = Unsaved::default();
+        let half = || Some(vec![Bytes::from(vec![0; MOST_UNSAVED / 2])]);
+        let mut has = |id: u64| {
+            unsaved.keep(id, half());
+            let kept = unsaved.events.iter().filter(|(_, events)| events.is_some());
+            kept.map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        assert_eq!(has(1), [1]);
+        assert_eq!(has(2), [1, 2]);
+        assert_eq!(has(3), [2, 3]);
+        // Their facts are to be written all the same.
+        assert_eq!(unsaved.events.len(), 3);
     }
 
     #[test]

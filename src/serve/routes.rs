@@ -1,7 +1,7 @@
 //! Routes of the daemon's HTTP interface: the requests and their answers.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +27,7 @@ use super::boards::Boards;
 use super::job::{Job, Origin, Position, line};
 use super::jobs::Jobs;
 use super::metrics;
+use super::records::Events;
 use crate::record::Room;
 use crate::release;
 
@@ -222,8 +223,8 @@ impl Routes {
         };
         let (jobs, of) = (Arc::clone(&self.jobs), report.id);
         match offload(move || jobs.records().events(of)).await {
-            Ok(file) => {
-                runtime().spawn(send_record(file, report, from, sender));
+            Ok(events) => {
+                runtime().spawn(send_record(events, report, from, sender));
                 lines(body.boxed_unsync())
             }
             Err(error) => refused(
@@ -248,12 +249,12 @@ async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
 
 /// Sends the recorded events of a job that is over, line by line.
 async fn send_record(
-    mut file: Option<BufReader<File>>,
+    mut events: Option<Events>,
     report: JobReport,
     from: usize,
     mut sender: Sender<Bytes>,
 ) {
-    if let (None, Some(status)) = (&file, report.status) {
+    if let (None, Some(status)) = (&events, report.status) {
         let text = "the output of this job is not on record: it could not be written when the job \
                     ended, as on a full disk";
         let text = text.to_owned();
@@ -264,7 +265,7 @@ async fn send_record(
         return;
     }
     let mut left_out = from;
-    while let Some(mut opened) = file.take() {
+    while let Some(mut opened) = events.take() {
         let read = offload(move || {
             let mut line = Vec::new();
             let read = opened.read_until(b'\n', &mut line);
@@ -272,7 +273,7 @@ async fn send_record(
         });
         match read.await {
             Ok(Some((opened, line))) => {
-                file = Some(opened);
+                events = Some(opened);
                 if left_out > 0 {
                     left_out -= 1;
                 } else if sender.send_data(line.into()).await.is_err() {

@@ -217,7 +217,17 @@ fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("off, read back"), "{out}");
     assert!(err.contains("the job is not on record"), "{err}");
-    // Its end is told all the same, without its output.
+    // Those who come later are told the same, as long as the daemon lives.
+    let (status, later, err) = daemon.run(&["follow", "1"]);
+    assert_eq!((status, later), (0, out), "{err}");
+    assert!(err.contains("the job is not on record"), "{err}");
+    // With room again, it is on record.
+    std::fs::create_dir(folder.path().join("state/jobs")).unwrap();
+    assert_eq!(daemon.run(&["info"]).0, 0);
+    let events = folder.path().join("state/jobs/1.events");
+    while !events.exists() {}
+    // One whose output was given up has its end.
+    std::fs::remove_file(events).unwrap();
     let (status, out, err) = daemon.run(&["follow", "1"]);
     assert_eq!((status, out.as_str()), (0, ""), "{err}");
     assert!(

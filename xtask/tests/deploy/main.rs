@@ -8,6 +8,7 @@
 )]
 
 mod cuts;
+mod daemon;
 mod firmware;
 mod guide;
 mod lab;
