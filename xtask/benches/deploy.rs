@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 use lab::{Lab, Told};
 
 #[path = "../tests/deploy/lab.rs"]
-#[allow(dead_code, reason = "the tests use the rest of it")]
+#[allow(
+    dead_code,
+    clippy::disallowed_methods,
+    reason = "the tests use the rest of it, and it waits for processes of throw-away hosts"
+)]
 mod lab;
 #[path = "../../tests/bench/table.rs"]
 mod table;
