@@ -1,6 +1,6 @@
 //! Routes of the daemon's HTTP interface: the requests and their answers.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
