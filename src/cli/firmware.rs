@@ -169,7 +169,7 @@ impl Firmware {
             FirmwareCommand::Stage(work) => work.run(Task::Stage, None, false, json),
             FirmwareCommand::Flash(flash) => flash.run(json),
             FirmwareCommand::Verify(work) => work.run(Task::Verify, None, false, json),
-            FirmwareCommand::Example(example) => example.run(),
+            FirmwareCommand::Example(example) => example.run(json),
         };
         ended.unwrap_or_else(|exit| exit)
     }
@@ -215,8 +215,9 @@ fn check(path: &Path, map: Option<PathBuf>, which: &Which, json: bool) -> Result
         size: image.image().bytes.len(),
         boards: Vec::new(),
     };
-    let mut form = None;
-    if let Some(map) = map {
+    // A wrong image is refused before any board is asked.
+    let form = image.fault();
+    if let Some(map) = map.filter(|_| form.is_none()) {
         let map = which.part_of(&map_of(&map)?)?;
         let interrupt = Interrupt::watch("");
         let boards = interrupt.unless(async { firmware::list(&map).await });
@@ -227,8 +228,6 @@ fn check(path: &Path, map: Option<PathBuf>, which: &Which, json: bool) -> Result
         let boards = boards.into_iter().zip(refusals);
         let boards = boards.map(|(board, refused)| CheckedBoard { board, refused });
         checked.boards = boards.collect();
-    } else {
-        form = image.fault();
     }
     checked.ok = form.is_none() && checked.boards.iter().all(|board| board.refused.is_none());
     if let Some(fault) = &form {
@@ -254,7 +253,8 @@ impl Work {
             return Err(Exit::usage(&format!("{fault}; nothing was begun")));
         }
         let interrupt = Interrupt::watch(
-            "interrupted: boards whose flash is being written are finished; KEEP THE POWER ON",
+            "interrupted: no further board is begun. A board whose flash is being written is \
+             finished first: KEEP ITS POWER ON",
         );
         let narrator = Narrator::default();
         let options = FirmwareOptions {
@@ -297,10 +297,14 @@ impl Flash {
 }
 
 impl Example {
-    fn run(self) -> Result<Exit, Exit> {
+    fn run(self, json: bool) -> Result<Exit, Exit> {
         let description = firmware::write_example(&self.file, &self.release, self.size as usize);
         let description = description.map_err(|error| Exit::usage(&error.to_string()))?;
-        say(&format!("written: {}", description.display()));
+        if json {
+            say_json(&serde_json::json!({ "image": self.file, "description": description }));
+        } else {
+            say(&format!("written: {}", description.display()));
+        }
         Ok(Exit::Well)
     }
 }

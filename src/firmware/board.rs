@@ -12,13 +12,16 @@ use twotone_hal::{
 
 use super::{BoardRelease, Image, Release};
 use crate::connections::{Connections, Locking, place};
-use crate::lock;
+use crate::lock::{self, BoardLock};
 use crate::map::BoardEntry;
 use crate::record::Failure;
 use crate::transport::ConnectOptions;
 
 /// Time between two attempts to reach a board that restarts.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Time of a write after which it is reported again.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Number of samples that a board acquires as a test.
 const SAMPLES: u32 = 10;
@@ -119,8 +122,12 @@ pub enum Event {
     Controlled,
     /// Number of bytes that have arrived, and total number of bytes.
     Transferred(usize, usize),
+    /// The present flash is read, to find out if it holds the image already.
+    Comparing,
     /// The flash is erased and written. The power must stay on.
     Writing,
+    /// The flash is still being erased or written after this time. The power must stay on.
+    StillWriting(Duration),
     /// The flash is read back.
     Verifying,
     /// The board restarts.
@@ -137,6 +144,7 @@ pub(super) struct OneBoard {
     pub(super) image: Arc<Image>,
     pub(super) task: Task,
     pub(super) before: Option<String>,
+    pub(super) lock: Arc<BoardLock>,
     /// Lock that one board of a crate at a time holds, from the erasure of its flash until the
     /// board is back.
     pub(super) crate_turn: Arc<tokio::sync::Mutex<()>>,
@@ -191,8 +199,8 @@ impl OneBoard {
                 report.power_loss = failed.power_loss.as_str();
                 let mut failure = Failure::from(&failed.error);
                 if failed.power_loss != PowerLoss::Harmless {
-                    let advice = "KEEP THE POWER ON: the flash is not known to be complete, and \
-                                  the board waits in its boot loader";
+                    let advice = "KEEP THE POWER ON: the flash is not known to be complete. If the \
+                                  board still has power, it waits in its boot loader";
                     failure.advice = Some(advice.to_owned());
                 }
                 report.error = Some(failure);
@@ -217,8 +225,6 @@ impl OneBoard {
     }
 
     async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
-        // The lock keeps other programs from setting the board in the meantime.
-        let _lock = self.lock().await?;
         self.tell(Event::Waiting);
         self.unless_stopped(self.firmware.identify()).await?;
         self.tell(Event::Controlled);
@@ -229,20 +235,49 @@ impl OneBoard {
             // A board with an incomplete flash would not start again after a restart.
             Err(Ended::Failed(failed)) => failed.power_loss == PowerLoss::Harmless,
         };
-        if is_in_boot_loader && self.restart().await.is_err() {
-            tracing::warn!(
-                board = self.entry.name,
-                "the board stays in its boot loader"
-            );
+        if is_in_boot_loader && let Err(failed) = self.restart().await {
+            let message = match done {
+                Err(Ended::Failed(first)) => format!("{}; then: {failed}", first.error.causes()),
+                _ => format!("interrupted; then: {failed}"),
+            };
+            let error = Error::new(ErrorKind::Timeout, message)
+                .on(&self.entry.name)
+                .during("restart")
+                .advise("the flash is unchanged: switch the board off and on");
+            return Err(error.into());
         }
         done
     }
 
+    /// Refuses to go on if another program has taken the board over.
+    fn still_locked(&self) -> Result<(), Error> {
+        match self.lock.taken_over() {
+            None => Ok(()),
+            Some(by) => {
+                let why = format!("{by} has taken this board over");
+                Err(Error::new(ErrorKind::Busy, why).on(&self.entry.name))
+            }
+        }
+    }
+
+    /// Writes the flash, and reports every 30 s that the board still works.
+    async fn commit(&self) -> Result<(), FirmwareError> {
+        let mut writing = std::pin::pin!(self.firmware.commit());
+        for times in 1.. {
+            match tokio::time::timeout(SILENCE, &mut writing).await {
+                Ok(written) => return written.map(drop),
+                Err(_) => self.tell(Event::StillWriting(times * SILENCE)),
+            }
+        }
+        Ok(())
+    }
+
     /// Executes the steps of a board whose boot loader takes commands.
     async fn controlled(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
+        self.still_locked()?;
         let image = self.image.image();
         if self.task != Task::Stage {
-            self.tell(Event::Verifying);
+            self.tell(Event::Comparing);
             match self.unless_stopped(self.firmware.verify(image)).await {
                 Ok(()) => {
                     self.finish(report).await?;
@@ -265,10 +300,11 @@ impl OneBoard {
         if self.stop.is_cancelled() {
             return Err(Ended::Stopped);
         }
+        self.still_locked()?;
         loop {
             self.tell(Event::Writing);
             report.writes += 1;
-            self.firmware.commit().await?;
+            self.commit().await?;
             self.tell(Event::Verifying);
             match self.firmware.verify(image).await {
                 Ok(_) => break,
@@ -349,24 +385,33 @@ impl OneBoard {
             .connect(&self.entry, &ConnectOptions::default())
             .await
     }
+}
 
-    async fn lock(&self) -> Result<Arc<lock::BoardLock>, Error> {
-        let place = place(&self.entry).await;
-        let refused = |why: String, advice: String| {
-            let error = Error::new(ErrorKind::Busy, why).advise(advice);
-            error.on(&self.entry.name).during("lock")
-        };
-        match Connections::none().lock(place, false).await {
-            Ok(Locking::Taken(lock, _)) => Ok(lock),
-            Ok(Locking::Held(by)) => {
-                let advice = "end that program first (a daemon: `systemctl stop twotone`), since a \
-                              board that is flashed loses its settings";
-                Err(refused(lock::in_use(&by), advice.to_owned()))
-            }
-            Err(error) => {
-                let advice = lock::ADVICE_NOT_LOCKABLE.to_owned();
-                Err(refused(lock::not_lockable(&error), advice))
-            }
+/// Locks a board, so that no other program on this computer sets it.
+///
+/// # Errors
+/// [`ErrorKind::Busy`] if another program has the board, or if it cannot be locked.
+pub(super) async fn lock(entry: &BoardEntry) -> Result<Arc<BoardLock>, Error> {
+    let refused = |why: String, advice: &str| {
+        let error = Error::new(ErrorKind::Busy, why).advise(advice);
+        error.on(&entry.name).during("lock")
+    };
+    match Connections::none().lock(place(entry).await, false).await {
+        Ok(Locking::Taken(lock, _)) => Ok(lock),
+        Ok(Locking::Held(by)) => {
+            let command = by.command.as_deref().unwrap_or_default();
+            let advice = if command.contains(" firmware ") {
+                "KEEP THE POWER ON, and wait for the end of that program: it may be writing the \
+                 flash"
+            } else {
+                "end that program first (a daemon: `systemctl stop twotone`), since a board that \
+                 is flashed loses its settings"
+            };
+            Err(refused(lock::in_use(&by), advice))
         }
+        Err(error) => Err(refused(
+            lock::not_lockable(&error),
+            lock::ADVICE_NOT_LOCKABLE,
+        )),
     }
 }

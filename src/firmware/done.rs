@@ -54,7 +54,10 @@ impl Done {
                 sha256: image.sha256().to_owned(),
                 boards: BTreeMap::new(),
             },
-            Some(text) => serde_json::from_str(&text).map_err(|error| failed(&path, error))?,
+            Some(text) => serde_json::from_str(&text).map_err(|error| {
+                let why = format!("it is no file of a roll-out ({error}): name another file");
+                failed(&path, why)
+            })?,
         };
         if content.sha256 != image.sha256() {
             let release = &content.release;
@@ -63,7 +66,12 @@ impl Done {
             );
             return Err(failed(&path, why));
         }
-        Ok(Self { path, content })
+        let done = Self { path, content };
+        // A file that cannot be written is found now, and not after a board was flashed.
+        match done.temporary() {
+            Ok(_) => Ok(done),
+            Err(error) => Err(failed(&done.path, format!("it cannot be written: {error}"))),
+        }
     }
 
     /// True if the board was flashed and verified.
@@ -84,16 +92,24 @@ impl Done {
     /// Replaces the file in one step, so that after a loss of power the old or the new file is
     /// complete.
     fn write(&self) -> io::Result<()> {
-        let folder = match self.path.parent() {
+        self.temporary()?.persist(&self.path)?;
+        fs::File::open(self.folder())?.sync_all()
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
-        };
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        }
+    }
+
+    /// Writes the content into a file beside the one of the roll-out.
+    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
+        let mut file = tempfile::NamedTempFile::new_in(self.folder())?;
         serde_json::to_writer_pretty(&mut file, &self.content)?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        fs::File::open(folder)?.sync_all()
+        Ok(file)
     }
 }
 

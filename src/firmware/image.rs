@@ -149,12 +149,13 @@ impl Image {
                 "{shown}: boards of the kind {kind} cannot be flashed over the network"
             ));
         };
-        let boards = of(
-            &[("image", BoardPlace::default())],
-            &FirmwareOptions::default(),
-        );
+        let any_board = BoardPlace {
+            serial: Some("0"),
+            ..BoardPlace::default()
+        };
+        let boards = of(&[("image", any_board)], &FirmwareOptions::default());
         let refused = boards.first()?.check(&self.image).err()?;
-        Some(format!("{shown}: {}", refused.chain()))
+        Some(format!("{shown}: {}", refused.causes()))
     }
 
     /// Returns the reason that a board which runs the release `running` cannot be flashed with this
@@ -164,8 +165,8 @@ impl Image {
         let to = &self.release;
         let Some(running) = running.filter(|running| !running.is_empty()) else {
             return (!allow_older).then(|| {
-                "the release that runs is not known, and may be a later one: start the board so \
-                 that it answers, or allow older releases"
+                "the board does not answer, so that the release that runs is not known and may be a \
+                 later one. Wait until it answers, or allow older releases (--allow-older)"
                     .to_owned()
             });
         };

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tworoutine::tworoutine;
-use twotone_hal::Firmware;
+use twotone_hal::{Error, ErrorKind, Firmware};
 
-use super::board::OneBoard;
+use super::board::{OneBoard, lock};
 use super::{BoardRelease, BoardReport, BoardStatus, Done, Image, Observe, Task, list};
 use crate::campaign::Completion;
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
@@ -68,10 +68,14 @@ impl RolloutReport {
     /// Returns the completion of the roll-out, which determines the exit status.
     pub fn completion(&self) -> Completion {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
+        // No board has answered, neither its firmware nor its boot loader.
+        let silent = |board: &BoardReport| board.release.is_none() && !board.status.is_well();
         if self.interrupted && !self.boards.iter().any(failed) {
             Completion::Interrupted
-        } else if self.ok && self.not_recorded.is_empty() {
+        } else if self.ok {
             Completion::Complete
+        } else if self.boards.iter().all(silent) {
+            Completion::Unreachable
         } else {
             Completion::Incomplete
         }
@@ -202,8 +206,29 @@ impl Rollout {
     pub async fn run(&self, task: Task, done: Option<Done>) -> RolloutReport {
         let mut done = done;
         let mut not_recorded = Vec::new();
+        // All boards are locked before the first one is touched, and until the end.
+        let locking = self.map.boards().iter().cloned();
+        let locking: Vec<_> = locking
+            .map(|entry| tworoutine::spawn(async move { lock(&entry).await }))
+            .collect();
+        let mut locks = Vec::with_capacity(locking.len());
+        for locking in locking {
+            let ended = |ended: tworoutine::JoinError| {
+                Err(Error::new(ErrorKind::Panicked, ended.to_string()))
+            };
+            locks.push(locking.await.unwrap_or_else(ended));
+        }
         let releases = list(&self.map).await;
         let mut reports: Vec<Option<BoardReport>> = self.first_reports(task, &releases, &done);
+        for (at, locked) in locks.iter().enumerate() {
+            if let (Err(error), None | Some(BoardStatus::Refused)) =
+                (locked, reports[at].as_ref().map(|report| report.status))
+            {
+                let failure = Some(Failure::from(error));
+                let report = BoardReport::untouched(&releases[at], BoardStatus::Refused, failure);
+                reports[at] = Some(report);
+            }
+        }
         let open = |reports: &[Option<BoardReport>]| -> Vec<usize> {
             (0..reports.len())
                 .filter(|at| reports[*at].is_none())
@@ -219,6 +244,7 @@ impl Rollout {
             }
             let mut running = Vec::with_capacity(group.len());
             for at in group {
+                let Ok(lock) = &locks[*at] else { continue };
                 let entry = self.map.boards()[*at].clone();
                 // A board without a crate does not wait for others.
                 let rack = entry
@@ -230,6 +256,7 @@ impl Rollout {
                     image: Arc::clone(&self.image),
                     task,
                     before: releases[*at].release.clone(),
+                    lock: Arc::clone(lock),
                     crate_turn: Arc::clone(crates.entry(rack).or_default()),
                     back_within: self.back_within,
                     stop: self.stop.clone(),
@@ -248,7 +275,11 @@ impl Rollout {
                 if let Some(done) = done.as_mut().filter(|_| proven)
                     && let Err(error) = done.add(&report.name)
                 {
-                    not_recorded.push(error.to_string());
+                    not_recorded.push(format!(
+                        "that {} is done is not recorded, so that a second call reads its flash \
+                         back: {error}",
+                        report.name
+                    ));
                 }
                 reports[at] = Some(report);
             }
@@ -265,7 +296,7 @@ impl Rollout {
         });
         let boards: Vec<_> = boards.collect();
         RolloutReport {
-            ok: boards.iter().all(|board| board.status.is_well()),
+            ok: not_recorded.is_empty() && boards.iter().all(|board| board.status.is_well()),
             release: self.image.release().to_string(),
             sha256: self.image.sha256().to_owned(),
             boards,

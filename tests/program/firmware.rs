@@ -83,7 +83,7 @@ impl Site {
         let done = Self::text(self.path("done.json"));
         let mut args = vec!["firmware", command, &map, &image, "--beacons", &beacons];
         args.extend(["--wait", "60", "--back-within", "60"]);
-        if command == "flash" {
+        if command == "flash" && !more.contains(&"--done") {
             args.extend(["--done", &done]);
         }
         args.extend(more);
@@ -193,6 +193,61 @@ fn a_board_that_another_program_has_is_not_flashed() {
 }
 
 #[test]
+fn an_interrupt_during_the_transfer_restarts_the_board_with_its_firmware() {
+    let site = Site::of(1);
+    let (map, image) = (Site::text(site.map()), Site::text(site.path("large.toml")));
+    // A transfer that takes some seconds.
+    write_example(&site.path("large.bin"), "1.8.0", 40_000_000).unwrap();
+    let beacons = site.beacons.to_string();
+    let done = Site::text(site.path("done.json"));
+    let args = ["firmware", "flash", &map, &image, "--beacons", &beacons];
+    let mut child = twotone(&[&args[..], &["--done", &done, "--json"]].concat());
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut reaches = |words: &str| told.any(|line| line.unwrap().contains(words));
+    assert!(reaches("waiting for the board"));
+    site.board("crs0001").power_cycle(Duration::ZERO);
+    assert!(reaches("25 % of the image"));
+    signal_to(&child, Signal::INT);
+    assert!(reaches("restarting"));
+    assert!(told.all(|line| line.is_ok()));
+    let output = child.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{report}");
+    assert_eq!(report["boards"][0]["status"], "not_started");
+    while site.releases() != ["1.7.0-sim"] {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn faults_that_are_known_are_refused_before_a_board_is_switched_off() {
+    let site = Site::of(2);
+    let map = Site::text(site.map());
+    let described = fs::read_to_string(&map).unwrap();
+    fs::write(&map, described.replacen("serial = \"0002\"\n", "", 1)).unwrap();
+    let (status, out, _) = run(&["firmware", "check", &Site::text(site.image()), &map]);
+    assert_eq!(status, 3, "{out}");
+    assert!(
+        out.contains("serial number of the board is not in the map"),
+        "{out}"
+    );
+    fs::write(&map, described).unwrap();
+    // A file that cannot be written.
+    let gone = Site::text(site.path("gone/done.json"));
+    let (status, _, told) = site.work("flash", &["--done", &gone]);
+    assert_eq!(status, 2, "{told}");
+    assert!(told.contains("cannot be written"), "{told}");
+    assert!(!told.contains("waiting"), "{told}");
+    // An image is never written over.
+    let bin = Site::text(site.path("boot.bin"));
+    let (status, _, err) = run(&["firmware", "example", &bin]);
+    assert_eq!(status, 2);
+    assert!(err.contains("boot.bin: File exists"), "{err}");
+}
+
+#[test]
 fn the_first_board_that_is_lost_ends_the_roll_out() {
     let site = Site::of(2);
     site.board("crs0001").inject(FlashWrongBit { at: 1000 });
@@ -221,7 +276,7 @@ fn wrong_and_older_images_are_refused_by_name() {
     assert_eq!(status, 0, "{out}");
     for (from, to, status, why) in [
         ("crs", "toaster", 2, "there is no board kind \"toaster\""),
-        ("1.8.0", "1.6.2", 3, "makes a board unusable"),
+        ("1.8.0", "1.6.2", 2, "makes a board unusable"),
         ("1.8.0", "newest", 2, "is not a release"),
         ("sha256 = \"", "sha256 = \"00", 2, "its SHA-256 digest is"),
         ("size = 3", "size = 4", 2, "but its description says 4"),
@@ -239,6 +294,8 @@ fn wrong_and_older_images_are_refused_by_name() {
         assert!(format!("{out}{err}").contains(why), "{to}: {out}{err}");
     }
     // An older one is refused unless it is allowed.
+    fs::remove_file(site.path("boot.bin")).unwrap();
+    fs::remove_file(&image).unwrap();
     write_example(&site.path("boot.bin"), "1.7.0rc1", 3000).unwrap();
     let (status, out, _) = run(&["firmware", "check", &image, &map]);
     assert_eq!(status, 3, "{out}");

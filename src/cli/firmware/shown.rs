@@ -83,6 +83,10 @@ pub(super) fn say_report(report: &RolloutReport) {
         if let Some(error) = &board.error {
             table.note(format!("  {}", error.cause()));
         }
+        if board.status == BoardStatus::Failed {
+            let power_loss = board.power_loss;
+            table.note(format!("  effect of a loss of power now: {power_loss}"));
+        }
     }
     say(&table.to_string());
 }
@@ -105,6 +109,11 @@ impl Narrator {
                 None => return,
             },
             Event::Writing => String::from("erasing and writing the flash: KEEP THE POWER ON"),
+            Event::StillWriting(time) => {
+                let seconds = time.as_secs();
+                format!("still writing the flash after {seconds} s: KEEP THE POWER ON")
+            }
+            Event::Comparing => String::from("comparing the present flash with the image"),
             Event::Verifying => String::from("reading the flash back"),
             Event::Restarting => String::from("restarting"),
         };

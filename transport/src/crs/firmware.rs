@@ -145,6 +145,15 @@ impl CrsFirmware {
         }
     }
 
+    /// The serial number, by which the beacon of the board is recognised.
+    fn serial(&self) -> Result<&str> {
+        self.serial.as_deref().ok_or_else(|| {
+            let why = "the serial number of the board is not in the map";
+            Error::new(ErrorKind::InvalidArgument, why)
+                .advise("write the key `serial` of the board into the hardware map")
+        })
+    }
+
     /// Refuses a board whose crate is not the crate in the map.
     fn check_crate(&self, beacon: &Beacon) -> Result<()> {
         match (&self.crate_serial, &beacon.crate_serial) {
@@ -157,12 +166,7 @@ impl CrsFirmware {
     }
 
     async fn take_console(&self) -> Result<(Console, FirmwareIdentity)> {
-        let why = "the serial number of the board is not known, by which its beacon is recognised";
-        let none = || {
-            Error::new(ErrorKind::InvalidArgument, why)
-                .advise("write the key `serial` of the board into the hardware map")
-        };
-        let serial = self.serial.as_deref().ok_or_else(none)?;
+        let serial = self.serial()?;
         let end = deadline::within(self.options.window);
         let taken = deadline::until(end, async {
             loop {
@@ -202,7 +206,8 @@ impl Firmware for CrsFirmware {
     }
 
     fn check(&self, image: &FirmwareImage) -> Result<()> {
-        check(image).map_err(|error| error.on(&self.name).during("check"))
+        let checked = check(image).and_then(|()| self.serial().map(drop));
+        checked.map_err(|error| error.on(&self.name).during("check"))
     }
 
     async fn identify(&self) -> FirmwareResult<FirmwareIdentity> {
@@ -276,7 +281,9 @@ impl Firmware for CrsFirmware {
                 return Err(Error::new(ErrorKind::InvalidArgument, why)
                     .advise("commit and verify again before a restart"));
             }
-            session.console()?.ask(Command::Reset).await
+            let console = session.console()?;
+            console.settle().await?;
+            console.ask(Command::Reset).await
         };
         let booted = booted.await.map(drop);
         if booted.is_ok() {
@@ -317,7 +324,7 @@ fn check(image: &FirmwareImage) -> Result<()> {
         );
         return Err(refused(why));
     }
-    check_image(&image.bytes).map_err(|error| refused(error.to_string()).caused_by(error))
+    check_image(&image.bytes).map_err(|error| refused(error.to_string()))
 }
 
 /// MD5 digest in hexadecimal digits: the digest that the boot loader can compute.

@@ -8,20 +8,19 @@ use super::releases::{Daemon, Releases};
 use super::site;
 
 /// Starts two boards with a boot window on a host, writes their map, and has a script switch them
-/// off and on whenever the log has a new line that waits for a board.
+/// off and on whenever the last line of the log waits for a board.
 const FARM: &str = r#"
 systemd-run --quiet --unit=farm /opt/twotone/current/bin/twotone sim --boards 2 --detectors 4 \
     --boot-window 8 --write-map /etc/twotone/map.toml
 systemd-run --quiet --unit=person sh -c '
-    seen=0
     while sleep 0.5; do
-        waits=$(cat /var/lib/twotone/firmware/*/log 2>/dev/null | grep -c "waiting for the board")
-        if [ "$waits" -gt "$seen" ]; then
+        if tail -qn 1 /var/lib/twotone/firmware/*/log 2>/dev/null | grep -q "waiting for the board"
+        then
             # Both boards of a group are waited for at the same time.
             sleep 1
             systemctl kill -s USR1 farm
+            sleep 4
         fi
-        seen=$waits
     done'
 "#;
 
@@ -35,7 +34,7 @@ fn image(lab: &Lab, release: &str) -> String {
         let from = lab.path(&format!("host0/root/srv/{file}"));
         std::fs::copy(from, lab.path(&file)).expect("the site has a disk");
     }
-    lab.path(&format!("{release}.toml")).display().to_string()
+    lab.path_inside(&format!("{release}.toml"))
 }
 
 /// Result of each board: its host, its name and its status.
@@ -82,7 +81,7 @@ fn the_boards_of_two_hosts_are_flashed_in_groups_and_once() {
         ]
     );
 
-    let told = lab.xtask("firmware", &[&newer]);
+    let told = lab.xtask("firmware", &[&newer, "--wait", "60"]);
     let each = |status: &str| {
         let board = |host, board| format!("host{host} crs000{board} {status}");
         [board(0, 1), board(0, 2), board(1, 1), board(1, 2)]

@@ -101,6 +101,11 @@ impl Lab {
         lab
     }
 
+    /// Path of a file of the site, as its own programs see it.
+    pub(crate) fn path_inside(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
     /// Path of a file of the site, as it is seen from outside.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let base = self
@@ -214,7 +219,7 @@ impl Lab {
 
     /// A command of `cargo xtask` in the site.
     fn verb(&self, verb: &str, words: &[&str]) -> Command {
-        let site = self.folder.path().join("site.toml").display().to_string();
+        let site = self.path_inside("site.toml");
         let first = [env!("CARGO_BIN_EXE_xtask"), verb, "--json", "--site", &site];
         let mut command = self.command(&[&first[..], words].concat());
         command
@@ -226,7 +231,7 @@ impl Lab {
 
     /// A command of `twotone --site` in the site.
     pub(crate) fn of_site(&self, program: &str, words: &[&str]) -> Command {
-        let site = self.folder.path().join("site.toml").display().to_string();
+        let site = self.path_inside("site.toml");
         let first = [program, "--json", "--site", &site];
         let mut command = self.command(&[&first[..], words].concat());
         command.env("TMPDIR", "/tmp").env_remove("TWOTONE_LOCKS");

@@ -87,11 +87,15 @@ impl Beacons {
 
     fn failed(&self, error: io::Error) -> Error {
         let bind = self.bind;
-        let why = format!("the beacons of boards cannot be received on {bind}: {error}");
-        Error::new(ErrorKind::Unreachable, why)
+        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+        let why = format!("the beacons of boards cannot be received on {bind}");
+        let failed = Error::new(ErrorKind::Unreachable, why)
             .caused_by(error)
-            .certainty_is(Certainty::NotExecuted)
-            .advise("end other programs that flash boards: only one can listen on the port")
+            .certainty_is(Certainty::NotExecuted);
+        match is_taken {
+            true => failed.advise("wait for the other program that flashes boards to end"),
+            false => failed.advise("name an address of this computer"),
+        }
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<String, Heard>> {

@@ -40,10 +40,12 @@ pub(super) struct Console {
 }
 
 fn lost(error: io::Error) -> Error {
-    let why = format!("the console of the boot loader is lost: {error}");
-    Error::new(ErrorKind::ConnectionLost, why)
-        .caused_by(error)
-        .certainty_is(Certainty::Unknown)
+    Error::new(
+        ErrorKind::ConnectionLost,
+        "the console of the boot loader is lost",
+    )
+    .caused_by(error)
+    .certainty_is(Certainty::Unknown)
 }
 
 impl Console {
@@ -57,7 +59,7 @@ impl Console {
         flash_time: Duration,
     ) -> Result<Self> {
         let failed = |error: io::Error| {
-            let why = format!("the board at {from} cannot be answered: {error}");
+            let why = format!("the board at {from} cannot be answered");
             Error::new(ErrorKind::Unreachable, why).caused_by(error)
         };
         let address = own_address(from).await.map_err(failed)?;
@@ -92,6 +94,29 @@ impl Console {
         let why = "the boot loader shows no prompt";
         let advice = "switch the board off and on again; it waits for commands for some seconds";
         Err(Error::new(ErrorKind::Timeout, why).advise(advice))
+    }
+
+    /// Brings the boot loader back to its prompt. A transfer that was abandoned is ended.
+    ///
+    /// # Errors
+    /// If no prompt comes.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        self.drain().await;
+        for bytes in [&b""[..], XmodemSender::CANCEL, XmodemSender::CANCEL] {
+            self.socket.send(bytes).await.map_err(lost)?;
+            self.socket
+                .send(Command::Wake.line().as_bytes())
+                .await
+                .map_err(lost)?;
+            if let Ok(Ok(_)) = timeout(PROMPT_TIME, self.answer(Command::Wake)).await {
+                self.drain().await;
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "the boot loader shows no prompt",
+        ))
     }
 
     /// True if the board has a loopback address, which only simulated boards have.
@@ -136,9 +161,7 @@ impl Console {
             Error::new(ErrorKind::Timeout, why).certainty_is(certainty)
         })??;
         command.check(&answer).map_err(|error| {
-            Error::new(ErrorKind::Rejected, error.to_string())
-                .caused_by(error)
-                .certainty_is(Certainty::Unknown)
+            Error::new(ErrorKind::Rejected, error.to_string()).certainty_is(Certainty::Unknown)
         })
     }
 
@@ -162,7 +185,6 @@ impl Console {
     pub(super) async fn load(&mut self, file: &[u8], progress: FirmwareProgress<'_>) -> Result<()> {
         let failed = |error: XmodemError| {
             Error::new(ErrorKind::ConnectionLost, error.to_string())
-                .caused_by(error)
                 .certainty_is(Certainty::NotExecuted)
         };
         self.socket

@@ -338,6 +338,16 @@ impl Uboot {
 
     /// Ends a transfer that is complete.
     fn finish_load(&mut self) {
+        if self
+            .loading
+            .as_ref()
+            .is_some_and(XmodemReceiver::is_cancelled)
+        {
+            self.loading = None;
+            self.print("## Binary (xmodem) download aborted\r\n");
+            self.run();
+            return;
+        }
         let Some(file) = self.loading.as_mut().and_then(XmodemReceiver::finish) else {
             return;
         };

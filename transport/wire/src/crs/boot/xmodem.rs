@@ -80,6 +80,9 @@ pub struct XmodemSender<'a> {
 }
 
 impl<'a> XmodemSender<'a> {
+    /// Bytes by which a sender ends a transfer early.
+    pub const CANCEL: &'static [u8] = &[CAN, CAN];
+
     /// A transfer of `data` that has not begun.
     pub fn new(data: &'a [u8]) -> Self {
         Self {
@@ -174,6 +177,7 @@ pub struct XmodemReceiver {
     data: Vec<u8>,
     partial: Vec<u8>,
     complete: bool,
+    cancelled: bool,
 }
 
 #[cfg(feature = "server")]
@@ -184,6 +188,11 @@ impl XmodemReceiver {
 
     /// Largest number of bytes that a transfer may have.
     const MOST_BYTES: usize = 0x1000_0000;
+
+    /// True if the sender ended the transfer early.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
 
     /// True once the first block has arrived.
     pub fn has_begun(&self) -> bool {
@@ -196,6 +205,12 @@ impl XmodemReceiver {
         let mut answers = Vec::new();
         while let Some(first) = self.partial.first() {
             match *first {
+                // Two CAN bytes in a row end the transfer.
+                CAN if self.partial.get(1) == Some(&CAN) => {
+                    self.cancelled = true;
+                    self.partial.clear();
+                }
+                CAN if self.partial.len() == 1 => break,
                 STX if self.partial.len() < FRAME => break,
                 STX => {
                     let rest = self.partial.split_off(FRAME);
@@ -298,6 +313,20 @@ mod tests {
             }
         });
         assert_eq!(lost, Err(XmodemError::NotAcknowledged { sent: 2048 }));
+    }
+
+    #[test]
+    fn a_sender_ends_a_transfer_early() {
+        let mut receiver = XmodemReceiver::default();
+        let mut sender = XmodemSender::new(&[1; 2000]);
+        let XmodemStep::Send(first) = sender.receive(b"C").unwrap() else {
+            panic!("no block");
+        };
+        assert_eq!(receiver.receive(&first), [[ACK]]);
+        assert!(!receiver.is_cancelled());
+        assert!(receiver.receive(XmodemSender::CANCEL).is_empty());
+        assert!(receiver.is_cancelled());
+        assert_eq!(receiver.finish(), None);
     }
 
     #[test]
