@@ -52,7 +52,7 @@ pub struct FindParams {
     /// Resonances that are closer to each other than this many linewidths are flagged `crowded`.
     pub crowded_lw: f64,
     /// Resonances that are closer to each other than this many linewidths are flagged `collided`.
-    /// Only the best of them is kept.
+    /// Of these, only the one with the highest statistic is kept.
     pub collided_lw: f64,
     /// Distance from a frequency of the NCO, in hertz, below which a resonance is flagged
     /// `near_nco`.
@@ -129,9 +129,9 @@ pub enum FindStatus {
     TooFewPoints,
     /// A frequency or a sample is not a finite number.
     NonFinite,
-    /// Frequencies do not ascend.
+    /// Frequencies do not ascend, or the first one is not positive.
     NotAscending,
-    /// The samples are zero or do not vary.
+    /// The median magnitude of the samples is zero, or too small to divide by.
     NoSignal,
     /// The points are too far apart for the widest resonance that is searched for.
     TooCoarse,
@@ -160,7 +160,7 @@ pub struct FindOutcome {
     pub candidates: Vec<Candidate>,
     /// Noise of each point relative to the line's gain.
     pub relative_noise: f64,
-    /// Statistic above which a peak is taken as a resonance.
+    /// Value that the statistic of a resonance exceeds: see [`Candidate::statistic`].
     pub threshold: f64,
     /// Median spacing of the points, in hertz.
     pub spacing_hz: f64,
@@ -196,7 +196,7 @@ pub(crate) struct Flattened {
     /// Noise per point.
     pub noise: f64,
     pub spacing_hz: f64,
-    /// Statistic above which a peak is taken as a resonance.
+    /// Value that the statistic of a peak must exceed, or else the peak is not a resonance.
     pub threshold: f64,
 }
 

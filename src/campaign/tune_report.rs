@@ -22,7 +22,8 @@ use crate::run::{HardwareState, Outcome};
 /// Largest number of detector ids in a sentence.
 const MOST_IDS: usize = 10;
 
-/// Report of a tune. It serializes to the JSON object of `twotone tune --json`, without the score.
+/// Report of a tune. It serializes to the JSON object of `twotone tune --json`, except for the
+/// field `score`, which the program adds.
 pub type TuneReport = ArrayReport<TunedBoard>;
 
 /// Report of the tune of a board.
@@ -40,11 +41,12 @@ pub struct TunedBoard {
     pub doubts: Vec<String>,
     /// Result of the check that it is the board in the map.
     pub identity: Option<Identity>,
-    /// Program from which the board was taken over.
+    /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,
     /// Modules of the board that were to be tuned.
     pub modules: Vec<TunedModule>,
-    /// Detectors of the map on the modules that were tuned, each with its resonance.
+    /// Detectors of the map on the modules that were tuned, each with the resonance that was found
+    /// for it, if any.
     pub detectors: Vec<DetectorTune>,
     /// Channels of all modules of the board, one for each resonance that has a channel.
     pub channels: Vec<TunedChannel>,
@@ -58,7 +60,7 @@ pub struct TunedModule {
     pub module: ModuleId,
     /// Error of the module, if it was not tuned.
     pub error: Option<Failure>,
-    /// Number of repetitions of operations on the board.
+    /// Number of times that a request to the board had to be repeated.
     pub repeats: u32,
     /// Time of the module, including clean-up, in seconds.
     pub elapsed_s: f64,
@@ -90,13 +92,14 @@ pub struct TunedChannel {
     pub module: ModuleId,
     /// The channel.
     pub channel: ChannelId,
-    /// Id of the channel's detector in the map, if the map names detectors and this one is known.
+    /// Id in the map of the detector to which the channel's resonance belongs. `None` if the map
+    /// has no detectors, or if the resonance could not be assigned to one.
     pub detector: Option<String>,
     /// Status of the channel: usable or not.
     pub status: ChannelStatus,
     /// Reason of the status.
     pub reason: Reason,
-    /// Flags of the channel's resonance, from the resonances near it.
+    /// Flags about the surroundings of the channel's resonance.
     pub flags: Vec<Flag>,
     /// Absolute frequency of the tone, in hertz. If the channel is off, it is the frequency of the
     /// resonance as found.
@@ -155,9 +158,10 @@ impl TuneReport {
         Self::new(elapsed_s, boards.collect())
     }
 
-    /// Returns the completion of the tune and its record.
+    /// Returns the degree to which the tune was done and recorded.
     pub fn completion(&self) -> Completion {
-        // A module that keeps its tones was tuned, and is not in its declared state.
+        // The state `Kept` is settled too, but the module then has the tones of its tune, and is
+        // not in the state that was declared for an early end.
         let restored = |module: &TunedModule| {
             module.hardware.is_settled() && module.hardware != HardwareState::Kept
         };
@@ -289,7 +293,8 @@ impl TunedBoard {
         })
     }
 
-    /// Returns sentences about the modules for the manifest, which also has the error of the board.
+    /// Returns the warnings of the board for the manifest: sentences about its modules and
+    /// detectors. The error of the board is left out, because the manifest has a field for it.
     fn module_warnings(&self) -> Vec<String> {
         let notes = self.modules.iter().map(|module| ModuleNotes {
             module: module.module,

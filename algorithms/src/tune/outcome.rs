@@ -36,16 +36,20 @@ pub enum Reason {
     Ok,
     /// The resonance is too far from its fitted frequency: see [`ChannelOutcome::offset_lw`].
     OffCentre,
-    /// Two detectors less than a linewidth apart share one tone.
+    /// Detectors that are closer than [`FindParams::collided_lw`] linewidths share one tone.
+    ///
+    /// [`FindParams::collided_lw`]: crate::finding::FindParams::collided_lw
     Collided,
-    /// The tone cannot be placed, or its derivative is not finite.
+    /// The tone cannot be placed, or the derivative of its samples with respect to the resonance
+    /// frequency cannot be calculated.
     NotPlaced,
     /// A converter was over its range while the channel was calibrated.
     Overrange,
     /// The resonance is so near an end of the module's range, or of the reach of the NCO, that a
     /// sweep over it or its tone would be outside. The channel is off.
     Edge,
-    /// The fit failed. If the resonator is bifurcated, the amplitude of its tone was lowered.
+    /// The fit failed, or the resonator is bifurcated. In the latter case the amplitude of its tone
+    /// was lowered.
     #[serde(untagged)]
     Fit(FitStatus),
 }
@@ -147,14 +151,15 @@ pub struct ChannelOutcome {
     pub phi_rad: Option<f64>,
     /// Nonlinearity at the tone's amplitude.
     pub a: Option<f64>,
-    /// Detuning at which the tone was placed, including the pull, in linewidths.
+    /// Detuning at which the tone was placed, in linewidths. It includes the shift of the resonance
+    /// by the power in the resonator.
     pub y: Option<f64>,
     /// Shift of the tone by rounding to a grid, in hertz.
     pub rounding_hz: f64,
     /// Shift of the resonance from its fitted frequency, in linewidths, as the samples at the tone
     /// show it.
     pub offset_lw: Option<f64>,
-    /// Calibration of the samples: `D`, `z0` and rotation, in readout counts.
+    /// Calibration of the samples, which are in readout counts. `None` if there is no calibration.
     pub calibration: Option<Calibration>,
     /// The fit, successful or not.
     pub fit: Fit,
@@ -209,7 +214,8 @@ impl NotTonedReason {
     }
 }
 
-/// Result of the tune of a module. Its calibrations are valid only in `epoch` and `phase_epoch`.
+/// Result of the tune of a module. Its calibrations are valid only until the board loses its
+/// settings, which ends `epoch`, or the module its phase reference, which ends `phase_epoch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneOutcome {
     /// The module.
@@ -238,7 +244,7 @@ pub struct TuneOutcome {
     pub find: FindOutcome,
     /// The sweep of the whole band.
     pub network_analysis: NetworkAnalysisOutcome,
-    /// The last sweeps over each resonance; `None` if none was found.
+    /// Sweeps of the last pass over the resonances; `None` if no resonance was swept.
     pub fine_sweep: Option<FineSweepOutcome>,
 }
 

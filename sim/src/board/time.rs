@@ -1,4 +1,4 @@
-//! Modes of a board's time.
+//! Modes in which the time of a simulated board advances.
 
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 
 use twotone_hal::{Difference, ModuleId};
 
-/// State of the marker, which shows the cause of a difference.
+/// State of the marker: a setting of an unused channel that this client makes only to find out
+/// later if the board has restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
     /// The marker is unchanged, so the board has not restarted: a restart would have erased the
@@ -10,7 +11,7 @@ pub(super) enum Marker {
     Intact,
     /// The marker has changed or is missing.
     Gone,
-    /// No marker was set, or the marker does not show the cause.
+    /// No marker was set, or it may have been set again after a restart. The cause is not known.
     Unset,
 }
 

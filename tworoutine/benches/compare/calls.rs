@@ -24,7 +24,7 @@ unsafe impl GlobalAlloc for Counting {
         if COUNTS.load(Ordering::Relaxed) {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the caller keeps the contract of the system allocator, which is the same.
+        // SAFETY: this method and that of `System` have the same contract, which the caller keeps.
         unsafe { System.alloc(layout) }
     }
 
@@ -32,12 +32,12 @@ unsafe impl GlobalAlloc for Counting {
         if COUNTS.load(Ordering::Relaxed) {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the caller keeps the contract of the system allocator, which is the same.
+        // SAFETY: this method and that of `System` have the same contract, which the caller keeps.
         unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of the system allocator, which is the same.
+        // SAFETY: this method and that of `System` have the same contract, which the caller keeps.
         unsafe { System.dealloc(at, layout) }
     }
 }

@@ -1,4 +1,4 @@
-//! Interfaces of served objects.
+//! Traits of the objects that a server describes and calls.
 
 use super::args::Args;
 use super::fault::Fault;
@@ -28,7 +28,8 @@ pub trait Dispatch {
 
 /// A served object whose methods and properties are declared as data.
 ///
-/// The server checks names, binds arguments and writes descriptions before it calls these methods.
+/// Every `Service` implements [`Dispatch`]. That implementation checks names, binds arguments and
+/// writes descriptions, so that these methods do not have to.
 pub trait Service {
     /// Methods and properties that the object offers.
     fn interface(&self) -> &'static Interface;
