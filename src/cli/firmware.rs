@@ -132,6 +132,8 @@ struct Listed {
 #[derive(Debug, Serialize)]
 struct Checked {
     ok: bool,
+    /// Reason why no board can be flashed with the image.
+    refused: Option<String>,
     release: String,
     sha256: String,
     size: usize,
@@ -208,15 +210,16 @@ fn list(path: &Path, json: bool) -> Result<Exit, Exit> {
 
 fn check(path: &Path, map: Option<PathBuf>, which: &Which, json: bool) -> Result<Exit, Exit> {
     let image = load_image(path)?;
+    let form = image.fault();
     let mut checked = Checked {
         ok: true,
+        refused: form.clone(),
         release: image.release().to_string(),
         sha256: image.sha256().to_owned(),
         size: image.image().bytes.len(),
         boards: Vec::new(),
     };
     // A wrong image is refused before any board is asked.
-    let form = image.fault();
     if let Some(map) = map.filter(|_| form.is_none()) {
         let map = which.part_of(&map_of(&map)?)?;
         let interrupt = Interrupt::watch("");

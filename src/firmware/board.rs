@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use twotone_hal::{
-    Acquire, BoardHandle, Error, ErrorKind, Firmware, FirmwareError, FirmwareResult, ModuleId,
-    PowerLoss,
+    Acquire, BoardHandle, Certainty, Error, ErrorKind, Firmware, FirmwareError, FirmwareResult,
+    ModuleId, PowerLoss,
 };
 
 use super::{BoardRelease, Image, Release};
@@ -117,7 +117,11 @@ impl BoardReport {
 #[non_exhaustive]
 pub enum Event {
     /// The roll-out waits for the board, whose power must be cycled.
-    Waiting,
+    Waiting {
+        /// True if the board answered before. If not, its flash may be incomplete after an earlier
+        /// write, and then it must keep its power.
+        answered: bool,
+    },
     /// The boot loader of the board takes commands.
     Controlled,
     /// Number of bytes that have arrived, and total number of bytes.
@@ -225,7 +229,9 @@ impl OneBoard {
     }
 
     async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
-        self.tell(Event::Waiting);
+        self.tell(Event::Waiting {
+            answered: self.before.is_some(),
+        });
         self.unless_stopped(self.firmware.identify()).await?;
         self.tell(Event::Controlled);
         let done = self.controlled(report).await;
@@ -243,7 +249,7 @@ impl OneBoard {
             let error = Error::new(ErrorKind::Timeout, message)
                 .on(&self.entry.name)
                 .during("restart")
-                .advise("the flash is unchanged: switch the board off and on");
+                .advise("a loss of power does no harm now: switch the board off and on");
             return Err(error.into());
         }
         done
@@ -263,13 +269,14 @@ impl OneBoard {
     /// Writes the flash, and reports every 30 s that the board still works.
     async fn commit(&self) -> Result<(), FirmwareError> {
         let mut writing = std::pin::pin!(self.firmware.commit());
-        for times in 1.. {
+        let mut time = Duration::ZERO;
+        loop {
             match tokio::time::timeout(SILENCE, &mut writing).await {
                 Ok(written) => return written.map(drop),
-                Err(_) => self.tell(Event::StillWriting(times * SILENCE)),
+                Err(_) => time += SILENCE,
             }
+            self.tell(Event::StillWriting(time));
         }
-        Ok(())
     }
 
     /// Executes the steps of a board whose boot loader takes commands.
@@ -304,11 +311,25 @@ impl OneBoard {
         loop {
             self.tell(Event::Writing);
             report.writes += 1;
-            self.commit().await?;
+            if let Err(failed) = self.commit().await {
+                // An answer may have been lost. The image is still in the memory of the board.
+                if report.writes < WRITES {
+                    let board = &self.entry.name;
+                    tracing::warn!(board, %failed, "the flash is written again");
+                    continue;
+                }
+                return Err(failed.into());
+            }
             self.tell(Event::Verifying);
-            match self.firmware.verify(image).await {
+            let differs = |failed: &FirmwareError| failed.error.kind() == ErrorKind::Protocol;
+            let mut verified = self.firmware.verify(image).await;
+            if verified.as_ref().is_err_and(|failed| !differs(failed)) {
+                // The answer was lost, and not the content of the flash.
+                verified = self.firmware.verify(image).await;
+            }
+            match verified {
                 Ok(_) => break,
-                Err(failed) if report.writes < WRITES => {
+                Err(failed) if differs(&failed) && report.writes < WRITES => {
                     let board = &self.entry.name;
                     tracing::warn!(board, %failed, "the flash is written again");
                 }
@@ -322,7 +343,12 @@ impl OneBoard {
 
     /// Restarts the board, and waits until it is back.
     async fn finish(&self, report: &mut BoardReport) -> Result<(), Ended> {
-        self.restart().await?;
+        // If the answer was lost, the board may have restarted all the same.
+        if let Err(failed) = self.restart().await
+            && failed.error.certainty() != Certainty::Unknown
+        {
+            return Err(failed.into());
+        }
         // A board that did not answer before is not expected to answer with unchanged firmware.
         if self.task == Task::Stage && self.before.is_none() {
             return Ok(());

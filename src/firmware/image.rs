@@ -166,7 +166,9 @@ impl Image {
         let Some(running) = running.filter(|running| !running.is_empty()) else {
             return (!allow_older).then(|| {
                 "the board does not answer, so that the release that runs is not known and may be a \
-                 later one. Wait until it answers, or allow older releases (--allow-older)"
+                 later one. If an earlier call said KEEP THE POWER ON for it, do not switch it off. \
+                 Otherwise start it and wait until it answers, or allow older releases \
+                 (--allow-older)"
                     .to_owned()
             });
         };

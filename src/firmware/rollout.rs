@@ -69,7 +69,9 @@ impl RolloutReport {
     pub fn completion(&self) -> Completion {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
         // No board has answered, neither its firmware nor its boot loader.
-        let silent = |board: &BoardReport| board.release.is_none() && !board.status.is_well();
+        let silent = |board: &BoardReport| {
+            board.release.is_none() && board.writes == 0 && !board.status.is_well()
+        };
         if self.interrupted && !self.boards.iter().any(failed) {
             Completion::Interrupted
         } else if self.ok {
@@ -327,7 +329,9 @@ impl Rollout {
                 ));
             }
             // A board is verified regardless of its release.
-            let refusal = refusal.filter(|_| task != Task::Verify)?;
+            let is_of_kind = release.kind.name() == self.image.image().kind;
+            let can_be_verified = is_of_kind && release.can_be_flashed;
+            let refusal = refusal.filter(|_| task != Task::Verify || !can_be_verified)?;
             Some(BoardReport::untouched(
                 release,
                 BoardStatus::Refused,

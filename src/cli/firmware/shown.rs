@@ -102,7 +102,13 @@ pub(super) struct Narrator {
 impl Narrator {
     pub(super) fn print(&self, board: &str, event: Event) {
         let text = match event {
-            Event::Waiting => String::from("waiting for the board to start: switch it off and on"),
+            Event::Waiting { answered: true } => {
+                String::from("waiting for the board to start: switch it off and on")
+            }
+            Event::Waiting { answered: false } => String::from(
+                "waiting for the board to start. It did not answer: if an earlier call said KEEP \
+                 THE POWER ON, do not switch it off, since its flash is incomplete",
+            ),
             Event::Controlled => String::from("the boot loader takes commands"),
             Event::Transferred(sent, all) => match self.percent(board, sent, all) {
                 Some(percent) => format!("{percent} % of the image transferred"),

@@ -97,10 +97,17 @@ impl Session {
         let why = "no image is in the memory of the board";
         let none = || Error::new(ErrorKind::InvalidArgument, why);
         let size = self.staged.ok_or_else(none)?;
+        let changed = self.power_loss.is_some();
         let console = self.console()?;
+        if changed {
+            // An earlier step may have lost its answer, which may still come.
+            console.settle().await?;
+        }
         console.ask(Command::Probe).await?;
         // The board erases as soon as it has the command, even if its answer is lost.
-        self.power_loss = Some(PowerLoss::Unknown);
+        if self.power_loss != Some(PowerLoss::Fatal) {
+            self.power_loss = Some(PowerLoss::Unknown);
+        }
         self.console()?.ask(Command::Erase { size }).await?;
         self.power_loss = Some(PowerLoss::Fatal);
         self.console()?.ask(Command::Write { size }).await?;
@@ -112,7 +119,12 @@ impl Session {
 
     /// Reads the flash back, and compares its digest.
     async fn verify(&mut self, size: usize, digest: &str) -> Result<()> {
+        let changed = self.power_loss.is_some();
         let console = self.console()?;
+        if changed {
+            // An earlier step may have lost its answer, which may still come.
+            console.settle().await?;
+        }
         // The flash is read into memory behind the image, so that the digest of the image is not
         // mistaken for the digest of the flash.
         let offset = size.next_multiple_of(ERASE_BLOCK);
@@ -212,10 +224,13 @@ impl Firmware for CrsFirmware {
 
     async fn identify(&self) -> FirmwareResult<FirmwareIdentity> {
         let mut session = self.session.lock().await;
-        *session = Session::default();
-        let taken = self.take_console().await;
-        let taken = taken.map(|(console, identity)| {
-            session.console = Some(console);
+        // A board that sends beacons has started, so that its flash is complete. A board that sends
+        // none may be the one whose flash this client began to change.
+        let taken = self.take_console().await.map(|(console, identity)| {
+            *session = Session {
+                console: Some(console),
+                ..Session::default()
+            };
             identity
         });
         self.answer(&session, "identify", taken)

@@ -131,6 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         send(remote, &image)?;
         check(remote, &image, args)
     });
+    if checked.iter().any(|checked| checked.is_err()) && !args.dry_run {
+        // An earlier call may have been cut before it started the daemons again.
+        start_daemons(&site, &mut remotes, &image);
+    }
     let mut boards = Vec::new();
     for (host, checked) in checked.into_iter().enumerate() {
         let name = &site.hosts[host].name;
@@ -140,6 +144,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let open: Vec<usize> = (0..boards.len())
         .filter(|at| boards[*at].report.is_none())
         .collect();
+    let mut started = true;
     if args.dry_run {
         for (number, group) in groups(&open).enumerate() {
             let names = group.iter().map(|at| shown(&site, &boards[*at]));
@@ -154,20 +159,27 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             }
             failed = !flash_group(&site, &mut remotes, &image, args, group, &mut boards);
         }
-        let ended = on_all(&mut remotes, |remote| {
-            remote.script(include_str!("scripts/firmware_end.sh"), &[&image.folder])
-        });
-        for (host, ended) in ended.iter().enumerate() {
-            if let Err(failure) = ended {
-                let name = &site.hosts[host].name;
-                eprintln!(
-                    "firmware: {name}: the daemon is not started: {}",
-                    failure.text()
-                );
-            }
+        started = start_daemons(&site, &mut remotes, &image);
+    }
+    Ok(print(&site, &image, &boards, args) && started)
+}
+
+/// Starts the daemons that were stopped for the work. Returns false if one of them does not start.
+fn start_daemons(site: &Site, remotes: &mut [Mutex<Remote<'_>>], image: &Image) -> bool {
+    let ended = on_all(remotes, |remote| {
+        let end = include_str!("scripts/firmware_end.sh");
+        remote.script(end, &[&image.folder])
+    });
+    for (host, ended) in ended.iter().enumerate() {
+        if let Err(failure) = ended {
+            let name = &site.hosts[host].name;
+            eprintln!(
+                "firmware: {name}: the daemon is not started: {}",
+                failure.text()
+            );
         }
     }
-    Ok(print(&site, &image, &boards, args))
+    ended.iter().all(|ended| ended.is_ok())
 }
 
 fn shown(site: &Site, board: &Board) -> String {
@@ -241,7 +253,10 @@ fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>
     let facts = loop {
         let told = remote.script(include_str!("scripts/firmware_check.sh"), &arguments)?;
         let facts = Facts::parse(&told);
-        if facts.get("work") != Some("active") {
+        if !matches!(
+            facts.get("work"),
+            Some("active" | "activating" | "deactivating")
+        ) {
             break facts;
         }
         eprintln!(
@@ -260,6 +275,9 @@ fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>
         let why = "the program of the host cannot check the image: deploy a newer version";
         return Err(Failure::Refused(why.to_owned()));
     };
+    if let Some(why) = checked["refused"].as_str() {
+        return Err(Failure::Refused(why.to_owned()));
+    }
     let done = parsed("done").unwrap_or_default();
     let boards = boards.iter().map(|board| {
         let name = board["name"].as_str().unwrap_or_default().to_owned();

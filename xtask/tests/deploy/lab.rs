@@ -245,6 +245,13 @@ impl Lab {
         Deployer(command.spawn().expect("xtask runs"))
     }
 
+    /// Runs another verb of `cargo xtask`, which must fail, and returns its messages.
+    pub(crate) fn verb_fails(&self, verb: &str, words: &[&str]) -> String {
+        let output = self.verb(verb, words).output().expect("xtask runs");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Runs another verb of `cargo xtask`, and returns what it tells.
     pub(crate) fn xtask(&self, verb: &str, words: &[&str]) -> Told {
         Told::of(&self.verb(verb, words).output().expect("xtask runs"))

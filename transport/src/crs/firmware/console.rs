@@ -170,6 +170,9 @@ impl Console {
     /// # Errors
     /// If the answer does not come in time, or does not show that the command succeeded.
     pub(super) async fn ask(&mut self, command: Command) -> Result<String> {
+        // A late answer to an earlier command would be taken for the answer to this one.
+        let mut late = [0; MOST_DATAGRAM];
+        while self.socket.try_recv(&mut late).is_ok() {}
         self.transcript = Transcript::default();
         self.socket
             .send(command.line().as_bytes())

@@ -5,6 +5,7 @@ if [ -e "$folder/status" ]; then
     echo "status $(cat "$folder/status")"
     printf 'result '
     cat "$folder/result.json"
+    echo
 elif systemctl -q is-active twotone-firmware.service; then
     echo "status running"
 else

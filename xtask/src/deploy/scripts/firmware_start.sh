@@ -2,23 +2,31 @@
 # Arguments: folder, name of this work, options of the program.
 folder=$1 id=$2
 shift 2
-if [ -e "$folder/work" ] && [ "$(cat "$folder/work")" = "$id" ]; then exit 0; fi
-if systemctl -q is-active twotone-firmware.service; then
+state=$(systemctl is-active twotone-firmware.service || true)
+if [ -e "$folder/work" ] && [ "$(cat "$folder/work")" = "$id" ] &&
+    { [ -e "$folder/status" ] || [ "$state" = active ]; }; then
+    exit 0
+fi
+case $state in
+active | activating | deactivating)
     echo "boards are being flashed already" >&2
     exit 1
-fi
+    ;;
+esac
 if systemctl -q is-active twotone.service; then
-    touch "$folder/daemon"
+    # In the folder of all images, so that a call with another image finds it.
+    touch "${folder%/*}/daemon"
     systemctl stop twotone.service
 fi
 rm -f "$folder/result.json" "$folder/status"
 : >"$folder/log"
 echo "$id" >"$folder/work"
 systemctl reset-failed twotone-firmware.service 2>/dev/null || true
-# A stop waits until the flash that is being written is complete.
-systemd-run --quiet --unit=twotone-firmware --collect --property=KillMode=mixed \
-    --property=KillSignal=SIGINT --property=TimeoutStopSec=30min \
+# A stop sends SIGINT to the program, which finishes the flash that it writes. The shell waits.
+systemd-run --quiet --unit=twotone-firmware --collect --property=KillSignal=SIGINT \
+    --property=TimeoutStopSec=30min --property=After=network.target \
     /bin/sh -c '
+        trap : INT
         folder=$1
         shift
         status=0

@@ -89,11 +89,6 @@ impl Command {
         }
     }
 
-    /// True if the command may have changed the flash once it was sent.
-    pub fn changes_flash(self) -> bool {
-        matches!(self, Self::Erase { .. } | Self::Write { .. })
-    }
-
     /// Checks the answer of the board. For [`Command::Digest`] it returns the digest, 32
     /// hexadecimal digits in lower case; for other commands an empty string.
     ///

@@ -80,8 +80,8 @@ pub struct XmodemSender<'a> {
 }
 
 impl<'a> XmodemSender<'a> {
-    /// Bytes by which a sender ends a transfer early.
-    pub const CANCEL: &'static [u8] = &[CAN, CAN];
+    /// Bytes by which a sender ends a transfer early. U-Boot waits for three CAN bytes.
+    pub const CANCEL: &'static [u8] = &[CAN; 8];
 
     /// A transfer of `data` that has not begun.
     pub fn new(data: &'a [u8]) -> Self {
@@ -205,12 +205,14 @@ impl XmodemReceiver {
         let mut answers = Vec::new();
         while let Some(first) = self.partial.first() {
             match *first {
-                // Two CAN bytes in a row end the transfer.
-                CAN if self.partial.get(1) == Some(&CAN) => {
+                // Three CAN bytes in a row end the transfer, as in U-Boot.
+                CAN if self.partial.starts_with(&[CAN; 3]) => {
                     self.cancelled = true;
                     self.partial.clear();
                 }
-                CAN if self.partial.len() == 1 => break,
+                CAN if self.partial.len() < 3 && self.partial.iter().all(|byte| *byte == CAN) => {
+                    break;
+                }
                 STX if self.partial.len() < FRAME => break,
                 STX => {
                     let rest = self.partial.split_off(FRAME);
