@@ -7,11 +7,13 @@ use crate::{
 
 impl ModuleDescription {
     /// Checks the arguments of an operation on this module. A value out of the range of its setting
-    /// passes if `is_allowed` returns true for it: a board may have had it before.
+    /// passes if `is_allowed` returns true for it. This allows a caller to restore such a value on
+    /// a board that had it before.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for channels that the module does not have and for values out
-    /// of its ranges. [`ErrorKind::Unsupported`] for an NCO operation on a module without an NCO.
+    /// [`ErrorKind::InvalidArgument`] for channels that the module does not have, for values out of
+    /// its ranges, and for 0 samples or too many. [`ErrorKind::Unsupported`] for an NCO operation
+    /// on a module without an NCO.
     pub fn check(
         &self,
         batch: &Batch,

@@ -330,8 +330,9 @@ impl Batch {
     /// operation, and answers it with the builder.
     ///
     /// # Errors
-    /// The first error of `answer`, after which no operation is executed. The error names the
-    /// operation and `board`, and has the number of operations that were executed before.
+    /// The first error of `answer`, after which no operation is executed. It names the operation
+    /// and `board`, and has the number of operations that were executed before.
+    /// [`ErrorKind::Protocol`] if `answer` left an operation without an answer.
     pub fn answer_each(
         &self,
         board: &str,

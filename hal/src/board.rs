@@ -49,15 +49,14 @@ pub trait Board: Send + Sync {
 
     /// Address at which the hardware was reached. It is the same for all names of the board. `None`
     /// if there is no address, or if the address does not show whether two handles are of the same
-    /// board. Two runs with the same address and module are never under way at once. By default a
-    /// wrapper has the address of the board that it wraps.
+    /// board. The runner of algorithms uses it so that two runs never use one module at once. By
+    /// default a wrapper has the address of the board that it wraps.
     fn address(&self) -> Option<&str> {
         self.wrapped()?.address()
     }
 }
 
-/// A handle on a board. Clones are cheap. So each context and each task owns a clone, because it
-/// cannot borrow a handle.
+/// A handle on a board. Clones are cheap, so each task owns a clone.
 #[derive(Clone)]
 pub struct BoardHandle(Arc<dyn Board>);
 
@@ -67,8 +66,8 @@ impl BoardHandle {
         Self(Arc::new(board))
     }
 
-    /// Returns the board's description. This costs one round trip at most: boards keep their
-    /// description while their epoch lasts.
+    /// Returns the board's description. This costs one round trip at most: boards cache their
+    /// description during an [epoch](crate::Epoch).
     ///
     /// # Errors
     /// As [`Board::run`].

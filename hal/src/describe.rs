@@ -285,7 +285,8 @@ impl ModuleDescription {
         ))
     }
 
-    /// The lowest and the highest absolute frequency that a tone can have.
+    /// The lowest and the highest absolute frequency that the hardware can give a tone. The
+    /// [`limits`](Self::limits) may allow less.
     pub fn reach(&self) -> (Hertz, Hertz) {
         let nco = self.nco_range();
         let lowest = (nco.min - self.max_offset).0.max(0.0);

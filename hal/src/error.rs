@@ -181,8 +181,8 @@ impl Error {
         self
     }
 
-    /// Sets the advice, a step that may help, unless advice is set already. The advice is shown
-    /// after the causes.
+    /// Sets the advice, a step that may help, unless advice is set already.
+    /// [`Display`](fmt::Display) shows the advice after the message and any causes.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         if self.0.advice.is_none() {

@@ -1,7 +1,7 @@
 //! Replacement of the firmware of boards over the network.
 //!
 //! A family whose boards can be flashed over the network implements [`Firmware`]. A replacement has
-//! these steps, of which the first ones are harmless: [`identify`](Firmware::identify),
+//! these steps, of which the first two do not change the flash: [`identify`](Firmware::identify),
 //! [`stage`](Firmware::stage), [`commit`](Firmware::commit), [`verify`](Firmware::verify),
 //! [`boot`](Firmware::boot). Every answer and every error has a [`PowerLoss`], which shows whether
 //! the board would survive a loss of power at this moment.
@@ -132,12 +132,13 @@ pub struct FirmwareIdentity {
     pub crate_serial: Option<String>,
     /// The release that runs; `None` if no firmware runs yet, as in a boot loader.
     pub running: Option<String>,
-    /// Number of places for an image. With one place a commit overwrites the firmware that runs.
+    /// Number of images that the flash can hold. If it is 1, a commit overwrites the firmware that
+    /// the board starts from.
     pub slots: u8,
 }
 
 impl FirmwareIdentity {
-    /// A board of this kind with one place for an image. The other properties are unknown.
+    /// A board of this kind whose flash can hold one image. The other properties are unknown.
     pub fn new(kind: &str) -> Self {
         Self {
             kind: kind.to_owned(),
@@ -156,8 +157,8 @@ pub type FirmwareProgress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 /// Access to the firmware of one board.
 ///
 /// # Contract
-/// * Only [`commit`](Firmware::commit) changes the flash of the board. Only these methods begin a
-///   step; connecting to a board never does.
+/// * Only [`commit`](Firmware::commit) changes the flash of the board. Only the methods of this
+///   trait begin a step; connecting to a board never does.
 /// * **On cancel** a transfer ends, and the board keeps its firmware. A commit that has begun is
 ///   still driven to its end.
 /// * Errors name the board and the step.
@@ -179,19 +180,19 @@ pub trait Firmware: fmt::Debug + Send + Sync {
     /// [`Timeout`](crate::ErrorKind::Timeout) if the board was not ready in time.
     async fn identify(&self) -> FirmwareResult<FirmwareIdentity>;
 
-    /// Checks the image, transfers it to a place that the board does not start from, and has the
-    /// board compute its digest there.
+    /// Checks the image, transfers it to memory that the board does not start from, and has the
+    /// board compute the digest of the image there.
     ///
     /// # Errors
-    /// If the image is refused, the transfer fails, or the digest differs.
+    /// If the image is refused, the transfer fails, or the board computes another digest.
     async fn stage(
         &self,
         image: &FirmwareImage,
         progress: FirmwareProgress<'_>,
     ) -> FirmwareResult<()>;
 
-    /// Makes the board start from the image that was staged last. If a board has only one place for
-    /// an image and its power fails during this step, it does not start again.
+    /// Makes the board start from the image that was staged last. If the flash can hold only one
+    /// image and the power fails during this step, the board does not start again.
     ///
     /// # Errors
     /// If nothing is staged, or the board does not confirm the step.
@@ -208,7 +209,7 @@ pub trait Firmware: fmt::Debug + Send + Sync {
     /// [`identify`](Firmware::identify) took ends.
     ///
     /// # Errors
-    /// If the board does not confirm the restart.
+    /// If the flash is not known to be complete, or the board does not confirm the restart.
     async fn boot(&self) -> FirmwareResult<()>;
 }
 

@@ -67,7 +67,7 @@ impl ChannelId {
             .map(Self)
     }
 
-    /// This channel and those after it, `count` in all.
+    /// This channel and those after it, `count` in all, or fewer if the numbers would exceed 65535.
     pub fn range(self, count: usize) -> impl Iterator<Item = Self> + Clone {
         let indices = (self.index()..).take(count);
         indices.filter_map(Self::from_index)
@@ -92,7 +92,8 @@ fn zero_refused(numbered: &str) -> Error {
 }
 
 /// Number of a period during which a board keeps its settings. A new epoch begins when the board
-/// reboots or loses its settings. Measurements of one epoch are not valid in the next.
+/// reboots, loses its settings, or has settings that another program changed. Measurements of one
+/// epoch are not valid in the next.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -100,8 +101,8 @@ fn zero_refused(numbered: &str) -> Error {
 pub struct Epoch(pub u64);
 
 /// Number of a period during which a module keeps its phase reference. A new phase epoch begins
-/// when the NCO is set, when the board reboots, or when the cable length is changed. Rotations and
-/// calibrations of one phase epoch are not valid in another.
+/// when the NCO is set, and with each new [`Epoch`] of the board. Rotations and calibrations of one
+/// phase epoch are not valid in another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -17,9 +17,10 @@ const SLACK: usize = 60;
 /// name of this program. So each invisible character is replaced by its escape, such as `\n` and
 /// `\u{1b}`: control characters, line ends, marks of direction and of format, joiners, selectors of
 /// variants, fillers, and blanks that are not spaces. Spaces stay, and so do marks that are drawn
-/// on the character before them, such as accents. A text of more than 2000 characters is cut, and a
-/// note with the number of the other characters follows. If `legible` is called with a text that it
-/// has returned, it returns this text unchanged.
+/// on the character before them, such as accents. A text that would be longer than 2060 characters
+/// in this form is cut to 2000 or a few less, and a note with the number of the other characters
+/// follows. If `legible` is called with a text that it has returned, it returns this text
+/// unchanged.
 ///
 /// ```
 /// use twotone_hal::legible;
@@ -32,7 +33,7 @@ pub fn legible(text: &str) -> Cow<'_, str> {
     legible_within(text, MOST)
 }
 
-/// As [`legible`], with another largest number of characters.
+/// As [`legible`], with `most` in place of 2000 characters and `most + 60` in place of 2060.
 pub fn legible_within(text: &str, most: usize) -> Cow<'_, str> {
     let slack = most.saturating_add(SLACK);
     if text.len() <= slack && text.chars().all(is_visible) {

@@ -44,9 +44,10 @@ impl ModuleLimits {
     /// Returns the reason why a tone of `amplitude` may not be driven in a comb, or `None` if it
     /// may.
     ///
-    /// The comb includes this tone. The squares of its amplitudes add up to `squares`, and their
-    /// absolute values to `sum`. A tone of full scale has the power `full_scale`. If this power is
-    /// not known, a limit of power allows no tone at all.
+    /// Only powers and the peak are checked, not frequencies. Over all tones of the comb, this one
+    /// included, `squares` is the sum of the squared amplitudes, and `sum` is the sum of their
+    /// absolute values. A tone of full scale has the power `full_scale`. If this power is not
+    /// known, a limit of power allows no tone at all.
     pub fn problem(
         &self,
         full_scale: Option<Dbm>,
@@ -99,6 +100,7 @@ impl ModuleLimits {
 
 impl ModuleDescription {
     /// Returns the reason why a comb of `amplitudes` may not be driven, or `None` if it may.
+    /// Frequencies are not checked.
     pub fn comb_problem(&self, amplitudes: impl IntoIterator<Item = f64>) -> Option<String> {
         let (mut highest, mut squares, mut sum) = (0.0f64, 0.0, 0.0);
         for amplitude in amplitudes {

@@ -13,7 +13,7 @@ pub enum SetNco {}
 #[derive(Debug)]
 pub enum ReadNco {}
 
-/// Frequency of an NCO, and the phase epoch that began when it was last set.
+/// Frequency of an NCO, and the phase epoch of its module.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NcoState {
     /// The absolute frequency.

@@ -46,7 +46,7 @@ impl Acquire {
         }
     }
 
-    /// Limits the acquisition to the first `count` channels.
+    /// Limits the acquisition to `count` channels from [`Acquire::first`] on.
     #[must_use]
     pub fn first_channels(self, count: u16) -> Self {
         Self {

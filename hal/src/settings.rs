@@ -85,8 +85,8 @@ impl Batch {
     }
 }
 
-/// Largest number of values in doubt that are kept. If there are more, all settings in doubt are
-/// taken as unknown.
+/// Largest number of entries of `ModuleSettings::doubts`. If there are more, duplicates are
+/// removed. If there are still more, all settings in doubt are no longer compared with readings.
 const MOST_DOUBTS: usize = 1 << 16;
 
 /// Settings of one module: its NCO and its tones.
@@ -96,7 +96,7 @@ const MOST_DOUBTS: usize = 1 << 16;
 /// value that a reading is expected to show ([`ModuleSettings::expected`]).
 ///
 /// Memory: about 80 bytes for each channel up to the highest one that was used, and 32 bytes for
-/// each of at most 65,536 values in doubt.
+/// each of at most 65,536 values that settings in doubt may have.
 #[derive(Debug, Clone, Default)]
 pub struct ModuleSettings {
     tones: Vec<ToneSettings>,
@@ -154,17 +154,19 @@ impl ModuleSettings {
         self
     }
 
-    /// The channels from 1 on, up to the highest one that was used.
+    /// The channels from 1 on, up to the highest one that was used or that
+    /// [`ModuleSettings::unknown`] was given.
     pub fn tones(&self) -> &[ToneSettings] {
         &self.tones
     }
 
-    /// The tone of `channel`, if it was used or the number of channels was given.
+    /// The tone of `channel`, or `None` if `channel` is not in [`ModuleSettings::tones`].
     pub fn tone(&self, channel: ChannelId) -> Option<&ToneSettings> {
         self.tones.get(channel.index())
     }
 
-    /// Frequency of the NCO that was last requested or read.
+    /// Frequency of the NCO that was last requested or read; `None` if it was neither requested nor
+    /// read.
     pub fn nco(&self) -> Option<Hertz> {
         (!self.nco.value.is_nan()).then_some(Hertz(self.nco.value))
     }
@@ -179,7 +181,7 @@ impl ModuleSettings {
         self.nco.is_in_doubt
     }
 
-    /// True if a write may have changed the NCO.
+    /// True if a write, or a loss of the board's settings, may have changed the NCO.
     pub fn nco_is_touched(&self) -> bool {
         self.nco.is_touched
     }
@@ -210,8 +212,9 @@ impl ModuleSettings {
     }
 
     /// Records the `fields` of tones that were read back. Returns the channels with a value that is
-    /// NaN or infinite: their settings are not known. A setting that was never set on the board
-    /// reads back as `None`. Such an amplitude or offset counts as 0.
+    /// NaN or infinite. Their values are not recorded, and their tones may then have any amplitude
+    /// up to full scale. A setting that was never set on the board reads back as `None`. Such an
+    /// amplitude or offset counts as 0.
     pub fn learn_tones(&mut self, states: &[ToneState], fields: ToneFields) -> Vec<ChannelId> {
         let mut wrong = Vec::new();
         for state in states {
@@ -236,7 +239,7 @@ impl ModuleSettings {
     }
 
     /// Records the value of one setting that was read back; `None` if it was never set on the
-    /// board.
+    /// board. A value that is NaN or infinite is ignored.
     pub fn learn(&mut self, key: SettingKey, found: Option<f64>) {
         let value = found.unwrap_or(f64::NAN);
         if found.is_some_and(|found| !found.is_finite()) {

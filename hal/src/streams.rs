@@ -3,9 +3,10 @@
 //! [`BoardHandle::streams`](crate::BoardHandle::streams) returns the sample streams of a board that
 //! has them. [`Streams::open`] opens one [`StreamReceiver`] for the boards of one family, so that
 //! these boards can share sockets. The receiver returns [`StreamBlock`]s: consecutive samples of
-//! one module, in flat buffers, by value. Everything that only one family has (its packets, its
-//! time code, its numbering of modules) is hidden behind these traits, or is data in
-//! [`StreamSource`] and [`StreamStatus`].
+//! one module, in flat buffers, by value. A family is the boards that one implementation of
+//! [`Streams`] serves. Everything that only one family has (its packets, its time code, its
+//! numbering of modules) is hidden behind these traits, or is data in [`StreamSource`] and
+//! [`StreamStatus`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -71,7 +72,7 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     }
 
     /// Finds the sender of the samples and the properties that identify its samples, for example by
-    /// resolving a host name. Later calls return at once.
+    /// resolving a host name. Once the sender is found, later calls return at once.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if a property that identifies the samples is missing,
@@ -79,12 +80,13 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     async fn locate(&self) -> Result<StreamSource>;
 
     /// Listens for at most the time `within` to the sender at the board's address, and returns the
-    /// serial numbers in its packets, in the order in which they arrived. The call ends as soon as
-    /// the board's own serial number arrives. Nothing stays open.
+    /// serial numbers in its packets, in the order in which they arrived. The call ends earlier if
+    /// the board's own serial number arrives, or if enough packets of other boards have arrived.
+    /// Nothing stays open.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the samples of this family carry no serial number,
-    /// [`ErrorKind::Unreachable`] if the stream cannot be joined.
+    /// [`ErrorKind::Unreachable`] if the sender is not found or the stream cannot be joined.
     async fn listen(&self, options: &ReceiveOptions, within: Duration) -> Result<Vec<u32>> {
         let _ = (options, within);
         let message = "the samples of this board carry no serial number";
@@ -116,9 +118,9 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
 #[async_trait]
 pub trait StreamReceiver: Send {
     /// Waits until samples arrive or the time `within` has passed, and returns the blocks that are
-    /// full. The list may be empty, because samples stay in a block until the block is full and
-    /// their times are determined. If `within` is zero, samples that have already arrived are still
-    /// taken.
+    /// full. The list may be empty, because a block is returned only when it is full and the times
+    /// of its samples are determined. If `within` is zero, samples that have already arrived are
+    /// still taken.
     ///
     /// **On cancel** (the future is dropped) nothing is lost.
     ///
@@ -202,7 +204,7 @@ impl StreamSource {
 pub struct StreamRequest {
     /// The board.
     pub streams: Arc<dyn Streams>,
-    /// Modules and their channels, in the order in which they are numbered.
+    /// Modules and their channels, in the order in which [`Streams::open`] numbers their streams.
     pub modules: Vec<ModuleRequest>,
 }
 
@@ -228,8 +230,8 @@ impl StreamRequest {
         }
     }
 
-    /// The streams as the type of a family, for its [`Streams::open`]. `family` is the name of the
-    /// family in the error.
+    /// [`StreamRequest::streams`] as `S`, the type of a family, for the implementation of
+    /// [`Streams::open`] by `S`. `family` is the name of the family in the error.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if the board is of another family.

@@ -144,8 +144,8 @@ impl ToneState {
         }
     }
 
-    /// Takes over the settings of `update`. A setting that is `None` in `update` stays as it is.
-    /// The channels are not compared.
+    /// Sets each setting to its value in `update`. A setting that is `None` in `update` stays as it
+    /// is. The channels are not compared.
     pub fn apply(&mut self, update: &ToneUpdate) {
         self.offset = update.offset.or(self.offset);
         self.amplitude = update.amplitude.or(self.amplitude);
@@ -188,7 +188,8 @@ impl ToneState {
         self.amplitude.is_some_and(|amplitude| amplitude != 0.0)
     }
 
-    /// The update that restores this state. A tone whose amplitude was never set is switched off.
+    /// The update that restores this state. A tone whose amplitude is `None` is switched off. Other
+    /// settings that are `None` are not changed.
     pub fn as_update(&self) -> ToneUpdate {
         ToneUpdate {
             channel: self.channel,

@@ -104,8 +104,8 @@ impl MemoryBoard {
     /// Checks the operations of a batch and their arguments. Nothing is executed.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for operations that the description or this double does not have,
-    /// and the errors of [`Description::check`].
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for operations that the
+    /// description or this double does not have, and the errors of [`Description::check`].
     pub fn check(&self, batch: &Batch) -> Result<()> {
         batch.refuse_unknown(&self.0.name, |op| match op {
             Op::ReadClock | Op::ReadHousekeeping | Op::AcquireSamples { .. } => false,
@@ -118,8 +118,9 @@ impl MemoryBoard {
     /// `replies`.
     ///
     /// # Errors
-    /// The errors of the function `measure`, and [`ErrorKind::Unsupported`] for an operation that
-    /// this board does not have.
+    /// The errors of the function `measure` and of [`RepliesBuilder`], and
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an operation that this board
+    /// does not have.
     pub fn answer(&self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
         let done = replies.answered();
         let answered = match (op, op.module()) {

@@ -17,7 +17,7 @@ pub struct Rounding {
 }
 
 impl Rounding {
-    /// True if two values of a setting are the same.
+    /// True if two values of a setting differ by no more than the rounding.
     pub fn is_same(&self, setting: Setting, one: f64, other: f64) -> bool {
         let apart = (one - other).abs();
         match setting {
@@ -33,8 +33,9 @@ impl Rounding {
 }
 
 impl ModuleSettings {
-    /// Value that a reading of the setting is compared with: the last value that it was surely set
-    /// to. `None` if no write of this program has surely set it.
+    /// Value that a reading of the setting is compared with: the last value that a write of this
+    /// program surely set, or that was read back after a write whose outcome was not known. `None`
+    /// if there is no such value since the last loss of settings.
     pub fn expected(&self, key: SettingKey) -> Option<f64> {
         let bits = self.bits(key).filter(|bits| bits.is_expected)?;
         if bits.has_doubts {
@@ -43,7 +44,8 @@ impl ModuleSettings {
         self.value(key)
     }
 
-    /// Every setting that a write of this program has surely set, in the order of the channels.
+    /// Every setting that has an [`expected`](Self::expected) value: first the NCO, then the
+    /// settings of tones in the order of the channels.
     pub fn known(&self) -> impl Iterator<Item = SettingKey> + '_ {
         let tones = self.tones().iter().flat_map(|tone| {
             let settings = Setting::OF_TONES.into_iter();
@@ -53,9 +55,10 @@ impl ModuleSettings {
         all.filter(|key| self.bits(*key).is_some_and(|bits| bits.is_expected))
     }
 
-    /// Difference between `reading` and the settings. A value differs if it is neither the one that
-    /// was surely set last nor one that may have been set since then. Settings that were never
-    /// surely set are not compared.
+    /// Difference between `reading` and the settings; `None` if no value differs. A value differs
+    /// if it is neither the [`expected`](Self::expected) value nor one that may have been set since
+    /// then. Settings without an expected value are not compared. A setting that the board has
+    /// never set is compared as 0.
     pub fn compare(
         &mut self,
         reading: &[(SettingKey, Option<f64>)],
@@ -101,7 +104,7 @@ impl ModuleSettings {
         })
     }
 
-    /// Records a reading in which nothing differs. Settings that are not in doubt are left out.
+    /// Records a reading in which nothing differs.
     ///
     /// A setting in doubt gets the one of its possible values that the reading shows. A setting
     /// that is not in doubt keeps the value that was set. If each reading became the next expected
@@ -119,7 +122,8 @@ impl ModuleSettings {
         }
     }
 
-    /// Value of a setting that was last requested or read; 0 if the board has never set it.
+    /// Value of a setting that was last requested or read; 0 if there was none, or if it was read
+    /// back as never set. `None` for a channel that was never used.
     fn value(&self, key: SettingKey) -> Option<f64> {
         let value = match key.channel {
             None => self.nco.value,

@@ -6,18 +6,20 @@ use super::{Setting, SettingKey};
 
 /// Settings whose values on the board are not the values that were set.
 ///
-/// It is displayed as the first setting that differs, with its values, and the number of settings
-/// that differ: `channel 2: amplitude is 0, was set to 0.004 (3 of 8 settings read back differ)`.
+/// It is displayed as the first setting that differs, with its values, and with the number of
+/// settings that differ if there is more than one:
+/// `channel 2: amplitude is 0, was set to 0.004 (3 of 8 settings read back differ)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The first setting that differs, in the order of the reading.
     pub first: SettingKey,
-    /// Its value that was read back; `None` if the board reports that it was never set.
+    /// Value of the first setting that was read back; `None` if the board reports that it was never
+    /// set.
     pub found: Option<f64>,
-    /// Last value to which it was surely set.
+    /// Last value to which the first setting was surely set.
     pub expected: f64,
-    /// Value to which it may have been set since then. It is the newest such value, or any of them
-    /// if there were too many values in doubt to keep their order.
+    /// Value to which the first setting may have been set since then; `None` if there is none. It
+    /// is the newest such value, or any of them if there were too many to keep their order.
     pub or: Option<f64>,
     /// Number of settings that differ.
     pub differ: usize,

@@ -16,19 +16,19 @@ pub struct ToneSettings {
     doubtful: u8,
     /// Settings that a reading is compared with, one bit each.
     expected: u8,
-    /// Settings with values among the doubts of the module, one bit each.
+    /// Settings with values in `ModuleSettings::doubts`, one bit each.
     with_doubts: u8,
     is_touched: bool,
     is_read_back: bool,
 }
 
-/// Marks of one setting.
+/// Two flags of one setting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bits {
     /// True if a write of this program has set the setting, so that a reading can be compared with
     /// its value.
     pub(super) is_expected: bool,
-    /// True if the setting has values among the doubts of the module.
+    /// True if the setting has values in `ModuleSettings::doubts`.
     pub(super) has_doubts: bool,
 }
 
@@ -79,12 +79,13 @@ impl ToneSettings {
         self.offset
     }
 
-    /// True if a write may have changed the channel.
+    /// True if a write, or a loss of the board's settings, may have changed the channel.
     pub fn is_touched(&self) -> bool {
         self.is_touched
     }
 
-    /// True if the amplitude was read back after the last write.
+    /// True if the amplitude was read back after the last write, after the last loss of settings,
+    /// and after the last [`super::ModuleSettings::read_anew`].
     pub fn is_read_back(&self) -> bool {
         self.is_read_back
     }
@@ -99,8 +100,8 @@ impl ToneSettings {
         self.amplitude.low > 0.0
     }
 
-    /// True if the tone may be on and any of its settings is not known. If the tone is surely off,
-    /// its other settings do not matter.
+    /// True if the tone may be on and the value of any of its settings is not certain. If the tone
+    /// is surely off, its other settings do not matter.
     pub fn is_in_doubt(&self) -> bool {
         self.doubtful != 0 && !self.is_surely_off()
     }

@@ -23,13 +23,15 @@ pub struct ReceiveOptions {
     pub hold: Duration,
     /// Size in bytes of each receive buffer that the kernel is asked for. The default is 32 MiB.
     pub buffer_bytes: usize,
-    /// Number of boards whose packets share a socket and its buffer. The default is 10, the most
-    /// that kernels allow by default. If a kernel allows fewer, there are more sockets.
+    /// Largest number of boards whose packets share a socket and its buffer. The default is 10, the
+    /// largest number of senders that a socket may receive from in Linux, unless the kernel is
+    /// configured otherwise. If a kernel allows fewer, there are more sockets.
     pub boards_per_socket: usize,
     /// Largest size in bytes of a block's samples. A block has at least one sample. The default is
     /// 4 MiB.
     pub block_bytes: usize,
-    /// Time that the samples of a full block cover. The default is 1 s.
+    /// Time that the samples of a full block cover, unless [`block_bytes`](Self::block_bytes)
+    /// limits their number. The default is 1 s.
     pub block_time: Duration,
     /// Time of this computer when the receiver is opened, in nanoseconds since the start of 1970.
     /// If it is `None`, the dates of time stamps are not checked, and the offset of the board's

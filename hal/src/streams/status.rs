@@ -14,7 +14,7 @@ pub struct Coverage {
     before: u64,
     /// Number of samples at the present rate.
     count: u64,
-    /// Time between samples; zero before the first one.
+    /// Time between samples; zero if it is not known yet.
     period: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Coverage {
         self.count += samples;
     }
 
-    /// Present time between samples; zero before the first one.
+    /// Present time between samples; zero if it is not known yet.
     pub fn period(&self) -> Duration {
         self.period
     }
@@ -134,12 +134,12 @@ pub struct StreamStatus {
     pub times: TimeFindings,
     /// Number of times that the samples changed their form.
     pub form_changes: u64,
-    /// The first of these changes.
+    /// The first change of the form.
     pub first_form_change: Option<FormChange>,
     /// Number of packets from the board's address whose serial number does not belong to any board
     /// of the receiver at this address. Streams of one address share this count.
     pub foreign: u64,
-    /// Serial number of the last of these packets.
+    /// Serial number of the last packet that [`StreamStatus::foreign`] counts.
     pub last_foreign_serial: Option<u32>,
     /// Number of datagrams from the board's address that do not contain valid samples. Streams of
     /// one address share this count.

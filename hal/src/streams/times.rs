@@ -64,9 +64,9 @@ pub struct TimeFindings {
     pub sequence_jumps: u64,
     /// Sequence number of the first sample after the first jump.
     pub first_jump_sequence: Option<u32>,
-    /// Samples that these jumps skip and that cannot have been lost.
-    /// [`StreamCounters`](super::StreamCounters) counts them as lost, because it counts by sequence
-    /// numbers.
+    /// Samples that the jumps of [`TimeFindings::sequence_jumps`] skip and that cannot have been
+    /// lost. [`StreamCounters`](super::StreamCounters) counts them as lost, because it counts by
+    /// sequence numbers.
     pub not_lost: u64,
     /// Number of leap seconds. In a leap second the times of one second occur twice, which is not a
     /// contradiction.
@@ -88,8 +88,9 @@ pub struct ClockStep {
 }
 
 impl TimeFindings {
-    /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples
-    /// without a time are no contradiction if all earlier stamps are marked as not recent.
+    /// True if no stamp contradicts another, the calendar, or the date of this computer, and if the
+    /// source of the time stayed the same. Stamps that are marked as not recent are no
+    /// contradiction by themselves, and neither are samples without a time.
     pub fn is_sound(&self) -> bool {
         let contradictions = [
             self.reconstructed,
