@@ -107,10 +107,13 @@ impl CableDelayOutcome {
 ///
 /// A comb is measured four times: once unshifted, and shifted by a small, a medium and a large
 /// step. Together these measurements determine delays up to `max_delay_s` without ambiguity. The
-/// module's tones are cleared first; the tones of the measurement are left on.
+/// module's earlier tones are cleared before the first comb is set; the tones of the last comb are
+/// left on.
 ///
 /// # Errors
-/// An error before anything is sent, if parameters are out of range; else the errors of the board.
+/// An error before anything is set on the board, if parameters are out of range, if the band is
+/// outside the module's limits or the reach of its NCO, or if a comb exceeds full scale or a limit
+/// of the module; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn cable_delay(
     board: &BoardHandle,

@@ -97,8 +97,7 @@ impl Calibration {
     }
 
     /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. This
-    /// inversion is valid over the whole resonance. `None` if the sample cannot come from this
-    /// resonator.
+    /// inversion is valid over the whole resonance. `None` if the result is not a finite number.
     pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
         let y = self.detuning(z)?;
         let pulled = y.re - self.a / Complex64::new(1.0 - 2.0 * y.im, 2.0 * y.re).norm_sqr();
@@ -108,7 +107,8 @@ impl Calibration {
     }
 
     /// Returns the detuning of the tone for a sample, in linewidths, including the pull:
-    /// `y = (A / (1 - z/G) - 1) / (2 i)`. Its imaginary part is the change of the loss.
+    /// `y = (A / (1 - z/G) - 1) / (2 i)`. Its imaginary part is the change of the loss. `None` if
+    /// the result is not a finite number.
     pub fn detuning(&self, z: Complex64) -> Option<Complex64> {
         let y = (self.coupling / (1.0 - z / self.line) - 1.0) / Complex64::new(0.0, 2.0);
         y.is_finite().then_some(y)

@@ -56,7 +56,7 @@ pub struct Joined {
     pub factors: Vec<Complex64>,
     /// Frequencies at which chunks were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// Outcome of the join at each of these frequencies.
+    /// Outcome of the join at each frequency of `seams_hz`.
     pub seam_status: Vec<JoinStatus>,
 }
 

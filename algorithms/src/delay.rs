@@ -29,9 +29,11 @@ const LEAST_COHERENCE: f64 = 0.3;
 pub enum DelayStatus {
     /// The delay can be used.
     Success,
-    /// There are fewer than 16 points, or all frequencies are equal.
+    /// There are fewer than 16 points, not one sample for each frequency, or all frequencies are
+    /// equal.
     TooFewPoints,
-    /// A frequency or a sample is not a finite number.
+    /// A frequency or a sample is not a finite number, or the largest delay to search is not a
+    /// positive one.
     NonFinite,
     /// The samples are zero, or their phases do not follow any delay.
     NoSignal,

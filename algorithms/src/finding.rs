@@ -32,7 +32,8 @@ pub enum FindMethod {
     IqSpeed,
 }
 
-/// Parameters of a search for resonances, and of the selection of the resonances that are kept.
+/// Parameters of a search for resonances, of their flags, and of the choice among resonances that
+/// collide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FindParams {
@@ -49,10 +50,12 @@ pub struct FindParams {
     pub max_linewidth_hz: f64,
     /// Largest asymmetry angle of a resonator, in radians.
     pub max_phi_rad: f64,
-    /// Resonances that are closer to each other than this many linewidths are flagged `crowded`.
+    /// Resonances that are closer to each other than this many linewidths of the wider one are
+    /// flagged `crowded`, unless they are flagged `collided`.
     pub crowded_lw: f64,
-    /// Resonances that are closer to each other than this many linewidths are flagged `collided`.
-    /// Of these, only the one with the highest statistic is kept.
+    /// Resonances that are closer to each other than this many linewidths of the wider one are
+    /// flagged `collided`. Of these, only the one with the highest [`Candidate::statistic`] gets a
+    /// tone.
     pub collided_lw: f64,
     /// Distance from a frequency of the NCO, in hertz, below which a resonance is flagged
     /// `near_nco`.
@@ -127,7 +130,7 @@ pub enum FindStatus {
     Success,
     /// There are fewer than 32 points, or not one sample for each frequency.
     TooFewPoints,
-    /// A frequency or a sample is not a finite number.
+    /// A frequency, a sample, the delay or the noise is not a finite number.
     NonFinite,
     /// Frequencies do not ascend, or the first one is not positive.
     NotAscending,

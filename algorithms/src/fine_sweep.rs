@@ -118,8 +118,8 @@ pub struct FineSweepOutcome {
     pub nco_hz: f64,
     /// Phase reference of the samples.
     pub phase_epoch: PhaseEpoch,
-    /// One sweep for each target and direction, in the order of `directions`: all targets in the
-    /// first direction, then all in the second.
+    /// One sweep for each target and direction, in the order of [`FineSweepParams::directions`]:
+    /// all targets in the first direction, then all in the second.
     pub sweeps: Vec<Sweep>,
     /// True if a converter was over its range.
     pub overrange: bool,
@@ -146,12 +146,14 @@ impl FineSweepOutcome {
 ///
 /// All targets must be within reach of one frequency of the NCO: `nco_hz` if it is given, else the
 /// present frequency. Call this function once for each region if targets are further apart. The
-/// module's tones are cleared first; the tones of the last step are left on.
+/// module's earlier tones are cleared before the first comb is set; the tones of the last step are
+/// left on.
 ///
 /// # Errors
-/// An error before anything is sent, if there is no target, if there are more targets than
-/// channels, if a step is larger than a fifth of a linewidth, if a tone is beyond the NCO's reach,
-/// or if the comb exceeds full scale; else the errors of the board.
+/// An error before anything is set on the board, if there is no target, if there are more targets
+/// than channels, if a number in the targets or parameters is out of its range, if a step is larger
+/// than a fifth of a linewidth, if a tone is beyond the NCO's reach, or if the comb exceeds full
+/// scale or a limit of the module; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn fine_sweep(
     board: &BoardHandle,

@@ -108,8 +108,8 @@ pub struct NetworkAnalysisOutcome {
     pub nco_hz: Vec<f64>,
     /// Frequencies at which neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// Outcome of the join at each of these frequencies. If a join failed, gain and phase are not
-    /// on the same scale above and below its frequency.
+    /// Outcome of the join at each frequency of `seams_hz`. If a join failed, gain and phase are
+    /// not on the same scale above and below its frequency.
     pub seam_status: Vec<JoinStatus>,
     /// Number of points whose samples are not finite numbers. These points are left out.
     pub bad_points: usize,
@@ -184,13 +184,15 @@ impl NetworkAnalysisOutcome {
 /// and the next tone. A wider band takes several NCO settings, whose data are joined over their
 /// overlaps, with the delay `tau_s` removed.
 ///
-/// Tones are half a spacing or more away from the mirror images of other tones about the NCO. Each
-/// batch sets a comb, settles and acquires; only frequencies change from batch to batch. The
-/// module's tones are cleared first; the tones of the last comb are left on.
+/// The mirror image of each tone about the NCO is half way between two points of the sweep, apart
+/// from the random shifts, and unless the range of the NCO is too narrow for this. Each batch sets
+/// a comb, settles and acquires; only frequencies change from batch to batch. The module's earlier
+/// tones are cleared before the first comb is set; the tones of the last comb are left on.
 ///
 /// # Errors
-/// An error before anything is sent, if the band is empty, if parameters are out of range, if the
-/// points are too far apart, or if a comb exceeds full scale; else the errors of the board.
+/// An error before anything is set on the board, if the band is empty or outside the module's
+/// limits, if parameters are out of range, if the points are too far apart, or if a comb exceeds
+/// full scale or a limit of the module; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn network_analysis(
     board: &BoardHandle,

@@ -20,7 +20,8 @@ pub struct ToneTarget {
     /// Resonator of the tone, fitted to samples of this module, in the present phase epoch, at
     /// this amplitude. `None` for a tone at `otherwise_hz`.
     pub resonator: Option<Resonator>,
-    /// Absolute frequency of a tone without a resonator, in hertz.
+    /// Absolute frequency, in hertz, of a tone without a resonator, or with a resonator whose
+    /// numbers are not finite.
     pub otherwise_hz: f64,
     /// Amplitude, as a fraction of full scale.
     pub amplitude: f64,
@@ -37,14 +38,18 @@ pub struct PlacedTone {
     pub amplitude: f64,
     /// Phase of the carrier as set, in radians.
     pub phase_rad: f64,
-    /// Position on the resonator. `None` without a resonator, or if the rule gives no position.
+    /// Position on the resonator. `None` without a resonator, or if the resonator's numbers are not
+    /// finite.
     pub placement: Option<Placement>,
-    /// Detuning at which the tone was placed, including the pull, in linewidths.
+    /// Detuning at which the tone was placed, including the pull of [`crate::resonator`], in
+    /// linewidths. `None` if `placement` is.
     pub y: Option<f64>,
     /// Shift of the resonance from its fitted frequency, in linewidths, as the samples at the tone
-    /// show it. Its cause is a real shift since the fit, or an error of the fit.
+    /// show it. Its cause is a real shift since the fit, or an error of the fit. `None` if it
+    /// cannot be calculated.
     pub offset_lw: Option<f64>,
     /// Calibration of the samples, in readout counts, with the rotation that the board has now.
+    /// `None` if the tone was not placed on a resonator, or cannot be calibrated.
     pub calibration: Option<Calibration>,
     /// Mean sample, in readout counts, with the rotation that the board has now.
     pub z0: Complex64,
@@ -95,9 +100,9 @@ impl PlaceOutcome {
 /// All other tones of the module are switched off. The tones stay on.
 ///
 /// # Errors
-/// An error before anything is sent, if parameters are out of range, if there are more targets than
-/// channels, if a tone is beyond the NCO's reach, or if the comb exceeds full scale; else the
-/// errors of the board.
+/// An error before anything is set on the board, if parameters are out of range, if there are more
+/// targets than channels, if a tone is beyond the NCO's reach, or if the comb exceeds full scale or
+/// a limit of the module; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn place_tones(
     board: &BoardHandle,

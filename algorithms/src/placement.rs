@@ -24,12 +24,14 @@ pub enum PlacementRule {
 pub struct PlacementParams {
     /// The rule.
     pub rule: PlacementRule,
-    /// Nonlinearity above which the stable rule places the tone above the resonance.
+    /// Nonlinearity from which on the rule [`PlacementRule::Stable`] places the tone above the
+    /// resonance.
     pub high_power_a: f64,
-    /// Detuning of tones on resonators above this nonlinearity, including the pull, in linewidths.
+    /// Detuning of tones that [`PlacementRule::Stable`] places on resonators with a nonlinearity of
+    /// `high_power_a` or more, in linewidths. It includes the pull of [`crate::resonator`].
     pub high_power_y: f64,
-    /// Distance above its final frequency from which a tone approaches a resonator above this
-    /// nonlinearity, in linewidths.
+    /// Distance above its final frequency from which a tone approaches a resonator with a
+    /// nonlinearity of `high_power_a` or more, in linewidths.
     pub approach_lw: f64,
     /// Grid to which absolute frequencies of tones are rounded, in hertz; null for none.
     pub grid_hz: Option<f64>,
@@ -81,7 +83,8 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
     let y = match params.rule {
         PlacementRule::Stable => stable,
         PlacementRule::LeastTransmission => least_transmission(resonator),
-        // Above this nonlinearity the point of the largest speed is too near the end of the branch.
+        // Above a nonlinearity of 0.1 the point of the largest speed is too near the end of the
+        // branch.
         PlacementRule::GreatestSpeed if resonator.a <= 0.1 => greatest_speed(resonator),
         PlacementRule::GreatestSpeed => stable,
     };

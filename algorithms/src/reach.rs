@@ -1,8 +1,8 @@
 //! Range of frequencies that tones of a module can have at one setting of its NCO.
 //!
 //! Every algorithm uses this range to decide which frequencies it can sweep and where it can place
-//! and move tones. If it only used the range of the board, or only checked the centre of a sweep,
-//! errors would occur in the middle of a run.
+//! and move tones. An algorithm that only used the range of the board, or only checked the centre
+//! of a sweep, would fail in the middle of a run.
 
 use twotone_hal::{Hertz, ModuleDescription};
 

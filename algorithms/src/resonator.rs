@@ -168,7 +168,8 @@ impl Resonator {
         self.line(f_hz) * self.notch(pulled_detuning(self.y0(f_hz), self.a, direction))
     }
 
-    /// True if every number is finite and the quality factor is positive.
+    /// True if every number is finite, and the resonance frequency and the quality factor are
+    /// positive.
     pub fn is_finite(&self) -> bool {
         [
             self.f_ref_hz,

@@ -14,7 +14,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     median_of_finite(&mut finite)
 }
 
-/// Returns the median of finite values, and reorders them.
+/// Returns the median of finite values, and reorders them. `None` if there are none.
 pub(crate) fn median_of_finite(finite: &mut [f64]) -> Option<f64> {
     let n = finite.len();
     if n == 0 {
@@ -33,8 +33,8 @@ pub(crate) fn median_of_finite(finite: &mut [f64]) -> Option<f64> {
     Some(0.5 * (lower + upper))
 }
 
-/// Returns the median absolute deviation from `centre`, scaled to the standard deviation of a
-/// normal distribution.
+/// Returns the median absolute deviation of the finite values from `centre`, scaled to the standard
+/// deviation of a normal distribution. `None` if there are no finite values.
 pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
     let mut deviations: Vec<f64> = values
         .iter()
@@ -44,7 +44,8 @@ pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
     median_of_finite(&mut deviations).map(|mad| mad * SIGMA_PER_MAD)
 }
 
-/// Returns the medians of the real and of the imaginary parts.
+/// Returns the medians of the finite real parts and of the finite imaginary parts. `None` if there
+/// are none of either.
 pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     let mut re: Vec<f64> = values
         .iter()

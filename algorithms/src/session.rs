@@ -97,7 +97,7 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Reads the description of the module and, if the module has an NCO, the frequency of the NCO.
-    /// Changes nothing yet; the first step clears the module's tones once.
+    /// Changes nothing yet: the module's earlier tones are cleared when the first comb is set.
     pub(crate) async fn open(
         board: &'a BoardHandle,
         module: ModuleId,
@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
         Err(self.refuse(ErrorKind::InvalidArgument, what, why))
     }
 
-    /// Refuses a band in which the module may not drive tones.
+    /// Refuses a band if the module may not drive tones in all of it.
     pub(crate) fn check_band(&self, what: &str, band: Band) -> Result<()> {
         let limits = &self.description.limits;
         let low = limits.f_min.filter(|low| band.f_min_hz < low.0);

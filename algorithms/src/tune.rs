@@ -29,16 +29,17 @@ const OPERATION: &str = "tune";
 /// Tunes a module: cable delay, network analysis, search, fine sweep, linear and nonlinear fit,
 /// placement, rotation and calibration.
 ///
-/// Returns a status with a reason for every channel with a tone, and the resonances without a tone.
-/// The module's earlier tones are cleared first; the tones of the outcome are left on.
+/// Returns a status with a reason for every resonance that has a channel, and the resonances
+/// without one. The module's earlier tones are cleared before the first comb is set; the tones of
+/// the outcome are left on.
 ///
 /// **On cancel** (the future is dropped) the tones stay as they were last set. The caller must
 /// clean up.
 ///
 /// # Errors
-/// An error before anything is sent, if parameters are out of range, if points are too far apart,
-/// or if a comb exceeds full scale; else the errors of the board. It is not an error if no
-/// resonance is found.
+/// An error before anything is set on the board, if parameters are out of range, if points are too
+/// far apart, or if a comb exceeds full scale or a limit of the module; else the errors of the
+/// board. It is not an error if no resonance is found.
 #[tworoutine::tworoutine(Send)]
 pub async fn tune(
     board: &BoardHandle,

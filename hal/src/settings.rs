@@ -30,8 +30,8 @@ use tone::Bits;
 pub enum Change {
     /// Some settings of one tone.
     Tone(ToneUpdate),
-    /// All tones are switched off. Their offsets and phases are not known afterwards, because
-    /// boards differ in the values that they leave.
+    /// All tones are switched off. Their offsets and phases count as unknown afterwards, because
+    /// boards differ in the values that they then report.
     ClearTones,
     /// Frequency of the NCO.
     Nco(Hertz),

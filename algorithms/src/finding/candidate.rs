@@ -39,7 +39,7 @@ pub struct Candidate {
     pub statistic: f64,
     /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// False if a better candidate that collides with this one gets the tone.
+    /// False if a candidate with a higher statistic, which collides with this one, gets the tone.
     pub keep: bool,
 }
 
@@ -61,7 +61,7 @@ impl Candidate {
     }
 }
 
-/// Sets the flags of candidates in order of frequency.
+/// Sets the flags of candidates, which are in order of frequency.
 pub(super) fn flag(candidates: &mut [Candidate], sweep: &WideSweep<'_>, params: &FindParams) {
     let Some((&low, &high)) = sweep.frequency_hz.first().zip(sweep.frequency_hz.last()) else {
         return;
@@ -112,8 +112,8 @@ fn flag_neighbours(candidates: &mut [Candidate], params: &FindParams) {
             }
         }
     }
-    // The best candidates come first: each candidate that is kept excludes the candidates that
-    // collide with it.
+    // Candidates with the highest statistic come first: each candidate that is kept excludes the
+    // candidates that collide with it.
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&i, &j| candidates[j].statistic.total_cmp(&candidates[i].statistic));
     for &i in &order {

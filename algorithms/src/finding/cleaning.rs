@@ -39,7 +39,8 @@ impl Line {
     }
 }
 
-/// Confirms peaks, best first, and returns the resonances in order of frequency.
+/// Confirms peaks, which are in descending order of their statistic, and returns the resonances in
+/// order of frequency.
 pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -> Vec<Candidate> {
     // The conditions of success are loose, because a wide sweep has few points on each line. Strict
     // conditions apply to the fits of the fine sweep.
@@ -66,8 +67,8 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
         let Some((peak, projection)) = refine(&clean, params, &peak) else {
             continue;
         };
-        // The limit is half of the smallest depth, because the template underestimates the depth of
-        // a narrow dip.
+        // The limit is half of the smallest depth, because the resonator of the matched filter is
+        // less deep than a narrow dip.
         if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
             continue;
         }
@@ -172,8 +173,9 @@ fn residual_limit(flat: &Flattened, line: &Line) -> f64 {
     CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
 }
 
-/// Returns the line for a peak. Its model is the fit if the fit is good, and the template of the
-/// search if the fit is imprecise. `None` if the fit shows that there is no such resonator.
+/// Returns the line for a peak. Its model is the fit if the fit is good, and `template`, the
+/// resonator of the matched filter, if the fit is imprecise. `None` if the fit shows that there is
+/// no such resonator.
 fn line_for(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) -> Option<Line> {
     let shift = (fit.model.frequency_at(0.0) - peak.f_hz).abs();
     let lw = fit.linewidth_hz();
@@ -297,7 +299,7 @@ fn fit_piece(flat: &Flattened, f_hz: f64, lw: f64, nonlinear: bool, fits: &FitPa
     }
 }
 
-/// Returns the resonator of a template of the search.
+/// Returns the resonator that the matched filter found at a peak.
 fn resonator(peak: &Peak, projection: &crate::projection::Projection) -> Resonator {
     Resonator {
         f_ref_hz: peak.f_hz,

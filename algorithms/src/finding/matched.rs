@@ -20,7 +20,8 @@ const REACH_LW: f64 = 4.0;
 /// Ratio of neighbouring widths of the grid.
 const WIDTH_RATIO: f64 = 1.6;
 
-/// Returns all maxima of the statistic along frequency that are above the threshold, best first.
+/// Returns all maxima of the statistic along frequency that are above the threshold, in descending
+/// order.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let mut found = Vec::new();
     // Resonances narrower than the spacing of the points cannot be distinguished from noise.
@@ -114,8 +115,8 @@ impl Window {
     }
 }
 
-/// Returns the best peak near `peak`, over a few frequencies and widths, with its projection.
-/// `None` if no statistic is above the threshold.
+/// Returns the peak with the highest statistic near `peak`, over a few frequencies and widths, with
+/// its projection. `None` if no statistic is above the threshold.
 pub(super) fn refine(
     flat: &Flattened,
     params: &FindParams,

@@ -2,8 +2,8 @@
 
 use super::{FindParams, Flattened, Peak};
 
-/// Returns the dips whose prominence is at least the smallest depth and is above the noise, best
-/// first. The width is taken at half of the prominence.
+/// Returns the dips whose prominence is at least the smallest depth and is above the noise, in
+/// descending order of their statistic. The width is taken at half of the prominence.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     // Peaks of the attenuation in decibels.
     let height: Vec<f64> = flat

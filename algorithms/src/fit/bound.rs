@@ -26,7 +26,8 @@ pub struct BoundParameters {
 /// model.
 ///
 /// # Errors
-/// A status if the points do not determine all parameters.
+/// A status if the points do not determine all parameters, or if an argument is not a finite
+/// number.
 pub fn cramer_rao(
     truth: &Resonator,
     frequency_hz: &[f64],

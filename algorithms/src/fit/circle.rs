@@ -14,7 +14,8 @@ pub struct Circle {
 /// Fits a circle to points by Taubin's method (IEEE Trans. PAMI 13, 1115, 1991). The radius is
 /// nearly unbiased on short, noisy arcs, unlike the radius of the plain algebraic fit (Kasa's).
 ///
-/// `None` for fewer than three finite points, for points on a line, and for equal points.
+/// `None` for fewer than three points, if a point is not finite, for points on a line, and for
+/// equal points.
 pub fn fit_circle(points: &[Complex64]) -> Option<Circle> {
     let n = points.len();
     if n < 3 || points.iter().any(|z| !z.is_finite()) {

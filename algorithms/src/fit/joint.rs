@@ -11,10 +11,10 @@ use crate::resonator::{Direction, Resonator, pulled_detuning};
 /// Fits up to four neighbouring resonators together to a sweep over all of them, starting from
 /// `guesses`.
 ///
-/// The gain of the line starts from the gain of the first guess. The line in the model of each fit
-/// includes the notches of the neighbours, to first order around its own dip. Returns one fit for
-/// each guess, in their order. If there are more than four guesses, or if the data cannot be
-/// fitted, all fits fail and their status is the reason. Never panics.
+/// The gain of the line starts from the gain of the first guess. The line in the model of each
+/// successful fit includes the notches of the neighbours, to first order around its own dip.
+/// Returns one fit for each guess, in their order. If there are more than four guesses, or if the
+/// data cannot be fitted, all fits fail and their status is the reason. Never panics.
 pub fn fit_joint(
     data: &SweepData<'_>,
     guesses: &[Resonator],

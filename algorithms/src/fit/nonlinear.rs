@@ -13,7 +13,8 @@ use super::start::nonlinear_starts;
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 
-/// Largest number of steps of each search. If no search succeeds, the best one is continued.
+/// Largest number of steps of each search. If the search with the smallest residual has not
+/// converged in these steps, it is continued.
 const SHORT_SEARCH: usize = 25;
 
 /// Fits one resonator with its nonlinearity `a` to a complex sweep, on the branch of the sweep's

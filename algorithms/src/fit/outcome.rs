@@ -79,15 +79,16 @@ impl FitParams {
 pub enum FitStatus {
     /// The fit can be used.
     Success,
-    /// The sweep has fewer points than the fit needs, or all its frequencies are equal.
+    /// The sweep has fewer points at different frequencies than the fit needs, not one sample for
+    /// each frequency, or a frequency that is not positive.
     TooFewPoints,
-    /// A frequency or a sample is not a finite number.
+    /// A frequency, a sample, the delay, the noise, a guess or a result is not a finite number.
     NonFinite,
-    /// The samples are zero, or only noise around zero.
+    /// All samples are zero, or too small to divide by.
     NoSignal,
-    /// No loop is significant above the noise.
+    /// No loop is significant above the noise, or its asymmetry angle is too large for a resonator.
     NoResonance,
-    /// The search did not converge.
+    /// The least-squares search did not converge, or there are too many resonators for a joint fit.
     NoConvergence,
     /// The points are too far from the model.
     ResidualTooLarge,
@@ -98,7 +99,8 @@ pub enum FitStatus {
     NegativeQi,
     /// Too few points are on the resonance to determine its shape.
     Undersampled,
-    /// The resonance is as wide as the sweep, or wider.
+    /// The resonance is wider than the sweep or, in a tune, wider than
+    /// [`FindParams::max_linewidth_hz`](crate::finding::FindParams::max_linewidth_hz).
     TooWide,
     /// The error of the resonance frequency is too large.
     FrUncertain,
@@ -182,8 +184,8 @@ pub struct Fit {
     pub residual_over_diameter: f64,
     /// Chi-squared per degree of freedom, if the noise was given.
     pub reduced_chi2: Option<f64>,
-    /// True if the resonator has more than one state within the sweep, by its nonlinearity or by a
-    /// jump.
+    /// True if the resonator has more than one state within the sweep, by its nonlinearity, by a
+    /// jump, or, in a tune, by a difference of sweeps in opposite directions.
     pub bifurcated: bool,
     /// Number of steps of the search.
     pub iterations: usize,

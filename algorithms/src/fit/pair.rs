@@ -18,7 +18,8 @@ const STARTS: usize = 3;
 /// guesses.
 ///
 /// Every pair of a grid of notches, together with a sloped line, is fitted to the sweep in closed
-/// form. Joint fits start from the best pairs. `None` if no joint fit succeeds on both resonances.
+/// form. Joint fits start from the pairs with the smallest residuals. `None` if no joint fit
+/// succeeds on both resonances.
 pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Option<[Fit; 2]> {
     let prepared = Prepared::new(data, 16).ok()?;
     let notches = notches(&prepared);

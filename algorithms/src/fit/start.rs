@@ -34,8 +34,8 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     data.tau_s + tau
 }
 
-/// Returns the starting points of a linear fit, best first: one from projections onto a grid of
-/// notches, and one from a circle with the phase around its centre.
+/// Returns the starting points of a linear fit: first the one from projections onto a grid of
+/// notches, then the one from a circle with the phase around its centre.
 pub(super) fn linear_starts(data: &Prepared) -> Vec<Parameters> {
     let mut starts = Vec::with_capacity(2);
     starts.extend(from_grid(data));
@@ -141,10 +141,10 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     usable.then(|| start(&found, x, width.clamp(1e-3, 2.0), 0.0))
 }
 
-/// Returns the starting points of a nonlinear fit, best first, from the solution `linear` of a
-/// linear fit: one for each pair of a nonlinearity in `pulls` and a factor of the width in
-/// `stretches`. The dip is measured, so a stronger pull means a higher resonance frequency at low
-/// power.
+/// Returns the starting points of a nonlinear fit, in ascending order of their residuals, from the
+/// solution `linear` of a linear fit: one for each pair of a nonlinearity in `pulls` and a factor
+/// of the width in `stretches`. The dip is measured, so a stronger pull means a higher resonance
+/// frequency at low power.
 pub(super) fn nonlinear_starts(
     data: &Prepared,
     linear: &Parameters,

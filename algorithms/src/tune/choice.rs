@@ -81,7 +81,8 @@ pub(super) fn choose(
         choice.leave_out(candidate, reason);
     }
     if choice.chosen.len() > room {
-        // If there are more candidates than channels, the best candidates get a channel.
+        // If there are more candidates than channels, those with the highest statistic get a
+        // channel.
         let statistic = |i: usize| candidates[i].statistic;
         choice
             .chosen

@@ -43,13 +43,13 @@ pub enum Reason {
     /// The tone cannot be placed, or the derivative of its samples with respect to the resonance
     /// frequency cannot be calculated.
     NotPlaced,
-    /// A converter was over its range while the channel was calibrated.
+    /// A converter was over its range while the tones of the module were calibrated.
     Overrange,
     /// The resonance is so near an end of the module's range, or of the reach of the NCO, that a
     /// sweep over it or its tone would be outside. The channel is off.
     Edge,
-    /// The fit failed, or the resonator is bifurcated. In the latter case the amplitude of its tone
-    /// was lowered.
+    /// The fit failed, or the samples at the tone are not finite numbers, or the resonator is
+    /// bifurcated. The amplitude of the tone of a bifurcated resonator was lowered.
     #[serde(untagged)]
     Fit(FitStatus),
 }
@@ -134,8 +134,8 @@ pub struct ChannelOutcome {
     pub nco_hz: f64,
     /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
     pub amplitude: f64,
-    /// Phase of the tone's carrier as set, in radians. `None` in tunes of versions that did not
-    /// record it.
+    /// Phase of the tone's carrier as set, in radians. `None` if the resonance was not swept, or in
+    /// tunes of versions that did not record it.
     #[serde(default)]
     pub phase_rad: Option<f64>,
     /// Resonance frequency at vanishing power, in hertz. This field and the fields up to `a` are
@@ -152,16 +152,17 @@ pub struct ChannelOutcome {
     /// Nonlinearity at the tone's amplitude.
     pub a: Option<f64>,
     /// Detuning at which the tone was placed, in linewidths. It includes the shift of the resonance
-    /// by the power in the resonator.
+    /// by the power in the resonator. `None` if the tone was not placed on a fitted resonator.
     pub y: Option<f64>,
     /// Shift of the tone by rounding to a grid, in hertz.
     pub rounding_hz: f64,
     /// Shift of the resonance from its fitted frequency, in linewidths, as the samples at the tone
-    /// show it.
+    /// show it. `None` if it cannot be calculated.
     pub offset_lw: Option<f64>,
     /// Calibration of the samples, which are in readout counts. `None` if there is no calibration.
     pub calibration: Option<Calibration>,
-    /// The fit, successful or not.
+    /// The fit, successful or not. If the resonance was not swept, it has the status
+    /// [`FitStatus::TooFewPoints`].
     pub fit: Fit,
 }
 
@@ -178,21 +179,22 @@ pub struct ReferenceTone {
     pub z0: Complex64,
 }
 
-/// Resonance without a tone.
+/// Resonance without a channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotToned {
     /// Frequency of the resonance, in hertz.
     pub fr_hz: f64,
-    /// Reason that it has no tone.
+    /// Reason that it has no channel.
     pub reason: NotTonedReason,
 }
 
-/// Reason that a resonance has no tone.
+/// Reason that a resonance has no channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotTonedReason {
-    /// The resonance collides with a better one, whose channel has the reason [`Reason::Collided`].
+    /// The resonance shares the tone of another resonance, with which it collides and whose channel
+    /// has the reason [`Reason::Collided`].
     Collided,
     /// The module has no channel left.
     NoChannel,
@@ -233,7 +235,7 @@ pub struct TuneOutcome {
     pub channels: Vec<ChannelOutcome>,
     /// Reference tones, which are not on resonances.
     pub references: Vec<ReferenceTone>,
-    /// Resonances without a tone.
+    /// Resonances without a channel.
     pub not_toned: Vec<NotToned>,
     /// Warnings of all stages, a sentence each: the warnings of the outcomes below, and the
     /// warnings of the tune as a whole.
@@ -278,7 +280,7 @@ impl TuneOutcome {
         }
     }
 
-    /// Returns the number of channels with a tone.
+    /// Returns the number of resonances with a tone.
     pub fn toned(&self) -> usize {
         let on = self.channels.iter().filter(|c| c.amplitude != 0.0);
         on.count()

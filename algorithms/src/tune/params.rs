@@ -25,7 +25,8 @@ pub struct TuneParams {
     /// Number of reference tones, which are not on resonances and measure the common drift of
     /// gain, phase and delay.
     pub reference_tones: usize,
-    /// Number of fine sweeps, each centred on the fits of the sweep before; 1 to 4.
+    /// Number of fine sweeps over each resonance, 1 to 4. The first is centred on the frequency of
+    /// the search, each later one on the fit of the sweep before.
     pub sweep_passes: usize,
     /// Number of samples averaged at the placed tones.
     pub calibration_samples: u32,
