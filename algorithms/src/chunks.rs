@@ -60,7 +60,8 @@ pub struct Joined {
     pub seam_status: Vec<JoinStatus>,
 }
 
-/// Joins chunks, which must be in order of frequency. Points that are not finite are left out.
+/// Joins chunks, which must be in order of frequency, with the delay `tau_s` of the line, in
+/// seconds. Points that are not finite are left out.
 pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
     let mut joined = Joined {
         status: JoinStatus::Success,

@@ -154,7 +154,8 @@ impl FirmwareIdentity {
 /// and the number of all bytes.
 pub type FirmwareProgress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
-/// Access to the firmware of one board.
+/// Access to the firmware of one board. The methods from [`identify`](Firmware::identify) to
+/// [`boot`](Firmware::boot) are the steps of a replacement.
 ///
 /// # Contract
 /// * Only [`commit`](Firmware::commit) changes the flash of the board. Only the methods of this
@@ -205,7 +206,7 @@ pub trait Firmware: fmt::Debug + Send + Sync {
     /// If the digests differ, or the board cannot be read.
     async fn verify(&self, image: &FirmwareImage) -> FirmwareResult<()>;
 
-    /// Restarts the board. The board then runs the image that was committed, and the control that
+    /// Restarts the board. The board then runs the image in its flash, and the control that
     /// [`identify`](Firmware::identify) took ends.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind};
 
-/// A readout module of a board: one feedline, one NCO, one comb of tones. Counts from 1.
+/// Number of a readout module of a board, from 1. A module has one feedline, one comb of tones and
+/// at most one NCO.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModuleId(NonZeroU8);
@@ -39,7 +40,7 @@ impl ModuleId {
     }
 }
 
-/// A channel of a module, which has one tone. Counts from 1.
+/// Number of a channel of a module, from 1. A channel has one tone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelId(NonZeroU16);

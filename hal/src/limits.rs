@@ -8,7 +8,8 @@ use crate::{Dbm, Hertz, ModuleDescription};
 /// conversion of a power to an amplitude and back.
 const ROUNDING_DB: f64 = 1e-6;
 
-/// Limits of a module's output. Powers are at the board's output connector.
+/// Limits of a module's output. A limit that is `None` does not apply. Powers are at the board's
+/// output connector.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModuleLimits {

@@ -18,7 +18,7 @@ pub enum ReadNco {}
 pub struct NcoState {
     /// The absolute frequency.
     pub frequency: Hertz,
-    /// The current phase epoch. Phases can be compared within one epoch only.
+    /// The current phase epoch. Phases can be compared within one phase epoch only.
     pub phase_epoch: PhaseEpoch,
 }
 

@@ -13,7 +13,8 @@ use crate::projection::{Projection, project};
 /// signal-to-noise ratios this error in the variance prevents ripple from being found as
 /// resonances.
 const MODEL_ERROR: f64 = 0.003;
-/// Fraction of the misfit that counts as noise, so that the best width has the highest statistic.
+/// Fraction of the misfit that counts as noise, so that the width that fits best has the highest
+/// statistic.
 const MISFIT_WEIGHT: f64 = 0.1;
 /// Half width of the piece of sweep that is compared, in linewidths.
 const REACH_LW: f64 = 4.0;

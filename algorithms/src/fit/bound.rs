@@ -23,7 +23,7 @@ pub struct BoundParameters {
 
 /// Returns the smallest one-sigma errors for a sweep of the resonator `truth` at `frequency_hz`,
 /// with white noise `sqrt(<|n|^2>) = noise` per point. These errors follow from the Jacobian of the
-/// model.
+/// model. `free` selects the parameters that are fitted in addition to those that always are.
 ///
 /// # Errors
 /// A status if the points do not determine all parameters, or if an argument is not a finite

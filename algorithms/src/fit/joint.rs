@@ -9,7 +9,7 @@ use super::prepare::{Prepared, SweepData};
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
 /// Fits up to four neighbouring resonators together to a sweep over all of them, starting from
-/// `guesses`.
+/// `guesses`. If `nonlinear` is true, the nonlinearity of each is fitted too.
 ///
 /// The gain of the line starts from the gain of the first guess. The line in the model of each
 /// successful fit includes the notches of the neighbours, to first order around its own dip.

@@ -7,12 +7,13 @@ use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::{linear_starts, wing_delay};
 
-/// Smallest number of points for a fit.
+/// Smallest number of points for a fit of one resonator.
 pub(super) const LEAST_POINTS: usize = 9;
 
-/// Fits one linear resonator to a complex sweep by least squares on the complex residuals. The
-/// starting points come from a grid of notches, and from a Taubin circle with the phase around its
-/// centre.
+/// Fits one linear resonator to a complex sweep by least squares on the complex residuals. If the
+/// phase at the ends of the sweep shows another delay than the known one, the known delay is
+/// corrected first. The starting points come from a grid of notches, and from a Taubin circle with
+/// the phase around its centre.
 ///
 /// The model is the model of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
 /// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: if the data

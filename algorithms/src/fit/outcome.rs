@@ -170,7 +170,8 @@ pub struct Fit {
     pub qi: f64,
     /// Asymmetry angle, in radians.
     pub phi_rad: f64,
-    /// Nonlinearity; zero for a linear fit, slightly negative if heating outweighs the pull.
+    /// Nonlinearity; zero for a linear fit, slightly negative if heating outweighs the pull: see
+    /// [`crate::resonator`].
     pub a: f64,
     /// The resonator and the line around it, as fitted.
     pub model: Resonator,

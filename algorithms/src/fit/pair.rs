@@ -15,7 +15,7 @@ const POSITIONS: usize = 17;
 const STARTS: usize = 3;
 
 /// Fits two neighbouring resonances to a sweep that one resonance does not explain, without initial
-/// guesses.
+/// guesses. If `nonlinear` is true, their nonlinearities are fitted too.
 ///
 /// Every pair of a grid of notches, together with a sloped line, is fitted to the sweep in closed
 /// form. Joint fits start from the pairs with the smallest residuals. `None` if no joint fit

@@ -34,7 +34,8 @@ pub enum ChannelStatus {
 pub enum Reason {
     /// The channel is tuned.
     Ok,
-    /// The resonance is too far from its fitted frequency: see [`ChannelOutcome::offset_lw`].
+    /// The resonance is too far from its fitted frequency, or its distance cannot be calculated:
+    /// see [`ChannelOutcome::offset_lw`].
     OffCentre,
     /// Detectors that are closer than [`FindParams::collided_lw`] linewidths share one tone.
     ///

@@ -71,7 +71,8 @@ impl MemoryBoard {
         &self.0.description
     }
 
-    /// Loses all settings, as in a restart that no client notices. The epoch stays the same.
+    /// Loses all settings, as in a restart that no client notices. The epoch in its [`Description`]
+    /// stays the same.
     pub fn restart(&self) {
         let described = self.0.description.modules.iter();
         *self.modules() = described

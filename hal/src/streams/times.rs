@@ -73,8 +73,9 @@ pub struct TimeFindings {
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
     pub source: Option<ClockSource>,
-    /// Seconds by which the board's clock is ahead of this computer's clock, before any step. The
-    /// delay of packets makes this value a few milliseconds too small.
+    /// Seconds by which the board's clock is ahead of this computer's clock, before any step;
+    /// `None` if it is not known. The delay of packets makes this value a few milliseconds too
+    /// small.
     pub clock_offset_s: Option<f64>,
 }
 
