@@ -16,19 +16,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument is out of its range; nothing was sent.
+    /// An argument cannot be used, for example because it is out of its range; nothing was sent.
     InvalidArgument,
     /// A limit of the board or of the hardware map forbids the operation; nothing was sent.
     Limit,
     /// The board does not have this operation.
     Unsupported,
-    /// Another run is using the module; nothing was sent.
+    /// Another run is using the module, or another program the board; nothing was sent.
     Busy,
-    /// No connection could be made.
+    /// No connection could be made, or no stream of samples could be joined.
     Unreachable,
     /// A deadline passed before the answer arrived.
     Timeout,
-    /// The connection was lost while an answer was awaited.
+    /// The connection was lost while an answer or samples were awaited.
     ConnectionLost,
     /// The answer does not follow the protocol, or the program at the board's address has another
     /// protocol.
@@ -40,7 +40,7 @@ pub enum ErrorKind {
     EpochChanged,
     /// The run was ended from outside.
     Cancelled,
-    /// The algorithm on this board panicked.
+    /// The algorithm on this board, or another task of this program for this board, panicked.
     Panicked,
     /// A result could not be written to disk or read from it.
     Storage,

@@ -99,8 +99,9 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if there is no module, a board of another family, a board or
-    /// a module twice, or an option out of its range; [`ErrorKind::Unreachable`] if a stream cannot
-    /// be joined. After an error nothing stays open.
+    /// a module twice, an option that cannot be used, or a property missing that identifies the
+    /// samples; [`ErrorKind::Unreachable`] if a sender is not found or a stream cannot be joined.
+    /// After an error nothing stays open.
     async fn open(
         &self,
         requests: &[StreamRequest],
@@ -134,8 +135,9 @@ pub trait StreamReceiver: Send {
         Vec::new()
     }
 
-    /// Ends a stream when it covers `seconds`. Later samples are neither put into blocks nor
-    /// counted. Samples that have already been taken stay. Call this method again to move the end.
+    /// Ends a stream when its [`coverage`](Self::coverage) is `seconds`. Later samples are neither
+    /// put into blocks nor counted as expected, received or lost. Samples that have already been
+    /// taken stay. Call this method again to move the end.
     fn end_at(&mut self, stream: usize, seconds: f64);
 
     /// Channels in the blocks of a stream. `None` if all channels were requested and no sample has

@@ -125,7 +125,8 @@ impl Line {
     }
 }
 
-/// Returns the sweep over each candidate, by its index; `None` if it does not fit into `reach`.
+/// Returns the sweep over each candidate, by its index; `None` if it does not fit into `reach`, or
+/// if another candidate that collides with this one gets the tone.
 fn targets(
     candidates: &[Candidate],
     reach: Reach,
@@ -146,9 +147,10 @@ fn targets(
 /// out.
 ///
 /// The tones of a group move by equal steps, so that they never meet. All sweeps are as wide as the
-/// widest member needs, with steps that are fine enough for the narrowest member. The same shift
-/// brings all sweeps into the reach. A member whose dip would be too near an end of its own sweep
-/// after this shift is left out, and the other members are tried again.
+/// widest member needs, but not so wide that their steps are too coarse for the narrowest member.
+/// The same shift brings all sweeps into the reach. If the dip of any member would be too near an
+/// end of its own sweep after this shift, the member nearest to an end of the reach is left out,
+/// and the other members are tried again.
 fn sweeps(
     lines: &[Line],
     mut group: Vec<usize>,

@@ -22,7 +22,7 @@ const SAME_HZ: f64 = 0.01;
 const NEIGHBOUR_ROUNDS: usize = 2;
 
 /// Divides the candidates, which are in order of frequency, into groups of neighbours that are
-/// crowded together. A candidate that is not crowded is a group of its own. A group has at most
+/// flagged as crowded or collided. Any other candidate is a group of its own. A group has at most
 /// [`MOST_JOINT`] members. Returns the indices of the members of each group.
 pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
