@@ -186,8 +186,9 @@ impl NetworkAnalysisOutcome {
 ///
 /// The mirror image of each tone about the NCO is half way between two points of the sweep, apart
 /// from the random shifts, and unless the range of the NCO is too narrow for this. Each batch sets
-/// a comb, settles and acquires; only frequencies change from batch to batch. The module's earlier
-/// tones are cleared before the first comb is set; the tones of the last comb are left on.
+/// a comb, settles and acquires; only frequencies change from batch to batch, unless a later comb
+/// has fewer tones. The module's earlier tones are cleared before the first comb is set; the tones
+/// of the last comb are left on.
 ///
 /// # Errors
 /// An error before anything is set on the board, if the band is empty or outside the module's

@@ -66,7 +66,7 @@ impl PlacementParams {
 pub struct Placement {
     /// Frequency of the tone, in hertz.
     pub tone_hz: f64,
-    /// Shift of the tone by rounding to the grid, in hertz.
+    /// Shift of the tone by rounding to [`PlacementParams::grid_hz`], in hertz.
     pub rounding_hz: f64,
     /// Frequency from which the tone approaches, in hertz, if it must come from above.
     pub approach_hz: Option<f64>,

@@ -18,7 +18,9 @@ use crate::{
 ///   [`executed`](crate::Error::executed) is the number of operations before the failed one that
 ///   were surely executed, and [`certainty`](crate::Error::certainty) shows whether the failed
 ///   operation was executed. Operations after a failed one are not executed.
-/// * Arguments out of the ranges of the board's description are refused before anything is sent.
+/// * Arguments out of the ranges of the board's description are refused before anything is sent. A
+///   board may accept such a value if the value was read back from it before, so that it can be
+///   restored.
 /// * Batches for one module are executed in the order in which `run` was first polled.
 /// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is not
 ///   sent. A batch that was sent is still driven to its answer, and later batches for its modules

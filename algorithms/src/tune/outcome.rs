@@ -26,8 +26,7 @@ pub enum ChannelStatus {
     Failed,
 }
 
-/// Reason of a channel's status. Its name in files is the name of one of these variants, or of the
-/// status of a fit.
+/// Reason of a channel's status. In files it is written as [`Reason::as_str`] returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -155,7 +154,8 @@ pub struct ChannelOutcome {
     /// Detuning at which the tone was placed, in linewidths. It includes the shift of the resonance
     /// by the power in the resonator. `None` if the tone was not placed on a fitted resonator.
     pub y: Option<f64>,
-    /// Shift of the tone by rounding to a grid, in hertz.
+    /// Shift of the tone by rounding to the grid of
+    /// [`PlacementParams::grid_hz`](crate::placement::PlacementParams::grid_hz), in hertz.
     pub rounding_hz: f64,
     /// Shift of the resonance from its fitted frequency, in linewidths, as the samples at the tone
     /// show it. `None` if it cannot be calculated.
@@ -238,8 +238,9 @@ pub struct TuneOutcome {
     pub references: Vec<ReferenceTone>,
     /// Resonances without a channel.
     pub not_toned: Vec<NotToned>,
-    /// Warnings of all stages, a sentence each: the warnings of the outcomes below, and the
-    /// warnings of the tune as a whole.
+    /// Warnings of all stages, a sentence each: the warnings of the cable delay, the network
+    /// analysis, the search, the fine sweep and the calibration, and the warnings of the tune as a
+    /// whole.
     pub warnings: Vec<String>,
     /// The delay of the line.
     pub cable_delay: CableDelayOutcome,
