@@ -2,18 +2,18 @@
 //!
 //! # Detection of a board that has changed
 //!
-//! Each module has a connection of its own. Its keeper has a record of the settings that this
-//! client last made there: the NCO, and the offset, amplitude, phase and rotation of every channel
-//! that the client has set. After a batch that was answered completely, the settings are known.
-//! After a batch that failed midway, or whose answer was lost, a setting may have its old or its
-//! new value, and both are accepted. On each new connection, before any other request, settings are
-//! read back and compared with the record:
+//! Each module has a connection of its own, and a [`ModuleKeeper`] that records the settings that
+//! this client last made there: the NCO, and the offset, amplitude, phase and rotation of every
+//! channel that the client has set. After a batch that was answered completely, the settings are
+//! known. After a batch that failed midway, or whose answer was lost, a setting may have its old or
+//! its new value, and both are accepted. On each new connection, before any other request, settings
+//! are read back and compared with the record:
 //!
 //! | previous connection | settings that are read back |
 //! |---|---|
-//! | closed by this client after [`ConnectOptions::idle_timeout`] without use | the marker, the NCO, and the settings of at most 16 channels, different ones each time, channels that are on first: at most 67 values, in one round trip |
+//! | closed by this client after [`ConnectOptions::idle_timeout`] without use | the marker (see [`CrsBoard`]), the NCO, and the settings of at most 16 channels, different ones each time, channels that are on first: at most 67 values, in one round trip |
 //! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
-//! | lost while a batch of settings was under way | the NCO, the offsets and amplitudes of all channels, and the phases that were set. The first reading comes [`ConnectOptions::request_life`] after the loss, and readings are repeated until two agree |
+//! | lost while a batch of settings was under way | the NCO, the offsets and amplitudes of all channels, and the phases and rotations that were set. The first reading comes [`ConnectOptions::request_life`] and the time of the batch's acquisitions after the loss, and readings are repeated until two in a row agree |
 //!
 //! This client closes an idle connection whenever the program computes for some seconds. Idle
 //! connections are frequent, so the reading after them is short. The reading finds a restart at
@@ -25,9 +25,9 @@
 //!
 //! A request that only switches tones off is safe whatever the state of the board. Settings are
 //! read back before such a request as well, but the request is sent even if the reading fails or
-//! takes longer than 2 s. Only a reading that finds a difference prevents it, since the difference
-//! ends the epoch. While lost settings may still reach the board, the request is sent at once, and
-//! a second time when the lost settings can no longer reach it.
+//! takes longer than 2 s, or than half of the time until its deadline. Only a reading that finds a
+//! difference prevents it, since the difference ends the epoch. While lost settings may still reach
+//! the board, the request is sent at once, and a second time when they no longer can.
 //!
 //! # Servers that close each connection after its first answer
 //!
@@ -103,19 +103,22 @@ pub use streams::CrsStreams;
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
 /// The client has one connection for each module, one for readings of the board as a whole, and one
-/// for the sensors. A connection is opened with its first operation and closed when idle. A batch
-/// is sent as one request for each run of consecutive operations on the same module. If the answer
-/// is lost with its connection, the request is sent once more, as soon as the lost one can no
-/// longer change the board. A repetition is safe, since each operation either reads or sets
-/// absolute values. An operation that only reads is repeated at most twice if the board refuses it
-/// or its answer cannot be used, and once if no answer comes in time.
+/// for the sensors; the description is asked for on further ones. A connection is opened with its
+/// first operation and closed when idle. A batch is sent as one request for each run of consecutive
+/// operations on the same module. A wait, a reading of the sensors, and an acquisition from the
+/// sample stream take several requests. If the answer is lost with its connection, the request is
+/// sent once more, as soon as the lost one can no longer change the board. A repetition is safe,
+/// since each operation either reads or sets absolute values. An operation that only reads is
+/// repeated at most twice if the board refuses it or its answer cannot be used, and once if no
+/// answer comes in time.
 ///
 /// # Epochs
-/// After each new connection, some or all settings that this client has made on the module are read
-/// back, and with them a marker. The marker is an arbitrary offset of the last channel. This client
-/// sets it, without an amplitude, while no caller uses that channel; callers who read the channel
-/// back see no offset. If a setting or the marker differs, the board has restarted, or another
-/// program has set it. The epoch then ends:
+/// An [`Epoch`] is a period in which the board keeps its settings. After each new connection, some
+/// or all settings that this client has made on the module are read back, and with them a marker.
+/// The marker is an arbitrary offset of the last channel. This client sets it, without an
+/// amplitude, while no caller uses that channel; callers who read the channel back see no offset.
+/// If a setting or the marker differs, the board has restarted, or another program has changed the
+/// setting. The epoch then ends:
 ///
 /// * the board is asked for its description again, before anything else is sent;
 /// * on each module that has been used, the first batch that sets or acquires fails with
@@ -133,8 +136,8 @@ pub struct CrsBoard {
     modules: Vec<Module>,
     /// Link for readings of the board as a whole.
     of_board: Mutex<Option<Link>>,
-    /// Link for sensors and rails. `None` before the first reading, and while a reading uses the
-    /// link.
+    /// Link for sensors and rails. `None` before the first reading, while a reading uses the link,
+    /// and after a reading that failed or was dropped.
     of_sensors: Mutex<Option<Link>>,
     writer: Mutex<BatchWriter>,
     streams: Arc<CrsStreams>,
@@ -155,7 +158,9 @@ impl CrsBoard {
     /// under any runtime.
     ///
     /// # Errors
-    /// If no answer comes within the deadlines of `options`, or if the server is no CRS board.
+    /// If no answer comes within the deadlines of `options`, if the server is no CRS board, or if
+    /// the samples are to come from the [stream](crate::SampleSource::Stream) and `options` has no
+    /// serial number.
     pub async fn connect(name: &str, host: Host, options: ConnectOptions) -> Result<Self> {
         Self::open(
             name,
@@ -267,8 +272,8 @@ impl CrsBoard {
         Some(&module.memory)
     }
 
-    /// Link for operations on `module`. Operations without a module have a link of their own, so
-    /// that they work even if a module does not answer.
+    /// Link for operations on `module`. All operations without a module share another link, so that
+    /// they work even if a module does not answer.
     fn link(&self, module: Option<ModuleId>) -> Result<Link> {
         let Some(module) = module else {
             let mut link = self.of_board.lock().unwrap_or_else(PoisonError::into_inner);
@@ -321,8 +326,8 @@ impl Board for CrsBoard {
         })?;
         let mut resends = Resends::default();
         let (mut number, mut first) = (None, None);
-        // First operation of a request that is sent again as a whole. The first attempt may have
-        // been executed, whatever happens to the second one.
+        // First operation of a request that was sent twice. The first attempt may have been
+        // executed, whatever happens to the second one.
         let mut sent_from = None;
         while replies.answered() < batch.len() {
             let from = replies.answered();

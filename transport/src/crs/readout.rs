@@ -6,8 +6,8 @@
 //!   changed.
 //! * [`Timeline`]: the times of a module's samples, from a comparison of many time stamps. A single
 //!   stamp cannot show that the clock stands still or was set.
-//! * [`Counters`]: exact numbers of received, lost, late and foreign packets, for each board and
-//!   module.
+//! * [`Counters`]: exact numbers of received, lost and late packets of each module, and of packets
+//!   with a serial number that was not asked for.
 //!
 //! Joins are source-specific (IGMPv3): the network delivers only packets from the addresses of the
 //! boards. Packets from such an address with another serial number are counted and never used.

@@ -236,7 +236,7 @@ impl CrsBoard {
     /// Reads every sensor and rail on a separate connection, so that a sensor without an answer
     /// delays nothing else. The connection is kept for the next reading. A reading that begins
     /// while another is under way opens a connection of its own, and so does the first reading
-    /// after one that was dropped.
+    /// after one that failed or was dropped.
     async fn read_housekeeping(
         &self,
         survey: &Survey,

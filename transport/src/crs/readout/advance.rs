@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{ModuleCounters, SampleTime};
 
-/// Number of equal consecutive stamps that show that a clock stands still.
+/// Number of consecutive stamps, each equal to the one before it, that show that a clock stands
+/// still.
 const STILL: u32 = 8;
 /// Largest time by which a stamp may be ahead of the time that follows from earlier stamps. Boards
 /// correct their clocks once a second, by less than this.
@@ -14,7 +15,8 @@ const AHEAD: Duration = Duration::from_millis(1);
 /// Check of the stamps of one module.
 #[derive(Debug, Default)]
 pub(super) struct Advance {
-    /// Sequence number, stage and time of the last stamp that was not ahead of the earlier ones.
+    /// Sequence number, stage and time of the last stamp that agreed with the earlier ones, or of
+    /// the first one.
     good: Option<(u32, u8, SampleTime)>,
     last: Option<SampleTime>,
     still: u32,

@@ -8,8 +8,9 @@ use super::Source;
 /// Counters of the packets of one module since the receiver was opened.
 ///
 /// The positions of a stream are its sequence numbers, extended beyond 32 bits when they wrap. A
-/// position is *settled* once its packet was received in order, or counted as lost because the
-/// window has passed it. Settled positions are the *expected* ones. So it always holds that
+/// position is *settled* once its packet was handed over in order, or was counted as lost after the
+/// limits of [`ReceiveOptions`](twotone_hal::ReceiveOptions): `window` positions, or the time
+/// `hold`. Settled positions are the *expected* ones. So it always holds that
 ///
 /// * `received + lost == expected`, and
 /// * all well-formed packets of the module are `received + late + duplicate + stale + held`.
@@ -27,7 +28,8 @@ pub struct ModuleCounters {
     /// Number of packets that came after their position was counted as lost: `lost - late` packets
     /// never came.
     pub late: u64,
-    /// Number of packets whose position was received before, in order or late, or is held.
+    /// Number of packets whose position was received before, in order or late, or whose position
+    /// has a packet that waits for an earlier one.
     pub duplicate: u64,
     /// Number of packets from before the first position, from more than [`ModuleCounters::MEMORY`]
     /// positions back, or from more than [`ModuleCounters::LONGEST_GAP`] positions ahead.
@@ -35,8 +37,9 @@ pub struct ModuleCounters {
     /// Number of times that the sequence numbers began anew because the board restarted. A restart
     /// is assumed after [`ModuleCounters::PROBATION`] stale packets with consecutive numbers.
     /// Within the last [`ModuleCounters::MEMORY`] positions, it takes more consecutive stale or
-    /// duplicate packets than the window holds. The positions skipped by a restart are not
-    /// expected.
+    /// duplicate packets than that number and than
+    /// [`ReceiveOptions::window`](twotone_hal::ReceiveOptions::window). The positions skipped by a
+    /// restart are not expected.
     pub restarts: u64,
     /// Number of packets that wait for an earlier one.
     pub held: u32,
@@ -45,7 +48,8 @@ pub struct ModuleCounters {
 impl ModuleCounters {
     /// Number of past positions within which a late packet can be distinguished from a duplicate.
     pub const MEMORY: u32 = 1024;
-    /// Longest gap that is counted as lost packets; a longer one is a restart.
+    /// Longest gap that is counted as lost packets. A packet after a longer one is stale, and may
+    /// show a restart.
     pub const LONGEST_GAP: u32 = 1 << 24;
     /// Number of consecutive stale packets that show a restart.
     pub const PROBATION: u32 = 4;

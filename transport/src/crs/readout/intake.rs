@@ -161,7 +161,8 @@ impl Intake {
         }
     }
 
-    /// True if the last read filled the receive buffer, so that the kernel may hold more packets.
+    /// True if the last read filled the buffer of this intake, so that the kernel may hold more
+    /// packets.
     pub(super) fn is_behind(&self) -> bool {
         self.datagrams.is_full()
     }

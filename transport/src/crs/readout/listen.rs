@@ -28,7 +28,8 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// the group is left after the time `within` at the latest.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] if the stream cannot be joined.
+/// [`ErrorKind::Unreachable`] if the stream cannot be joined or read,
+/// [`ErrorKind::InvalidArgument`] if the group or the interface in `options` is not valid.
 pub(crate) async fn listen_for_serials(
     address: Ipv4Addr,
     wanted: Option<u16>,

@@ -32,7 +32,8 @@ impl Receiver {
     /// [`Self::buffers`] returns the sizes.
     ///
     /// # Errors
-    /// If `sources` is empty or has a board twice, or if a source cannot be joined.
+    /// If `sources` is empty or has a board twice, if the group or the interface in `options` is
+    /// not valid, or if the stream of a source cannot be joined.
     pub fn open(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
         Self::on(sources, options, tworoutine::runtime().clone())
     }
@@ -71,12 +72,13 @@ impl Receiver {
         Ok(Frames::new(self.intake.hand_over()))
     }
 
-    /// True if the last read filled the receive buffer, so that the kernel may hold more packets.
+    /// True if the last read filled the buffer of this receiver, so that the kernel may hold more
+    /// packets.
     pub fn is_behind(&self) -> bool {
         self.intake.is_behind()
     }
 
-    /// Counters of received, lost and refused packets since the receiver was opened.
+    /// Counters of received, lost and unusable packets since the receiver was opened.
     pub fn counters(&self) -> Counters {
         self.intake.counters()
     }
@@ -95,9 +97,10 @@ impl Receiver {
     /// blocks may begin at different times; [`Take::after`] sets a time after which all of them
     /// begin.
     ///
-    /// If a packet is lost, or the decimation changes, the block begins again. Samples of other
-    /// modules that come meanwhile are counted and discarded. Samples after the last one of the
-    /// blocks are left for the next call, so that blocks of one module are contiguous.
+    /// If a packet of a module is lost, or if the decimation stage or the length of its packets
+    /// changes, the block of the module begins again. Samples of other modules that come meanwhile
+    /// are counted and discarded. Samples that come after all blocks are full are left for the next
+    /// call, so that the blocks of successive calls for a single module are contiguous.
     ///
     /// Samples that the kernel holds at the deadline are used, too. So a process that was stopped
     /// past its deadline loses none of them.
@@ -107,9 +110,11 @@ impl Receiver {
     ///
     /// # Errors
     /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all samples came in the time `within`.
-    ///   The message names a module, with the numbers of its samples that came and that were lost.
+    ///   The message names a module, with the number of its samples that came, and the number of
+    ///   its packets that were lost since the receiver was opened.
     /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples, modules or
-    ///   channels were asked for, a module was named twice, or the receiver does not have a board.
+    ///   channels were asked for, a channel does not exist, a module was named twice, or the
+    ///   receiver was not opened for its board.
     /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the packets of the module are short
     ///   and lack the channels. Or samples after a time were asked for, and the stamps of the
     ///   module are not valid, stand still or jump forward.

@@ -35,7 +35,8 @@ struct Taker {
     done: oneshot::Sender<Result<Vec<Block>>>,
 }
 
-/// Removes a taker when it is dropped, so that no more samples are collected for it.
+/// Removes the taker with this number when this value is dropped, so that no more samples are
+/// collected for it.
 struct RemoveTaker<'a> {
     shared: &'a SharedReceiver,
     id: u64,
@@ -80,7 +81,8 @@ impl SharedReceiver {
                 },
                 // Another task reads the receiver, and its deadline is later. If this timer fires
                 // late, the process may have been stopped, and the kernel may hold packets that
-                // came in time. So the other task gets the same time to read them.
+                // came in time. So the other task gets as much time to read them as this timer was
+                // late, up to 0.5 s.
                 () = passed => {
                     let grace = deadline::grace(deadline);
                     if gives_up > deadline || grace.is_zero() {

@@ -92,8 +92,8 @@ pub struct Block {
     pub overrange: bool,
     /// True if an input was over its voltage in some of the samples.
     pub overvoltage: bool,
-    /// Number of times that the block began again because packets were lost or the decimation
-    /// changed.
+    /// Number of times that the block began again because packets were lost, the board restarted,
+    /// or the decimation stage or the length of the packets changed.
     pub interruptions: u32,
     channels: usize,
     /// I and Q as they are sent, as `[sample][channel]`, flat.
@@ -264,9 +264,9 @@ impl Collection {
         Ok(())
     }
 
-    /// The error after the deadline `within`. Its message names a module whose block is not full.
-    /// With the `counters` of the receiver, the message also says how many packets of this module
-    /// were lost since the receiver was opened, or that none ever came.
+    /// The error when the time `within` has passed. Its message names a module whose block is not
+    /// full. With the `counters` of the receiver, the message also says how many packets of this
+    /// module were lost since the receiver was opened, or that none ever came.
     pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();

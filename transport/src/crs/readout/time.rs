@@ -5,8 +5,8 @@ use std::time::Duration;
 use twotone_hal::BoardTime;
 use twotone_wire::crs::Stamp;
 
-/// Number of parts in a second: the unit of time in packets, 6.4 ns. The delays and periods of the
-/// decimation filters are whole numbers of parts.
+/// Number of parts in a second. A part, 6.4 ns, is the unit of time in packets. The delays and
+/// periods of the decimation filters are whole numbers of parts.
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Seconds from the start of 1970 to the start of 2000.
@@ -20,7 +20,7 @@ const YEAR_2000_S: i64 = 946_684_800;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleTime(i64);
 
-/// Reason why a stamp has no valid time.
+/// Reason why the time stamp of a packet, or a board's answer about its time, gives no valid time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoTime {
@@ -54,8 +54,8 @@ impl SampleTime {
     /// year.
     ///
     /// # Errors
-    /// If the stamp is not recent, if a field is out of its range, or if the year does not have the
-    /// day. Second 60 is allowed in the last minute of an hour, for leap seconds.
+    /// If the stamp is marked as not recent, if a field is out of its range, or if the year does
+    /// not have the day. Second 60 is allowed in the last minute of an hour, for leap seconds.
     pub fn of_stamp(stamp: &Stamp) -> Result<Self, NoTime> {
         if !stamp.is_recent() {
             return Err(NoTime::NotRecent);
@@ -87,7 +87,7 @@ impl SampleTime {
     /// Time in the answer of a board that was asked for its time.
     ///
     /// # Errors
-    /// If the time is not recent, or out of range.
+    /// If the board does not say that its time code is recent, or if the time is out of range.
     pub fn of_board(time: &BoardTime) -> Result<Self, NoTime> {
         if time.recent != Some(true) {
             return Err(NoTime::NotRecent);

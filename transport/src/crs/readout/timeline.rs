@@ -64,7 +64,7 @@ pub struct Stamped {
     /// Time stamp of the packet.
     pub stamp: Stamp,
     /// Time at which the packet was received, by the clock of this computer. Without it, the date
-    /// of the stamps is not checked.
+    /// of the stamps is not checked, and jumps of the sequence numbers are not found.
     pub received: Option<SampleTime>,
 }
 
