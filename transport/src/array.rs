@@ -6,13 +6,13 @@ use futures::StreamExt;
 use futures::stream;
 use twotone_hal::{BoardHandle, Error, Result};
 
-/// Boards that have connected, in the order of the request, and the errors of the other boards.
+/// Boards that have connected, and the errors of the other boards.
 #[derive(Debug)]
 pub struct Connected {
-    /// The boards that answered.
+    /// The boards that connected, in the order in which [`connect_all`] was given them.
     pub boards: Vec<BoardHandle>,
-    /// Errors of the boards that did not connect, in the order of the request. The clients of this
-    /// crate name the board in each error.
+    /// Errors of the boards that did not connect, in the same order. The clients of this crate name
+    /// the board in each error.
     pub failed: Vec<Error>,
 }
 

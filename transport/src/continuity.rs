@@ -3,7 +3,9 @@
 //!
 //! A [`ModuleKeeper`] belongs to the link of one module. It records the settings that this client
 //! makes, and reads them back after each new connection. A board family implements [`ReadBack`] for
-//! the keeper: the reading of settings, the writing of the marker, and the epochs of the board.
+//! the keeper: the reading of settings, the writing of the marker, and the epochs of the board. The
+//! marker is a setting of an unused channel that this client makes only to find out later if the
+//! board has restarted. An [`Epoch`] is a period in which the board keeps its settings.
 
 mod difference;
 mod epochs;

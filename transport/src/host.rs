@@ -7,7 +7,7 @@ use std::str::FromStr;
 use twotone_hal::{Error, ErrorKind};
 
 /// A host name or address with a port: `127.0.0.2:18082`, `rfmux0042.local`, `[::1]:80`.
-/// The port is 80 if none is given.
+/// [`str::parse`] adds port 80 if the text has none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host {
     name: String,
@@ -18,8 +18,9 @@ impl Host {
     /// Default port of boards.
     pub const DEFAULT_PORT: u16 = 80;
 
-    /// Parses `host[:port]`. The host is a name, which may end in a dot, or an IPv4 address of four
-    /// decimal numbers, or an IPv6 address in brackets, which may have a zone: `[fe80::1%eth0]`.
+    /// Parses `host[:port]`. The port is `default_port` if `text` has none. The host is a name,
+    /// which may end in a dot, or an IPv4 address of four decimal numbers, or an IPv6 address in
+    /// brackets, which may have a zone: `[fe80::1%eth0]`.
     ///
     /// Short, octal and hexadecimal forms of IPv4 addresses are refused: programs interpret them
     /// differently.

@@ -32,7 +32,8 @@ pub(crate) struct Post {
     pub(crate) body: Bytes,
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
-    /// Changes of settings by the request, for the keeper of its module.
+    /// Changes of settings by the request, for the [`Keeper`](crate::link::Keeper) of its module.
+    /// `None` if the request does not depend on settings.
     pub(crate) sent: Option<Arc<Sent>>,
     /// Time that the acquisitions of the request take on the board.
     pub(crate) acquiring: Duration,
@@ -145,7 +146,8 @@ impl Connection {
         self.answers
     }
 
-    /// Time since the last answer on this connection.
+    /// Time since the last answer on this connection, or since it was opened if there was no
+    /// answer.
     pub(crate) fn rested(&self) -> Duration {
         self.answered.elapsed()
     }

@@ -27,22 +27,22 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Sen
 pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 
 /// Constructor of the access to the firmware of boards. Each board is given by its name and its
-/// place, and the result has the same order. All boards that are flashed together are in one call,
-/// since they share a socket.
+/// [`BoardPlace`], and the result has the same order. All boards that are flashed together are in
+/// one call, since they share a socket.
 pub type FirmwareOf = fn(&[(&str, BoardPlace<'_>)], &FirmwareOptions) -> Vec<Arc<dyn Firmware>>;
 
 /// Properties that all boards of one kind have in common.
 #[derive(Debug)]
 pub struct BoardFamily {
-    /// Name of the kind in hardware maps, such as `crs`. Boards may give another name for their
-    /// kind.
+    /// Name of the kind in hardware maps, such as `crs`. Boards may report another one in
+    /// [`Description::kind`](twotone_hal::Description::kind).
     pub name: &'static str,
     /// Port of the control protocol, if an address names none.
     pub default_port: u16,
     /// Highest number that a module can have.
     pub highest_module: u8,
-    /// Host of a board that has no address in the map, from its place or its serial number; `None`
-    /// if neither determines a host.
+    /// Host of a board that has no address in the hardware map, from its serial number or its slot;
+    /// `None` if they do not determine a host.
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
     /// Constructor of sample streams that work even if the board does not answer its control
     /// protocol. `None` if only a connected board has streams
@@ -60,7 +60,8 @@ pub struct BoardFamily {
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware of
     /// a board may not run. `None` if boards cannot be flashed over the network.
     pub firmware: Option<FirmwareOf>,
-    /// Connects to the board at an address. The first argument is the name of the board in the map.
+    /// Connects to the board at an address. The first argument is the name of the board in the
+    /// hardware map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
 }
 
@@ -73,7 +74,7 @@ pub struct UsualStream {
     pub rate_hz: f64,
 }
 
-/// Place of a board in a hardware map.
+/// Serial number, crate and slot of a board, as far as the hardware map has them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BoardPlace<'a> {
     /// Serial number of the board.

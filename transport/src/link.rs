@@ -1,4 +1,6 @@
-//! A queue of exchanges with one board. Each request that is sent is awaited to its answer.
+//! A queue of exchanges with one board. After each request, the link awaits the answer, until the
+//! deadline of the request at the latest. A [`Keeper`] verifies each new connection before its
+//! first request: it checks that the board has kept its settings.
 //!
 //! After a request was sent, the link awaits its answer even if the caller has dropped the future,
 //! and later requests wait for that answer. The reason: a real server was seen to finish a batch
@@ -216,7 +218,7 @@ struct Driver<K> {
     verified_at: Option<Instant>,
     /// True if the log has a warning that tones are switched off without a verification.
     has_warned: bool,
-    /// Number of repetitions for the present exchange.
+    /// Number of verifications that were repeated for the present exchange.
     repeats: u32,
 }
 

@@ -18,9 +18,12 @@ pub enum SampleSource {
     /// Each acquisition of a batch costs two round trips. The second one follows the samples and
     /// checks that the board has kept its settings. The answers are small, and the samples of all
     /// channels come at the rate of the stream, even if other hosts receive it too. Samples with a
-    /// decimation other than the described one end the epoch of the board. If the time code of the
-    /// board is not recent, the times of the samples cannot be compared with the time of the
-    /// settings. The acquisition call is then used, with a warning.
+    /// decimation other than the described one end the [epoch](twotone_hal::Epoch) of the board. If
+    /// the time code of the board is not recent, or if its clock stands still or is set forward,
+    /// the times of the samples cannot be compared with the time of the settings. The acquisition
+    /// call is then used for 10 s, with a warning.
+    ///
+    /// [`ConnectOptions::serial`] must be set.
     Stream(ReceiveOptions),
 }
 
@@ -47,7 +50,8 @@ pub struct ConnectOptions {
     pub request_life: Duration,
     /// Size of the largest answer that is accepted, in bytes. The default is 64 MiB.
     pub answer_limit: usize,
-    /// True to ask for CBOR, which is several times smaller and faster; false for JSON only.
+    /// True to ask for CBOR, which is several times smaller and faster; false for JSON only. The
+    /// default is true.
     pub cbor: bool,
     /// Source of the samples. The default is [`SampleSource::Rpc`].
     pub samples: SampleSource,
@@ -146,10 +150,11 @@ pub struct FirmwareOptions {
     /// Local address that receives the announcements of boards. `None` is the usual port of their
     /// kind, on all interfaces.
     pub beacons: Option<SocketAddr>,
-    /// Longest time until a board announces itself. The default is 5 minutes, in which a person can
-    /// switch the board off and on.
+    /// Longest time until a board announces itself and takes commands. The default is 5 minutes, in
+    /// which a person can switch the board off and on.
     pub window: Duration,
-    /// Longest time in which a board erases, writes or reads its flash. The default is 10 minutes.
+    /// Longest time of each step in which a board erases, writes or reads its flash. The default is
+    /// 10 minutes.
     pub flash_time: Duration,
 }
 

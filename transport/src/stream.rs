@@ -60,8 +60,8 @@ impl Connector {
                 // Each request is one write, and its answer is awaited: Nagle's algorithm would
                 // only add delay.
                 stream.set_nodelay(true)?;
-                // Only the first address counts: it is the key of the leases of the board's
-                // modules, which must not change with a later connection.
+                // Only the first address counts: programs reserve the modules of a board under this
+                // address, so it must not change with a later connection.
                 let peer = stream.peer_addr()?;
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 reached.get_or_init(|| peer.to_string());

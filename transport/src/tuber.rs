@@ -95,8 +95,8 @@ impl TuberClient {
     ///
     /// # Errors
     /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
-    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. The server
-    /// has then executed the calls nevertheless.
+    /// failed. [`ErrorKind::InvalidArgument`] if no result or more than one came, because `write`
+    /// did not add exactly one call. The server has then executed the calls nevertheless.
     pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {

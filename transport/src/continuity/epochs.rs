@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use twotone_hal::{Certainty, Epoch, Error, ErrorKind};
 
-/// The present epoch of a board, and the reason why the epoch before it ended. The keepers of all
-/// modules share it.
+/// The present epoch of a board, and the reason why the epoch before it ended. The
+/// [`ModuleKeeper`](super::ModuleKeeper)s of all modules share it.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs {
     present: AtomicU64,
@@ -25,7 +25,8 @@ impl Epochs {
         Epoch(self.present.load(Ordering::Acquire))
     }
 
-    /// Ends the epoch `seen`. Does nothing if the keeper of another module has ended it already.
+    /// Ends the epoch `seen`. Does nothing if it has ended already, because another module found a
+    /// difference before.
     pub(crate) fn end(&self, seen: Epoch, why: String) {
         let mut last = self.why();
         if self.present() == seen {

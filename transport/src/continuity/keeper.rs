@@ -39,8 +39,8 @@ pub(crate) struct ModuleKeeper<B> {
     /// Requests that were sent and are not in `settings` yet, each with true if its answer was
     /// lost.
     not_applied: VecDeque<(Arc<Sent>, bool)>,
-    /// Number of times that a selection of the channels was read back. It decides which channels
-    /// are next.
+    /// Number of times that a selection of the channels was read back. It determines which channels
+    /// are selected next.
     turn: usize,
     /// Longest time after which a lost request can still be executed, without the time of its
     /// acquisitions.
@@ -124,8 +124,9 @@ impl<B: ReadBack> ModuleKeeper<B> {
         keys
     }
 
-    /// Every setting that a lost batch may have changed, ending with the offset and the amplitude
-    /// of the last channel.
+    /// Settings to read back after a lost batch: the NCO, the phases and rotations that this client
+    /// has surely set, and the offsets and amplitudes of all channels. The list ends with those of
+    /// the last channel.
     fn all_keys(&self) -> Vec<SettingKey> {
         let phases = self.settings.known();
         let phases = phases.filter(|key| key.setting > Setting::Amplitude);

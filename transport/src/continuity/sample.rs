@@ -4,7 +4,7 @@ use twotone_hal::{ModuleSettings, Setting, SettingKey};
 
 /// Returns the NCO and the settings of at most `most` channels. Channels that are on come before
 /// channels that are off. The channels are evenly spaced, and each `turn` selects different ones.
-/// Settings that are in doubt are left out.
+/// Settings that no request has surely set are left out.
 pub(super) fn sample(
     settings: &ModuleSettings,
     most: usize,

@@ -20,7 +20,7 @@ pub(super) struct Decoder<'a> {
     pub(super) batch: &'a Batch,
     pub(super) segment: Segment,
     pub(super) survey: &'a Survey,
-    /// Memory of the module, if there is one.
+    /// Record of the module; `None` for operations without a module.
     pub(super) memory: Option<&'a ModuleMemory>,
     /// State of the module after the operations whose answers were read so far.
     pub(super) batch_state: Option<BatchState>,

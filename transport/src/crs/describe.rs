@@ -258,9 +258,9 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
         None => (0.0, 3.0 * NYQUIST_HZ),
     };
     // Powers follow from the scale of the DAC. If the scale is not known, the description has no
-    // power scale, since a wrong one would be worse. The same holds for the rate. The correlation
-    // of the noise is largest at the lowest rate, so the lowest rate is assumed if the rate is not
-    // known.
+    // power scale, since a wrong one would be worse. The sample rate is NaN if it is not known, for
+    // the same reason. The correlation of the noise is largest at the lowest rate, so the lowest
+    // rate is assumed if the rate is not known.
     let scale = found.dac_scale.filter(|scale| scale.is_finite());
     let rate = shared.stage.map_or(f64::NAN, sample_rate_hz);
     Some(ModuleDescription {

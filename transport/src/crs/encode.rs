@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 pub(super) struct Encoder<'a> {
     pub(super) out: &'a mut BatchWriter,
     pub(super) survey: &'a Survey,
-    /// Memory of the module, if there is one.
+    /// Record of the module; `None` for operations without a module.
     pub(super) memory: Option<&'a ModuleMemory>,
     /// State of the module after the calls that were written so far.
     pub(super) batch_state: Option<BatchState>,

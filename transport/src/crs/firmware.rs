@@ -3,8 +3,9 @@
 //! The board must be in its boot window, in which it sends beacons. A power cycle begins the
 //! window. XMODEM transfers the image into the memory of the board, and the board computes the
 //! digest of the image there. Only after that, the flash is erased and written. Finally the flash
-//! is read back into memory, behind the image, and its digest is compared. A board has only one
-//! place for an image, so a loss of power between the erasure and the end of the write is fatal.
+//! is read back into memory, behind the image, and the digest of what was read is compared with
+//! that of the image. A board has only one place for an image, so a loss of power between the
+//! erasure and the end of the write is fatal.
 //!
 //! | file | content |
 //! |---|---|

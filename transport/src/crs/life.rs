@@ -66,12 +66,12 @@ impl BoardLife {
     }
 }
 
-/// Record of a module. The writers of the module's batches and the keeper of the module share the
-/// record.
+/// Record of a module. The writers of the module's batches and its
+/// [`ModuleKeeper`](crate::continuity::ModuleKeeper) share the record.
 #[derive(Debug)]
 pub(super) struct ModuleMemory {
-    /// The marker: offset in Hz of the last channel, with no amplitude, while no caller uses the
-    /// channel.
+    /// The marker, which shows if the board has restarted: offset in Hz of the last channel, with
+    /// no amplitude, while no caller uses the channel.
     marker_offset: f64,
     /// The latest epoch that was reported to callers who use the module, plus 1. It is 0 while no
     /// caller has used the module.

@@ -6,7 +6,8 @@ use twotone_hal::{Batch, ModuleId, Op, Safety};
 
 use super::describe::Survey;
 
-/// Consecutive operations of a batch that are sent in one request. All are on one module.
+/// Consecutive operations of a batch that are sent in one request, or a single operation that takes
+/// several requests. Those on a module are all on the same one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
     pub(super) from: usize,

@@ -24,8 +24,8 @@ pub(crate) enum Before {
 /// it any more.
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync + 'static {
-    /// Checks that `post` still belongs to the present epoch. It is called before each verification
-    /// for the post. An error becomes the answer to the post.
+    /// Checks that `post` was written for the present [epoch](twotone_hal::Epoch) of the board. It
+    /// is called before each verification for the post. An error becomes the answer to the post.
     fn admit(&mut self, post: &Post) -> Result<()>;
 
     /// True if the connection must be verified again although it is still open.
@@ -42,7 +42,8 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
     /// Records that a post that only switches tones off is sent on a connection that is not
-    /// verified. The post may set a marker on a board that has lost its marker.
+    /// verified. The post may set the marker on a board that has lost it: see
+    /// [`ReadBack`](crate::continuity::ReadBack).
     fn note_unverified(&mut self) {}
 
     /// Records that an exchange was answered after the time `took`.

@@ -52,7 +52,7 @@ impl Console {
     /// Opens the console of the board that sent `beacon`. `from` is the address of the sender.
     ///
     /// # Errors
-    /// If no prompt comes.
+    /// If the board cannot be reached, or if no prompt comes.
     pub(super) async fn open(
         beacon: &Beacon,
         from: SocketAddr,
@@ -99,7 +99,7 @@ impl Console {
     /// Brings the boot loader back to its prompt. A transfer that was abandoned is ended.
     ///
     /// # Errors
-    /// If no prompt comes.
+    /// If the socket fails, or if no prompt comes.
     pub(super) async fn settle(&mut self) -> Result<()> {
         self.drain().await;
         for bytes in [&b""[..], XmodemSender::CANCEL, XmodemSender::CANCEL] {
@@ -168,7 +168,8 @@ impl Console {
     /// Sends a command, checks its answer with [`Command::check`], and returns the result.
     ///
     /// # Errors
-    /// If the answer does not come in time, or does not show that the command succeeded.
+    /// If the socket fails, or if the answer does not come in time or does not show that the
+    /// command succeeded.
     pub(super) async fn ask(&mut self, command: Command) -> Result<String> {
         // A late answer to an earlier command would be taken for the answer to this one.
         let mut late = [0; MOST_DATAGRAM];
@@ -184,7 +185,8 @@ impl Console {
     /// Sends a file into the memory of the board.
     ///
     /// # Errors
-    /// If the board ends the transfer, or does not acknowledge a block.
+    /// If the socket fails, or if the board ends the transfer, does not acknowledge a block, or
+    /// does not confirm the whole file.
     pub(super) async fn load(&mut self, file: &[u8], progress: FirmwareProgress<'_>) -> Result<()> {
         let failed = |error: XmodemError| {
             Error::new(ErrorKind::ConnectionLost, error.to_string())
