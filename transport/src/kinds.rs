@@ -107,7 +107,8 @@ impl BoardKind {
     /// Registers a kind, so that hardware maps can name it, until the process ends.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if a kind of this name is registered.
+    /// [`ErrorKind::InvalidArgument`] if there is a kind of this name, of this crate or of a
+    /// program.
     pub fn register(family: &'static BoardFamily) -> Result<Self> {
         let kind = Self(family);
         let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);

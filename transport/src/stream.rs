@@ -76,7 +76,8 @@ impl Connector {
     }
 
     /// Returns a connector of streams from `open`, for tests in memory and for tunnels. `authority`
-    /// is used in the `Host` header and in error messages.
+    /// is used in the `Host` header and in error messages. A [`CrsBoard`](crate::CrsBoard) also
+    /// looks it up to find the sender of its sample stream.
     pub fn new<F, S>(
         authority: impl Into<String>,
         open: impl Fn() -> F + Send + Sync + 'static,

@@ -38,7 +38,8 @@ pub struct Reply {
 }
 
 impl TuberClient {
-    /// Client of the server at `host`, driven by the process-wide runtime.
+    /// Client of the server at `host`, driven by the process-wide runtime
+    /// ([`tworoutine::runtime`]).
     pub fn new(host: Host, options: ConnectOptions) -> Self {
         Self::on(Connector::tcp(host), options, tworoutine::runtime().clone())
     }
@@ -61,7 +62,8 @@ impl TuberClient {
     }
 
     /// Executes the calls that `write` adds, in order, and returns the result of each. With
-    /// `continue_on_error`, the calls after a failed one are executed, too.
+    /// `continue_on_error`, the calls after a failed one are executed, too. Without it, they are
+    /// not executed, and each of them has an error as its result.
     ///
     /// If this future is dropped before the batch was sent, the batch is not sent. If it is dropped
     /// later, the client still awaits the answer before it sends the next batch.
@@ -95,8 +97,8 @@ impl TuberClient {
     ///
     /// # Errors
     /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
-    /// failed. [`ErrorKind::InvalidArgument`] if no result or more than one came, because `write`
-    /// did not add exactly one call. The server has then executed the calls nevertheless.
+    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. The server
+    /// has then executed the calls nevertheless.
     pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {

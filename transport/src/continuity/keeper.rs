@@ -79,7 +79,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
     }
 
     /// Applies requests that were sent to the settings, in their order, up to the first one whose
-    /// outcome is not known yet. With `all`, such requests are applied too, as in doubt.
+    /// outcome is not known yet. With `all`, requests whose outcome is not known are applied too:
+    /// their settings may have the old or the new value.
     fn apply_sent(&mut self, all: bool) {
         while let Some((sent, lost)) = self.not_applied.front() {
             let outcome = match sent.outcome() {
@@ -203,8 +204,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
         self.may_arrive_until = Some(self.may_arrive_until.map_or(until, later));
     }
 
-    /// Sets the marker if the module has none. If the last channel is on, or has an offset, that
-    /// offset serves as the marker and is not changed.
+    /// Sets the marker if the module has none and no caller uses the last channel. If that channel
+    /// is on, or has an offset, it is not changed, and an offset other than 0 serves as the marker.
     async fn ensure_marker(
         &mut self,
         line: &mut Line,

@@ -60,7 +60,7 @@ impl Decoder<'_> {
             self.decode_op(op, &mut reader, replies)
                 .map_err(|error| error.after(replies.answered()))?;
         }
-        // After a failed call the answer has no more elements.
+        // After an element that cannot be read, the rest of the answer cannot be read either.
         if matches!(time, Some(Err(_))) {
             return Ok(time);
         }

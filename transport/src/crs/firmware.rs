@@ -118,7 +118,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the flash back, and compares its digest.
+    /// Reads the flash back, and compares its digest with `digest`.
     async fn verify(&mut self, size: usize, digest: &str) -> Result<()> {
         let changed = self.power_loss.is_some();
         let console = self.console()?;

@@ -37,8 +37,9 @@ pub(crate) trait Keeper: Send + Sync + 'static {
 
     /// Verifies the connection: a new one before its first request, or any connection if
     /// [`Keeper::is_in_doubt`]. The keeper reads over that connection, and over others if the
-    /// server closes each connection after its first answer. After an error the present exchange is
-    /// not sent, and the next exchange verifies again.
+    /// server closes each connection after its first answer. After an error that repetitions do not
+    /// remove, the present exchange is not sent unless it only switches tones off, and the next
+    /// exchange verifies again.
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
     /// Records that a post that only switches tones off is sent on a connection that is not

@@ -68,7 +68,8 @@ impl Line {
         self.connector.one_exchange.get()
     }
 
-    /// Stops using a connection with no request under way, and returns the way in which it ended.
+    /// Stops using the connection, which has no request under way, and returns the way in which it
+    /// ended. `None` if there is no connection.
     pub(super) fn abandon(&mut self) -> Option<Before> {
         let connection = self.connection.take()?;
         if connection.is_closed() {

@@ -30,7 +30,7 @@ pub(crate) struct Wanted {
 pub(crate) struct BlockReceiver {
     receiver: Receiver,
     streams: Vec<Stream>,
-    /// Indices in `streams`.
+    /// Index of each module in `streams`.
     numbers: HashMap<(Source, ModuleId), usize>,
     options: ReceiveOptions,
     opened: Instant,
@@ -39,7 +39,7 @@ pub(crate) struct BlockReceiver {
 /// The samples of one module.
 #[derive(Debug)]
 struct Stream {
-    /// Index of its board in the list of sources.
+    /// Index of the module's board in the list of sources of the receiver.
     board: usize,
     module: ModuleId,
     /// Channels, in ascending order: those that were asked for, or those of the first packet.

@@ -57,8 +57,9 @@ pub(super) struct Sequencer {
     /// Packets from `next + 1` to `next + window - 1`, each at the index that is its position
     /// modulo the window.
     held: Vec<Option<Held>>,
-    /// Evidence of a restart: the sequence number that would continue the latest packets out of
-    /// order, and the number of such consecutive packets that were stale or duplicates.
+    /// Evidence of a restart from the latest packets, if these were out of order with consecutive
+    /// sequence numbers: the number that would come next, and how many of these packets were not
+    /// late.
     suspect: Option<(u32, u32)>,
     counters: ModuleCounters,
 }

@@ -42,7 +42,7 @@ pub(super) struct Line {
     /// A point of the line: position and time.
     pub(super) at: i64,
     pub(super) time: i64,
-    /// The second of the last stamp, and true if it was a leap second.
+    /// The second of the day of the last stamp; `is_leap` is true if it was a leap second.
     pub(super) second: u32,
     is_leap: bool,
     /// Distance of the clock from the line: 0 until the clock is set.
