@@ -252,7 +252,9 @@ impl<K: Keeper> Driver<K> {
         queue.recv().await
     }
 
-    /// Closes an idle connection, unless the other end has closed it.
+    /// Closes an idle connection. If it was verified, the next verification is short
+    /// ([`Before::Idle`]), unless the other end closed it although the server does not close each
+    /// connection after its first answer.
     fn close_idle(&mut self) {
         let was_used_up = self.line.is_one_exchange();
         if (self.line.close() || was_used_up) && self.verified {

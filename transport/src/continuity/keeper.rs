@@ -1,5 +1,5 @@
-//! The keeper of a module's link. It checks that the board has kept its settings and is at rest: no
-//! request that was lost can reach it any more.
+//! The keeper of a module's [`Link`](crate::link::Link). It checks that the board has kept its
+//! settings and is at rest: no request that was lost can reach it any more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,8 +79,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
     }
 
     /// Applies requests that were sent to the settings, in their order, up to the first one whose
-    /// outcome is not known yet. With `all`, requests whose outcome is not known are applied too:
-    /// their settings may have the old or the new value.
+    /// outcome is not known yet. With `all`, the others are applied too: a setting of a request
+    /// without an outcome may have its old or its new value.
     fn apply_sent(&mut self, all: bool) {
         while let Some((sent, lost)) = self.not_applied.front() {
             let outcome = match sent.outcome() {

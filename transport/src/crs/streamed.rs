@@ -5,8 +5,9 @@
 //! filters have settled. Delays of the request and of the packets make no difference.
 //!
 //! Packets hold neither the settings of the board nor its analog bank. So after the samples have
-//! come, one setting of the module is read on its link. The board refuses this if the module is not
-//! in the bank in use, and the link detects if the board has lost its settings meanwhile.
+//! come, one setting of the module is read over its [`Link`]. The board refuses this if the module
+//! is not in the bank in use. The link verifies each new connection, so it detects if the board has
+//! lost its settings meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

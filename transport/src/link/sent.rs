@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use twotone_hal::{Change, Epoch, Hertz, ToneUpdate};
 
 /// Changes that a request makes to the settings of its module, in order, and the outcome of the
-/// request. The sender of the request, the decoder of its answer, and the keeper of the module
-/// share this value.
+/// request. The sender of the request, the decoder of its answer, and the [`Keeper`](super::Keeper)
+/// of the module share this value.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// The epoch that the request was written for.
+    /// The epoch of the board ([`Epoch`]) that the request was written for.
     pub(crate) epoch: Epoch,
     pub(crate) changes: Vec<Change>,
     outcome: AtomicU8,

@@ -55,6 +55,7 @@ struct Stream {
     /// End of the stream: time in seconds since its first sample. Later samples are not taken.
     end_s: Option<f64>,
     beyond_end: BeyondEnd,
+    /// Number of packets that lack some of the channels.
     misfit: u64,
     overrange: u64,
     overvoltage: u64,

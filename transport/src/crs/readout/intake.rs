@@ -33,7 +33,7 @@ pub(super) struct Intake {
     opened: Instant,
 }
 
-/// A packet that is next in order.
+/// A packet that is next in the order of its module.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packet<'a> {
     pub(super) source: Source,

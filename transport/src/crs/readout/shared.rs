@@ -28,6 +28,7 @@ struct Waiting {
     takers: Vec<Taker>,
 }
 
+/// A task that takes samples, and the samples that were collected for it.
 #[derive(Debug)]
 struct Taker {
     id: u64,

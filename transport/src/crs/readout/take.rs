@@ -90,7 +90,7 @@ pub struct Block {
     pub times: Vec<Result<SampleTime, NoTime>>,
     /// True if a converter was over its range in some of the samples.
     pub overrange: bool,
-    /// True if an input was over its voltage in some of the samples.
+    /// True if an input was beyond the safe voltage of its converter in some of the samples.
     pub overvoltage: bool,
     /// Number of times that the block began again because packets were lost, the board restarted,
     /// or the decimation stage or the length of the packets changed.

@@ -117,6 +117,7 @@ struct Seen {
     sequence: u32,
     reading: Reading,
     received: Option<i64>,
+    /// True if the board generates the time of its stamps itself, for tests.
     is_made_up: bool,
 }
 

@@ -5,9 +5,9 @@ use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
 use crate::crs::readout::SampleTime;
 use crate::crs::readout::time::year_start;
 
-/// Largest distance of a stamp from the line, as a divisor of the sampling period. It is much less
-/// than a period, so that one missing sample is noticed, and at most [`MOST_JITTER`], which is 100
-/// us.
+/// Largest distance of a stamp from the line, as a divisor of the sampling period: a quarter of the
+/// period, so that one missing sample is noticed. The distance is limited to [`MOST_JITTER`], which
+/// is 100 us.
 const JITTER_OF_PERIOD: i64 = 4;
 const MOST_JITTER: i64 = PARTS / 10_000;
 /// Largest drift of a clock against the samples, as a divisor: one part in 5000, which is 200 parts
