@@ -154,8 +154,8 @@ struct Module {
 
 impl CrsBoard {
     /// Connects to the board at `host`. `name` is the name of the board in the hardware map. The
-    /// process-wide runtime ([`tworoutine::runtime`]) drives the sockets, so that the board can be
-    /// used from any thread and under any runtime.
+    /// process-wide runtime ([`tworoutine::runtime()`]) drives the sockets, so that the board can
+    /// be used from any thread and under any runtime.
     ///
     /// # Errors
     /// If no answer comes within the deadlines of `options`, if the server is no CRS board, or if

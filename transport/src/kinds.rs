@@ -41,8 +41,8 @@ pub struct BoardFamily {
     pub default_port: u16,
     /// Highest number that a module can have.
     pub highest_module: u8,
-    /// Host of a board that has no address in the hardware map, from its serial number or its slot;
-    /// `None` if they do not determine a host.
+    /// Host of a board that has no address in the hardware map, from its crate and slot, or from
+    /// its serial number; `None` if these do not determine a host.
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
     /// Constructor of sample streams that work even if the board does not answer its control
     /// protocol. `None` if only a connected board has streams

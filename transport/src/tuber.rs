@@ -39,7 +39,7 @@ pub struct Reply {
 
 impl TuberClient {
     /// Client of the server at `host`, driven by the process-wide runtime
-    /// ([`tworoutine::runtime`]).
+    /// ([`tworoutine::runtime()`]).
     pub fn new(host: Host, options: ConnectOptions) -> Self {
         Self::on(Connector::tcp(host), options, tworoutine::runtime().clone())
     }

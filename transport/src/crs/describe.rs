@@ -104,7 +104,8 @@ impl Survey {
         }
     }
 
-    /// Sets the names that the board uses for units, targets, sensors and rails.
+    /// Sets the names that the board uses for units, targets, sensors and rails. For a unit or
+    /// target that the board does not list, the usual name is assumed.
     pub(super) fn with_names(
         self,
         units: &[(String, String)],

@@ -1,8 +1,10 @@
 //! Questions to a CRS board about itself.
 //!
-//! Each question can fail without the others. Questions that fail are asked once more, together. If
-//! one fails again, the description has a doubt: a message with the reason, and with the assumption
-//! that takes the place of the answer.
+//! Each question can fail without the others. Questions that fail are asked once more, together,
+//! unless a question got no answer in time. If one fails again, the description has a doubt: a
+//! message with the reason, and with the assumption that takes the place of the answer. There is no
+//! doubt for the serial number, and for the names of units and targets, whose usual values are
+//! assumed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

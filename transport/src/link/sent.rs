@@ -15,7 +15,7 @@ pub(crate) struct Sent {
     pub(crate) changes: Vec<Change>,
     outcome: AtomicU8,
     /// NCO in Hz as it was read back after it was set, as the bits of an `f64`. NaN if it was not
-    /// set.
+    /// set, or not read back yet.
     nco: AtomicU64,
 }
 

@@ -25,8 +25,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Opens a receiver of these boards. The process-wide runtime ([`tworoutine::runtime`]) drives
-    /// the sockets, so that the receiver can be used from any thread and under any runtime.
+    /// Opens a receiver of these boards. The process-wide runtime ([`tworoutine::runtime()`])
+    /// drives the sockets, so that the receiver can be used from any thread and under any runtime.
     ///
     /// If the kernel grants smaller buffers than asked for, a warning is logged, and
     /// [`Self::buffers`] returns the sizes.
