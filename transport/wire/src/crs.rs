@@ -6,12 +6,13 @@
 //! packet has a sequence number and ends with a time stamp ([`Stamp`]). The sequence number counts
 //! the packets of a module and stream, so that a receiver can count lost packets.
 //!
-//! A packet type is a checked view of bytes: length, magic number and version are right, and all
-//! fields are within bounds. A header type is a plain struct with the same fields. Its `emit`
-//! writes a packet.
+//! [`ReadoutPacket`] and [`PfbPacket`] are checked views of bytes: the length, the magic number and
+//! the version are right, and so are the mode and the number of samples of a PFB packet. Other
+//! fields are not checked. [`ReadoutHeader`] and [`PfbHeader`] are plain structs with the same
+//! fields without the samples, and their methods `emit` write packets.
 //!
 //! Boards share a multicast group, so a receiver also gets packets of other boards and modules. It
-//! must compare the serial number and the module before it uses the samples.
+//! must check the serial number of the board and the module in a packet before it uses the samples.
 
 pub mod boot;
 mod pfb;
@@ -46,11 +47,12 @@ pub const STEPS_PER_COUNT: f64 = 256.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
-    /// The length differs from the one in the header, or is too short for a header.
+    /// The length differs from the one that follows from the header, or is too short for a header.
+    /// When a packet is written: the buffer is too short.
     #[error("{found} bytes, expected {expected}")]
     Length {
-        /// Expected number of bytes. It is the length of a header if there are fewer bytes than a
-        /// header has.
+        /// Expected number of bytes of the packet. If there are too few bytes to know it: the
+        /// length of a header of the readout stream, or of a header and a stamp of the PFB stream.
         expected: usize,
         /// Number of bytes found.
         found: usize,

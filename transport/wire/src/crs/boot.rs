@@ -2,13 +2,13 @@
 //! host and the half of the board. Neither half does any I/O.
 //!
 //! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that
-//! answers with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between a
-//! port of the host and the same port of the board. On the console, the host sends an image into
-//! the memory of the board by XMODEM ([`XmodemSender`]). Its commands ([`Command`]) then make the
-//! board compute the digest of the image, and erase and write the flash.
+//! answers with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between the
+//! two ports that this answer names. On the console, the host sends an image into the memory of
+//! the board by XMODEM ([`XmodemSender`]). Commands of the host ([`Command`]) then make the board
+//! compute the digest of the image, and erase and write the flash.
 //!
-//! A board has one place for an image. If it loses its power after the start of the erasure and
-//! before the end of the write, it does not start again. Its flash must then be written by a
+//! The flash holds only one image. If the board loses its power after the start of the erasure and
+//! before the end of the write, it does not start again. The flash must then be written by a
 //! programmer on the bench.
 //!
 //! | file | content |

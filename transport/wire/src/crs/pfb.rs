@@ -39,7 +39,8 @@ impl PfbMode {
     }
 }
 
-/// Packet of the PFB stream. Its length, magic number, version and mode have been checked.
+/// Packet of the PFB stream. Its length, magic number, version, mode and number of I/Q pairs have
+/// been checked.
 #[derive(Debug, Clone, Copy)]
 pub struct PfbPacket<'a> {
     bytes: &'a [u8],
@@ -105,7 +106,7 @@ impl<'a> PfbPacket<'a> {
         [0, 1, 2, 3].map(|slot| u16_at(self.bytes, field::SLOTS + 2 * slot))
     }
 
-    /// The module, counted from 0.
+    /// The module, counted from 0 within its analog bank.
     pub fn module(&self) -> u8 {
         self.bytes[field::MODULE]
     }
@@ -126,7 +127,8 @@ impl<'a> PfbPacket<'a> {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }
 
-    /// I and Q of the channel in one slot, counted from 0; empty if there is no such slot.
+    /// I and Q of one channel. `slot` is the position of the channel in [`PfbPacket::slots`], from
+    /// 0. Empty if the packet has fewer channels.
     pub fn slot_samples(
         &self,
         slot: usize,
@@ -148,9 +150,9 @@ pub struct PfbHeader {
     pub mode: PfbMode,
     /// Serial number of the board.
     pub serial: u16,
-    /// The channels, counted from 0.
+    /// The channels, counted from 0. Only the first [`PfbMode::slots`] entries are used.
     pub slots: [u16; 4],
-    /// The module, counted from 0.
+    /// The module, counted from 0 within its analog bank.
     pub module: u8,
     /// Sequence number of the packet.
     pub sequence: u32,

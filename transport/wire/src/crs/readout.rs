@@ -140,7 +140,7 @@ impl<'a> ReadoutPacket<'a> {
         self.bytes[field::STAGE] & STAGE_MASK
     }
 
-    /// The module, counted from 0.
+    /// The module, counted from 0 within its analog bank.
     pub fn module(&self) -> u8 {
         self.bytes[field::MODULE]
     }
@@ -177,7 +177,7 @@ pub struct ReadoutHeader {
     pub overvoltage: bool,
     /// Decimation stage, 0 to 7.
     pub stage: u8,
-    /// The module, counted from 0.
+    /// The module, counted from 0 within its analog bank.
     pub module: u8,
     /// Sequence number of the packet.
     pub sequence: u32,

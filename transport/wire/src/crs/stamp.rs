@@ -49,7 +49,7 @@ impl StampSource {
         }
     }
 
-    /// Name in the calls and answers of the control protocol.
+    /// Name in the calls and answers of the protocol [`tuber`](crate::tuber).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Backplane => "BACKPLANE",

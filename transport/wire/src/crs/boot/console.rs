@@ -4,8 +4,8 @@ use super::{ERASE_BLOCK, PROMPT};
 
 /// A command of the console.
 ///
-/// Images are in the memory of the board from `$loadaddr` on. `offset` is a distance from there, in
-/// bytes.
+/// Images are in the memory of the board. They begin at the address in `$loadaddr`, a variable of
+/// the boot loader. `offset` is a distance from this address, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Print a prompt.
@@ -34,7 +34,7 @@ pub enum Command {
     },
     /// Read bytes from the start of the flash into memory.
     Read {
-        /// Distance of the place in memory from `$loadaddr`.
+        /// Distance of the target in memory from `$loadaddr`.
         offset: usize,
         /// Number of bytes.
         size: usize,
@@ -112,17 +112,19 @@ impl Command {
     }
 }
 
-/// Output of the console since the last command.
+/// Output of the console since the last complete answer.
 #[derive(Debug, Default)]
 pub struct Transcript {
     text: String,
 }
 
 impl Transcript {
-    /// Number of characters that are kept. A board that prints without end costs no more memory.
+    /// Length of the text, in bytes, at which no more is added, so that a board that prints without
+    /// end costs no more memory.
     const MOST_TEXT: usize = 0x1_0000;
 
-    /// Adds a datagram of the board. Bytes that are not text are replaced.
+    /// Adds a datagram of the board, unless there are 64 KiB of text already. Bytes that are not
+    /// UTF-8 are replaced.
     pub fn receive(&mut self, datagram: &[u8]) {
         if self.text.len() < Self::MOST_TEXT {
             self.text.push_str(&String::from_utf8_lossy(datagram));
@@ -131,7 +133,7 @@ impl Transcript {
 
     /// Returns the answer to a command, without the echo, if it is complete: it ends with the
     /// prompt. The answer to [`Command::Reset`] has no prompt, and is complete with the text that
-    /// shows success.
+    /// shows success. A complete answer, and all text after it, is removed from the transcript.
     pub fn answer(&mut self, command: Command) -> Option<String> {
         let end = match command {
             Command::Reset => {

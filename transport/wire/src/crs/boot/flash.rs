@@ -7,7 +7,7 @@ use super::{ERASE_BLOCK, FLASH_SIZE};
 /// Value of an erased byte.
 const ERASED: u8 = 0xff;
 
-/// Number of bytes that are written in one step.
+/// Largest number of bytes that are written in one step.
 const PAGE: usize = 0x1000;
 
 /// NOR flash: an erasure sets all bits of a block, and a write can only clear bits.

@@ -15,7 +15,7 @@ const WIDTH_DETECTION_AT: usize = 0x20;
 const IDENTIFICATION: u32 = 0x584c_4e58;
 const IDENTIFICATION_AT: usize = 0x24;
 
-/// Place of the offset of the image header table, in bytes.
+/// Offset of the field that holds the offset of the image header table. Both are in bytes.
 const TABLE_AT: usize = 0x98;
 
 /// Field of the image header table: offset of the first partition header, in words.
@@ -125,7 +125,7 @@ pub fn check_image(image: &[u8]) -> Result<(), ImageError> {
     Err(ImageError::Partitions)
 }
 
-/// Text before the release in an image for simulated boards.
+/// Text before the name of the firmware release in an image for simulated boards.
 const RELEASE: &[u8] = b"simulated-release=";
 
 /// True if the image is for simulated boards only. A real board would not start with it.

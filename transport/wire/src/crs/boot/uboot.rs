@@ -39,7 +39,8 @@ pub struct Uboot {
     reset: bool,
 }
 
-/// An erasure or a write under way. Offsets and ends are in the flash.
+/// An erasure or a write under way. `source` is an offset in the memory; all others are offsets in
+/// the flash.
 #[derive(Debug, Clone, Copy)]
 enum Job {
     Erase {
@@ -73,8 +74,8 @@ impl Uboot {
         uboot
     }
 
-    /// Takes a datagram of the host. Datagrams that come during an erasure or a write are lost, as
-    /// on a board.
+    /// Takes a datagram of the host: input of the console, or a part of a file that is loaded.
+    /// Datagrams that come during an erasure or a write are lost, as on a board.
     pub fn receive(&mut self, datagram: &[u8]) {
         if let Some(receiver) = &mut self.loading {
             let answers = receiver.receive(datagram);
@@ -124,7 +125,8 @@ impl Uboot {
         })
     }
 
-    /// Does the next step. After the last step it prints the answer and the prompt.
+    /// Does the next step of an erasure or a write, if one is under way. After the last step it
+    /// prints the answer, executes further commands of the same line, and prints the prompt.
     pub fn work(&mut self) {
         match (self.job, self.next_step()) {
             (Some(Job::Erase { at, end }), _) => {
@@ -299,7 +301,7 @@ impl Uboot {
         }
     }
 
-    /// Offset and end in the flash.
+    /// Offset and end, in the flash, of the `size` bytes from `at` on.
     fn place(&self, at: &str, size: &str) -> Result<(usize, usize), String> {
         let at = self.number(at)?;
         let end = at.checked_add(self.number(size)?);
@@ -336,7 +338,7 @@ impl Uboot {
         bytes
     }
 
-    /// Ends a transfer that is complete.
+    /// Ends a transfer that is complete or that the sender has cancelled.
     fn finish_load(&mut self) {
         if self
             .loading

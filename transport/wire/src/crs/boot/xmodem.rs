@@ -2,8 +2,9 @@
 //!
 //! The receiver begins with the letter `C`. A block is the byte STX, its number, the complement of
 //! the number, 1024 bytes, and their CRC. The receiver answers each block with ACK or NAK. The
-//! sender ends with EOT. The last block is filled up, so that the receiver gets a multiple of
-//! 1024 bytes.
+//! sender ends with EOT, which the receiver answers with ACK. Either side ends a transfer early
+//! with two CAN bytes. The last block is filled up, so that the receiver gets a multiple of 1024
+//! bytes.
 //!
 //! Source: C. Forsberg, XMODEM/YMODEM Protocol Reference (1988), chapters 7 and 8.
 
@@ -50,7 +51,7 @@ pub enum XmodemError {
         /// Number of bytes that the receiver had acknowledged.
         sent: usize,
     },
-    /// The receiver did not acknowledge a block.
+    /// The receiver did not acknowledge a block after all its repetitions, or did not begin.
     #[error("the board did not acknowledge the block after {sent} bytes")]
     NotAcknowledged {
         /// Number of bytes that the receiver had acknowledged.
@@ -63,7 +64,7 @@ pub enum XmodemError {
 pub enum XmodemStep {
     /// Send these bytes, then wait for an answer.
     Send(Vec<u8>),
-    /// Wait for an answer: the last bytes were not one.
+    /// Wait for the receiver: it has not begun, or its last bytes were no answer.
     Wait,
     /// The transfer is complete.
     Done,
@@ -73,7 +74,8 @@ pub enum XmodemStep {
 #[derive(Debug)]
 pub struct XmodemSender<'a> {
     data: &'a [u8],
-    /// Index of the block that was sent last and is not acknowledged; `None` before the start.
+    /// Index of the block that was sent last and is not acknowledged, or the number of blocks if
+    /// this is the EOT; `None` before the start.
     block: Option<usize>,
     repeats: u32,
     cancelling: bool,
@@ -199,7 +201,8 @@ impl XmodemReceiver {
         !self.data.is_empty()
     }
 
-    /// Takes a datagram of the sender, and returns the answers to it, one for each block.
+    /// Takes a datagram of the sender, and returns the answers to it: one for each block that is
+    /// complete now, and one for the end of the transfer.
     pub fn receive(&mut self, datagram: &[u8]) -> Vec<&'static [u8]> {
         self.partial.extend_from_slice(datagram);
         let mut answers = Vec::new();
@@ -240,7 +243,7 @@ impl XmodemReceiver {
         }
         let last = (self.data.len() / BLOCK) as u8;
         if frame[1] == last && !self.data.is_empty() {
-            // The answer to the last block was lost, so that the sender repeats it.
+            // The answer to the last block was lost, so the sender has repeated the block.
             return &[ACK];
         }
         if frame[1] != last.wrapping_add(1) || self.data.len() + BLOCK > Self::MOST_BYTES {
@@ -250,7 +253,7 @@ impl XmodemReceiver {
         &[ACK]
     }
 
-    /// Returns the bytes with the filling, once the transfer is complete.
+    /// Returns the bytes with the filling, or `None` while the transfer is not complete.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
         self.complete.then(|| mem::take(&mut self.data))
     }
