@@ -23,10 +23,10 @@
 //!
 //! The answer to a request is a map with `result` or `error`, and maybe with `warnings`, a list of
 //! texts. `error` is a map with a text under `message`. The answer to a batch is a list with one
-//! element for each call. Calls are executed strictly in order. After the first failure the server
-//! does not execute the others, and answers them with the error [`NOT_RUN`], unless the header
-//! [`OPTIONS_HEADER`] has `continue-on-error` ([`Options`]). If a body cannot be read, the answer
-//! is a single error, even if the body was a batch.
+//! element for each request. Requests are executed strictly in order. After the first failure the
+//! server does not execute the remaining requests, and answers them with the error [`NOT_RUN`],
+//! unless the header [`OPTIONS_HEADER`] has `continue-on-error` ([`Options`]). If a body cannot be
+//! read, the answer is a single error, even if the body was a batch.
 //!
 //! There are no error codes. An error is a text for people, usually the last line of a Python
 //! traceback or the whole traceback.
@@ -38,13 +38,14 @@
 //! of numbers are nested lists, and bytes are the map `{"bytes": [numbers]}`. In CBOR, a
 //! multi-dimensional array of numbers is tag 40 (row-major) or 1040 (column-major) around its
 //! extents and a typed array, as in RFC 8746. Bytes are a byte string. [`Cursor::f64_into`] reads
-//! all forms into the same flat list of floats.
+//! an array of numbers in each of these forms into a flat list of floats.
 //!
 //! # The client half
 //!
-//! [`BatchWriter`] writes requests, [`Answer`] reads answers, and [`Description`] reads both forms
-//! of the description of an object. A [`Cursor`] reads values directly from a body, without an
-//! intermediate tree. A [`Value`] holds a value whose type is not known.
+//! [`BatchWriter`] writes requests, [`Answer`] reads answers, and [`Description`] reads the
+//! description of an object, in full or with names only. A [`Cursor`] reads values directly from a
+//! body, without an intermediate tree. A [`Value`] holds a value whose type is not known in
+//! advance.
 //!
 //! # The server half
 //!

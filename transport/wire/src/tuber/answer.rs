@@ -9,7 +9,7 @@ use super::keys;
 use super::nested::Items;
 use super::value::Value;
 
-/// Answer to a batch.
+/// Answer to a batch, or to a request that was not in a batch.
 ///
 /// ```
 /// use twotone_wire::tuber::{Answer, Limits};
@@ -34,7 +34,7 @@ pub struct Answer<'a> {
 #[derive(Debug, Clone)]
 pub struct Element<'a> {
     /// Cursor at the result if the call succeeded. If it failed, or was not executed after an
-    /// earlier failure, the error text of the server. The text is not part of the protocol.
+    /// earlier failure, the error text of the server. The protocol does not fix the wording.
     pub outcome: Result<Cursor<'a>, Cow<'a, str>>,
     /// Warnings of the server about the call.
     pub warnings: Warnings<'a>,
@@ -44,8 +44,12 @@ pub struct Element<'a> {
 pub const NOT_RUN: &str = "Something went wrong in a preceding call";
 
 impl<'a> Answer<'a> {
-    /// Takes an answer. `content_type` is the value of its header. The case and the parameters are
-    /// ignored.
+    /// Takes an answer. `content_type` is the value of its header `Content-Type`, of which the case
+    /// and the parameters are ignored; `None` means JSON.
+    ///
+    /// # Errors
+    ///
+    /// If the content type is neither JSON nor CBOR, or if the body is longer than the limit.
     pub fn new(
         content_type: Option<&str>,
         body: &'a [u8],
@@ -206,7 +210,7 @@ fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, Decode
 pub struct Warnings<'a>(Option<Cursor<'a>>);
 
 impl<'a> Warnings<'a> {
-    /// True if there are no warnings.
+    /// True if the server sent no `warnings`; false if it sent an empty list.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }

@@ -1,4 +1,4 @@
-//! Reading of number arrays of any shape into a flat list of floats.
+//! Reading of number arrays of up to [`Shape::MAX_AXES`] axes into a flat list of floats.
 
 use std::ops::Deref;
 

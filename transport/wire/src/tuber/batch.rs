@@ -10,7 +10,7 @@ use super::put::{ARRAY, MAP, OPEN_ARRAY, put_key, put_null, put_str, set_head};
 /// Object of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Object<'a> {
-    /// An object of the server's registry, by name.
+    /// An object by its name, one of those that [`BatchWriter::list_objects`] asks for.
     Name(&'a str),
     /// An object inside another one. Each step is an attribute, or an item of a container that is
     /// an attribute.

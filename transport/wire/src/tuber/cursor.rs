@@ -13,7 +13,7 @@ use super::{cbor, json};
 ///
 /// A cursor is cheap to copy, and a copy continues from the same position. After an error the
 /// position is undefined: use an earlier copy, or discard the body. Texts are borrowed from the
-/// body, except those that contain escapes.
+/// body, except those that contain escapes (JSON) or come in chunks (CBOR).
 ///
 /// ```
 /// use twotone_wire::tuber::{Cursor, Format, Limits};
@@ -80,9 +80,9 @@ impl Kind {
 /// An integer or a float, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// An integer that fits into 64 bits.
+    /// An integer within the range of `i64`.
     Int(i64),
-    /// A float, or an integer beyond 64 bits.
+    /// A float, or an integer beyond the range of `i64`.
     Float(f64),
 }
 
@@ -215,8 +215,8 @@ impl<'a> Cursor<'a> {
         Ok(Items(Level::new(self, remaining)))
     }
 
-    /// Enters a map, to read its keys and values in their order. Integer keys of CBOR are returned
-    /// as texts.
+    /// Enters a map, to read its keys and values in their order. Keys that are numbers, which CBOR
+    /// allows, are returned as texts.
     pub fn entries(&mut self) -> Result<Entries<'_, 'a>, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Map)?,
@@ -234,12 +234,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Appends the numbers of an array of any shape to `out`, row-major. A null among them is NaN.
+    /// Appends the numbers of an array to `out`, row-major. A null among them is NaN. The array may
+    /// have any shape of up to [`Shape::MAX_AXES`] axes.
     pub fn f64_into(&mut self, out: &mut Vec<f64>) -> Result<(), DecodeError> {
         self.array_into(out).map(|_| ())
     }
 
-    /// Appends the numbers of an array of any shape to `out`, row-major, and returns the shape.
+    /// Appends the numbers of an array to `out`, row-major, and returns its shape, which may have
+    /// up to [`Shape::MAX_AXES`] axes. After an error, `out` is as long as before.
     ///
     /// Reads nested lists in both formats. In CBOR it also reads typed arrays of integers and
     /// floats of up to 64 bits in either byte order, alone (one axis) or inside a multi-dimensional

@@ -1,4 +1,4 @@
-//! Reading of the descriptions of objects, in both forms.
+//! Reading of the descriptions of objects, in both forms: full, or with names only.
 
 use super::cursor::{Cursor, Kind};
 use super::error::DecodeError;
@@ -45,7 +45,7 @@ pub struct ParamInfo {
     pub name: String,
     /// Way in which an argument is passed to the parameter.
     pub kind: ParamKind,
-    /// Default value, or its text if the signature is a text. `None` if the argument is required.
+    /// Default value, or its text if the signature is a text. `None` if there is no default.
     pub default: Option<Value>,
 }
 
@@ -168,7 +168,8 @@ impl Description {
 }
 
 impl MethodInfo {
-    /// Reads the description of a method, whose signature may be a map or a text.
+    /// Reads the description of a method, whose signature may be a map or a text. If the value is
+    /// not a map, the description has only the name.
     pub fn read(name: &str, cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         let mut method = Self {
             name: name.to_owned(),

@@ -103,12 +103,12 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Writes a row-major array of floats of any shape: as nested lists in JSON, and as a
-    /// little-endian typed array of 64-bit floats in CBOR.
+    /// Writes a row-major array of floats of any shape: as nested lists in JSON, and in CBOR as its
+    /// extents and a little-endian typed array of 64-bit floats under tag 40.
     ///
     /// If the product of the extents is not the number of values, the array is written with one
-    /// axis. In JSON the same happens to a shape without values that needs more than 1024 lists.
-    /// Values that are not finite are null in JSON.
+    /// axis. In JSON this is also done if there are no values and the shape needs more than 1024
+    /// inner lists. Values that are not finite are null in JSON.
     pub fn f64_array(self, values: &[f64], shape: &[usize]) {
         self.typed_array(values, shape);
     }

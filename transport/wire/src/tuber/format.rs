@@ -12,7 +12,7 @@ pub enum Format {
     /// `application/json`, which every server reads. Arrays of numbers are nested lists.
     #[default]
     Json,
-    /// `application/cbor`. Arrays of numbers are typed arrays with eight bytes for each float.
+    /// `application/cbor`. Arrays of numbers are typed arrays: packed numbers of one type.
     Cbor,
 }
 

@@ -92,7 +92,8 @@ pub(super) fn number(cursor: &mut Cursor<'_>) -> Result<Number, DecodeError> {
     let value = match parser.next_number() {
         Ok(NumberAny::Int(NumberInt::Int(value))) => Number::Int(value),
         Ok(NumberAny::Float(value)) => Number::Float(value),
-        // An integer beyond 64 bits is read as a float: JSON has only one type of number.
+        // An integer beyond the range of `i64` is read as a float: JSON has only one type of
+        // number.
         _ => return run(cursor, |parser| parser.next_float()).map(Number::Float),
     };
     cursor.at += parser.current_index();

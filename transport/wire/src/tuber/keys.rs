@@ -41,5 +41,5 @@ pub(super) const SELF: &str = "self";
 /// Key of the map that represents bytes in JSON.
 pub(super) const BYTES: &str = "bytes";
 
-/// Second key that such a map may have. Its value has no meaning here.
+/// Second key that the map with [`BYTES`] may have. Its value has no meaning here.
 pub(super) const SUBTYPE: &str = "subtype";

@@ -138,7 +138,8 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Appends the values in row-major order. `make` gets the bytes of each in little-endian order.
+    /// Appends the values in row-major order. `make` gets the bytes of each value, least
+    /// significant first.
     pub(super) fn extend<T, const N: usize>(&self, out: &mut Vec<T>, make: impl Fn([u8; N]) -> T) {
         let (elements, _) = self.data.as_chunks::<N>();
         let read = |bytes: &[u8; N]| {
@@ -179,7 +180,7 @@ fn read_extents(cursor: &mut Cursor<'_>) -> Result<Shape, DecodeError> {
     Ok(shape)
 }
 
-/// Positions in column-major order of all values, in row-major order.
+/// For each value in row-major order, its position in column-major order.
 fn by_rows(shape: Shape) -> impl Iterator<Item = usize> {
     let mut strides = [0; Shape::MAX_AXES];
     let mut stride = 1;

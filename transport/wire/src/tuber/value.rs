@@ -16,7 +16,7 @@ pub enum Value {
     Bool(bool),
     /// An integer.
     Int(i64),
-    /// A float, or an integer beyond 64 bits.
+    /// A float, or an integer beyond the range of `i64`.
     Float(f64),
     /// A text.
     Str(String),
@@ -232,8 +232,8 @@ impl NdArray {
 }
 
 impl Encode for Value {
-    /// Writes the value. Arrays of numbers keep their element type in CBOR; in JSON they are nested
-    /// lists of floats.
+    /// Writes the value. A [`Value::NdArray`] keeps its element type in CBOR; in JSON it becomes
+    /// nested lists of numbers.
     fn encode(&self, slot: Slot<'_>) {
         match self {
             Self::Null => slot.null(),

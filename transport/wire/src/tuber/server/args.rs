@@ -23,7 +23,7 @@ pub struct Args<'c> {
     given: [Option<Place>; Method::MAX_PARAMS],
 }
 
-/// Place of an argument in the request.
+/// Position of an argument in the body, and the list or map that holds it: `args` or `kwargs`.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Positional(usize),
@@ -291,7 +291,7 @@ impl<'c> Args<'c> {
             .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
-    /// Returns an argument as an integer that is not negative, or `None` for null.
+    /// Returns an argument as an integer from 0 to `u32::MAX`, or `None` for null.
     pub fn opt_u32(&self, name: &str) -> Result<Option<u32>, Fault> {
         let Some(value) = self.opt_i64(name)? else {
             return Ok(None);
@@ -304,7 +304,7 @@ impl<'c> Args<'c> {
         })
     }
 
-    /// Returns an argument as an integer that is not negative.
+    /// Returns an argument as an integer from 0 to `u32::MAX`.
     pub fn u32(&self, name: &str) -> Result<u32, Fault> {
         self.opt_u32(name)?
             .ok_or_else(|| self.wrong(name, python::INT, python::NONE))

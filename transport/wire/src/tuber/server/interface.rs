@@ -52,7 +52,8 @@ pub struct Param {
     pub name: &'static str,
     /// Way in which an argument is passed to the parameter.
     pub kind: ParamKind,
-    /// Value if no argument is given. `None` if the argument is required.
+    /// Value if no argument is given. `None` if the argument is required, or for `*args` and
+    /// `**kwargs`.
     pub default: Option<Constant>,
 }
 

@@ -25,7 +25,7 @@ pub struct NotNegotiable {
 ///
 /// An absent or empty `Content-Type` means JSON; any other must match exactly. The answer has the
 /// first known type in `Accept`, in which types are separated by commas. If `Accept` is absent or
-/// contains `*/*` or `application/*`, the answer has the format of the request.
+/// empty, or contains `*/*` or `application/*`, the answer has the format of the request.
 pub fn negotiate(
     content_type: Option<&str>,
     accept: Option<&str>,

@@ -282,16 +282,18 @@ impl Exchange<'_, '_> {
         self.format
     }
 
-    /// True if a request of the batch has failed.
+    /// True if a request of the body was answered with an error. It stays false if
+    /// [`Server::open`] has refused the whole body.
     pub fn failed(&self) -> bool {
         self.failed
     }
 
-    /// Executes the next request of the batch and appends its answer. Returns false and does
-    /// nothing if none is left. `out` must hold the output of the earlier steps.
+    /// Executes the next request of the body and appends its answer. Returns false and does nothing
+    /// if none is left. `out` must hold the output of the earlier steps.
     ///
     /// After a failure the remaining requests are not executed, and each one is answered with
-    /// [`NOT_RUN`] in a step of its own, unless the options of the request ask to continue.
+    /// [`NOT_RUN`] in a step of its own, unless the options in the headers ask to continue. Once
+    /// the answer is longer than [`Limits::answer_bytes`], no further request is executed either.
     pub fn step(&mut self, target: &mut impl Dispatch, out: &mut BytesMut) -> bool {
         self.before = Some(Snapshot {
             cursor: self.cursor,

@@ -29,7 +29,7 @@ pub trait Dispatch {
 /// A served object whose methods and properties are declared as data.
 ///
 /// Every `Service` implements [`Dispatch`]. That implementation checks names, binds arguments and
-/// writes descriptions, so that these methods do not have to.
+/// writes descriptions, so that the methods of a `Service` do not have to.
 pub trait Service {
     /// Methods and properties that the object offers.
     fn interface(&self) -> &'static Interface;
