@@ -82,7 +82,8 @@ impl Allowance {
     /// Awaits `future` without a limit. Returns its output, and the time that it took without the
     /// periods in which the process did not run.
     ///
-    /// If `future` waits for another computer, the real time is at least this long.
+    /// The real time is at least as long as the returned one. Another computer for which `future`
+    /// waits may have had all of the real time.
     ///
     /// # Panics
     /// As [`within`](Self::within).

@@ -48,7 +48,7 @@ impl Drop for CountedWait {
     }
 }
 
-/// Returns the number of blocked waits of a runtime.
+/// Returns the counter of the waits that block threads of a runtime.
 ///
 /// Tokio may reuse the id of a runtime that has ended. The new runtime then starts with the limit
 /// of the old one, which `set_max_blocked_waits` can change, and with no blocked waits.

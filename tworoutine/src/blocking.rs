@@ -13,7 +13,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::waiting::WaitError;
 use crate::{blocked, cpu, only_thread, runtime};
 
-/// Blocks this thread until the future is ready.
+/// Blocks this thread until the future is ready. While the thread unwinds, the future is only
+/// polled once.
 pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let Ok(handle) = Handle::try_current() else {
         return block_plain(future);
@@ -27,7 +28,8 @@ pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitErr
     }
 }
 
-/// As [`block`], but returns an error if tokio would panic because blocking is not allowed.
+/// As [`block`], but in a single-threaded runtime the future is only polled once. An attempt to
+/// block there would make tokio panic, and so print a message, if blocking is not allowed.
 pub(crate) fn try_block<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => {

@@ -51,8 +51,8 @@ impl Config {
         self
     }
 
-    /// Sets the number of unused stacks that the process keeps for later contexts. The default is
-    /// 16,384.
+    /// Sets the largest number of unused stacks that the process keeps for later contexts, in
+    /// addition to up to 64 of each thread. The default is 16,384.
     #[must_use]
     pub fn idle_stacks(mut self, stacks: usize) -> Self {
         self.idle_stacks = stacks;

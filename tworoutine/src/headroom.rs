@@ -1,4 +1,5 @@
-//! Limits on threads that Linux reports. Threads are started on trial only if such a limit is near.
+//! Limits on threads that Linux reports. Threads are started on trial only if such a limit is near
+//! or is not known.
 
 /// Smallest ratio of the number of threads that a limit still allows to the number of threads to
 /// start. If every limit allows so many, the threads are not started on trial. The large ratio

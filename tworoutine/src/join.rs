@@ -19,7 +19,7 @@ use tokio::task;
 pub struct JoinHandle<T>(Kind<T>);
 
 enum Kind<T> {
-    /// A task of this thread's runtime.
+    /// A tokio task, on the thread that started it.
     Local(task::JoinHandle<T>),
     /// A task that was started on another thread.
     Remote {

@@ -1,5 +1,5 @@
-//! The event loop of a process that has only one thread. This thread drives all tasks while it
-//! waits.
+//! The event loop of a process in which this crate has no threads of its own. The thread that
+//! called [`start`](crate::start()) drives all tasks of the crate's runtimes while it waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -23,7 +23,7 @@ thread_local! {
     static CURRENT: Cell<Option<&'static OnlyThread>> = const { Cell::new(None) };
 }
 
-/// Makes this thread drive all tasks of the process while it waits.
+/// Makes this thread drive all tasks of the crate's runtimes while it waits.
 pub(crate) fn start() -> Result<Thread, StartError> {
     let runtime = local::try_build(tokio::runtime::Builder::new_current_thread().enable_all())?;
     let (sender, starts) = unbounded_channel();
@@ -45,7 +45,7 @@ pub(crate) fn current() -> Option<&'static OnlyThread> {
 }
 
 impl OnlyThread {
-    /// Drives all tasks of the process until the future is ready.
+    /// Drives all tasks of the crate's runtimes until the future is ready.
     pub(crate) fn block_on<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         self.runtime.block_on(poll_fn(|cx| {
             loop {

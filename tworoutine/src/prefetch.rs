@@ -34,7 +34,7 @@ thread_local! {
 /// order, because timers, queues and barriers wake tasks in the order of arrival.
 struct Order {
     fibers: Vec<Suspended>,
-    /// Position of the next fiber.
+    /// Position that the next fiber to be suspended gets.
     next: usize,
     suspended: usize,
 }

@@ -35,10 +35,10 @@ impl<F: Future> Tworoutine<F> {
     ///
     /// # Panics
     ///
-    /// If a wait is not possible, with a message that names the reason and the remedy: on a
-    /// single-threaded runtime outside a context, in a `Drop` while unwinding, inside
-    /// [`no_suspend`](crate::no_suspend), or when too many waits block the same runtime's threads.
-    /// [`WaitError`](crate::WaitError) lists them. A panic of the call itself passes to the caller.
+    /// If a wait is not possible, with a message that names the reason and the remedy. Examples are
+    /// a wait on a single-threaded runtime outside a context, in a `Drop` while unwinding, or
+    /// inside [`no_suspend`](crate::no_suspend). [`WaitError`](crate::WaitError) lists all reasons.
+    /// A panic of the call itself passes to the caller.
     #[inline]
     #[track_caller]
     pub fn wait(self) -> F::Output {

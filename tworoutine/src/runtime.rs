@@ -21,8 +21,9 @@ use crate::starting::{FewestThreads, service};
 ///
 /// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime uses the
 /// real clock, so the test's clock would jump to its next deadline while this runtime is working.
-/// Also if the system grants no thread or no descriptors for it: [`start`](crate::start()) returns
-/// that as an error, with the same text.
+/// Also if the system grants no thread or no descriptors for this runtime, or if
+/// `TOKIO_WORKER_THREADS` is not a valid number: [`start`](crate::start()) returns that as an
+/// error, with the same text.
 #[track_caller]
 pub fn runtime() -> &'static Handle {
     assert!(

@@ -68,14 +68,14 @@ unsafe impl corosensei::stack::Stack for Stack {
     }
 }
 
-/// Number of idle stacks that a thread keeps for itself.
+/// Largest number of idle stacks that a thread keeps for itself.
 const IDLE_PER_THREAD: usize = 64;
 
 thread_local! {
     static LOCAL: RefCell<Local> = const { RefCell::new(Local(Vec::new())) };
 }
 
-/// Idle stacks of a thread. They are moved to the depot when the thread ends.
+/// Idle stacks of a thread. They are moved to [`DEPOT`] when the thread ends.
 struct Local(Vec<Stack>);
 
 impl Drop for Local {

@@ -20,10 +20,11 @@ use crate::try_out;
 pub enum Threads {
     /// All threads that the settings name.
     All,
-    /// One thread, because the system does not grant all threads or the settings ask for one. It
-    /// drives the process-wide runtime and every context of [`spawn`](crate::spawn). If the
-    /// settings ask for one thread, it also runs the computations of [`offload`](crate::offload);
-    /// otherwise these run on the threads that the system grants.
+    /// One thread, because the system does not grant all threads and descriptors that the settings
+    /// ask for, or because the settings ask for one. It drives the process-wide runtime and every
+    /// context of [`spawn`](crate::spawn). If the settings ask for one thread, it also runs the
+    /// computations of [`offload`](crate::offload); otherwise these run on the threads that the
+    /// system grants.
     One,
     /// No thread, because the system grants none or the settings ask for none. The thread that
     /// called [`start`] drives all tasks while it waits; at other times no task runs.
@@ -31,7 +32,8 @@ pub enum Threads {
 }
 
 /// Starts the threads and runtimes of the crate, so that a limit of the system causes an error now
-/// and not later. Later calls return the result of the first one.
+/// and not later. If they run already, it only returns the number of threads with which they were
+/// started.
 ///
 /// Call it at the beginning of `main`, on the thread that will wait. If the system does not grant
 /// all threads and descriptors that the settings ask for, the crate starts with one thread, or with
@@ -205,7 +207,8 @@ fn workers() -> Result<usize, StartError> {
     }
 }
 
-/// Starts the process-wide runtime, if the system grants all threads of the settings.
+/// Starts the process-wide runtime. Returns `None` if the system does not grant all threads and
+/// descriptors that the settings ask for.
 fn all(workers: usize) -> Option<Service> {
     let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
     try_out::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT_FOR_PROGRAM).ok()?;

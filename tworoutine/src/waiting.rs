@@ -158,8 +158,8 @@ impl std::error::Error for Elapsed {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The thread runs a single-threaded runtime and is outside a context. Blocking it would block
-    /// the runtime that the future needs.
+    /// The thread runs a single-threaded runtime or a `LocalSet`, and the wait is outside a
+    /// context. Blocking the thread would block the tasks that the future may need.
     SingleThreaded,
     /// The thread is unwinding, from a panic or because a context is cancelled, and the future is
     /// not ready at once.
@@ -177,7 +177,8 @@ pub enum WaitError {
         stacks: usize,
     },
     /// The thread is a worker of a multi-thread runtime, outside contexts, and the system grants no
-    /// thread to take over the worker's other tasks. The runtime has one worker fewer afterwards.
+    /// other thread to which the worker's other tasks could move. The runtime has one worker fewer
+    /// afterwards.
     NoThread,
     /// The number of waits that block threads of this runtime has reached its limit.
     TooManyBlocked {

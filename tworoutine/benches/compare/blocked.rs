@@ -86,8 +86,8 @@ fn barrier(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// Returns the time of the same waits in tasks that block a thread each, as far as there are
-/// threads.
+/// Returns the time of the waits of [`barrier`] in tasks that block a thread each, as far as there
+/// are threads.
 fn barrier_in_place(count: usize) -> Duration {
     let runtime = Runtime::new().expect("a runtime");
     let start = Instant::now();
@@ -107,7 +107,7 @@ fn barrier_in_place(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// Returns the time of the same waits on one thread.
+/// Returns the time of the waits of [`barrier`] in tasks of one thread.
 fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     let runtime = local();
     let start = Instant::now();
@@ -153,8 +153,8 @@ fn memory(count: usize, way: Way) -> Option<f64> {
     })
 }
 
-/// Returns the memory of a task that blocks a thread. The kernel's memory for a thread is not
-/// counted.
+/// Returns the memory of a task that blocks a thread in KiB, as the mean of `count` tasks. The
+/// kernel's memory for a thread is not counted.
 fn memory_in_place(count: usize) -> Option<f64> {
     multi_thread(2 * count).block_on(async {
         let barrier = Arc::new(Barrier::new(count + 1));
@@ -176,7 +176,7 @@ fn memory_in_place(count: usize) -> Option<f64> {
     })
 }
 
-/// Returns the resident memory of the process.
+/// Returns the resident memory of the process in bytes, if pages have 4 KiB.
 fn resident() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: f64 = status.split_whitespace().nth(1)?.parse().ok()?;

@@ -4,14 +4,16 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Returns the number that this program prints as `--child which`. `None` if it takes too long.
+/// Returns the number that this program prints as `--child which`. `None` if it takes more than
+/// `seconds`, fails or prints no number.
 pub(crate) fn number(which: &str, seconds: u64) -> Option<f64> {
     let mut command = Command::new(std::env::current_exe().ok()?);
     command.args(["--child", which]).stderr(Stdio::null());
     output(command, None, seconds)?.trim().parse().ok()
 }
 
-/// Returns a Python that has `nest_asyncio`: `$TWOROUTINE_PYTHON`, or else `python3`.
+/// Returns the Python `$TWOROUTINE_PYTHON`, or `python3` if the variable is not set. `None` if this
+/// Python has no `nest_asyncio`.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("TWOROUTINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut check = Command::new(&python);
@@ -23,7 +25,7 @@ pub(crate) fn python() -> Option<String> {
         .then_some(python)
 }
 
-/// Returns one number from the Python peer.
+/// Returns the number of the measurement `which` from `peer.py`.
 pub(crate) fn python_number(python: &str, which: &str) -> Option<f64> {
     let mut command = Command::new(python);
     command.args(["-", which]).stderr(Stdio::null());

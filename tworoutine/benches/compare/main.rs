@@ -3,9 +3,9 @@
 //! `cargo bench -p tworoutine --bench compare -- [--json] [--awake]`
 //!
 //! With `--awake`, a spinning process of idle priority on every core keeps the core from sleeping,
-//! because waking a core can take longer than the measured time. `TWOROUTINE_PYTHON` names a Python
-//! that has `nest_asyncio`; without it the rows of Python are empty. Instructions are counted if
-//! valgrind is installed.
+//! because waking a core can take longer than the measured time. `TWOROUTINE_PYTHON` names the
+//! Python, `python3` if it is not set. If this Python has no `nest_asyncio`, its rows are empty.
+//! Instructions are counted if valgrind is installed.
 
 mod blocked;
 mod calls;

@@ -23,8 +23,8 @@ use syn::parse_macro_input;
 /// - `#[tworoutine(dyn)]` boxes the future. This makes a trait method dyn-compatible and lets a
 ///   function call itself. `#[tworoutine(dyn, Send)]` does both.
 ///
-/// On a trait or an `impl` block, the attribute applies to each `async fn` in it. A trait and its
-/// implementations must use the same form.
+/// On a trait or an `impl` block, the attribute applies to each `async fn` in it that has no such
+/// attribute of its own. A method must have the same options in a trait and in its implementations.
 #[proc_macro_attribute]
 pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as options::Form);
@@ -58,10 +58,10 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Runs an `async fn` as a test, with its body as a context of a local runtime.
 ///
-/// With `start_paused = true` the runtime has a virtual clock, which does not advance while any
-/// task can run, and jumps to the next deadline if none can. Virtual time exists in one runtime
-/// only. So in such a test `offload` runs on the runtime's own blocking threads, `spawn` starts a
-/// local context, and `runtime` panics.
+/// With `start_paused = true`, which needs the feature `test-util` of `tworoutine`, the runtime has
+/// a virtual clock. The clock does not advance while any task can run, and jumps to the next
+/// deadline if none can. Virtual time exists in one runtime only. So in such a test `offload` runs
+/// on the runtime's own blocking threads, `spawn` starts a local context, and `runtime` panics.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     let parsed = parse_macro_input!(options as options::Test);

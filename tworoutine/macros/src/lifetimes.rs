@@ -13,8 +13,9 @@ pub(crate) fn call() -> Lifetime {
     Lifetime::new("'__call", Span::mixed_site())
 }
 
-/// Names the elided lifetimes of the arguments and bounds all lifetimes by [`call`]. Returns the
-/// output type, with its elided lifetimes resolved by the usual rules.
+/// Names the elided lifetimes of the arguments. Bounds all lifetimes and type parameters, and
+/// `Self` if there is a receiver, by [`call`]. Returns the output type, with its elided lifetimes
+/// resolved by the usual rules.
 pub(crate) fn bound_all(sig: &mut Signature, output: Option<Type>) -> Option<Type> {
     let mut names = Namer {
         fresh: Vec::new(),
