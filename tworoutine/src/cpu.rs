@@ -26,7 +26,8 @@ use crate::{Tworoutine, runtime, spawn};
 /// call `offload` too; the inner computation runs on the same thread.
 ///
 /// In a test under virtual time, the computation runs on the runtime's own blocking threads, so
-/// that the clock does not advance while it runs.
+/// that the clock does not advance while it runs. It is then not cancelled if the future is dropped
+/// after its first poll.
 pub fn offload<T, F>(computation: F) -> Tworoutine<impl Future<Output = T> + Send>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -1,7 +1,8 @@
 //! Fibers: stacks that contexts run on. A wait suspends a fiber, and a later poll resumes it.
 //!
-//! A fiber takes a stack at the start of each poll and returns it at the end of the poll, so that
-//! only a context that is suspended in a wait occupies one. A fiber never changes thread.
+//! A fiber takes a stack at the start of a poll and gives it back at the end of the poll, unless a
+//! wait has suspended the fiber. So between polls, only a suspended fiber occupies a stack. A fiber
+//! never changes thread.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -56,7 +57,8 @@ pub(crate) struct Fiber {
     runtime: Cell<Option<Id>>,
     /// True if the thread was already unwinding when the fiber was entered.
     panicking: Cell<bool>,
-    /// Position in the order of suspensions, for [`prefetch`].
+    /// Position of the last suspension in the order of all suspensions on the thread, for
+    /// [`prefetch`].
     place: Cell<usize>,
 }
 

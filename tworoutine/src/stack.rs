@@ -94,8 +94,8 @@ pub(crate) fn existing() -> usize {
     EXISTING.load(Ordering::Relaxed)
 }
 
-/// Number of stacks that the kernel allows mappings for. A sixteenth of the mappings is left for
-/// everything else.
+/// Number of stacks that the kernel allows mappings for, or `None` if it is not known. A sixteenth
+/// of the mappings is left for everything else.
 static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
     let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
     let mappings: usize = setting.trim().parse().ok()?;
@@ -146,7 +146,7 @@ pub(crate) fn reserve() -> Result<(), WaitError> {
 }
 
 impl Local {
-    /// Returns the idle stacks. If there are none, some are moved here from the depot first.
+    /// Returns the idle stacks. If there are none, some are moved here from [`DEPOT`] first.
     fn restock(&mut self) -> &mut Vec<Stack> {
         if self.0.is_empty() {
             let mut depot = lock(&DEPOT);
@@ -175,7 +175,7 @@ pub(crate) fn give_back(stack: Stack) {
     }
 }
 
-/// Moves all but `keep` stacks to the depot, or frees them if the depot is full.
+/// Moves all but `keep` stacks to [`DEPOT`]. Those for which it has no room are freed.
 fn store(stacks: &mut Vec<Stack>, keep: usize) {
     let mut depot = lock(&DEPOT);
     let room = config::idle_stacks().saturating_sub(depot.len());

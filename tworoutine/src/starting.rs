@@ -1,5 +1,6 @@
-//! The runtimes of the crate: the process-wide runtime and the pinned pool, started with as many
-//! threads as the system grants.
+//! The runtimes of the crate: the process-wide runtime, and the pinned pool, whose contexts never
+//! change thread. They are started with all threads of the settings, with one thread or with none,
+//! as the system grants them.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -40,7 +40,7 @@ pub const PFB_SAMPLE_RATE_HZ: f64 = 625e6 / 256.0;
 /// Number of modules of an analog bank. Packets number a module within its bank.
 pub const MODULES_IN_BANK: u8 = 4;
 
-/// Number of integer steps in a packet for one readout count.
+/// Number of steps in one readout count. The integers in packets are in steps.
 pub const STEPS_PER_COUNT: f64 = 256.0;
 
 /// Reason why bytes are not a packet of a stream.

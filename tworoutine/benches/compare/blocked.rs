@@ -69,7 +69,8 @@ impl Way {
     }
 }
 
-/// Returns the time of contexts on the pinned pool that all wait for the last of them.
+/// Returns the time in which `count` contexts of `spawn` start, wait at a barrier until all have
+/// reached it, and end.
 fn barrier(count: usize) -> Duration {
     let barrier = Arc::new(Barrier::new(count));
     let start = Instant::now();

@@ -96,7 +96,8 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         let name = format!("{count} nested waits of 1 ms, warm");
         contexts(&local, count, pause);
         awaits(&local, count, pause);
-        // The two are measured in turns, so that other work on the computer affects both equally.
+        // Contexts and bare awaits are measured alternately, so that other work on the computer
+        // affects both equally.
         let (mut here, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..runs {
             here.push(contexts(&local, count, pause));

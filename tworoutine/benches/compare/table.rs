@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// One measurement, and the same measurement of a peer.
+/// One measurement of this crate, and the same measurement of a peer, which is another way to wait.
 #[derive(Default)]
 pub(crate) struct Row {
     pub(crate) name: String,

@@ -1,4 +1,4 @@
-//! Implementation of [`Cursor`] for JSON, with the pull parser of jiter for single values.
+//! Implementation of [`Cursor`] for JSON. The crate jiter parses the single values.
 
 use std::borrow::Cow;
 
@@ -171,7 +171,7 @@ pub(super) fn step(cursor: &mut Cursor<'_>, left: &mut Remaining) -> Result<bool
         cursor.at += 1;
         return Ok(false);
     }
-    // A trailing comma is not checked here. The closing mark after it is then read as an item,
+    // A trailing comma is not checked here. The closing bracket after it is then read as an item,
     // which fails.
     if *first {
         *first = false;

@@ -66,7 +66,8 @@ impl<'a> Entries<'_, 'a> {
 pub(super) enum Remaining {
     /// The number is known from the head.
     Exactly(u64),
-    /// The list or map ends with a closing mark. `first` is true before the first item.
+    /// The list or map ends with a closing bracket (JSON) or a break (CBOR). In JSON, `first` is
+    /// true before the first item.
     UntilMark { first: bool, kind: Kind },
     /// None: the cursor is past the end.
     Done,

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::cbor::ROW_MAJOR;
 use super::format::Format;
 
-// Major types of CBOR, at their place in the first byte of a head.
+// Major types of CBOR, in the three high bits of the first byte of a head.
 pub(super) const UNSIGNED: u8 = 0x00;
 pub(super) const NEGATIVE: u8 = 0x20;
 pub(super) const BYTES: u8 = 0x40;

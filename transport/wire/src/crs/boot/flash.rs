@@ -66,8 +66,8 @@ impl Flash {
         self.blocks.remove(&(at / ERASE_BLOCK));
     }
 
-    /// Writes bytes. A write can only clear bits: a bit is set afterwards only if it was set
-    /// before.
+    /// Writes bytes. A write can only clear bits: a bit is set afterwards only if it was set before
+    /// and is set in the new byte.
     pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
         for (index, byte) in bytes.iter().enumerate() {
             let at = at + index;

@@ -22,7 +22,7 @@ const ACK: u8 = 0x06;
 const NAK: u8 = 0x15;
 const CAN: u8 = 0x18;
 
-/// First byte of a receiver that checks blocks by CRC.
+/// First byte that the receiver sends. It asks for blocks with a CRC.
 const START: u8 = b'C';
 
 /// Byte that fills up the last block.

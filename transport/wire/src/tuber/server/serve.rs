@@ -241,7 +241,7 @@ fn body_error(format: Format, body: &[u8], error: &DecodeError) -> Fault {
     }
 }
 
-/// Request that is being answered.
+/// HTTP request that is being answered, with one Tuber request or a batch of them in its body.
 #[derive(Debug)]
 pub struct Exchange<'s, 'b> {
     server: &'s mut Server,
@@ -268,7 +268,7 @@ struct Snapshot<'b> {
     written: usize,
 }
 
-/// Part of a request that has not been executed.
+/// Requests of the body that have not been executed: none, a single one, or the rest of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Pending {
     Nothing,
