@@ -13,7 +13,8 @@ use crate::waiting::{self, Elapsed};
 /// [`Future`] of the same size as the future inside, so it can be used wherever a future can: in
 /// `join!`, `select!`, `spawn`, or with a bound of `AsyncFn`. It is `Send` if the future inside is.
 ///
-/// If it is dropped without being used, the function does not run, and the compiler warns.
+/// If it is dropped without being used, the function does not run. The compiler warns if a
+/// statement ignores it.
 #[must_use = "a tworoutine does nothing unless you `.await` it or `.wait()` for it"]
 #[derive(Clone, Debug)]
 #[repr(transparent)]

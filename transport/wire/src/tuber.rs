@@ -55,8 +55,9 @@
 //! that are bound and checked ([`Args`]). Several objects are a [`Dispatch`]. [`Exchange`] does the
 //! same step by step, for a server that has to wait between calls.
 //!
-//! Neither half allocates memory for each call once its buffers have grown. Reading takes memory in
-//! proportion to the bytes that came, whatever lengths they claim ([`Limits`]).
+//! Once its buffers have grown, neither half allocates memory for a call, except for faults,
+//! warnings, and texts that cannot be borrowed from the body. Reading takes memory in proportion to
+//! the bytes that came, whatever lengths they claim ([`Limits`]).
 
 mod answer;
 mod array;

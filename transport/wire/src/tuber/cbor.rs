@@ -100,7 +100,7 @@ fn head(cursor: &Cursor<'_>) -> Result<Head, DecodeError> {
     })
 }
 
-/// Moves past tags that are ignored and returns the next head.
+/// Moves past tags that are ignored, and returns the head that follows without moving past it.
 #[inline]
 fn untagged(cursor: &mut Cursor<'_>) -> Result<Head, DecodeError> {
     loop {

@@ -39,7 +39,8 @@ pub trait Service {
         DescribeForm::Full
     }
 
-    /// Calls a method. If it returns a fault, its output is discarded.
+    /// Calls a method. If this function returns a fault, the server discards what was written to
+    /// `reply`, except for the warnings.
     fn call(
         &mut self,
         method: &'static Method,
