@@ -27,10 +27,11 @@ where
 /// Starts a context on a pool of threads, one for each core. Each thread runs a single-threaded
 /// runtime, and contexts never change thread.
 ///
-/// The context goes to the thread with the fewest contexts, and stays there. Any number of contexts
-/// can wait at once. The function can be called from anywhere, with or without a runtime. Sockets
-/// and timers that the context makes belong to the runtime of its thread, which lives as long as
-/// the process. A panic in the context is caught and becomes the error of the handle.
+/// The context goes to the thread with the fewest contexts, and stays there. As many contexts can
+/// wait at once as the system grants stacks for. The function can be called from anywhere, with or
+/// without a runtime. Sockets and timers that the context makes belong to the runtime of its
+/// thread, which lives as long as the process. A panic in the context is caught and becomes the
+/// error of the handle.
 ///
 /// In a test under virtual time this function is the same as [`spawn_local`].
 ///

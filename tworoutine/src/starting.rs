@@ -22,10 +22,10 @@ pub enum Threads {
     /// All threads that the settings name.
     All,
     /// One thread, because the system does not grant all threads and descriptors that the settings
-    /// ask for, or because the settings ask for one. It drives the process-wide runtime and every
-    /// context of [`spawn`](crate::spawn). If the settings ask for one thread, it also runs the
-    /// computations of [`offload`](crate::offload); otherwise these run on the threads that the
-    /// system grants.
+    /// ask for, or because the settings ask for at most one. It drives the process-wide runtime and
+    /// every context of [`spawn`](crate::spawn). If the settings ask for at most one thread, it
+    /// also runs the computations of [`offload`](crate::offload); otherwise these run on the
+    /// threads that the system grants.
     One,
     /// No thread, because the system grants none or the settings ask for none. The thread that
     /// called [`start`] drives all tasks while it waits; at other times no task runs.
@@ -47,8 +47,8 @@ pub enum Threads {
 /// * with [`Threads::None`], waits on other threads can end only while the thread that called this
 ///   function waits.
 ///
-/// If this function is not called, the first use of the crate starts the runtimes, with at least
-/// one thread.
+/// If this function is not called, the first use of the crate that needs these runtimes starts
+/// them, with at least one thread.
 ///
 /// # Errors
 ///

@@ -9,8 +9,8 @@ use crate::blocking;
 #[cfg(not(panic = "abort"))]
 use crate::context::Context;
 
-/// Adds `.wait()` to every future: boxed futures, join handles, and everything else that can be
-/// awaited.
+/// Adds `.wait()` and `.wait_timeout(limit)` to every future: boxed futures, join handles, and
+/// everything else that can be awaited.
 pub trait Wait: IntoFuture + Sized {
     /// Blocks this execution context until the future is ready. See [`wait`].
     ///

@@ -125,7 +125,8 @@ impl<'a> Elements<'_, 'a> {
         self.refusal.as_deref()
     }
 
-    /// Returns the next element, or `None` after the last.
+    /// Returns the next element, or `None` after the last. There is no element if the server
+    /// refused the batch as a whole.
     ///
     /// An element with neither a result nor an error gives [`DecodeErrorKind::NoOutcome`]. The next
     /// element can be read after this error, and not after any other.

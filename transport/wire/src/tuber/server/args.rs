@@ -12,7 +12,8 @@ use crate::tuber::describe::ParamKind;
 use crate::tuber::value::Value;
 
 /// Arguments of a call, bound to the parameters of its method. Values are read directly from the
-/// request and not copied.
+/// request and not copied. A method that reads an argument reads the default of its parameter if
+/// the argument was not given; if there is no such parameter or default, it returns a fault.
 ///
 /// If an argument has the wrong type, the fault has the text of a Python error: `TypeError:
 /// set_phase() argument 'phase' must be float, not str`.
