@@ -15,7 +15,7 @@ use crate::map::HardwareMap;
 use crate::run::{Journal, Limits, Target};
 use crate::settings_watch::{self, Watched};
 
-/// The boards of a hardware map: those that answered, and the errors of the others.
+/// The boards of a hardware map: those that can be used, and the errors of the others.
 ///
 /// ```
 /// use twotone::prelude::*;
@@ -33,11 +33,11 @@ pub struct Array {
     boards: Vec<ArrayBoard>,
     failed: Vec<Error>,
     identities: Vec<Identity>,
-    /// Boards that were taken over, each with the program that had it.
+    /// Boards whose locks were taken from other programs, each with the program that held the lock.
     taken: Vec<(String, Holder)>,
     /// Boards that could not be locked, each with the reason.
     not_locked: Vec<Error>,
-    /// Connections and locks that the program keeps.
+    /// Connections and locks that outlive this array, if the caller gave any.
     connections: Connections,
 }
 
@@ -47,7 +47,8 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
-    /// Handle that refuses writes beyond the limits of any module, made at its first use.
+    /// Handle that refuses writes beyond the limits of any module, made by the first
+    /// [`Array::board`].
     limited: Arc<OnceCell<Limited>>,
 }
 
@@ -63,7 +64,8 @@ const CONNECT_AT_ONCE: usize = 64;
 
 impl Array {
     /// Connects to every board of `map`, with the default deadlines. A board that does not answer
-    /// is an error in [`Array::failed`] after its own deadline, and does not delay the others.
+    /// is an error in [`Array::failed`] after its own deadline, and does not delay the others. A
+    /// board that lacks a module of the map is an error there too.
     #[tworoutine(Send)]
     pub async fn connect(map: &HardwareMap) -> Self {
         Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
@@ -75,14 +77,16 @@ impl Array {
         Self::connect_through(map, options, at_once, &Connections::none()).await
     }
 
-    /// As [`Array::connect`], with connections that the program keeps.
+    /// As [`Array::connect`], but reuses the connections in `connections`, and leaves new ones
+    /// there for later calls.
     #[tworoutine(Send)]
     pub async fn connect_kept(map: &HardwareMap, connections: &Connections) -> Self {
         let options = ConnectOptions::default();
         Self::connect_through(map, &options, CONNECT_AT_ONCE, connections).await
     }
 
-    /// As [`Array::connect_with`], with the connections that the program keeps.
+    /// As [`Array::connect_with`], but reuses the connections in `connections`, and leaves new ones
+    /// there for later calls.
     pub(crate) async fn connect_through(
         map: &HardwareMap,
         options: &ConnectOptions,
@@ -115,19 +119,22 @@ impl Array {
         }
     }
 
-    /// As [`Array::connect`], for callers that set something. If a board shows that it is not the
-    /// one in the map, its error is in [`Array::failed`], and nothing is set on it. [`Array::lock`]
-    /// then locks the others.
+    /// As [`Array::connect`], for callers that set something. If a serial number or a hardware
+    /// address shows that a board is not the one in the map, its error is in [`Array::failed`], and
+    /// it is not among [`Array::boards`]. Call [`Array::lock`] next, before anything is set on the
+    /// others.
     ///
-    /// `listening` comes from [`Listening::begin`], which listens to the streams of the boards
-    /// during the connection, or from [`Listening::none`]. A board whose identity cannot be
-    /// determined is among [`Array::boards`], and its [`Array::identity`] is unknown.
+    /// `listening` comes from [`Listening::begin`] with the same map, called before this method,
+    /// which listens to the streams of the boards while they are connected, or from
+    /// [`Listening::none`]. A board whose identity cannot be determined is among [`Array::boards`],
+    /// and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
     pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
         Self::connect_identified_through(map, listening, &Connections::none()).await
     }
 
-    /// As [`Array::connect_identified`], with the connections that the program keeps.
+    /// As [`Array::connect_identified`], but reuses the connections in `connections`, and leaves
+    /// new ones there for later calls.
     pub(crate) async fn connect_identified_through(
         map: &HardwareMap,
         listening: Listening,
@@ -151,12 +158,12 @@ impl Array {
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets
     /// anything on them. The locks last until the array and all handles from it are dropped, or
-    /// longer if the program keeps its connections. If another program has locked a board, every
-    /// request to the board except for its description is refused, with [`ErrorKind::Busy`] and the
-    /// name of that program. With `take_over`, the board is taken from that program, which from
-    /// then on sends no request that sets something. The board may still execute requests that were
-    /// sent before, until their life ends. [`Array::taken_over`] returns the program from which a
-    /// board was taken over.
+    /// longer if `connections` of [`Array::connect_kept`] keep them. If another program has locked
+    /// a board, every request to the board except for its description is refused, with
+    /// [`ErrorKind::Busy`] and the name of that program. With `take_over`, the board is taken from
+    /// that program, which from then on sends no request that sets something. The board may still
+    /// execute requests that were sent before, for the time of [`Target::request_life`].
+    /// [`Array::taken_over`] returns the program from which a board was taken over.
     ///
     /// A board that cannot be locked on this host is refused too, with the reason
     /// ([`Array::not_locked`]).
@@ -176,8 +183,8 @@ impl Array {
     }
 
     async fn lock_each(&mut self, map: &HardwareMap, take_over: bool, or_refuse: bool) {
-        // All names are looked up at the same time, so that a slow look-up does not delay the
-        // others.
+        // The host names of all boards are looked up at the same time, so that a slow look-up does
+        // not delay the others.
         let places = self.boards.iter().map(|board| {
             let (name, entry) = (board.name().to_owned(), map.board(board.name()).cloned());
             tworoutine::spawn(async move {
@@ -206,7 +213,7 @@ impl Array {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     let why = lock::not_lockable(&error);
                     let advice = lock::ADVICE_NOT_LOCKABLE;
-                    // The refusal of such a board has the same kind.
+                    // Requests to a board that is refused fail with the same kind.
                     let error = Error::new(ErrorKind::Busy, why.clone()).advise(advice);
                     self.not_locked.push(error.during("lock").on(&name));
                     match or_refuse {
@@ -224,9 +231,10 @@ impl Array {
     /// is not noticed.
     ///
     /// All boards and modules are read at the same time, twice. If a module cannot be read within a
-    /// few seconds, the doubts of its board name it. If the settings of a board that was taken over
-    /// change, the board is watched once more, after the time in which late requests of its earlier
-    /// program can still arrive.
+    /// few seconds, the [doubts](Description::doubts) of its board name it. If the settings of a
+    /// board that was taken over change, the board is watched once more, after the time in which
+    /// late requests of its earlier program can still arrive, and is refused only if they change
+    /// again.
     ///
     /// **On cancel** (the future is dropped) nothing is refused.
     #[tworoutine(Send)]
@@ -263,12 +271,13 @@ impl Array {
         listening.identities(map, said).await
     }
 
-    /// Returns the identity of the board called `name` in the map, if it was checked.
+    /// Returns the identity of the board called `name` in the map, if [`Array::connect_identified`]
+    /// has checked it.
     pub fn identity(&self, name: &str) -> Option<&Identity> {
         self.identities.iter().find(|found| found.name == name)
     }
 
-    /// The boards that answered, in the order of the map.
+    /// The boards that answered and can be used, in the order of the map.
     pub fn boards(&self) -> &[ArrayBoard] {
         &self.boards
     }
@@ -278,7 +287,8 @@ impl Array {
         &self.failed
     }
 
-    /// Returns the error of the board called `name` in the map, or `None` if the board answered.
+    /// Returns the error of the board called `name` in the map, or `None` if the board is among
+    /// [`Array::boards`].
     pub fn failure(&self, name: &str) -> Option<&Error> {
         let mut errors = self.failed.iter();
         errors.find(|error| error.board() == Some(name))
@@ -286,6 +296,7 @@ impl Array {
 
     /// True if the board called `name` in the map has answered. An error, an unintelligible answer,
     /// and the answer of another device than the map expects count as answers.
+    /// [`ErrorKind::Unsupported`] does not.
     pub fn reached(&self, name: &str) -> bool {
         use ErrorKind as K;
         let is_silence = |error: &Error| {
@@ -297,7 +308,7 @@ impl Array {
         !self.failure(name).is_some_and(is_silence)
     }
 
-    /// Returns the board called `name` in the map, if it answered.
+    /// Returns the board called `name` in the map, if it is among [`Array::boards`].
     pub fn answered(&self, name: &str) -> Option<&ArrayBoard> {
         self.boards.iter().find(|board| board.name() == name)
     }
@@ -339,16 +350,16 @@ impl Array {
         Ok(handle.clone())
     }
 
-    /// Returns the modules of the board called `name` in the map. The list is empty if the board
-    /// has not answered.
+    /// Returns the modules of the board called `name` in the map. The list is empty if the board is
+    /// not among [`Array::boards`].
     pub fn board_targets(&self, name: &str) -> Vec<Target> {
         self.answered(name)
             .map(|board| board.targets.clone())
             .unwrap_or_default()
     }
 
-    /// Returns the targets of a [`crate::run::Runner`]: every module of every board that answered,
-    /// with its limits and its safe state.
+    /// Returns the targets of a [`crate::run::Runner`]: every module of [`Array::boards`], with its
+    /// limits and its safe state.
     pub fn targets(&self) -> Vec<Target> {
         self.boards
             .iter()
@@ -375,7 +386,8 @@ impl ArrayBoard {
             .map(|module| Target::mapped(handle.clone(), module))
             .map(|target| match entry.kind.family().has_power_scale {
                 true => target,
-                // Limits of power have no meaning for these boards.
+                // A board without a power scale knows amplitudes only, so limits in dBm have no
+                // meaning.
                 false => {
                     let limits = without_powers(target.limits);
                     target.limits(limits)
@@ -390,7 +402,7 @@ impl ArrayBoard {
         })
     }
 
-    /// Returns the board, used under this lock.
+    /// Returns the board with all of its handles under this lock.
     fn locked(self, lock: Arc<BoardLock>, taken_over: bool) -> Self {
         let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
         let board = self.through(handle);
@@ -408,7 +420,7 @@ impl ArrayBoard {
         self.through(handle)
     }
 
-    /// Returns the board, used through another handle.
+    /// Returns the board with another handle in all places.
     fn through(self, handle: BoardHandle) -> Self {
         let targets = self.targets.into_iter().map(|mut target| {
             target.board = handle.clone();
@@ -427,7 +439,7 @@ impl ArrayBoard {
         self.handle.name()
     }
 
-    /// Handle of the board, without any limits.
+    /// Handle of the board, which does not check the limits of the map.
     pub fn handle(&self) -> &BoardHandle {
         &self.handle
     }

@@ -1,6 +1,6 @@
 //! Captures of the sample streams of an array. A capture writes samples to disk while they arrive,
-//! in Hz of detuning if a tune is given, and counts all losses. `docs/capture.md` describes
-//! captures.
+//! also as shifts of the resonances in Hz if a tune is given, and counts all losses.
+//! `docs/capture.md` describes captures.
 //!
 //! ```no_run
 //! use twotone::capture::{CaptureParams, capture, plan};
@@ -59,14 +59,15 @@ pub type Provenance = BTreeMap<String, String>;
 /// early: all samples received until then are written.
 ///
 /// A socket that fails, or a file that cannot be written, ends the capture early too:
-/// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. After the latter, `run` is
-/// incomplete: call [`RunDirectory::keep`] rather than [`RunDirectory::commit`].
+/// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. If a file could not be
+/// written, `run` is incomplete: call [`RunDirectory::keep`] rather than [`RunDirectory::commit`].
 ///
 /// If the future is dropped, the capture ends and `run` is removed.
 ///
 /// # Errors
 /// If the streams cannot be joined, or if the writing thread cannot be started; nothing was
-/// received then. Also if the writing thread panics. In each case `run` is removed.
+/// received then. Also if the writing thread panics. In each case `run` is removed. Boards without
+/// streams are no error, even if no board has any.
 #[tworoutine(Send)]
 pub async fn capture(
     boards: Vec<BoardPlan>,

@@ -38,12 +38,12 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`map`] | the hardware map: the boards of an array, and the power that each may put out |
+//! | [`map`] | the hardware map: the boards of an array, and the power that each of their modules may put out |
 //! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array |
-//! | [`Array`], [`Connections`] | connected boards of a map, and connections that are reused |
+//! | [`Array`], [`Connections`] | connected boards of a map, and connections that several campaigns reuse |
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
-//! | [`run`] | one algorithm over many boards, and the wrappers around a board |
+//! | [`run`] | one algorithm over the modules of many boards, and the wrappers around a board |
 //! | [`lock`] | locks, so that one program of this host at a time sets a board |
 //! | [`record`] | run directories, each written as a whole or not at all |
 //! | [`release`] | the version of this build, and its commit |

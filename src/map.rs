@@ -105,7 +105,8 @@ impl HardwareMap {
     /// Returns the map of these boards and detectors, for programs that write maps.
     ///
     /// # Errors
-    /// As [`HardwareMap::parse`], with places in the text that [`HardwareMap::to_toml`] gives.
+    /// As [`HardwareMap::parse`], with places in the TOML text of these entries, or a single
+    /// problem without a place if they cannot be written as TOML.
     pub fn new(boards: Vec<BoardEntry>, detectors: Vec<DetectorEntry>) -> Result<Self, MapError> {
         Self::parse(&write(&boards, &detectors)?, "new map")
     }

@@ -1,10 +1,11 @@
 //! The runner, which runs algorithms over boards, and the wrappers that it puts around a board.
 //!
 //! A [`Target`] is a module of a board, with its limits and the state in which it is to be left.
-//! The [`Runner`] runs the algorithm for each target in its own context, returns every failure as a
-//! value, and brings the hardware back to the declared state when an algorithm fails, panics, is
-//! cancelled or exceeds its deadline. [`Runner::off`] switches tones off and reads back that they
-//! are off.
+//! The [`Runner`] runs the algorithm for each target independently of the others, and returns every
+//! failure as a value. Afterwards it brings the module to its [`SafeState`], also if the algorithm
+//! failed, panicked, was cancelled or exceeded its deadline. The settings of an algorithm that
+//! succeeds can be kept instead. [`Runner::off`] switches tones off and reads back that they are
+//! off.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,15 +25,16 @@
 //! ```
 //!
 //! # Wrappers
-//! Each wrapper is a [`Board`](twotone_hal::Board), and all but the last are around another board.
-//! A wrapper implements one method, and wrappers compose by nesting. The runner's own stack is,
-//! from the algorithm to the board: [`Leased`], [`Limits`], [`Journal`], [`Deadline`], [`Trace`],
-//! [`CatchPanic`]. Callers may put any wrapper around a board before the board becomes a target.
+//! Each wrapper is a [`Board`](twotone_hal::Board), and all but [`DryRun`] are around another
+//! board. A wrapper changes one method, [`run`](twotone_hal::Board::run), and wrappers compose by
+//! nesting. The runner's own stack is, from the algorithm to the board: [`Leased`], [`Limits`],
+//! [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`]. Callers may put any wrapper around a board
+//! before the board becomes a target.
 //!
 //! | wrapper | purpose |
 //! |---|---|
 //! | [`Leased`] | lets batches through while the run lasts, but no writes to other modules |
-//! | [`Limits`] | refuses a write that would break a limit at any point of its batch |
+//! | [`Limits`] | refuses a batch that would break a limit after any of its writes |
 //! | [`Journal`] | records the settings that each channel has, or may have |
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |

@@ -10,8 +10,9 @@ use twotone_sim::{Truth, TruthDetector};
 /// Score of a tune, by comparison with the true values of a simulated farm (the truth).
 ///
 /// The truth has the parameters of the detectors at low power. If the loss of a detector depends on
-/// power, as in the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone
-/// differs from that of the truth, so that a correct tune counts as wrong.
+/// power, as in the simulator's profiles `lab` and `harsh`, the derivative of its transmission with
+/// respect to its resonance frequency differs, at the power of its tone, from that of the truth, so
+/// that a correct tune counts as wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// Detectors that resonate within the tuned band, and all detectors of modules that were not
@@ -25,11 +26,12 @@ pub struct Score {
     /// Candidates with no detector within a linewidth.
     #[serde(rename = "false")]
     pub false_found: usize,
-    /// Detectors whose channel reports `tuned` correctly. The tone is within 0.1 linewidths of the
-    /// detuning that the channel declares. The derivative, relative to the transmission of the line
-    /// at the tone, is within 5 % and 3 degrees of the truth.
+    /// Detectors within the tuned band whose channel reports `tuned` correctly. The tone is within
+    /// 0.1 linewidths of the detuning that the channel declares. The derivative of the transmission
+    /// with respect to the resonance frequency, relative to the transmission of the line at the
+    /// tone, is within 5 % and 3 degrees of the truth.
     pub tuned: usize,
-    /// Channels that report `tuned` wrongly.
+    /// Channels that report `tuned` wrongly, or for a detector that another channel has tuned.
     pub wrong: usize,
 }
 
@@ -134,7 +136,8 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     if (y - declared).abs() > MAX_OFFSET_LW {
         return false;
     }
-    // The notch is 1 - A/(1 + 2iy), and y follows fr through y0 and the pull.
+    // The notch is 1 - A/(1 + 2iy). A change of fr changes y0, and y by that change divided by
+    // `pull`, which is the derivative of y0 = y - a/(1 + 4 y^2) with respect to y.
     let coupling =
         Complex64::from_polar(detector.qr / detector.qc, detector.phi_rad) / detector.phi_rad.cos();
     let pull = 1.0 + 8.0 * a * y / (1.0 + 4.0 * y * y).powi(2);
@@ -145,8 +148,9 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
         && ratio.arg().abs() <= MAX_ANGLE_DEGREES.to_radians()
 }
 
-/// Returns the largest solution of `y = y0 + a / (1 + 4 y^2)`, which is the detuning of a tone that
-/// was swept downward. The search goes downward from a point at which `y` is never less than the
+/// Returns the largest solution of `y = y0 + a / (1 + 4 y^2)`, which is the detuning in linewidths
+/// of a tone that was swept downward. `y0` is the detuning at low power, and `a` the nonlinearity
+/// of the resonator. The search goes downward from a point at which `y` is never less than the
 /// right side, and ends with a bisection.
 fn upper_branch(y0: f64, a: f64) -> f64 {
     let excess = |y: f64| y - y0 - a / (1.0 + 4.0 * y * y);

@@ -18,8 +18,8 @@ const LATE_PART: f64 = 0.1;
 const LATE: Duration = Duration::from_millis(100);
 
 /// Returns the number of samples that are due in `due_s` seconds, at the rates of the stream, and
-/// the number of missing samples. A few missing samples count as 0, because packets are on their
-/// way and clocks differ.
+/// the number of missing samples. A few missing samples count as 0, because clocks differ, and
+/// because packets are on their way or are held back by the receiver for up to `hold`.
 pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64, u64) {
     let missing_s = due_s - covered.seconds();
     let missing = (missing_s / covered.period().as_secs_f64()).round() as i64;

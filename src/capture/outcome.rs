@@ -36,7 +36,7 @@ pub struct BoardOutcome {
     /// Name of the board in the map.
     pub name: String,
     /// Reason that nothing could be captured, or a doubt about the board: the board did not answer,
-    /// or packets of another board came from its address.
+    /// no packet came from it, or packets of another board came from its address.
     pub error: Option<Failure>,
     /// Modules of the board that sent data or were expected to send them, in order.
     pub modules: Vec<ModuleOutcome>,
@@ -45,7 +45,7 @@ pub struct BoardOutcome {
 /// Outcome of a capture for one module.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModuleOutcome {
-    /// Counters. The number of rows in the file is `received - unwritten - misfit`.
+    /// Counters of the samples. The number of rows in the file is `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
     /// Number of samples that were due in the time of the capture. `None` if no packet came,
@@ -70,9 +70,10 @@ pub struct ModuleOutcome {
     pub channels: usize,
     /// Number of these channels that are calibrated.
     pub calibrated: usize,
-    /// State of the tune when the capture began.
+    /// State of the tune when the capture was planned. `None` if it had no tune.
     pub tune: Option<Standing>,
-    /// State of the tune after the end of the capture.
+    /// State of the tune after the end of the capture. `None` before
+    /// [`CaptureOutcome::check_tune`], and always if no channel is calibrated.
     pub tune_after: Option<Standing>,
     /// Plan of the module.
     #[serde(skip)]
@@ -99,7 +100,8 @@ impl ModuleOutcome {
 }
 
 impl BoardOutcome {
-    /// True if all modules have every expected sample, and there is no doubt about the board.
+    /// True if there is at least one module, all modules have every expected sample and no doubt,
+    /// and there is no doubt about the board.
     pub fn is_whole(&self) -> bool {
         self.error.is_none()
             && !self.modules.is_empty()
@@ -150,9 +152,10 @@ impl CaptureOutcome {
             && self.boards.iter().all(BoardOutcome::is_whole)
     }
 
-    /// Checks once more, on all boards at the same time, that the tune holds. The state is
-    /// [`TuneState::Unknown`](super::TuneState::Unknown) for a board that does not answer in the
-    /// time `within`, or before `stop` is cancelled.
+    /// Checks once more, on all boards at the same time, that the tune holds, and records the state
+    /// in [`ModuleOutcome::tune_after`]. Modules without a calibrated channel are left out. The
+    /// state is [`TuneState::Unknown`](super::TuneState::Unknown) for a board that does not answer
+    /// in the time `within`, or before `stop` is cancelled.
     pub async fn check_tune(&mut self, within: Duration, stop: &Stop) {
         let modules = self.boards.iter_mut().flat_map(|board| &mut board.modules);
         let (mut places, mut asks) = (Vec::new(), Vec::new());

@@ -26,12 +26,13 @@ pub struct CaptureParams {
     pub patience: Duration,
     /// Longest wait for the boards' answers to the check of the tune. The default is 10 s.
     pub ask_within: Duration,
-    /// Size of the queue of rows to be written, in bytes. Rows that do not fit are lost. The
-    /// default is 512 MiB.
+    /// Size of the queue of rows to be written, in bytes. Rows that do not fit are not written, and
+    /// counted as unwritten. The default is 512 MiB.
     pub queue_bytes: usize,
     /// Token that ends the capture early.
     pub stop: Stop,
-    /// Token that discards the rows in the queue. They are counted as unwritten.
+    /// Token that, when it is cancelled, discards all rows that are not written yet. They are
+    /// counted as unwritten.
     pub abandon: Stop,
 }
 

@@ -18,7 +18,8 @@ use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{Failure, ModuleTune, TuneRecord};
 use crate::{Array, ArrayBoard};
 
-/// A board whose stream is captured.
+/// A board of a capture: its streams and modules, or the reason that nothing can be captured from
+/// it.
 #[derive(Debug)]
 pub struct BoardPlan {
     /// Name of the board in the map.
@@ -55,7 +56,7 @@ pub struct ModulePlan {
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Ids of the detectors of the map, by their channels in the tune.
     pub detectors: BTreeMap<ChannelId, String>,
-    /// State of the tune, if there is one.
+    /// State of the tune on this module, if the capture has a tune.
     pub standing: Option<Standing>,
     board: Option<BoardHandle>,
     tune: Option<Arc<ModuleTune>>,
@@ -70,8 +71,8 @@ impl LocatedStreams {
 
 impl BoardPlan {
     /// Plans the capture of these modules of a board of any kind, without a calibration. A module
-    /// that sends nothing fails the capture. If the board has no sample stream,
-    /// [`BoardPlan::streams`] is the error.
+    /// that sends nothing fails the capture. If the board has no sample stream, or the samples of
+    /// these modules cannot be distinguished, [`BoardPlan::streams`] is the error.
     ///
     /// No request is sent to the board. If the future is dropped, nothing has changed.
     pub async fn of(
@@ -103,7 +104,8 @@ impl BoardPlan {
         }
     }
 
-    /// Returns the fault of the board that is known before any packet has come.
+    /// Returns the reason that the board cannot be captured, or that it did not answer, if there is
+    /// one. It is known before any packet has come.
     pub(super) fn error(&self) -> Option<Failure> {
         self.streams
             .as_ref()
@@ -113,10 +115,10 @@ impl BoardPlan {
     }
 }
 
-/// Plans the capture of the boards of `map` that have modules to capture. Checks, on all boards of
-/// `array` at the same time, that `tune` still holds. Sets nothing on the boards. A board that did
-/// not answer is captured without a calibration. A board that is not the one in the map is not
-/// captured.
+/// Plans the capture of the boards of `map` that have modules to capture, or from which nothing can
+/// be captured. Checks, on all boards of `array` at the same time, that `tune` still holds. Sets
+/// nothing on the boards. A board that did not answer is captured without a calibration. A board
+/// that is not the one in the map is not captured.
 #[tworoutine(Send)]
 pub async fn plan(
     map: &HardwareMap,
@@ -213,7 +215,7 @@ fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
 }
 
 /// Returns the sample streams of a board of the map. Those of a board that has answered come from
-/// its own handle.
+/// its own handle, those of another from its address in the map.
 fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Streams>> {
     family::check_serial(entry)?;
     match array.answered(&entry.name) {

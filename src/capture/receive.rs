@@ -348,7 +348,8 @@ impl Intake {
         format!("another serial number, {serial:04}{of}")
     }
 
-    /// Returns the interruption of a stream, if one is not visible in its sequence numbers.
+    /// Returns the failure of a stream that sent nothing, or that began late, ended early or began
+    /// anew, which its sequence numbers do not show.
     fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<Failure> {
         let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
             return Some(Failure::of_kind(ErrorKind::Timeout, "nothing came from it"));

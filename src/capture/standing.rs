@@ -18,8 +18,9 @@ use crate::record::{Failure, ModuleTune, polar};
 
 /// Largest common phase change of the reference tones since the tune, in rad. [`MOST_GAIN`] is the
 /// largest common change of their amplitudes, as a factor. Smaller changes are corrected. Drift
-/// stays within these limits for hours. The phases of another phase epoch are within this limit by
-/// chance in one case of sixteen.
+/// stays within these limits for hours. A phase epoch is a period in which a module keeps its phase
+/// reference, for instance until its NCO is set. The phases of another phase epoch are within this
+/// limit by chance in one case of sixteen.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
 /// Largest relative deviation of three quarters of the reference tones from their common change. A
@@ -37,10 +38,11 @@ pub struct Standing {
     pub why: Option<String>,
     /// Error of the check, if it failed. `why` has the error in words.
     pub error: Option<Failure>,
-    /// Channels whose tones are not set as in the tune. The others are calibrated.
+    /// Channels whose tones are not set as in the tune. If the tune holds, the other channels are
+    /// calibrated.
     pub changed: Vec<ChannelId>,
-    /// Common phase change of the reference tones since the tune, in rad. Calibrations include this
-    /// change and the gain.
+    /// Common phase change of the reference tones since the tune, in rad. The calibrations of a
+    /// capture are corrected by this change and by [`Standing::reference_gain`].
     pub reference_turn_rad: Option<f64>,
     /// Common change of the reference tones' amplitudes since the tune, as a factor.
     pub reference_gain: Option<f64>,
@@ -55,9 +57,10 @@ pub struct Standing {
 pub enum TuneState {
     /// The tune holds.
     Holds,
-    /// The tune does not hold. Nothing is calibrated.
+    /// The tune does not hold, or has no tuned channel of the module. Nothing is calibrated.
     Void,
-    /// The board did not answer, or the tune has no reference tones. Nothing is calibrated.
+    /// The check of the tune failed, for instance because the board did not answer, or the tune has
+    /// no reference tones. Nothing is calibrated.
     Unknown,
 }
 
@@ -67,7 +70,8 @@ impl Standing {
         self.state == TuneState::Holds && self.changed.is_empty()
     }
 
-    /// Returns the complex factor by which all samples have changed since the tune.
+    /// Returns the complex factor by which all samples have changed since the tune, or `None` if
+    /// the reference tones were not measured.
     pub fn reference(&self) -> Option<Complex64> {
         let gain = self.reference_gain?;
         Some(Complex64::from_polar(gain, self.reference_turn_rad?))

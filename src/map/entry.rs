@@ -79,18 +79,20 @@ impl BoardEntry {
     }
 
     /// Returns the address of the board: the one in the map, or the host name that its kind derives
-    /// from crate and slot, or from the serial number.
+    /// from crate and slot, or from the serial number. An entry with none of these gets its name as
+    /// host name.
     pub fn address(&self) -> Host {
         self.address.clone().unwrap_or_else(|| {
-            // A map with none of the three is refused. So the name is the host only for entries
-            // that a program has made and not yet put into a map.
+            // A map is refused if a board has no address, no serial number, and no crate and slot.
+            // So the name is the host only for entries that a program has made and not yet put into
+            // a map.
             let announced = self.derived_host();
             announced.unwrap_or_else(|| Host::new(&self.name, self.kind.family().default_port))
         })
     }
 
     /// Returns the address that the board's kind derives from crate and slot, or from the serial
-    /// number.
+    /// number, if the map has what the kind needs.
     pub(crate) fn derived_host(&self) -> Option<Host> {
         (self.kind.family().host)(&BoardPlace {
             serial: self.serial.as_deref(),
@@ -106,8 +108,8 @@ impl BoardEntry {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// Returns the serial number in the form of the packets, or `None` if it does not fit into
-    /// packets.
+    /// Returns the serial number as the number that the packets of CRS boards have, or `None` if
+    /// the map has no serial number, or one that does not fit into packets.
     pub fn serial_number(&self) -> Option<u16> {
         self.serial.as_ref()?.parse().ok()
     }

@@ -35,7 +35,7 @@ impl MapError {
         }
     }
 
-    /// Adds a last problem, which gives the number of further problems.
+    /// Adds a last problem, which says how many more problems there are, or that there may be more.
     pub(super) fn with_last(mut self, message: String) -> Self {
         self.problems.push(Problem {
             place: None,
@@ -65,9 +65,9 @@ impl MapError {
         &self.file
     }
 
-    /// The problems, in the order of the file. Never empty. If there are more than a hundred, the
-    /// list has a hundred of them, and a last problem without a place that gives the number of the
-    /// others.
+    /// The problems, in the order of the file. Never empty. If there are more than a hundred, or if
+    /// a part of the file was not checked, the list has a hundred of them at most, and a last
+    /// problem without a place that says so.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

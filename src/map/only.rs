@@ -11,10 +11,12 @@ impl HardwareMap {
     /// empty list selects all. The file and the text of the part are those of the whole map.
     ///
     /// If modules are named, a board that lists no modules gets the named ones, each with
-    /// conservative limits. A board that lists only other modules is left out.
+    /// conservative limits. A board that lists only other modules is left out. Detectors of boards
+    /// and modules that are not in the part are left out too.
     ///
     /// # Errors
-    /// A sentence that names the first board or module that the map does not have.
+    /// A sentence that names the first board that the map does not have, or the first module that
+    /// none of the selected boards has.
     pub fn only(&self, boards: &[String], modules: &[ModuleId]) -> Result<Self, String> {
         let mut part = self.clone();
         let known: HashSet<&str> = self

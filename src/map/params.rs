@@ -165,7 +165,7 @@ impl<'m> SerdeMessage<'m> {
         }
     }
 
-    /// Reports `found` with the same message as the name that serde found.
+    /// Reports `found` as unknown, with the same list of known names as in serde's message.
     fn report_key(&self, findings: &mut Findings<'_>, at: usize, found: &str) {
         let Some((what, _, known)) = &self.unknown else {
             return;

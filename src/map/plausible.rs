@@ -14,7 +14,8 @@ pub const LOWEST_TONE: Hertz = Hertz(10e6);
 pub const HIGHEST_TONE: Hertz = Hertz(10e9);
 
 /// Returns the reason that `hz` is implausible as a frequency of a tone in hertz, with the value
-/// that was probably meant, or `None` if it is plausible. `what` names the number in the message.
+/// that was probably meant if there is one. Returns `None` if `hz` is plausible, and also if it is
+/// zero, negative or not finite, which is not judged here. `what` names the number in the message.
 ///
 /// ```
 /// use twotone::map::implausible_hz;

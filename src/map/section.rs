@@ -123,6 +123,7 @@ impl<'t> Findings<'t> {
 
     /// Returns the one of `names` that was probably meant by `found`. There may be very many names,
     /// so this returns `None` after [`COMPARED`] comparisons, because more would take too long.
+    /// Also `None` if no name is similar, or if further problems are only counted.
     pub(super) fn nearest_of<'k>(
         &mut self,
         names: impl ExactSizeIterator<Item = &'k str>,
@@ -357,7 +358,8 @@ impl<'a> Section<'a, '_> {
         sections
     }
 
-    /// Reports `key` if it is missing and is not merely misspelt.
+    /// Reports `key` if it is missing and is not merely misspelt. `meant` are the keys that
+    /// [`Section::only`] has returned for this table.
     pub(super) fn needs(&self, findings: &mut Findings<'_>, key: &str, meant: &[&str]) {
         if !self.table.contains_key(key) && !meant.contains(&key) {
             findings.say(self.at, format!("{} has no `{key}`", self.title));

@@ -242,7 +242,8 @@ impl Journal {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that nothing waits for the answer to `batch` any longer.
+    /// Records that the caller has stopped waiting for the answer to `batch`, so that the board may
+    /// still execute the batch.
     pub(super) fn suspect(&self, batch: &Batch) {
         let writes = self.writes(batch).next().is_some();
         self.locked().lose_link(writes);

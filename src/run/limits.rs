@@ -12,7 +12,8 @@ use super::Journal;
 /// Board that refuses every batch that would break a limit of its module after any of its
 /// operations. No part of such a batch is sent. The error is [`ErrorKind::Limit`] with the channel,
 /// the requested value and the limit. A value that is NaN or infinite, or an amplitude beyond full
-/// scale, is [`ErrorKind::InvalidArgument`].
+/// scale, is [`ErrorKind::InvalidArgument`], and an operation whose effect on the tones is not
+/// known here is [`ErrorKind::Unsupported`].
 ///
 /// The description that this board returns contains the limits, so that an algorithm can respect
 /// them.
@@ -123,7 +124,7 @@ impl<'a> Comb<'a> {
                 self.make(Change::Nco(*frequency));
                 self.nco_moved = true;
             }
-            // A tone that was not set must also be within the range.
+            // A moved NCO also moves the tones that the batch does not set, so all are checked.
             Op::AcquireMean { .. } | Op::AcquireSamples { .. } | Op::Wait { .. } => {
                 self.judge_set()?;
                 if std::mem::take(&mut self.nco_moved) {

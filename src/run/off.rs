@@ -17,8 +17,8 @@ impl Runner {
     /// again. The outcomes come in the order of the targets.
     ///
     /// **On cancel** by the token, a target that has not begun is left untouched, and the outcomes
-    /// of the others have the facts that are known until then. The same happens if the future is
-    /// dropped.
+    /// of the others have the facts that are known until then. If the future is dropped, the
+    /// targets end in the same way, and the outcomes are lost.
     pub fn off(
         &self,
         targets: Vec<Target>,

@@ -26,7 +26,8 @@ pub struct Outcome<T> {
     /// Number of repetitions of operations on the board: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
     pub repeats: u32,
-    /// Time from the target's own start to its end, including clean-up, on the runtime's clock.
+    /// Time from the target's own start to its end on the runtime's clock, including clean-up, but
+    /// not the read-back after all targets have ended. Zero if the target never began.
     pub elapsed: Duration,
 }
 
@@ -73,8 +74,8 @@ pub enum HardwareState {
         /// tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
-        /// Reason that the declared state was not reached. Versions before format 2 wrote a
-        /// sentence.
+        /// Reason that the declared state was not reached. Run directories of formats before 2 have
+        /// only a sentence here.
         reason: Failure,
     },
 }
@@ -156,8 +157,8 @@ impl fmt::Display for HardwareState {
 /// Some channels of a module. They serialize to `"all"` or to a list of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channels {
-    /// Every channel. Used if the board was never reached, so that the number of its channels is
-    /// not known.
+    /// Every channel. Used if nothing is known about the module, for instance because the board was
+    /// never reached, so that the number of its channels is not known either.
     All,
     /// The channels in this list, in order.
     These(Vec<ChannelId>),

@@ -24,8 +24,8 @@ pub(super) struct Ended<T> {
 /// overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Runner of an algorithm over targets. Each target has its own context, and each outcome is a
-/// value.
+/// Runner of an algorithm over targets. Each target is run independently of the others, and each
+/// failure is a value in its [`Outcome`].
 ///
 /// A target that fails, hangs, panics or sends invalid answers does not affect the others. The
 /// runner brings its module to the target's safe state within a reserved fraction of the deadline.
@@ -78,9 +78,9 @@ impl Runner {
     /// Sets the longest time of a target, including clean-up, counted from the target's own start.
     /// With limited concurrency, a target that hangs does not use up the time of those that wait
     /// for it. Time in which the process does not run, because it was stopped or the machine slept,
-    /// does not count. The time of the clean-up counts from its own beginning. If several targets
-    /// may keep their tones, the last 5 s of the deadline, or a tenth of it if that is less, are
-    /// reserved for a read-back after all targets have ended.
+    /// does not count. The time of the clean-up counts from its own beginning. If there are several
+    /// targets and [`Runner::keep_on_success`] is set, the last 5 s of the deadline, or a tenth of
+    /// it if that is less, are reserved for a read-back after all targets have ended.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
@@ -109,9 +109,10 @@ impl Runner {
     /// Sets the life of a request: the longest time for which a board may still execute it after
     /// the connection was lost. The default is 5 s. After the loss of a request with settings, the
     /// state of their channels is reported only after this time has passed and the settings were
-    /// read back. If the deadline comes first, the channels are unknown. The time reserved for the
-    /// clean-up is at least 5 s longer than this, up to half of the deadline. A target may have its
-    /// own time ([`Target::request_life`]).
+    /// read back. If the deadline comes first, the outcome lists these channels as unknown. The
+    /// time reserved for the clean-up is at least 5 s longer than this life, but the life does not
+    /// raise it beyond half of the deadline. A target may have its own life of requests
+    /// ([`Target::request_life`]).
     #[must_use]
     pub fn request_life(mut self, life: Duration) -> Self {
         self.request_life = life.min(LONGEST);
@@ -126,8 +127,9 @@ impl Runner {
         self
     }
 
-    /// Brings each module to its safe state, with `previous` instead of `hold`, so that no setting
-    /// of the algorithm stays. For algorithms that only measure. See [`Ending::AsFound`].
+    /// Brings each module to its safe state, but a module whose safe state is `hold` back to its
+    /// settings before the run, so that no setting of the algorithm stays. For algorithms that only
+    /// measure. See [`Ending::AsFound`].
     #[must_use]
     pub fn leave_as_found(mut self) -> Self {
         self.ending = Ending::AsFound;
@@ -155,10 +157,10 @@ impl Runner {
     ///
     /// `algorithm` receives the module, and a handle of the board that enforces the target's limits
     /// and works until the run ends. If there are several targets, those that keep their tones on
-    /// are read back once more after all have ended, because a board may have lost its tones in the
-    /// meantime. A target fails with [`Busy`](twotone_hal::ErrorKind::Busy) if another run uses its
-    /// module. If a target is listed twice, the first one runs, and the second one fails with
-    /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument).
+    /// are read back once more after all have ended, because a board may have lost its tones while
+    /// other targets ran. A target fails with [`Busy`](twotone_hal::ErrorKind::Busy) if another run
+    /// uses its module. If `targets` has a module of a board twice, its first target runs, and the
+    /// second one fails with [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument).
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
     /// hardware is cleaned up in the background. The outcomes are lost.
@@ -186,7 +188,8 @@ impl Runner {
         })
     }
 
-    /// Supervises each target in its own context, up to the limit of concurrency.
+    /// Supervises each target in a context of its own ([`tworoutine::spawn`]), at most
+    /// `concurrency` of them at once.
     pub(super) fn over<T, S, F>(
         &self,
         targets: Vec<Target>,

@@ -28,8 +28,8 @@ pub(super) struct Supervised {
     pub(super) twice: bool,
     /// True if a module that keeps its tones is read back once more after all targets have ended.
     pub(super) is_looked_at_last: bool,
-    /// Record of the settings that were written. The runner reads the record if this context ends
-    /// without an outcome.
+    /// Record of the settings that were written. The runner reads the record after this context:
+    /// for the last read-back, and if the context ends without an outcome.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
     /// Number of repetitions of operations on the board.
     repeats: Arc<AtomicU32>,
@@ -339,8 +339,8 @@ impl Supervised {
     }
 
     /// Ends the run on a module whose settings could not be read before the algorithm. The module
-    /// is switched off if its safe state is `off` and the request was not refused. Otherwise it is
-    /// left unchanged.
+    /// is switched off if its safe state is `off` and the client of the board did not refuse the
+    /// request. Otherwise nothing is sent.
     async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),

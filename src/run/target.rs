@@ -14,22 +14,21 @@ use crate::map::ModuleEntry;
 pub struct Target {
     /// The board.
     pub board: BoardHandle,
-    /// The module. No two runs use the same module at the same time.
+    /// The module. No two runs of this process use the same module at the same time.
     pub module: ModuleId,
     /// Limits for every write.
     pub limits: ModuleLimits,
     /// Safe state of the module. [`ENDINGS`](super::ENDINGS) describes its use.
     pub safe_state: SafeState,
     /// Longest time for which the board may still execute a request after the connection was lost.
-    /// If `None`, the time of the run counts
-    /// ([`Runner::request_life`](super::Runner::request_life)).
+    /// If `None`, that of the run applies ([`Runner::request_life`](super::Runner::request_life)).
     pub request_life: Option<Duration>,
     taken_over: bool,
 }
 
 impl Target {
-    /// Makes a target of `module` on `board`. Its only limit is the headroom of the comb, and its
-    /// safe state is all tones off.
+    /// Makes a target of `module` on `board`. Its only limit is that the peak of the comb stays
+    /// below full scale ([`ModuleLimits::crest`]), and its safe state is all tones off.
     pub fn new(board: BoardHandle, module: ModuleId) -> Self {
         Self {
             board,
