@@ -2,9 +2,10 @@
 //!
 //! A [`Campaign`] connects the boards of a map, checks their identities, makes sure that no other
 //! program sets them, runs an algorithm on every module within a deadline, brings each module to
-//! its declared state, and records the results in a run directory. The commands `tune`, `sweep`,
-//! `capture` and `off` of the program call nothing else, and an application does the same in a few
-//! lines:
+//! its declared state, and records the results in a run directory. A capture receives the sample
+//! streams in place of an algorithm, and sets nothing; a switch-off has no run directory. The
+//! commands `tune`, `sweep`, `capture` and `off` of the program call nothing else, and an
+//! application does the same in a few lines:
 //!
 //! ```
 //! use twotone::campaign::{Access, Campaign};

@@ -37,7 +37,7 @@ struct Kept {
 struct All {
     /// Connected boards, by their names in the map.
     boards: BTreeMap<String, BoardHandle>,
-    /// Locks of boards, by their addresses.
+    /// Locks of boards, by the names from [`place`].
     locks: BTreeMap<String, Arc<BoardLock>>,
 }
 
@@ -72,7 +72,8 @@ impl Kept {
 /// Result of locking a board.
 #[derive(Debug)]
 pub(crate) enum Locking {
-    /// This program holds the board. Contains the program from which it was taken over, if it was.
+    /// This program holds the board. Contains the program from which the board was taken over, if
+    /// it was.
     Taken(Arc<BoardLock>, Option<Holder>),
     /// Another program holds the board.
     Held(Holder),
@@ -129,8 +130,8 @@ impl Connections {
         }
     }
 
-    /// Releases all kept connections and locks. The boards are free for other programs as soon as
-    /// no campaign uses them.
+    /// Releases all kept connections and locks. A board is free for other programs as soon as no
+    /// campaign uses it.
     pub fn release(&self) {
         // Dropping the locks removes files, so they are dropped without holding the mutex.
         let released = self.kept().map(|mut kept| std::mem::take(&mut *kept));
@@ -174,7 +175,7 @@ impl Locking {
 /// Checks a connection with requests that change nothing.
 ///
 /// # Errors
-/// If the board does not answer, or is not the one that was connected.
+/// If the board does not answer, or has restarted or been replaced since it was connected.
 pub(crate) async fn ask(board: &BoardHandle) -> Result<()> {
     let described = board.describe().await?;
     let Some(module) = described.modules.first() else {

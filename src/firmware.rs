@@ -8,7 +8,7 @@
 //! second call continues with the boards that are not done.
 //!
 //! A board is done when it reports the release of the image, and its flash, read back, has the
-//! digest of the image. File names never count.
+//! digest of the image. The names of firmware files play no part.
 
 mod board;
 mod done;

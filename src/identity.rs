@@ -1,9 +1,9 @@
 //! Check that the board at an address is the one in the map.
 //!
-//! Three signs identify a board: the serial number or name that it reports over its control
-//! protocol, the serial number in its packets, and its hardware address in the network of this
-//! host. A missing sign proves nothing. A sign that differs from the map proves that another board
-//! is at the address.
+//! Three signs identify a board: the serial number that it reports over its control protocol, the
+//! serial number in its packets, and its hardware address in the network of this host. A missing
+//! sign proves nothing. A sign that differs from the map proves that another board is at the
+//! address.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,8 +34,8 @@ pub struct Identity {
     pub why: String,
     /// The serial number that the board reports over its control protocol, if any.
     pub said_serial: Option<String>,
-    /// The serial numbers of packets from the board's address. Empty if no packet came, or if this
-    /// program did not listen.
+    /// The serial numbers in the packets that came from the board's address. Empty if no packet
+    /// came, or if this program did not listen.
     pub packet_serials: Vec<u32>,
     /// Hardware address of the board, if it is on a network to which this host is directly
     /// attached.
@@ -94,8 +94,9 @@ struct Heard {
 }
 
 impl Listening {
-    /// Begins to listen to the streams of all boards that have a serial number in `map`, all at the
-    /// same time. It listens to each stream until the first packet, for a second at most.
+    /// Begins to listen to the streams of all boards whose serial number in `map` is one that
+    /// packets can bear, all at the same time. It listens to each stream until the first packet,
+    /// for a second at most.
     pub fn begin(map: &HardwareMap) -> Self {
         Self::of(map, |entry| entry.serial_number().is_some())
     }

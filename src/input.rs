@@ -33,12 +33,12 @@ pub const SITE_BYTES: u64 = 1 << 20;
 /// a record of each board.
 pub const MANIFEST_BYTES: u64 = 64 << 20;
 
-/// Largest size of the tune of an earlier run, in bytes. The tune is read module by module. That of
-/// 256 boards of eight modules with 1024 channels each has 3.6 GB.
+/// Largest size of the tune of an earlier run, in bytes. The tune is read module by module. A tune
+/// of 256 boards of eight modules with 1024 channels each has 3.6 GB.
 pub const TUNE_BYTES: u64 = 4 << 30;
 
-/// Largest size of the tune of one module, in bytes. That of a module with 1024 channels has 1.8
-/// MB.
+/// Largest size of the tune of one module, in bytes. The tune of a module with 1024 channels has
+/// 1.8 MB.
 pub const MODULE_BYTES: u64 = 8 << 20;
 
 /// Largest size of the file with the true values of a simulated farm, in bytes: enough for some

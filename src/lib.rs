@@ -38,9 +38,9 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`map`] | the hardware map: the boards of an array, and the power that each of their modules may put out |
+//! | [`map`] | the hardware map: the boards of an array, and the limits of their modules |
 //! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array |
-//! | [`Array`], [`Connections`] | connected boards of a map, and connections that several campaigns reuse |
+//! | [`Array`], [`Connections`] | connected boards of a map, and connections that campaigns reuse |
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over the modules of many boards, and the wrappers around a board |

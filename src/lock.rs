@@ -2,10 +2,10 @@
 //!
 //! A board executes the requests of any program, so two programs on one board undo each other's
 //! settings. Therefore a program that sets something first takes the lock of each of its boards. A
-//! lock is a file with the identity of the program, locked while the program runs and removed at
-//! its end. Another program is refused with an error that names the holder, or it takes the board
-//! over. After a take-over the first program sends no request that sets something. The board may
-//! still execute requests that were sent before, until their life ends. Locks do not protect
+//! lock is a file with the identity of the program, locked while the program holds the board, and
+//! removed afterwards. Another program is refused with an error that names the holder, or it takes
+//! the board over. After a take-over the first program sends no request that sets something. The
+//! board may still execute requests that were sent before, for some seconds. Locks do not protect
 //! against programs on other hosts.
 //!
 //! The files are in `/run/lock`, or in `/tmp/twotone-locks` if `/run/lock` is not a folder for all
@@ -35,7 +35,7 @@ pub(crate) use self::boards::{Locked, Refused};
 /// Largest size of the record of a holder, in bytes.
 const LARGEST: usize = 4096;
 
-/// Number of locks that this program has requested.
+/// Number of records of a holder that this program has written.
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
 /// Address at which this program takes commands, if it is a daemon.
@@ -56,7 +56,7 @@ pub struct Holder {
     pub command: Option<String>,
     /// Process number of the program on this host.
     pub process: Option<u32>,
-    /// User that started the program, from the environment.
+    /// User that started the program: the name in the environment, or else the user number.
     pub user: Option<String>,
     /// Time at which the program took the board.
     pub since: Option<UtcTime>,
@@ -118,12 +118,12 @@ impl fmt::Display for Holder {
 struct Record {
     #[serde(flatten)]
     holder: Holder,
-    /// Number of locks that the program had requested before. It distinguishes two locks of one
+    /// Number of records that the program had written before. It distinguishes two locks of one
     /// program.
     #[serde(default)]
     turn: u32,
     /// File that the holder has locked, if it is not the file of the board. A program that takes a
-    /// board over cannot lock that file while the first holder runs.
+    /// board over cannot lock the file of the board while the first holder runs.
     #[serde(default)]
     own_file: Option<String>,
 }
@@ -140,7 +140,7 @@ pub struct BoardLock {
     own: Option<(String, File)>,
 }
 
-/// Result of asking for a lock.
+/// Result of [`BoardLock::ask`].
 #[derive(Debug)]
 pub enum Asked {
     /// This program holds the board now. Contains the program from which it was taken over, if it
@@ -170,7 +170,7 @@ impl BoardLock {
     /// over if another program holds it.
     ///
     /// # Errors
-    /// If the folder of the locks cannot be used.
+    /// If the folder of the locks, or a file of locks in it, cannot be used.
     pub fn ask(address: &str, take_over: bool) -> io::Result<Asked> {
         Self::ask_at(Folder::of_host()?, address, take_over)
     }
@@ -178,7 +178,7 @@ impl BoardLock {
     /// As [`BoardLock::ask`], with another folder of locks, which must exist.
     ///
     /// # Errors
-    /// If this folder cannot be used.
+    /// If this folder, or a file of locks in it, cannot be used.
     pub fn ask_in(folder: &Path, address: &str, take_over: bool) -> io::Result<Asked> {
         Self::ask_at(Folder::open(folder)?, address, take_over)
     }

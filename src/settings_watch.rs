@@ -22,7 +22,7 @@ const FIELDS: ToneFields = ToneFields {
 /// Advice if another program sets a board.
 pub(crate) const ADVICE: &str = "end that program first (with --ignore-others both would set it)";
 
-/// Longest time of the reading of a module. A module that takes longer counts as unread.
+/// Longest time for reading the settings of a module. If it takes longer, they count as unread.
 const READ_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Settings of a module: its NCO in hertz if it has one, and its tones.
@@ -31,7 +31,7 @@ type Settings = (Option<f64>, Vec<ToneState>);
 /// Result of watching a board.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
-    /// Reason that nothing is set on the board, if its settings have changed.
+    /// Reason to set nothing on the board, if its settings have changed.
     pub(crate) changed: Option<String>,
     /// Sentences on modules that could not be watched.
     pub(crate) doubts: Vec<String>,
@@ -143,8 +143,8 @@ fn is_same(before: Option<f64>, after: Option<f64>) -> bool {
             .is_some_and(|(one, other)| one.is_nan() && other.is_nan())
 }
 
-/// Returns the reason that nothing is set on a board whose module has changed between two readings,
-/// or `None` if the module has not changed.
+/// Returns the reason to set nothing on a board whose module has changed between two readings, or
+/// `None` if the module has not changed.
 fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<String> {
     let ((nco, tones), (nco_after, tones_after)) = (before, after);
     let what = if is_same(*nco, *nco_after) {

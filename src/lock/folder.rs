@@ -9,7 +9,7 @@ use std::thread::yield_now;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, StatVfsMountFlags, flock};
 use rustix::io::Errno;
 
-/// Environment variable that names another folder.
+/// Environment variable that names the folder of locks in place of the usual one.
 const VARIABLE: &str = "TWOTONE_LOCKS";
 
 /// Folder on most systems. All users can use it, and it is empty after a start of the system.

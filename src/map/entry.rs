@@ -108,8 +108,8 @@ impl BoardEntry {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// Returns the serial number as the number that the packets of CRS boards have, or `None` if
-    /// the map has no serial number, or one that does not fit into packets.
+    /// Returns the serial number as the number that packets of boards bear, or `None` if the map
+    /// has no serial number, or one that does not fit into packets.
     pub fn serial_number(&self) -> Option<u16> {
         self.serial.as_ref()?.parse().ok()
     }

@@ -122,8 +122,8 @@ impl<'t> Findings<'t> {
     }
 
     /// Returns the one of `names` that was probably meant by `found`. There may be very many names,
-    /// so this returns `None` after [`COMPARED`] comparisons, because more would take too long.
-    /// Also `None` if no name is similar, or if further problems are only counted.
+    /// so this returns `None` after [`COMPARED`] comparisons, because more would take too long. It
+    /// also returns `None` if no name is similar, or if further problems are only counted.
     pub(super) fn nearest_of<'k>(
         &mut self,
         names: impl ExactSizeIterator<Item = &'k str>,

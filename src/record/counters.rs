@@ -12,7 +12,8 @@ use twotone_hal::ModuleId;
 use super::RecordError;
 use super::batch_file::BatchFile;
 
-/// Counters of one module's samples, from the beginning of the capture to a given time.
+/// Counters of one module's samples, from the beginning of the capture to a given time. A stamp is
+/// the time that a packet bears.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CounterRow {
     /// Seconds since the capture began, by this computer's clock.
@@ -35,9 +36,11 @@ pub struct CounterRow {
     pub duplicate: u64,
     /// Samples whose sequence number is far from the expected one.
     pub stale: u64,
-    /// Number of times that the stream started again. The samples in between are not expected.
+    /// Number of times that the stream started again. The samples between its end and its new start
+    /// do not count as expected or lost.
     pub restarts: u64,
-    /// Samples received and not written, because the disk did not keep up.
+    /// Samples received and not written, because the disk did not keep up, a file could not be
+    /// written, or the writing was abandoned.
     pub unwritten: u64,
     /// Samples received and not written, because their packet lacked channels of the file.
     pub misfit: u64,
@@ -50,13 +53,13 @@ pub struct CounterRow {
     pub overvoltage: u64,
     /// Samples without a time.
     pub timeless: u64,
-    /// Samples with a time that differs from their stamp.
+    /// Samples whose time in the file differs from their stamp.
     pub reconstructed: u64,
     /// Number of times that the board's clock was set.
     pub clock_steps: u64,
     /// Number of times that the board's clock began to run faster or slower than its samples.
     pub clock_drifts: u64,
-    /// Number of times that the time source in the stamps changed.
+    /// Number of times that the stamps named another source of the clock's time.
     pub clock_source_changes: u64,
     /// Number of leap seconds.
     pub leap_seconds: u64,

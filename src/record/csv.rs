@@ -9,7 +9,8 @@ const HEADING: &str = "module,channel,sweep,frequency_hz,nco_hz,i,q,noise";
 
 impl SweepTable {
     /// Writes the table as comma-separated values: a heading, then one line per point. Unknown
-    /// values are empty. Numbers have enough digits to be read back exactly.
+    /// channels, NCO frequencies and noises are empty. Numbers have enough digits to be read back
+    /// exactly.
     ///
     /// # Errors
     /// The errors of `writer`.

@@ -87,7 +87,8 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Returns the free space of the file system, or `None` if the file system does not report it.
+    /// Returns the free space of the file system of the hidden folder, or `None` if it is not
+    /// reported.
     pub fn room(&self) -> Option<Room> {
         Room::of(&self.folder)
     }

@@ -104,8 +104,9 @@ impl RecordError {
         }
     }
 
-    /// Returns the kind of the error. A name that is taken or unusable is an invalid argument.
-    /// Every other error is a storage error.
+    /// Returns the kind of the error. [`RecordError::Exists`] and [`RecordError::Name`] are invalid
+    /// arguments, [`RecordError::Kept`] has the kind of its cause, and every other error is a
+    /// storage error.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Exists { .. } | Self::Name { .. } => ErrorKind::InvalidArgument,
@@ -166,8 +167,8 @@ fn kept_in_words(kept: &Path) -> String {
     format!("; what was written until then is kept in `{}`", shown(kept))
 }
 
-/// Converts the error. A name that is taken or unusable is an invalid argument. Every other error
-/// is a storage error.
+/// Converts the error. [`RecordError::Exists`] and [`RecordError::Name`] are invalid arguments,
+/// [`RecordError::Kept`] has the kind of its cause, and every other error is a storage error.
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
         // An error of a file system has no effect on a board.

@@ -13,14 +13,15 @@ use super::RecordError;
 /// `kind`, `certainty`, `operation` and `message`, and `advice` if it is known.
 ///
 /// A failure is displayed like the [`Error`] from which it was made. A failure that was read from a
-/// file does not name the board, because the file has the name in another field.
+/// file does not name the board, because the file has the name of the board beside the failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
     #[serde(skip)]
     board: Option<String>,
-    /// Kind of the error. `None` if the failure was read from a file of an earlier version without
-    /// kinds, or of a later version with other kinds.
+    /// Kind of the error. `None` if the failure has only a message ([`Failure::of_words`]), or was
+    /// read from a file of an earlier version without kinds, or of a later version with other
+    /// kinds.
     pub kind: Option<ErrorKind>,
     /// Certainty about the effect of the operation on the board. `None` if it is not known, or if
     /// the operation does not concern a board.
@@ -62,8 +63,8 @@ impl Failure {
         self
     }
 
-    /// Adds the text of another failure after the message. The other fields stay the same, so call
-    /// this method on the more specific of two failures.
+    /// Adds the text of another failure after the message. Kind, operation and the other fields of
+    /// `self` stay the same, so call this method on the more specific of two failures.
     #[must_use]
     pub fn and(mut self, other: impl fmt::Display) -> Self {
         self.message = format!("{}; {other}", self.message);
@@ -120,7 +121,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Reads an object, or the sentence that earlier versions wrote.
+/// Reads an object, or a sentence, which run directories of formats before 2 have in its place.
 impl<'de> Deserialize<'de> for Failure {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

@@ -43,8 +43,8 @@ pub struct Manifest {
     /// Files that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
-    /// Remarks about a run directory that is not at the intended path, a sentence each. Empty if it
-    /// is there.
+    /// Remarks about a run directory that is not at the intended path, a sentence each. Empty if
+    /// the run directory is at that path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -74,7 +74,8 @@ pub struct BoardRecord {
     /// Firmware release that the board reported. `None` if it did not report one, or was not
     /// reached.
     pub firmware: Option<String>,
-    /// Facts that the board did not report about itself, with the assumptions in their place.
+    /// Facts that are not known about the board, with the assumptions in their place, a sentence
+    /// each.
     #[serde(default)]
     pub doubts: Vec<String>,
     /// Program that had locked the board, if this run took the board over from another program.
@@ -83,7 +84,8 @@ pub struct BoardRecord {
     /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. In a capture without
     /// this board it is `not_captured`.
     pub status: String,
-    /// Error of the board, if it had one. Versions before format 2 wrote a sentence.
+    /// Error of the board, if it had one. Run directories of formats before 2 have only a sentence
+    /// here.
     pub error: Option<Failure>,
     /// All other problems, a sentence each.
     #[serde(default)]
@@ -106,7 +108,8 @@ impl MapRecord {
 
 impl Manifest {
     /// Makes the manifest of a run that began at `started` and ends now, on this computer, by this
-    /// version. The caller fills in the note, the seed and the boards.
+    /// version of twotone. The caller fills in the note, the seed and the boards, and
+    /// [`RunDirectory::record`](super::RunDirectory::record) the missing files and the remarks.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the parameters cannot be written as JSON.
@@ -165,7 +168,8 @@ impl Manifest {
         serde_json::from_slice(&text).map_err(RecordError::format("read", &shown))
     }
 
-    /// Returns entries about the origin of the data files of `board`, as names and values.
+    /// Returns the origin of the data of `board`, as names and values for the metadata of its
+    /// files: versions, command, map and board.
     pub fn provenance(&self, board: &str) -> BTreeMap<String, String> {
         let record = self.boards.iter().find(|record| record.name == board);
         let entries = [

@@ -13,14 +13,17 @@ use super::publish::beside;
 use super::{Failure, MANIFEST_FILE, Manifest, RecordError, RunDirectory};
 use crate::input::shown;
 
-/// Importance of a file of a run, from the most important to the least.
+/// Importance of a file of a run, from the most important to the least. [`RunDirectory::record`]
+/// describes the places to which a run may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// The file is written before the manifest. A place without space for it is not used.
+    /// The file is written before the manifest. A place without space for it is used only if no
+    /// other place is better.
     First,
-    /// The file is written after the manifest. A place without space for it is not used.
+    /// The file is written after the manifest. A place without space for it is used only if no
+    /// other place is better.
     Needed,
-    /// A place without space for the file is used nevertheless.
+    /// The file is written last, and left out if the place has no space for it.
     Further,
 }
 
@@ -74,7 +77,8 @@ impl<'a> Content<'a> {
 pub struct MissingFile {
     /// The file, within the run directory.
     pub file: String,
-    /// Reason that the file is missing. Versions before format 2 wrote a sentence.
+    /// Reason that the file is missing. Run directories of formats before 2 have only a sentence
+    /// here.
     pub reason: Failure,
 }
 
@@ -83,7 +87,8 @@ pub struct MissingFile {
 pub struct Recorded {
     /// The run directory. `None` if no file could be written anywhere.
     pub path: Option<PathBuf>,
-    /// Reason that the run is not at the requested place, with its actual place.
+    /// Reason that the run is not at the requested place or is incomplete, with its actual place if
+    /// it was written.
     pub error: Option<Failure>,
     /// Files that could not be written.
     pub missing: Vec<MissingFile>,
@@ -106,17 +111,18 @@ impl Recorded {
 
 impl RunDirectory {
     /// Writes the files of a run and puts the run in its place. Files of [`Weight::First`] come
-    /// first, then the manifest, then the others by weight. Files that were created before stay in
-    /// the run.
+    /// first, then the manifest, then the others by weight. Files that were made before with
+    /// [`RunDirectory::create`] stay where they are, even if the others go to another place.
     ///
     /// A file that cannot be written is left out, and the manifest names it, with the reason. If a
-    /// needed file is left out, the run is written under the name `NAME-kept` to the first of these
-    /// places that has enough space: the intended parent folder, the working directory, the folder
-    /// for temporary files. If none has enough space, the run goes to the place with the fewest
-    /// missing needed files. Nothing is ever overwritten.
+    /// file other than of [`Weight::Further`] is left out, the run is written under the name
+    /// `NAME-kept` to the first of these places that has enough space: the intended parent folder,
+    /// the working directory, the folder for temporary files. If none has enough space, the run
+    /// goes to the place, the requested one included, with the fewest missing files of these
+    /// weights. If files were made before, it then stays with them. Nothing is ever overwritten.
     ///
-    /// `broken` is the reason that files which were created before are incomplete. Such a run does
-    /// not get its final name, but is kept as by [`RunDirectory::keep`].
+    /// `broken` is the reason that the files which were made before are incomplete, if they are.
+    /// Such a run does not get its final name, but is kept as by [`RunDirectory::keep`].
     pub fn record(
         self,
         mut manifest: Manifest,

@@ -35,8 +35,8 @@ pub struct SampleColumns {
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Ids of the detectors of the map, by channel. Some channels may have no detector.
     pub detectors: BTreeMap<ChannelId, String>,
-    /// Factor by which the samples of the reference tones have changed since the tune. The
-    /// calibrations in `calibrated` already include this factor.
+    /// Factor by which the samples of the reference tones have changed since the tune, if it was
+    /// measured. The calibrations in `calibrated` already include this factor.
     pub reference: Option<Complex64>,
     /// Number of steps of `i` and `q` in one readout count. The default is 256.
     pub steps_per_count: f64,
@@ -61,13 +61,13 @@ pub struct SampleRows {
     /// Time of each sample: nanoseconds since 1970 by the board's clock, with the filters' delay
     /// subtracted. `None` if the time is not known.
     pub time_ns: Vec<Option<i64>>,
-    /// Origin of each time.
+    /// Origin of each time. `None` if the time is not known.
     pub time_source: Vec<Option<TimeOrigin>>,
-    /// Sequence numbers.
+    /// Sequence number of the packet of each sample.
     pub sequence: Vec<u32>,
     /// Number of samples that were lost just before each row.
     pub lost_before: Vec<u64>,
-    /// Decimation stages.
+    /// Decimation stage of each sample.
     pub stage: Vec<u8>,
     /// True if a converter was over its range.
     pub overrange: Vec<bool>,

@@ -41,7 +41,7 @@ pub struct SweepHead {
     pub channel: Option<ChannelId>,
     /// Kind of the sweep.
     pub kind: SweepKind,
-    /// Frequency of the NCO during the sweep.
+    /// Frequency of the NCO during the sweep, or NaN if it is not known.
     pub nco: Hertz,
 }
 

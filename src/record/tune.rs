@@ -32,7 +32,7 @@ pub struct TuneRecord {
     tune: Vec<ModuleTune>,
 }
 
-/// The tune of one module. Its calibrations are valid only in one phase epoch of the board.
+/// The tune of one module. Its calibrations are valid only in one [`PhaseEpoch`] of the module.
 ///
 /// Fields that are `None` or empty may be missing in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,17 +41,18 @@ pub struct ModuleTune {
     pub board: String,
     /// The module.
     pub module: ModuleId,
-    /// Epoch of the board during the tune.
+    /// Epoch of the board during the tune. `None` if the file does not have it.
     pub epoch: Option<Epoch>,
     /// Phase epoch of the module during the tune.
     pub phase_epoch: Option<PhaseEpoch>,
-    /// Frequency of the NCO, in hertz.
+    /// Frequency of the NCO during the tune, in hertz. It is 0 for a module without an NCO.
     pub nco_hz: f64,
     /// Delay of the line, in seconds.
     pub tau_s: Option<f64>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of the parts of the wide sweep at different NCO frequencies.
+    /// Status of the join of the parts of the network analysis that were measured at different NCO
+    /// frequencies.
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,

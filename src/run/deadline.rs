@@ -6,8 +6,8 @@ use tworoutine::Allowance;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Op, Replies, Result, async_trait};
 
 /// Board whose batches end with [`ErrorKind::Timeout`] if they take longer than a limit plus the
-/// time of their waits. It is then unknown if the batch was executed. Time in which the process
-/// does not run does not count.
+/// time of their wait operations. It is then unknown if the batch was executed. Time in which the
+/// process does not run does not count.
 #[derive(Debug)]
 pub struct Deadline {
     board: BoardHandle,
@@ -15,7 +15,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Limits each batch on `board` to the time `limit`, plus that of its waits.
+    /// Limits each batch on `board` to the time `limit`, plus that of its wait operations.
     pub fn new(board: BoardHandle, limit: Duration) -> Self {
         Self { board, limit }
     }
@@ -45,7 +45,7 @@ impl Board for Deadline {
     }
 }
 
-/// Returns the time of the waits of a batch.
+/// Returns the sum of the times of the wait operations of a batch.
 fn waits(batch: &Batch) -> Duration {
     let times = batch.ops().iter().map(|op| match op {
         Op::Wait { time, .. } => *time,

@@ -22,7 +22,8 @@ const NO_SENSORS: &str = "a board of a dry run has no clock and no sensors";
 /// Distance from a tone beyond which a resonance is neglected, in linewidths.
 const REACH_LW: f64 = 100.0;
 
-/// Requests that an algorithm would send to a module.
+/// Requests that an algorithm would send to a module. A batch counts for the module of its first
+/// operation that has one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -40,7 +41,7 @@ pub struct Traffic {
     /// Time that the board takes for these samples, in seconds. `None` if its sample rate is not
     /// known.
     pub acquiring_s: Option<f64>,
-    /// Time of the waits, in seconds.
+    /// Sum of the times of the wait operations, in seconds.
     pub waiting_s: f64,
 }
 
@@ -66,7 +67,7 @@ impl Traffic {
 /// The board keeps its settings, and answers acquisitions with the samples of a line that has
 /// resonances at given frequencies. The only purpose of these samples is that an algorithm goes
 /// through all its steps. They do not predict real detectors. The board has no clock and no
-/// sensors.
+/// sensors, and refuses to read them with [`ErrorKind::Unsupported`].
 pub struct DryRun {
     name: String,
     description: Description,

@@ -1,4 +1,4 @@
-//! Wrapper that counts repetitions of operations.
+//! Wrapper that counts how often the client of a board repeated operations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
