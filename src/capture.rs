@@ -48,7 +48,8 @@ pub use params::CaptureParams;
 pub use plan::{BoardPlan, LocatedStreams, ModulePlan, plan};
 pub use standing::{Standing, TuneState};
 
-/// Notes on the origin of a capture, which its files hold in addition to board and module.
+/// Notes on the origin of a capture, which its files hold in addition to board, serial number and
+/// module.
 pub type Provenance = BTreeMap<String, String>;
 
 /// Receives the streams of `boards` and writes them into `run`, which it returns uncommitted.

@@ -44,10 +44,12 @@
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over the modules of many boards, and the wrappers around a board |
+//! | [`identity`] | the check that a board is the one in the map |
 //! | [`lock`] | locks, so that one program of this host at a time sets a board |
 //! | [`record`] | run directories, each written as a whole or not at all |
 //! | [`release`] | the version of this build, and its commit |
 //! | [`input`] | reading of input files, up to a size limit |
+//! | [`prelude`] | the names that a tuning program imports |
 //! | `cli` | the program `twotone`, for programs with board kinds of their own (feature `cli`) |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates below this one |
 //! | `sim`, `score` | simulated farms, and the score of a tune on them (feature `sim`) |

@@ -66,7 +66,8 @@ pub use twotone_transport::{BoardFamily, BoardKind, UsualStream};
 use crate::input;
 
 /// The checked boards of an array: names, addresses and serial numbers are unique, powers and
-/// frequencies are in range, and every detector is on a module that exists.
+/// frequencies are in range, and every detector is on a module that its board lists, or can have if
+/// it lists none.
 #[derive(Debug, Clone)]
 pub struct HardwareMap {
     boards: Vec<BoardEntry>,
@@ -79,7 +80,7 @@ impl HardwareMap {
     /// Reads the map in the file at `path`. No board is contacted.
     ///
     /// # Errors
-    /// As [`input::read`], or as [`HardwareMap::parse`].
+    /// As [`input::read_text`], or as [`HardwareMap::parse`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, MapError> {
         let path = path.as_ref();
         let file = path.display().to_string();

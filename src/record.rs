@@ -1,6 +1,6 @@
-//! Run records: a directory per run, with a manifest, the tune and the sweeps. The directory
-//! appears under its name in one step, and never replaces another. `docs/run-directory.md`
-//! describes its files.
+//! Run records: a directory per run, with a manifest and the tune, the sweeps or the captured
+//! samples. The directory appears under its name in one step, and never replaces another.
+//! `docs/run-directory.md` describes its files.
 //!
 //! ```
 //! use twotone::record::RunDirectory;

@@ -33,7 +33,7 @@
 //!
 //! | wrapper | purpose |
 //! |---|---|
-//! | [`Leased`] | lets batches through while the run lasts, but no writes to other modules |
+//! | [`Leased`] | lets batches through while the algorithm runs, but no writes to other modules |
 //! | [`Limits`] | refuses a batch that would break a limit after any of its writes |
 //! | [`Journal`] | records the settings that each channel has, or may have |
 //! | [`Deadline`] | ends a batch that takes too long |

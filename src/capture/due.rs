@@ -11,10 +11,11 @@ use twotone_hal::Coverage;
 /// Fraction by which a board's clock may run slower than this computer's. This fraction of the
 /// samples does not count as missing.
 const SLOWEST: f64 = 200e-6;
-/// Tolerated delay of the beginning of a stream after the first one, as a fraction of the length of
-/// the capture.
+/// Tolerated delay of the beginning of a stream after that of the first stream of the capture, as a
+/// fraction of the length of the capture.
 const LATE_PART: f64 = 0.1;
-/// Tolerated delay of the beginning of a stream after the first one, even in a short capture.
+/// Tolerated delay of the beginning of a stream after that of the first stream, even in a short
+/// capture.
 const LATE: Duration = Duration::from_millis(100);
 
 /// Returns the number of samples that are due in `due_s` seconds, at the rates of the stream, and
@@ -32,9 +33,9 @@ pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64,
 }
 
 /// Returns the time in seconds for which samples are due from a stream that began `late` after the
-/// first one, in a capture of the length `asked`. A short delay is subtracted, because joining the
-/// streams takes time. A delay longer than a tenth of the capture (at least 0.1 s and at most 1 s)
-/// is not subtracted.
+/// first stream, in a capture of the length `asked`. A short delay is subtracted, because joining
+/// the streams takes time. A delay longer than a tenth of the capture (at least 0.1 s and at most 1
+/// s) is not subtracted.
 pub(super) fn due_s(asked: Duration, late: Duration) -> f64 {
     let asked_s = asked.as_secs_f64();
     let tolerated_s = LATE.as_secs_f64().max(LATE_PART * asked_s);

@@ -31,8 +31,8 @@ pub struct CaptureParams {
     pub queue_bytes: usize,
     /// Token that ends the capture early.
     pub stop: Stop,
-    /// Token that, when it is cancelled, discards all rows that are not written yet. They are
-    /// counted as unwritten.
+    /// Token that, when it is cancelled, discards all rows that are not written yet, and ends the
+    /// wait for late samples. The rows are counted as unwritten.
     pub abandon: Stop,
 }
 

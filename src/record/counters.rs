@@ -77,9 +77,11 @@ pub struct CounterRow {
     pub stamps_out_of_reach: u64,
     /// Stamps whose second of the day contradicts their hour, minute and second.
     pub stamps_at_odds: u64,
-    /// Packets from the board's address with another serial number.
+    /// Packets from the board's address whose serial number is that of no captured board there.
+    /// Modules of one address share this count.
     pub foreign: u64,
-    /// Datagrams from the board's address without valid samples.
+    /// Datagrams from the board's address without valid samples. Modules of one address share this
+    /// count.
     pub malformed: u64,
 }
 

@@ -54,8 +54,9 @@ impl Default for SampleColumns {
     }
 }
 
-/// Samples of one module. The fields `i`, `q`, `df_hz` and `dqi_inv` hold one value per channel for
-/// each row, row after row.
+/// Samples of one module. The fields `i` and `q` hold, row after row, one value for each of
+/// [`SampleColumns::channels`], and `df_hz` and `dqi_inv` one for each of
+/// [`SampleColumns::calibrated`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
     /// Time of each sample: nanoseconds since 1970 by the board's clock, with the filters' delay

@@ -74,7 +74,7 @@ impl Journal {
     /// Makes a journal of `module` without any knowledge of its settings: every tone may be on.
     ///
     /// # Errors
-    /// As [`Board::run`], and if the board has no such module.
+    /// As [`Board::run`], and if the board has no such module or does not know operations on tones.
     pub async fn blank(board: BoardHandle, module: ModuleId) -> Result<Arc<Self>> {
         let description = board.describe().await?;
         description
@@ -110,7 +110,7 @@ impl Journal {
     /// board: the NCO and `fields` of every channel, and all settings of those that are on.
     ///
     /// # Errors
-    /// As [`Board::run`], and if the board has no such module.
+    /// As [`Board::run`], and if the board has no such module or does not know operations on tones.
     pub async fn start(
         board: BoardHandle,
         module: ModuleId,
@@ -156,7 +156,7 @@ impl Journal {
         &self.described
     }
 
-    /// Returns the settings that are known now.
+    /// Returns the settings as far as the journal knows them now.
     pub fn snapshot(&self) -> Snapshot {
         let record = self.locked();
         let now = &record.now;

@@ -66,12 +66,13 @@ fn leased() -> std::sync::MutexGuard<'static, BTreeSet<Key>> {
     LEASED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Board that an algorithm receives. It works until the end of the run, and lets the algorithm
+/// Board that an algorithm receives. It works until the algorithm ends, and lets the algorithm
 /// change only its own module.
 ///
-/// When the run ends, running batches are dropped and later batches are refused, both with
-/// [`ErrorKind::Cancelled`]. This applies to every clone of the handle. So no batch that an
-/// algorithm began can reach the board after the clean-up at the end of the run.
+/// When the algorithm ends or is ended, running batches are dropped and later batches are refused,
+/// both with [`ErrorKind::Cancelled`]. This applies to every clone of the handle. So no batch of an
+/// algorithm, not even one of a task that it has started, is sent to the board during or after the
+/// clean-up.
 #[derive(Debug)]
 pub struct Leased {
     board: BoardHandle,

@@ -62,7 +62,8 @@ pub enum HardwareState {
     Kept,
     /// The state before the run. The run has sent no request that changes a setting.
     Untouched,
-    /// A state that differs, or may differ, from the declared one.
+    /// A state that differs, or may differ, from the intended one: the declared safe state, or the
+    /// settings of the algorithm if they were to be kept.
     Left {
         /// Channels that drive a tone and should drive none, or another one.
         left_on: Channels,
@@ -74,7 +75,7 @@ pub enum HardwareState {
         /// tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
-        /// Reason that the declared state was not reached. Run directories of formats before 2 have
+        /// Reason that the intended state was not reached. Run directories of formats before 2 have
         /// only a sentence here.
         reason: Failure,
     },

@@ -156,11 +156,12 @@ impl Runner {
     /// Runs `algorithm` on each target and returns every outcome, in the order of the targets.
     ///
     /// `algorithm` receives the module, and a handle of the board that enforces the target's limits
-    /// and works until the run ends. If there are several targets, those that keep their tones on
-    /// are read back once more after all have ended, because a board may have lost its tones while
-    /// other targets ran. A target fails with [`Busy`](twotone_hal::ErrorKind::Busy) if another run
-    /// uses its module. If `targets` has a module of a board twice, its first target runs, and the
-    /// second one fails with [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument).
+    /// and works until the algorithm ends. If there are several targets, those that keep their
+    /// tones on are read back once more after all have ended, because a board may have lost its
+    /// tones while other targets ran. A target fails with [`Busy`](twotone_hal::ErrorKind::Busy) if
+    /// another run uses its module. If `targets` has a module of a board twice, its first target
+    /// runs, and the second one fails with
+    /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument).
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
     /// hardware is cleaned up in the background. The outcomes are lost.
