@@ -63,9 +63,10 @@ struct Limited {
 const CONNECT_AT_ONCE: usize = 64;
 
 impl Array {
-    /// Connects to every board of `map`, with the default deadlines. A board that does not answer
-    /// is an error in [`Array::failed`] after its own deadline, and does not delay the others. A
-    /// board that lacks a module of the map is an error there too.
+    /// Connects to every board of `map`, with the default deadlines. Up to 64 boards connect at the
+    /// same time. A board that does not answer is an error in [`Array::failed`] after its own
+    /// deadline, and takes up one of these 64 until then. A board that lacks a module of the map is
+    /// an error there too.
     #[tworoutine(Send)]
     pub async fn connect(map: &HardwareMap) -> Self {
         Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
@@ -160,10 +161,11 @@ impl Array {
     /// anything on them. The locks last until the array and all handles from it are dropped, or
     /// longer if `connections` of [`Array::connect_kept`] keep them. If another program has locked
     /// a board, every request to the board except for its description is refused, with
-    /// [`ErrorKind::Busy`] and the name of that program. With `take_over`, the board is taken from
-    /// that program, which from then on sends no request that sets something. The board may still
-    /// execute requests that were sent before, for the time of [`Target::request_life`].
-    /// [`Array::taken_over`] returns the program from which a board was taken over.
+    /// [`ErrorKind::Busy`] and a message that describes that program ([`Holder`]). With
+    /// `take_over`, the board is taken from that program, which from then on sends no request that
+    /// sets something. The board may still execute requests that were sent before, for the time of
+    /// [`Target::request_life`]. [`Array::taken_over`] returns the program from which a board was
+    /// taken over.
     ///
     /// A board that cannot be locked on this host is refused too, with the reason
     /// ([`Array::not_locked`]).
@@ -343,7 +345,8 @@ impl Array {
             Ok::<_, Error>(Limited { handle, journals })
         });
         let Limited { handle, journals } = limited.await?;
-        // A run over the targets of the array does not pass through these journals.
+        // A run over the targets of the array does not pass through these journals, so they read
+        // back what it may have set.
         for journal in journals.iter().filter(|_| !is_first) {
             journal.refresh(fields).await?;
         }

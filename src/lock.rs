@@ -243,7 +243,7 @@ impl BoardLock {
 
     /// Returns the program that has taken the board over from this one, if one has.
     pub fn taken_over(&self) -> Option<Holder> {
-        // A file that cannot be read counts as not taken over.
+        // A board whose lock file cannot be read counts as not taken over.
         let said = last_line(&self.file).ok()?;
         (said != self.said).then(|| Record::parse(&said).holder)
     }

@@ -92,7 +92,7 @@ impl HardwareMap {
     /// Reads the map in `text`. `file_name` is the name of the text in errors.
     ///
     /// # Errors
-    /// All problems of the map, each with its line and column.
+    /// All problems of the map, but at most a hundred, each with its line and column.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, MapError> {
         let (boards, detectors) = read::map(text, file_name)?;
         Ok(Self {

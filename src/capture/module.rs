@@ -23,7 +23,8 @@ pub(super) struct ModuleIntake {
     pub(super) columns: Option<SampleColumns>,
     /// Number of samples received and not written, because the queue was full.
     pub(super) unwritten: u64,
-    /// Listening time at the module's first sample and at its last one.
+    /// Listening time (the time spent in reception so far) at the module's first sample and at its
+    /// last one.
     pub(super) heard: Option<(Duration, Duration)>,
     /// Time that the module's samples cover, including lost ones.
     pub(super) covered: Coverage,
@@ -42,8 +43,8 @@ impl ModuleIntake {
         }
     }
 
-    /// Records the samples that have come from module `at` until the listening time `listened`.
-    /// Begins the module's file at the first sample.
+    /// Records the samples that have come from this module, which has the index `at`, until the
+    /// listening time `listened`. Begins the module's file at the first sample.
     pub(super) fn follow(
         &mut self,
         at: usize,

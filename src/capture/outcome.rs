@@ -20,7 +20,8 @@ pub struct CaptureOutcome {
     pub stopped: bool,
     /// Number of datagrams that the kernel dropped because its buffer was full.
     pub kernel_drops: u64,
-    /// Shortfall of the kernel's buffers, and the setting to change.
+    /// Sentence about the kernel's buffers and the setting to change, if they are smaller than
+    /// requested.
     pub buffer_shortfall: Option<String>,
     /// Error of a socket, which ended the reception.
     pub not_received: Option<Error>,
@@ -64,7 +65,8 @@ pub struct ModuleOutcome {
     /// Sentences about doubtful samples: contradictory times, changes of the packets' form,
     /// missing samples, inputs that were driven too hard.
     pub doubts: Vec<String>,
-    /// The file within the run directory. `None` if no packet came.
+    /// The file within the run directory, even if it could not be created. `None` if no packet
+    /// came.
     pub file: Option<String>,
     /// Number of channels in the file.
     pub channels: usize,

@@ -26,8 +26,8 @@ pub struct BoardPlan {
     pub name: String,
     /// Sample streams of the board, or the reason that nothing can be captured from it.
     pub streams: std::result::Result<LocatedStreams, Failure>,
-    /// Error of the board, if it did not answer. It is then not known if `modules` are those of the
-    /// analog bank in use.
+    /// Error of the board, if it did not answer. It is then not known if the board sends `modules`,
+    /// because boards with two analog banks send only the modules of the bank in use.
     pub unanswered: Option<Failure>,
     /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,

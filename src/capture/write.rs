@@ -141,7 +141,7 @@ struct Writer {
     run: RunDirectory,
     /// Names of the boards, with the notes on the origin in their files.
     boards: Vec<(String, Provenance)>,
-    /// Index of the board, and number of the module.
+    /// For each module of the capture, the index of its board and its number.
     modules: Vec<(usize, u8)>,
     samples: HashMap<usize, (SampleWriter<RunFile>, Calibrator)>,
     counters: HashMap<usize, CounterWriter<RunFile>>,

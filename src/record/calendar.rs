@@ -1,4 +1,4 @@
-//! Calendar time for run records. No measurement depends on it.
+//! Calendar time, for run records and for the comparison of boards' clocks with this computer's.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct UtcTime(Timestamp);
 
 impl UtcTime {
-    /// Returns the present time of this computer's calendar clock. No other code reads this clock.
+    /// Returns the present time of this computer's calendar clock. No other code of this crate
+    /// reads this clock.
     #[expect(
         clippy::disallowed_methods,
         reason = "a run record says on what date it was made"

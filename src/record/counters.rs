@@ -16,7 +16,7 @@ use super::batch_file::BatchFile;
 /// the time that a packet bears.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CounterRow {
-    /// Seconds since the capture began, by this computer's clock.
+    /// Seconds since the first packet of the capture, by this computer's clock.
     #[serde(skip)]
     pub elapsed_s: f64,
     /// The module.

@@ -202,7 +202,7 @@ fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDi
 struct Attempt {
     run: RunDirectory,
     missing: Vec<MissingFile>,
-    /// Number of needed files in `missing`.
+    /// Number of files in `missing` that are not of [`Weight::Further`].
     lacks: usize,
     /// Number of files that were written.
     written: usize,

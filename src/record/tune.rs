@@ -62,10 +62,10 @@ pub struct ModuleTune {
     /// Resonances without a tone.
     #[serde(default)]
     pub not_toned: Vec<NotToned>,
-    /// Detectors of the map, each with its resonance.
+    /// Detectors of the map on this module, each with its resonance if one was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detector: Vec<DetectorTune>,
-    /// Every tone on a resonance.
+    /// Resonances with a channel. The tone of a channel may be off, if tuning it has failed.
     #[serde(default)]
     pub channel: Vec<ChannelOutcome>,
     /// Reference tones, which are off resonance.

@@ -29,7 +29,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 ///
 /// A target that fails, hangs, panics or sends invalid answers does not affect the others. The
 /// runner brings its module to the target's safe state within a reserved fraction of the deadline.
-/// The outcome lists channels that did not reach this state.
+/// The outcome lists channels that did not reach this state. If the run has set nothing and the
+/// safe state is not `off`, nothing is sent.
 ///
 /// A runner cannot end an algorithm that computes without an `.await`: give such work to
 /// `tworoutine::offload`. A runner cannot protect other modules from an algorithm that has a board
