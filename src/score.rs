@@ -16,7 +16,7 @@ use twotone_sim::{Truth, TruthDetector};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// Detectors that resonate within the tuned band, and all detectors of modules that were not
-    /// tuned.
+    /// tuned. Dead detectors, which do not resonate, are left out.
     pub detectors: usize,
     /// Those of `detectors` that have no neighbour within 20 linewidths and are at least 1 dB deep.
     /// A search should find them.
@@ -47,7 +47,7 @@ const FOUND_LW: f64 = 0.5;
 const FALSE_LW: f64 = 1.0;
 
 /// Scores the tunes of named boards by comparison with `truth`. A module that was not tuned counts
-/// with all of its detectors, none of them found.
+/// with all of its detectors that are not dead, none of them found.
 pub fn score<'a>(
     truth: &Truth,
     tunes: impl IntoIterator<Item = (&'a str, &'a TuneOutcome)>,

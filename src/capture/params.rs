@@ -14,10 +14,10 @@ pub struct CaptureParams {
     /// Number of channels that are captured, from the first one on. `None` selects the channels
     /// with tones in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
-    /// Largest difference between a board's clock and this computer's clock that is not a doubt.
-    /// With `None`, a difference of 10 s to two days is a doubt, and so is a difference of more
-    /// than half a year. The arbitrary time that some boards generate for tests may then have any
-    /// difference.
+    /// Largest difference between a board's clock and this computer's clock that is not reported in
+    /// [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). With `None`, a difference of 10 s
+    /// to two days is reported, and so is a difference of more than half a year. The arbitrary time
+    /// that some boards generate for tests may then have any difference.
     pub clock_within: Option<Duration>,
     /// Options of the receivers. The capture itself sets the size of blocks and the time of
     /// opening.

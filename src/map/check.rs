@@ -13,7 +13,7 @@ pub(super) struct UniqueValues(HashMap<(&'static str, String), (usize, String)>)
 
 impl UniqueValues {
     /// Returns true if `value` occurs for the first time among the values of the kind `what`, and
-    /// otherwise adds a finding.
+    /// otherwise reports a problem in `findings`.
     pub(super) fn once(
         &mut self,
         findings: &mut Findings<'_>,
@@ -105,7 +105,7 @@ pub(super) fn no_label(key: &str) -> String {
 }
 
 /// Returns true if the host that follows from a board's serial number, or from its crate and slot,
-/// is valid, and otherwise adds a finding.
+/// is valid, and otherwise reports a problem in `findings`.
 pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
     let wrong = Host::parse(host.name(), host.port()).err();
     let good = wrong.is_none();
@@ -134,8 +134,8 @@ impl<'b> KnownBoards<'b> {
     }
 }
 
-/// Adds a finding if the board or the module of a detector does not exist, or if the frequency of
-/// the detector is out of the module's range.
+/// Reports a problem in `findings` if the board or the module of a detector does not exist, or if
+/// the frequency of the detector is out of the module's range.
 pub(super) fn check_detector_place(
     findings: &mut Findings<'_>,
     known_boards: &KnownBoards<'_>,

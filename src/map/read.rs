@@ -413,8 +413,8 @@ fn detector(
     Some(entry)
 }
 
-/// Returns true if `name` can be the name of a board, and otherwise adds a finding. Board names are
-/// file names in run directories.
+/// Returns true if `name` can be the name of a board, and otherwise reports a problem in
+/// `findings`. Board names are file names in run directories.
 fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let good = name.value.len() <= 64
@@ -430,7 +430,7 @@ fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
 }
 
 /// Returns a hardware address in its normal form: lower case, with colons. If a board cannot have
-/// it, adds a finding and returns `None`.
+/// it, reports a problem in `findings` and returns `None`.
 fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<Found<String>> {
     let value = mac.value.to_lowercase().replace('-', ":");
     let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
@@ -447,7 +447,7 @@ fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<F
 }
 
 /// Returns true if `serial` can be a label of a host name, as serial numbers are, and otherwise
-/// adds a finding.
+/// reports a problem in `findings`.
 fn labelled(findings: &mut Findings<'_>, key: &str, serial: &Found<String>) -> bool {
     let good = check::is_label(&serial.value);
     if !good {

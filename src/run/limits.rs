@@ -9,9 +9,9 @@ use twotone_hal::{
 
 use super::Journal;
 
-/// Board that refuses every batch that would break a limit of its module after any of its
-/// operations. No part of such a batch is sent. The error is [`ErrorKind::Limit`] with the channel,
-/// the requested value and the limit. A value that is NaN or infinite, or an amplitude beyond full
+/// Board that refuses every batch that would break a limit of the module after any operation of the
+/// batch. No part of such a batch is sent. The error is [`ErrorKind::Limit`] with the channel, the
+/// requested value and the limit. A value that is NaN or infinite, or an amplitude beyond full
 /// scale, is [`ErrorKind::InvalidArgument`], and an operation whose effect on the tones is not
 /// known here is [`ErrorKind::Unsupported`].
 ///

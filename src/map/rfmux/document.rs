@@ -170,7 +170,7 @@ fn merge<'i>(
 }
 
 /// Reads the single document in `text`. Returns `None` if there is none, or if the text has a
-/// problem, which becomes a finding.
+/// problem, which is reported in `findings`.
 pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str(text) {

@@ -52,9 +52,9 @@ impl Known {
     }
 
     /// Returns those of `entries` that are imported, in their order, and adds those that are left
-    /// out to `left_out`. Unknown and duplicate keys are findings, reported with the tag and the
-    /// place of their mapping. If the map names another schema (`extended`), only keys that look
-    /// misspelt are unknown.
+    /// out to `left_out`. Unknown and duplicate keys are reported in `findings`, with the tag and
+    /// the place of their mapping. If the map names another schema (`extended`), only keys that
+    /// look misspelt are unknown.
     pub(super) fn of<'i>(
         &self,
         (tag, at): (&str, usize),

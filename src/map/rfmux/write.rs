@@ -86,7 +86,8 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
 }
 
 /// Leaves out serial numbers that Python accepts and a TOML map does not, if the board has a host
-/// name. Without a host name, the board's address depends on them, so they are findings.
+/// name. Without a host name, the board's address depends on them, so they are reported in
+/// `findings`.
 fn leave_out_unusable_serials(
     board: &mut Board,
     findings: &mut Findings<'_>,
