@@ -1,11 +1,11 @@
 //! Campaigns: tunes, sweeps, switch-offs and captures of an array, from a map and parameters.
 //!
-//! A [`Campaign`] connects the boards of a map, checks their identities, makes sure that no other
-//! program sets them, runs an algorithm on every module within a deadline, brings each module to
-//! its declared state, and records the results in a run directory. A capture receives the sample
-//! streams in place of an algorithm, and sets nothing; a switch-off has no run directory. The
-//! commands `tune`, `sweep`, `capture` and `off` of the program call nothing else, and an
-//! application does the same in a few lines:
+//! To tune or to sweep, a [`Campaign`] connects the boards of a map, checks their identities, makes
+//! sure that no other program changes their settings, runs an algorithm on every module within a
+//! deadline, and records the results in a run directory. A module that was tuned keeps its tones.
+//! Any other module is brought to its declared state, which is the `safe_state` that the map gives
+//! for the module. The commands `tune`, `sweep`, `capture` and `off` of the program call the
+//! methods of this type, and an application does the same in a few lines:
 //!
 //! ```
 //! use twotone::campaign::{Access, Campaign};

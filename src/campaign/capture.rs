@@ -22,8 +22,9 @@ const ROW: u64 = 32;
 pub struct CaptureSettings {
     /// Parameters of the receiver and the files. The campaign replaces their tokens with its own.
     pub params: CaptureParams,
-    /// Run directory of a tune. Only the tones of this tune are captured. They are calibrated in
-    /// hertz if the tones are still set as in the tune.
+    /// Run directory of a tune. Only the channels with tones in this tune are captured, unless
+    /// `params` has a number of channels. Samples of the tuned channels are calibrated in hertz if
+    /// their tones are still set as in the tune.
     pub tune: Option<PathBuf>,
     /// Parameters for the manifest. If `None`, the manifest notes the length, the channels and the
     /// tune.
@@ -123,7 +124,8 @@ async fn record(
     if outcome.received() == 0 {
         return CaptureReport::of(&outcome);
     }
-    // A cancel from now on ends this check.
+    // A cancel during this check ends it. If a cancel has already ended the capture, only the token
+    // of `Campaign::abandon` ends the check.
     let end = match outcome.stopped {
         true => &campaign.abandon,
         false => &campaign.cancel,

@@ -17,7 +17,8 @@ pub struct CaptureReport {
     pub elapsed_s: f64,
     /// True if the capture was cancelled before its time was over.
     pub interrupted: bool,
-    /// The run directory. `None` if no packet came, or if not all samples could be written.
+    /// The run directory. `None` if the capture could not begin, if no sample came, or if not all
+    /// samples could be written.
     pub run_directory: Option<String>,
     /// Reason that the capture could not begin or ended early, with the place of its files if they
     /// are not in the requested run directory.
@@ -103,7 +104,8 @@ impl CapturedBoard {
         errors.chain(contradictions).chain(doubts).collect()
     }
 
-    /// Fills in the board's entry in the manifest, with sentences about the `whole` capture.
+    /// Fills in the board's entry in the manifest. `whole` contains sentences about the whole
+    /// capture, which every entry repeats.
     fn note_in(&self, record: &mut BoardRecord, whole: &[String]) {
         record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
         let doubts = self.modules.iter().flat_map(|module| {
@@ -192,7 +194,7 @@ impl CaptureReport {
         }
     }
 
-    /// Fills in the boards of a manifest.
+    /// Fills in the entries of the boards in a manifest.
     pub fn note_in(&self, manifest: &mut Manifest) {
         let whole: Vec<String> = self
             .error

@@ -20,7 +20,8 @@ pub enum Completion {
     Incomplete,
     /// No board could be reached, or no sample was received in a capture.
     Unreachable,
-    /// The campaign was cancelled, and the hardware is in its declared state.
+    /// The campaign was cancelled. Each module was left unchanged, or was brought to its declared
+    /// state, which is the `safe_state` that the map gives for it.
     Interrupted,
 }
 
@@ -32,7 +33,7 @@ pub enum BoardStatus {
     Ok,
     /// Some channels or some modules failed, or have a warning.
     SomeFailed,
-    /// Every module failed.
+    /// Every module failed, or the board has answered and could not be used.
     Failed,
     /// The board did not answer.
     Unreachable,
@@ -50,19 +51,20 @@ impl BoardStatus {
     }
 }
 
-/// Place of a recorded run. All fields are empty if the campaign recorded nothing.
+/// Place and completeness of a recorded run. All fields are empty if nothing had to be recorded.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RecordReport {
-    /// The run directory.
+    /// The run directory. `None` if there is none.
     pub run_directory: Option<String>,
-    /// Reason that the run directory is not at the requested place.
+    /// Reason that the run directory is not at the requested place, or could not be written at all.
     pub record_error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,
 }
 
 impl RecordReport {
-    /// True if the complete record was written, and is in its place.
+    /// True if the complete record was written, and is in its place, or if nothing had to be
+    /// recorded.
     pub fn is_whole(&self) -> bool {
         self.record_error.is_none() && self.missing_files.is_empty()
     }

@@ -25,13 +25,14 @@ pub enum DryRunOf {
     Sweep,
 }
 
-/// Report of a dry run. It serializes to the JSON object of `twotone tune --dry-run --json`.
+/// Report of a dry run. It serializes to the JSON object of `twotone tune --dry-run --json` and
+/// `twotone sweep --dry-run --json`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct DryRunReport {
     /// Always true, so that a program can distinguish it from the report of a real run.
     pub dry_run: bool,
-    /// Sum over all modules.
+    /// Requests to all modules together.
     pub total: Traffic,
     /// Estimated time of the campaign, in seconds: the time of the slowest module, or more if not
     /// all modules run at the same time. `None` if the time of a module is not known.
@@ -52,8 +53,8 @@ pub struct DryRunBoard {
     reached: bool,
     /// Facts that the board did not report about itself, a sentence each.
     pub doubts: Vec<String>,
-    /// Time from a request to its answer, in seconds, measured by reading a tone. `None` if the
-    /// tone could not be read.
+    /// Time from a request to its answer, in seconds: the shortest of three times in which a tone
+    /// was read. `None` if the tone could not be read.
     pub round_trip_s: Option<f64>,
     /// Modules of the board.
     pub modules: Vec<DryRunModule>,

@@ -7,10 +7,11 @@ use crate::record::RecordError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CampaignError {
-    /// The parameters cannot be used with any map, or do not fit the modules of this map.
+    /// The parameters cannot be read, cannot be used with any map, or do not fit the modules of
+    /// this map.
     #[error("{0}")]
     Params(String),
-    /// The requested part of the map cannot be used.
+    /// No board of the map can be captured, because none has a serial number.
     #[error("{0}")]
     Map(String),
     /// Boards cannot be locked on this host, so other programs could set them at the same time.

@@ -46,8 +46,8 @@ impl Progress for BoardProgress {
 }
 
 impl Campaign {
-    /// Checks the parameters, the folder of locks and the free space of the file system, and
-    /// connects the boards.
+    /// Checks the parameters, the folder of locks and the free space of the file system, prepares
+    /// the run directory `out`, and connects the boards.
     pub(super) async fn prepare(
         &self,
         out: &Path,

@@ -6,7 +6,7 @@ use twotone_hal::ModuleId;
 /// Receiver of the progress of a campaign. `()` ignores the progress and logs the notices.
 ///
 /// The methods are called from any of the threads that run the campaign: `begin`, then `step`, then
-/// `end`. They must not block.
+/// `end`. They must not block. Captures and switch-offs only call `notice`.
 pub trait Observer: Send + Sync {
     /// Receives the modules on which the campaign is about to run, each with the name of its board.
     /// Called once, after the boards are connected.

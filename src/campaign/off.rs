@@ -53,7 +53,8 @@ pub struct OffBoard {
     pub another: Option<String>,
     #[serde(skip)]
     said_serial: Option<String>,
-    /// Program from which the board was taken over. That program sets nothing more.
+    /// Program that had locked the board, if the switch-off took the board over from another
+    /// program. That program can set nothing more on the board.
     pub taken_over: Option<Holder>,
     /// Reason that the board could not be locked, if it could not. The board was switched off
     /// nevertheless.
@@ -181,8 +182,8 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
             // The connection is not dropped half-way: it ends by its own deadlines, with a more
             // specific error.
             mut array = counted(&time, connecting) => {
-                // Otherwise the program that holds the board would continue, and set its tones
-                // again.
+                // The lock is taken from any program that has it. Otherwise that program would
+                // continue, and set its tones again.
                 array.lock_or_go_on(&map).await;
                 campaign.notice_taken(&map, &array);
                 if let Some(error) = array.not_locked(&name) {

@@ -21,19 +21,20 @@ const NO_RANGE: &str = "the map does not say where the detectors are: its module
 /// Keys of the two ends of a band.
 const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 
-/// Parameters of a campaign, with a record of those that were given.
+/// Parameters of a campaign, with a record of those that the user has given.
 ///
 /// No parameter is given by default. Unless they are given, these parameters follow from the map
 /// for each module:
 /// * the band is the range of the module;
-/// * the amplitude of tones gives the start power of the module;
-/// * the amplitude of combs is half the amplitude of tones, or less if a full comb would exceed the
-///   limit of the total power;
-/// * the number of points of the network analysis is large enough for the range.
+/// * the number of points of the network analysis is large enough for the range;
+/// * on boards with a power scale, the amplitude of tones gives the start power of the module;
+/// * on these boards, the network analysis and the measurement of the delay, which use many tones
+///   at the same time, use half this amplitude, or less if tones on all channels would together
+///   exceed the limit of the total power.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CampaignParams {
     params: TuneParams,
-    /// The parameters that were given.
+    /// The parameters that the user has given.
     given: toml::Table,
 }
 
@@ -103,9 +104,10 @@ impl CampaignParams {
         self.params.problem().or(no_range).or_else(in_band)
     }
 
-    /// Returns the reason why the parameters cannot be used with any map, or with this map: the
-    /// band is not within the range of a module, or the points are too few for the range. The
-    /// message names the first such module and counts the others.
+    /// Returns the reason why the parameters cannot be used with any map, or with this map: for a
+    /// module, the ends do not form a band, the band is not within the range, or the points are too
+    /// few. The message names the first such module and counts the others. Returns `None` if the
+    /// parameters can be used.
     pub fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
             let mut problems = map.boards().iter().flat_map(|board| {
@@ -175,7 +177,8 @@ impl CampaignParams {
         ))
     }
 
-    /// Refuses parameters with which no module of the map can be tuned. No board is contacted.
+    /// Refuses parameters that do not fit each module of the map, or leave all modules without a
+    /// band. No board is contacted.
     ///
     /// # Errors
     /// If [`CampaignParams::problem`] returns a reason, or if neither the map nor the parameters
@@ -229,7 +232,7 @@ impl CampaignParams {
     }
 
     /// Returns the number of points of the wide sweep over `band`. Unless the number is given, it
-    /// is large enough for resonances of the highest quality factor.
+    /// is large enough for resonances with the quality factor `qr_max`, which are the narrowest.
     fn points_over(&self, band: Band) -> usize {
         let wide = &self.params.network_analysis;
         let spacing_hz = band.f_min_hz / (2.0 * wide.qr_max);

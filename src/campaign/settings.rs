@@ -28,7 +28,7 @@ const LONGEST_CLEANUP_S: f64 = 30.0;
 
 /// A hardware map, the settings of a run over its boards, and the runs themselves.
 ///
-/// A clone shares the tokens and the observer.
+/// A clone shares the tokens, the observer and the connections.
 #[derive(Clone)]
 pub struct Campaign {
     pub(super) map: HardwareMap,
@@ -81,7 +81,8 @@ impl Campaign {
     }
 
     /// Sets the longest time of each module, including clean-up. For a switch-off, it is the
-    /// longest time of each board. The default is 10 minutes, or 30 s for a switch-off.
+    /// longest time of each board. The default is 10 minutes, or 30 s for a switch-off. It has no
+    /// effect on a capture.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -89,7 +90,8 @@ impl Campaign {
     }
 
     /// Sets the largest number of modules that the campaign works on at a time. For a switch-off,
-    /// it is the number of boards. 0 counts as 1. The default is all.
+    /// it is the number of boards. 0 counts as 1. The default is all. It has no effect on a
+    /// capture.
     #[must_use]
     pub fn concurrency(self, modules: usize) -> Self {
         Self {
@@ -111,7 +113,8 @@ impl Campaign {
         self
     }
 
-    /// Sets the seed for the manifest, from which all random numbers were drawn.
+    /// Sets the seed that the manifest records. For a campaign over simulated boards, it is the
+    /// seed from which the caller made them.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -189,18 +192,21 @@ impl Campaign {
         self.in_context(move |campaign| async move { sweep::run(campaign, out, format).await })
     }
 
-    /// Estimates the requests and the time of a tune or a sweep. The dry run connects to the boards
-    /// and reads their descriptions, but sets nothing on them.
+    /// Estimates the requests and the time of a tune or a sweep. The dry run connects to the
+    /// boards, reads their descriptions, and measures the round-trip times, but sets nothing on
+    /// them.
     ///
     /// The algorithm runs on boards in memory. These boards keep their settings, respect the limits
     /// of the map, and answer with samples of a line that has a resonance at the expected frequency
     /// of each detector of the map.
     ///
-    /// **On cancel** the dry run ends at once.
+    /// **On cancel** after the boards are connected, the unfinished modules have an error in the
+    /// report.
     ///
     /// # Errors
-    /// If the parameters do not fit the map, or if the dry run is cancelled before the boards are
-    /// connected. Failures of boards, and limits that the campaign would break, are in the report.
+    /// If the parameters do not fit the map, if the dry run is cancelled before the boards are
+    /// connected, or if it panics. Failures of boards, and limits that the campaign would break,
+    /// are in the report.
     pub fn dry_run(
         &self,
         of: DryRunOf,
@@ -209,8 +215,8 @@ impl Campaign {
     }
 
     /// Switches off every tone of the map's modules, and reads back that it is off. Connections to
-    /// boards that do not answer are tried again until the deadline. Boards that other programs
-    /// hold are taken over.
+    /// boards that do not answer are tried again until the deadline. A board that another program
+    /// on this host has locked is taken over: that program can then set nothing more on it.
     ///
     /// **On cancel** the report has the known facts about unfinished boards.
     pub fn off(&self) -> Tworoutine<impl Future<Output = OffReport> + Send + use<>> {
@@ -230,8 +236,8 @@ impl Campaign {
     ///
     /// # Errors
     /// If the map has no serial number of any board, if the tune cannot be read, or if `out` cannot
-    /// be made or has not enough space. In these cases nothing was sent to any board. Later
-    /// failures are in the report.
+    /// be made or has not enough space. In these cases nothing was sent to any board. Also if the
+    /// capture panics. Other failures are in the report.
     #[cfg(feature = "arrow")]
     pub fn capture<P: Into<PathBuf>>(
         &self,

@@ -30,7 +30,7 @@ pub struct SweptBoard {
     pub error: Option<Failure>,
     /// Result of the check that it is the board in the map.
     pub identity: Option<Identity>,
-    /// Program from which the board was taken over.
+    /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,
     /// Facts that the board did not report about itself, with the assumptions in their place, a
     /// sentence each.
@@ -47,11 +47,12 @@ pub struct SweptModule {
     pub module: ModuleId,
     /// Error of the module, if it was not swept.
     pub error: Option<Failure>,
-    /// Number of repetitions of operations on the board.
+    /// Number of times that a request to the board had to be repeated.
     pub repeats: u32,
     /// Warnings of all stages, a sentence each.
     pub warnings: Vec<String>,
-    /// Status of the measurement of the delay.
+    /// Status of the measurement of the delay. This field and the other optional fields below are
+    /// `None` if the module was not swept.
     pub delay_status: Option<DelayStatus>,
     /// Status of the join of the parts of the sweep at different NCO frequencies.
     pub join_status: Option<JoinStatus>,

@@ -64,7 +64,8 @@ pub struct TunedModule {
     pub repeats: u32,
     /// Time of the module, including clean-up, in seconds.
     pub elapsed_s: f64,
-    /// Delay of the line, in seconds.
+    /// Delay of the line, in seconds. This field and the statuses below are `None` if the module
+    /// was not tuned.
     pub tau_s: Option<f64>,
     /// Number of resonances that were found.
     pub candidates: usize,
