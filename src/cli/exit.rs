@@ -19,7 +19,8 @@ pub(crate) enum Exit {
     SomeFailed,
     /// No board could be reached.
     NothingReachable,
-    /// The command was interrupted, and the hardware is in its declared state.
+    /// The command was interrupted. Each module was left unchanged, or was brought to the state
+    /// that the map declares for it.
     Interrupted,
     /// The exit status of a job of a daemon.
     Status(u8),

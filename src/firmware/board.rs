@@ -47,19 +47,22 @@ pub enum Task {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BoardStatus {
-    /// An earlier call flashed and verified the board, and it reports the release.
+    /// An earlier call flashed or verified the board, and it reports the release.
     AlreadyDone,
     /// The image was written and verified, and the board reports its release and acquires samples.
     Flashed,
-    /// The flash holds the image, and the board reports its release and acquires samples.
+    /// The flash already had the image and was not written. The board reports the release of the
+    /// image and acquires samples.
     Verified,
     /// The image arrived completely. The board was restarted with its present firmware.
     Staged,
-    /// The image is not for this board. The board was not changed.
+    /// The image is not for this board, or the board could not be locked, for instance because
+    /// another program uses it. The board was not changed.
     Refused,
     /// A step failed.
     Failed,
-    /// Another board failed before, or the call was interrupted. The board was not changed.
+    /// Another board failed before, or the call was interrupted. The flash was not changed, but the
+    /// board may have been restarted.
     NotStarted,
 }
 

@@ -40,7 +40,8 @@ impl Done {
     /// Reads the file of a roll-out of `image`. If the file does not exist, no board is done.
     ///
     /// # Errors
-    /// If the file cannot be read, or belongs to another image.
+    /// If the file cannot be read, has another content, belongs to another image, or could not be
+    /// written later.
     pub fn read(path: impl Into<PathBuf>, image: &Image) -> Result<Self, DoneError> {
         let path = path.into();
         let text = match input::read_text(&path, input::PARAMS_BYTES) {
@@ -74,7 +75,7 @@ impl Done {
         }
     }
 
-    /// True if the board was flashed and verified.
+    /// True if the file lists the board as flashed or verified.
     pub fn is_done(&self, board: &str) -> bool {
         self.content.boards.contains_key(board)
     }

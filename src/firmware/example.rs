@@ -31,7 +31,8 @@ pub fn write_example(file: &Path, release: &str, size: usize) -> io::Result<Path
     Ok(description)
 }
 
-/// Writes a file that is not there yet: it may be an image for real boards.
+/// Writes a new file. A file that exists is not replaced, because it may be an image for real
+/// boards.
 fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let created = File::create_new(path).and_then(|mut file| file.write_all(content));
     created.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))

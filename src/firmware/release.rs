@@ -27,7 +27,8 @@ pub struct Release {
 }
 
 impl Release {
-    /// Parses the name of a release. Returns `None` if it does not begin with a number.
+    /// Parses the name of a release. Returns `None` if it does not begin, after an optional `r`,
+    /// with numbers that are separated by points.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let name = text.strip_prefix('r').unwrap_or(text);

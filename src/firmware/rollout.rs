@@ -50,7 +50,7 @@ pub struct Rollout {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RolloutReport {
-    /// True if the task succeeded on all boards.
+    /// True if the task succeeded on all boards, and the file of [`Done`] could be written.
     pub ok: bool,
     /// Release of the image.
     pub release: String,
@@ -137,7 +137,8 @@ impl Rollout {
     }
 
     /// Sets the token that ends the roll-out. When the token is cancelled, boards whose flash is
-    /// being changed are finished, and no other board is begun.
+    /// being changed are finished, boards that have not reached this step are restarted with their
+    /// present firmware, and no other board is begun.
     #[must_use]
     pub fn stop(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
@@ -197,9 +198,10 @@ impl Rollout {
         of(&places, &self.options)
     }
 
-    /// Executes `task` on each board: on one, then on a tenth of the others, then on the rest.
-    /// [`Task::Flash`] skips a board in `done` if it reports the release of the image. Boards that
-    /// were flashed or verified are added to `done`.
+    /// Executes `task` on each board that can be locked and is not refused: on one, then on a tenth
+    /// of the others, then on the rest, or on all at the same time after [`Rollout::at_once`].
+    /// After a failure no further group begins. [`Task::Flash`] skips a board in `done` if it
+    /// reports the release of the image. Boards that were flashed or verified are added to `done`.
     ///
     /// **On cancel** (the future is dropped) a board whose flash is being written completes the
     /// write, and then waits in its boot loader. Use [`Rollout::stop`] to end a roll-out in an

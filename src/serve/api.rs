@@ -38,7 +38,7 @@ pub(crate) struct Cancel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The job waits for other jobs on its modules.
+    /// The job waits for other jobs on its modules, or because too many jobs run.
     Queued,
     /// The job is running.
     Running,

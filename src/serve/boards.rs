@@ -36,7 +36,8 @@ pub(crate) struct BoardReport {
     pub(crate) address: String,
     /// True if the board has answered the last question.
     pub(crate) connected: bool,
-    /// Reason why the board is not connected, or not locked.
+    /// Reason why the board is not connected, or why its lock cannot be requested. `None` if
+    /// another program has locked it.
     pub(crate) error: Option<String>,
     /// Program that has locked the board, if it is not this program.
     pub(crate) in_use_by: Option<Holder>,
@@ -69,9 +70,11 @@ pub(crate) struct Boards {
     map: HardwareMap,
     pub(crate) connections: Connections,
     reports: Mutex<BTreeMap<String, BoardReport>>,
-    /// Number of boards whose first turn has ended, and number of connected boards.
+    /// Number of boards whose first turn (see [`LONGEST_TURN`]) has ended, and number of connected
+    /// boards.
     counts: watch::Sender<Counts>,
-    /// Number of turns of all boards since the start.
+    /// Number of turns of all boards since the start. It includes turns that were left out because
+    /// a job used the board.
     turns: AtomicU64,
     /// Token that is cancelled when the boards are released.
     closing: CancellationToken,
@@ -142,7 +145,8 @@ impl Boards {
         self.counts.subscribe()
     }
 
-    /// Number of turns of all boards since the start. It grows as long as the program works.
+    /// Number of turns of all boards since the start, including those that were left out because a
+    /// job used the board. It grows as long as the program works.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
     }

@@ -11,7 +11,8 @@ use crate::map::HardwareMap;
 pub(crate) enum Use {
     /// The job only reads values that the boards report. It waits for no other job.
     Asks,
-    /// The job reads samples. Other jobs may read samples too, but no job may change settings.
+    /// The job reads samples. Other jobs may read samples too, but no job may change settings,
+    /// except to switch tones off.
     Listens,
     /// The job changes settings. No other job may use the modules, unless it only reads values that
     /// the boards report.

@@ -168,8 +168,8 @@ impl Host {
     }
 
     /// Follows the events of a job to its end, and passes each to `take`. `seen` is the number of
-    /// events, except steps, that the caller has received already. It is increased with each event
-    /// that is received.
+    /// events, except steps, that the caller has received already. It is increased with each
+    /// further event that is not a step.
     ///
     /// # Errors
     /// See [`Failure`].

@@ -304,7 +304,7 @@ impl Observer for Job {
             let key = (board.to_owned(), step.module);
             history.steps.insert(key, (number, *step))
         };
-        // Once for each stage: the journal of a board tells what was done to it.
+        // Each stage is logged once, so that the log tells what was done to a board.
         if before.is_none_or(|(_, before)| before.stage != step.stage) {
             let (module, stage) = (step.module.number(), step.stage.as_str());
             tracing::info!(board, module, job = self.id, "{stage}");

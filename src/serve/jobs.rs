@@ -39,7 +39,8 @@ struct Ended {
     by_board: BTreeMap<String, u64>,
 }
 
-/// Jobs that are not over. A job waits only for jobs that are before it in this list.
+/// Jobs that are not over. A job waits only for jobs that are before it in this list, or because
+/// [`MOST_RUNNING`] jobs run.
 struct Queue {
     jobs: Vec<Arc<Job>>,
     /// Work of the jobs that wait, by the number of the job.

@@ -1,4 +1,5 @@
-//! Sign of life of the daemon: the boards have their turns. See `Boards::keep_connected`.
+//! Sign of life of the daemon: every few seconds, each board has a turn, in which the daemon asks
+//! it a question or connects it. See `Boards::keep_connected`.
 
 use std::time::Duration;
 

@@ -26,14 +26,14 @@ const MOST_RECORDS: usize = 1000;
 /// Largest number of bytes of the facts about one job.
 const RECORD_BYTES: u64 = 4 << 20;
 
-/// Most bytes of events that are kept because they cannot be written; those of the first jobs are
-/// given up first.
+/// Largest number of bytes of events that are kept in memory because they could not be written. If
+/// there are more, the events of the jobs with the lowest numbers are dropped.
 const MOST_UNSAVED: usize = 64 << 20;
 
 /// Events of a job, each a line.
 pub(crate) type Events = Box<dyn BufRead + Send>;
 
-/// The folder of the jobs, and the facts about those that are over.
+/// The folder of the jobs, and the facts about the jobs that are over.
 #[derive(Debug)]
 pub(crate) struct JobRecords {
     folder: PathBuf,
@@ -46,7 +46,8 @@ pub(crate) struct JobRecords {
 /// Jobs that are over and whose files could not be written, as on a full disk.
 #[derive(Debug, Default)]
 struct Unsaved {
-    /// Events of each; `None` if they are on disk, or if they were too many.
+    /// Events of these jobs, by the number of the job. `None` if the events are on disk, or were
+    /// dropped because of [`MOST_UNSAVED`].
     events: BTreeMap<u64, Option<Vec<Bytes>>>,
 }
 
@@ -149,9 +150,10 @@ impl JobRecords {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the events of a job that is over, if there are some, and its facts after them. What
-    /// cannot be written is kept, and written when there is room again: otherwise the job would be
-    /// told as interrupted after the next start.
+    /// Writes the `events` of a job that is over, if they are given, and then its facts. If this
+    /// fails, the job is kept among the unsaved ones, and is written again after a later job.
+    /// Without its new facts on disk, the job would be reported as interrupted after the next
+    /// start.
     fn save_end(&self, report: &JobReport, events: Option<&[Bytes]>) -> io::Result<()> {
         let events_saved = events.map_or(Ok(()), |events| {
             self.write(&format!("{}.events", report.id), |file| {
@@ -166,12 +168,13 @@ impl JobRecords {
         saved
     }
 
-    /// Writes what could not be written before.
+    /// Writes the events and facts of jobs that could not be written when the jobs ended.
     fn save_the_unsaved(&self) {
-        // They stay until they are written, for those who ask in the meantime.
+        // The events stay in memory until they are written, because clients may request them in the
+        // meantime.
         let unsaved = self.unsaved().events.clone();
         for (id, events) in unsaved {
-            // Those that were forgotten since need no record.
+            // A job that has been removed from the records in the meantime needs no files.
             let report = self.report(id);
             let saved =
                 report.is_none_or(|report| self.save_end(&report, events.as_deref()).is_ok());
@@ -181,11 +184,12 @@ impl JobRecords {
         }
     }
 
-    /// Writes the events of a job that is over, and its facts after them. Those of earlier jobs are
-    /// written too if they could not be before.
+    /// Writes the events of a job that is over, and then its facts. If this succeeds, also writes
+    /// those of earlier jobs that could not be written before.
     ///
     /// # Errors
-    /// If they cannot be written. They are told all the same.
+    /// If the events or the facts of this job cannot be written. They are kept in memory then, and
+    /// are reported like those on disk.
     pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
         let written = self.save_end(&report, Some(events));
         if written.is_ok() {
@@ -228,7 +232,7 @@ impl JobRecords {
     /// do not include its end. Returns `None` if the job has no events on record.
     ///
     /// # Errors
-    /// If they cannot be opened.
+    /// If the file of the events cannot be opened.
     pub(crate) fn events(&self, id: u64) -> io::Result<Option<Events>> {
         let kept = self.unsaved().events.get(&id).cloned().flatten();
         if let Some(kept) = kept {

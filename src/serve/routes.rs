@@ -48,8 +48,8 @@ pub(crate) struct Routes {
     pub(crate) room: Arc<Semaphore>,
 }
 
-/// Largest number of bytes of the body of a request. Such a body contains a truth, a map and
-/// parameters, in JSON strings with escapes.
+/// Largest number of bytes of the body of a request. Such a body contains a map, parameters, and
+/// the true detectors of a simulated farm, in JSON strings with escapes.
 const BODY_BYTES: usize = 320 << 20;
 
 /// Memory for the large bodies of all requests and for the files of all jobs, in KiB.
