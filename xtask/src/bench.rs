@@ -34,13 +34,15 @@ enum Needs {
     /// A Python interpreter in the environment variable of this name. Without it some rows are
     /// empty.
     PythonForSomeRows(&'static str),
-    /// The same. Without it nothing is measured.
+    /// A Python interpreter in the environment variable of this name. Without it nothing is
+    /// measured.
     Python(&'static str),
     /// Throw-away hosts, and the archive that they get. Without them the benchmark is left out.
     Hosts,
 }
 
-/// Benchmarks that are also run by the name of another one, after it.
+/// Pairs of benchmarks. The name of the first one on the command line runs both, one after the
+/// other.
 const AFTER: [(&str, &str); 1] = [("serve", "deploy")];
 
 /// The benchmarks.
@@ -151,8 +153,8 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-/// Runs a benchmark, and those that follow it. Returns false if one failed. A row that misses its
-/// limit is not a failure.
+/// Runs a benchmark, and those that follow it by [`AFTER`]. Returns false if one failed. A row that
+/// misses its limit is not a failure.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let Some(name) = &args.name else {
         print!("{}", list());
@@ -164,7 +166,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let after = after.filter_map(|(_, then)| named(then));
     let mut commands = Vec::new();
     for bench in std::iter::once(bench).chain(after) {
-        // Before any is run, so that what is missing is told at once.
+        // The commands of all benchmarks are made before the first one is run, so that a missing
+        // requirement is reported at once.
         commands.extend(command(workspace, bench, args)?);
     }
     if !args.json {
@@ -259,8 +262,8 @@ fn archive(workspace: &Workspace) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Joins the reports of benchmarks that were run by one name, which is that of the first. The
-/// conditions of the others are below their names.
+/// Joins the reports of several benchmarks to one, which has the name of the first report and the
+/// rows of all. The conditions of each further report are stored under its name.
 fn joined(reports: Vec<Value>) -> Option<Value> {
     let mut reports = reports.into_iter();
     let mut first = reports.next()?;

@@ -1,5 +1,5 @@
-//! Child processes of this program. Each has its own process group. A signal that ends this program
-//! ends those groups first, so that no child outlives it.
+//! Child processes of this program. Each has its own process group. On SIGINT, SIGTERM or SIGHUP
+//! the process groups are ended before this program, so that no child outlives it.
 
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -220,7 +220,8 @@ impl Owner {
     }
 
     /// Returns the id in a claim, if a process of this computer has made the claim and does not run
-    /// any more.
+    /// any more. A claim is the text by which a deployment keeps others off a host. It begins with
+    /// the id and the name of its owner.
     fn ended<'c>(&self, claim: &'c str) -> Option<&'c str> {
         let mut words = claim.split(' ');
         let (id, name) = (words.next()?, words.next()?);

@@ -155,7 +155,7 @@ pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Packages the program of the tests, and returns its archive.
+/// Packages the program that the tests build, and returns the path of the archive.
 pub(crate) fn quick(workspace: &Workspace) -> Result<PathBuf> {
     let args = Args {
         quick: true,

@@ -21,8 +21,8 @@ pub(super) enum Kind {
     Removed,
     /// The version was not healthy, and the previous version runs again.
     RolledBack,
-    /// The version was not healthy, and either no version runs, or the previous version is not
-    /// healthy either.
+    /// No healthy version runs. After an activation, the new version was not healthy, and there is
+    /// no previous version, or it is not healthy either.
     Down,
     /// A problem prevents the change. The version was not switched.
     Refused,
@@ -40,7 +40,7 @@ pub(super) struct Outcome {
     pub(super) result: Kind,
     /// Version of the host now, if it is known.
     pub(super) version: Option<String>,
-    /// Version of the host before.
+    /// Version of the host before the verb, if it is known.
     pub(super) before: Option<String>,
     pub(super) text: String,
     /// Further facts from some verbs.

@@ -22,7 +22,8 @@ const SPARE: Duration = Duration::from_secs(120);
 /// believed.
 const MOST_UNKNOWN: u32 = 5;
 
-/// Time without a sign of life, in seconds, after which the claim of another deployment is void.
+/// Time without a sign of life, in seconds, after which the claim of another deployment, which
+/// keeps this one off the host, is void.
 const CLAIM_SILENCE: &str = "300";
 
 /// Brings a host to a release.

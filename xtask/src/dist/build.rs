@@ -57,7 +57,7 @@ impl Glibc {
     /// # Errors
     /// If `wish` is not a version, or if the linker cannot be installed.
     pub(crate) fn choose(workspace: &Workspace, wish: Option<&str>) -> Result<Self> {
-        // The stamp exists only after an installation was finished.
+        // This file exists only after an installation was finished.
         let is_installed = workspace.target.join("zig/made-from.txt").is_file();
         let found = match is_installed {
             true => Some(Some(install(workspace)?)),

@@ -1,5 +1,5 @@
-//! Rehearsal of the package: it is installed, upgraded, removed and purged in a throw-away root. It
-//! contains the program of the tests.
+//! Rehearsal of the package: it is installed, upgraded, removed and purged in a throw-away root.
+//! The package contains the program that the tests build.
 
 use std::fs;
 use std::process::Command;

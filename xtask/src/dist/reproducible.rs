@@ -1,5 +1,5 @@
-//! Check that the archive and the package can be made again. A second build runs in a deeper folder
-//! with a cargo home of its own, and all bytes are compared.
+//! Check that a second build gives the same archive and package. It runs in a deeper folder with a
+//! cargo home of its own, and all bytes are compared.
 
 use std::fs;
 use std::path::Path;

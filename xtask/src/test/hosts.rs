@@ -1,4 +1,4 @@
-//! Step of the tests in `tests/deploy/`: deployments to throw-away hosts.
+//! Step of the tests in `xtask/tests/deploy/`: deployments to throw-away hosts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

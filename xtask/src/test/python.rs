@@ -87,7 +87,7 @@ pub(crate) fn environment(
     // environment.
     let _lock = lock(&workspace.target.join(format!("{name}.lock")))?;
 
-    // The stamp is written last, so that an incomplete environment has none.
+    // This file is written last, so that an incomplete environment does not have it.
     let stamp = folder.join("made-from.txt");
     let made_from = format!("# {}\n{requirements}", base.display());
     let interpreter = folder.join("bin/python");
