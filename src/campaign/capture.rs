@@ -22,9 +22,9 @@ const ROW: u64 = 32;
 pub struct CaptureSettings {
     /// Parameters of the receiver and the files. The campaign replaces their tokens with its own.
     pub params: CaptureParams,
-    /// Run directory of a tune. Only the channels with tones in this tune are captured, unless
-    /// `params` has a number of channels. Samples of the tuned channels are calibrated in hertz if
-    /// their tones are still set as in the tune.
+    /// Run directory of a tune. Of each module with tones in this tune, only the channels of these
+    /// tones are captured, unless `params` has a number of channels. Samples of the tuned channels
+    /// are calibrated in hertz if their tones are still set as in the tune.
     pub tune: Option<PathBuf>,
     /// Parameters for the manifest. If `None`, the manifest notes the length, the channels and the
     /// tune.

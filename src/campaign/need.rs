@@ -132,7 +132,7 @@ fn manifest(map: &HardwareMap) -> u64 {
     head + map.text().len() as u64 + board * map.boards().len() as u64
 }
 
-/// Returns the number of points of the wide sweeps of all modules.
+/// Returns the number of points of the network analyses of all modules.
 fn wide_points(map: &HardwareMap, params: &CampaignParams) -> u64 {
     let points = map.boards().iter().map(|board| {
         let listed = board.modules.iter().map(|module| params.points_of(module));

@@ -104,10 +104,10 @@ impl CampaignParams {
         self.params.problem().or(no_range).or_else(in_band)
     }
 
-    /// Returns the reason why the parameters cannot be used with any map, or with this map: for a
-    /// module, the ends do not form a band, the band is not within the range, or the points are too
-    /// few. The message names the first such module and counts the others. Returns `None` if the
-    /// parameters can be used.
+    /// Returns the reason why the parameters cannot be used with any map, or with this map: the
+    /// given end of the band does not fit the other end of a module's range, the band is not within
+    /// the range of a module, or the points are too few for the range. The message names the first
+    /// such module and counts the others. Returns `None` if the parameters can be used.
     pub fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
             let mut problems = map.boards().iter().flat_map(|board| {
@@ -231,8 +231,9 @@ impl CampaignParams {
         }
     }
 
-    /// Returns the number of points of the wide sweep over `band`. Unless the number is given, it
-    /// is large enough for resonances with the quality factor `qr_max`, which are the narrowest.
+    /// Returns the number of points of the network analysis over `band`. Unless the number is
+    /// given, it is large enough for resonances with the quality factor `qr_max`, which are the
+    /// narrowest.
     fn points_over(&self, band: Band) -> usize {
         let wide = &self.params.network_analysis;
         let spacing_hz = band.f_min_hz / (2.0 * wide.qr_max);
@@ -243,8 +244,8 @@ impl CampaignParams {
         }
     }
 
-    /// Returns the number of points of the wide sweep of a module. If the band of the module is not
-    /// known, the number is that of the parameters.
+    /// Returns the number of points of the network analysis of a module. If the band of the module
+    /// is not known, the number is that of the parameters.
     pub(super) fn points_of(&self, module: &ModuleEntry) -> usize {
         let band = self.band_of(module);
         band.map_or(self.params.network_analysis.points, |band| {

@@ -77,7 +77,7 @@ pub struct TunedModule {
     pub warnings: Vec<String>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of the parts of the wide sweep at different NCO frequencies.
+    /// Status of the join of the parts of the network analysis at different NCO frequencies.
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,

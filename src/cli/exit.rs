@@ -15,9 +15,10 @@ pub(crate) enum Exit {
     /// The command line or a file is wrong, or a limit of the system is too low. No setting of a
     /// board was changed.
     Usage,
-    /// Some boards or channels failed. The others are done.
+    /// Boards, modules or channels failed, or a result could not be recorded or printed completely.
+    /// The rest is done.
     SomeFailed,
-    /// No board could be reached.
+    /// No board or no daemon could be reached, or no sample came.
     NothingReachable,
     /// The command was interrupted. Each module was left unchanged, or was brought to the state
     /// that the map declares for it.

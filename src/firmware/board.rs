@@ -36,7 +36,7 @@ pub enum Task {
     /// Transfer the image and compare its digest, then restart the board. The flash stays
     /// unchanged.
     Stage,
-    /// Replace the firmware.
+    /// Replace the firmware, unless the flash holds the image already.
     Flash,
     /// Read back the flash and compare its digest, then restart the board.
     Verify,

@@ -1,5 +1,5 @@
 //! Sign of life of the daemon: every few seconds, each board has a turn, in which the daemon asks
-//! it a question or connects it. See `Boards::keep_connected`.
+//! it a question, connects it, or leaves it to the job that uses it. See `Boards::keep_connected`.
 
 use std::time::Duration;
 

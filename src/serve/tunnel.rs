@@ -117,7 +117,8 @@ impl Link {
 struct Tunnel {
     child: Child,
     folder: TempDir,
-    /// End of the error output of the process. The sender is dropped when the output has ended.
+    /// Last part of the error output of the process. The sender is dropped when the output has
+    /// ended.
     words: watch::Receiver<String>,
 }
 
@@ -206,7 +207,7 @@ impl Tunnel {
     }
 }
 
-/// Collects the end of the output of a program, until the output has ended.
+/// Collects the last part of the output of a program, until the output has ended.
 async fn collect(mut said: pipe::Receiver, words: watch::Sender<String>) {
     let mut part = [0; 512];
     while let Ok(count @ 1..) = said.read(&mut part).await {
