@@ -113,7 +113,8 @@ fn noted(settings: &CaptureSettings) -> Value {
     })
 }
 
-/// Checks once more that the tones are set as in the tune, and puts the run directory in its place.
+/// Checks once more that the tones are set as in the tune, writes the report and the manifest, and
+/// moves the run directory to the requested path. Records nothing if no sample came.
 async fn record(
     campaign: &Campaign,
     run: RunDirectory,

@@ -9,7 +9,7 @@ use crate::record::{DetectorStatus, DetectorTune};
 /// Largest distance of a resonance from the frequency at which its detector is expected, as a
 /// fraction of that frequency.
 const MOST_SHIFT: f64 = 1e-3;
-/// Smallest ratio of the distance of the second-nearest choice to that of the nearest. Below it,
+/// Smallest ratio of the distances of the second-nearest and the nearest choice. Below this ratio,
 /// either choice may be right.
 const UNAMBIGUOUS: f64 = 2.0;
 

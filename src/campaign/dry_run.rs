@@ -68,8 +68,9 @@ pub struct DryRunModule {
     pub module: ModuleId,
     /// Reason that the campaign would be refused or would fail on the module.
     pub error: Option<Failure>,
-    /// Number of assumed resonances: one at the expected frequency of each detector of the map. If
-    /// it is 0, the steps of a tune that depend on resonances are not counted.
+    /// Number of assumed resonances: one at the expected frequency of each detector that the map
+    /// has on this module. If it is 0, the steps of a tune that depend on resonances are not
+    /// counted.
     pub resonances: usize,
     /// Requests that would be sent.
     #[serde(flatten)]

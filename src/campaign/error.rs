@@ -2,7 +2,7 @@
 
 use crate::record::RecordError;
 
-/// Reason that a campaign was refused before anything was sent to any board, or that it ended
+/// Reason that a campaign was refused before anything was set on any board, or that it ended
 /// without a report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -78,8 +78,8 @@ impl SweepFormat {
     }
 }
 
-/// Records a tune: writes the tunes, the manifest and the sweeps, in this order, and puts the
-/// directory in its place or, if that fails, in another.
+/// Records a tune: writes the tunes, the manifest and the sweeps, in this order, and moves the
+/// directory to the requested path or, if that fails, to another one.
 pub(super) fn record_tune(
     map: &HardwareMap,
     run: RunDirectory,
@@ -125,8 +125,8 @@ pub(super) fn record_tune(
     run.record(manifest, &contents, None)
 }
 
-/// Records a sweep: writes the manifest and the sweeps, and puts the directory in its place or, if
-/// that fails, in another.
+/// Records a sweep: writes the manifest and the sweeps, and moves the directory to the requested
+/// path or, if that fails, to another one.
 pub(super) fn record_sweep(
     map: &HardwareMap,
     run: RunDirectory,

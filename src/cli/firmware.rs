@@ -47,7 +47,7 @@ enum FirmwareCommand {
     /// Transfer an image into the memory of each board and compare its digest there. The flash
     /// stays as it is.
     Stage(Work),
-    /// Replace the firmware: on one board first, then on a tenth of them, then on the rest.
+    /// Replace the firmware: on one board first, then on a tenth of the others, then on the rest.
     #[command(after_help = FLASH)]
     Flash(Flash),
     /// Read the flash of each board back, and compare its digest with that of an image.

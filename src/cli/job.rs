@@ -74,7 +74,8 @@ pub(crate) fn run_directory(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Returns the connections of the daemon. Outside of a daemon there are no kept connections.
+/// Returns the connections that the daemon keeps. Outside of a daemon, returns connections that are
+/// not kept.
 pub(crate) fn connections() -> Connections {
     current().map_or_else(Connections::none, |found| found.connections.clone())
 }

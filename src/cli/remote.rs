@@ -41,7 +41,8 @@ pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> E
 /// Returns the command of this process as a submission for a daemon, with the files that it names.
 ///
 /// # Errors
-/// If a daemon does not execute this command, or if a file cannot be read. The error is the reason.
+/// If a daemon does not execute this command, if a file cannot be read, or if an argument is not
+/// UTF-8. The error is the reason.
 pub(crate) fn submission(command: &Command) -> Result<Submission, String> {
     Ok(Submission {
         files: files(command)?,

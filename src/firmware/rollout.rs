@@ -103,7 +103,8 @@ impl Rollout {
         }
     }
 
-    /// Sets the address on which the program listens for boards, and the longest wait for them.
+    /// Sets the address on which the program listens for boards, the longest wait for them, and the
+    /// longest time in which a board erases, writes or reads its flash.
     #[must_use]
     pub fn options(self, options: FirmwareOptions) -> Self {
         Self { options, ..self }

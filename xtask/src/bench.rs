@@ -37,7 +37,8 @@ enum Needs {
     /// A Python interpreter in the environment variable of this name. Without it nothing is
     /// measured.
     Python(&'static str),
-    /// Throw-away hosts, and the archive that they get. Without them the benchmark is left out.
+    /// Throw-away control hosts on this computer, and an archive to deploy to them. Without the
+    /// hosts the benchmark is left out.
     Hosts,
 }
 

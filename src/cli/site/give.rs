@@ -83,7 +83,7 @@ pub(super) fn give(
 /// jobs.
 ///
 /// # Errors
-/// The reason, if a job has no host name, or if two jobs are on the same host.
+/// The reason, if two jobs are on the same host, or if the host of a job is not known.
 pub(super) fn follow(
     mut site: Site,
     file: String,

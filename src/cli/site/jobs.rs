@@ -97,7 +97,7 @@ struct Cancelled {
 /// Ends jobs of several hosts early.
 ///
 /// # Errors
-/// The reason, if a job has no host name, or the site has no host with this name.
+/// See [`by_host`].
 pub(super) fn cancel(mut site: Site, cancel: &Cancel, json: bool) -> Result<Exit, String> {
     let ids = by_host(&site, &cancel.job)?;
     site.hosts.retain(|host| ids.contains_key(&host.name));
@@ -142,7 +142,8 @@ pub(super) fn cancel(mut site: Site, cancel: &Cancel, json: bool) -> Result<Exit
 /// the site has only one host.
 ///
 /// # Errors
-/// The reason, if a job has no host name, or the site has no host with this name.
+/// The reason, if a job has no host name and the site has several hosts, or if the site has no host
+/// with this name.
 pub(super) fn by_host(site: &Site, jobs: &[JobName]) -> Result<BTreeMap<String, Vec<u64>>, String> {
     let known: Vec<_> = site.hosts.iter().map(|host| host.name.as_str()).collect();
     let mut ids = BTreeMap::<_, Vec<_>>::new();

@@ -1,4 +1,5 @@
-//! Step of the tests in `xtask/tests/deploy/`: deployments to throw-away hosts.
+//! Step of the tests in `xtask/tests/deploy/`: deployments to throw-away control hosts, which
+//! `xtask/tests/deploy/lab.sh` makes on this computer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use super::steps::{has_nextest, in_order, runner};
 use super::{Outcome, Run};
 use crate::{Result, child, dist};
 
-/// Variable with the path of the archive that the tests and the benchmark deploy.
+/// Environment variable with the path of the archive that the tests and the benchmark deploy.
 pub(crate) const VARIABLE: &str = "TWOTONE_RELEASE";
 
 /// Message for tests that are skipped because there can be no hosts.
