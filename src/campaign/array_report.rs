@@ -44,7 +44,8 @@ impl<B> ArrayReport<B> {
         }
     }
 
-    /// Returns the completion of the campaign and its record, from the `status` of each board.
+    /// Returns the degree to which the campaign was done and recorded, from the `status` of each
+    /// board.
     /// `is_restored` is true for a board whose modules are all in their declared states.
     pub(super) fn completion_by(
         &self,

@@ -210,7 +210,7 @@ impl CaptureReport {
         }
     }
 
-    /// Returns the completion of the capture and its record.
+    /// Returns the degree to which the capture was done and recorded.
     pub fn completion(&self) -> Completion {
         if self.error.is_some() && self.received > 0 {
             Completion::Incomplete

@@ -82,8 +82,8 @@ pub struct DryRunModule {
 }
 
 impl DryRunReport {
-    /// Returns the completion of the dry run, which is complete if the campaign could run on every
-    /// module.
+    /// Returns the degree to which the dry run was done. It is [`Completion::Complete`] if the
+    /// campaign could run on every module.
     pub fn completion(&self) -> Completion {
         let modules = || self.boards.iter().flat_map(|board| &board.modules);
         if !self.boards.iter().any(|board| board.reached) {

@@ -13,7 +13,7 @@ const TUNED: [u64; 2] = [1000, 2000];
 const MODULE: u64 = 300;
 /// Bytes of a manifest without the map, and additional bytes for each board.
 const MANIFEST: [u64; 2] = [3000, 200];
-/// Bytes of the head of the file of a captured module.
+/// Bytes before the first row in the file of a captured module.
 #[cfg(feature = "arrow")]
 const HEAD: u64 = 1000;
 

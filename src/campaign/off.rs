@@ -82,7 +82,7 @@ pub struct OffModule {
 }
 
 impl OffReport {
-    /// Returns the completion of the switch-off.
+    /// Returns the degree to which the switch-off was done.
     pub fn completion(&self) -> Completion {
         if self.ok {
             Completion::Complete

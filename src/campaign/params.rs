@@ -177,8 +177,8 @@ impl CampaignParams {
         ))
     }
 
-    /// Refuses parameters that do not fit each module of the map, or leave all modules without a
-    /// band. No board is contacted.
+    /// Refuses parameters that do not fit one of the modules of the map, or leave all modules
+    /// without a band. No board is contacted.
     ///
     /// # Errors
     /// If [`CampaignParams::problem`] returns a reason, or if neither the map nor the parameters
@@ -306,8 +306,8 @@ impl CampaignParams {
                 ));
             }
         }
-        // Half the amplitude of a tone, or less if a full comb would exceed the limit of the total
-        // power.
+        // Half the amplitude of a tone, or less if tones on all channels would together exceed the
+        // limit of the total power.
         let tones = f64::from(module.channels);
         let each = Dbm(entry.max_total.0 - 10.0 * tones.log10());
         let comb = (0.5 * params.tone_amplitude).min(full_scale.amplitude_of(each));

@@ -86,7 +86,7 @@ impl SweepReport {
         Self::new(elapsed_s, boards.collect())
     }
 
-    /// Returns the completion of the sweep and its record.
+    /// Returns the degree to which the sweep was done and recorded.
     pub fn completion(&self) -> Completion {
         let settled = |module: &SweptModule| module.hardware.is_settled();
         self.completion_by(SweptBoard::status, |board| {

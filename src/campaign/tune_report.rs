@@ -162,7 +162,7 @@ impl TuneReport {
     /// Returns the degree to which the tune was done and recorded.
     pub fn completion(&self) -> Completion {
         // The state `Kept` is settled too, but the module then has the tones of its tune, and is
-        // not in the state that was declared for an early end.
+        // not in its declared state.
         let restored = |module: &TunedModule| {
             module.hardware.is_settled() && module.hardware != HardwareState::Kept
         };

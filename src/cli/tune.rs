@@ -47,7 +47,7 @@ pub(crate) struct Tune {
     /// A note that is kept with the run.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Score the result against the truth of a simulated farm.
+    /// Score the result against the true detectors of a simulated farm, which are in this file.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// Longest time of each module in seconds, clean-up included.
@@ -92,7 +92,7 @@ impl Tune {
         self.params.as_deref()
     }
 
-    /// Path of the truth on the command line.
+    /// Path of the file with the true detectors on the command line.
     pub(crate) fn truth(&self) -> Option<&Path> {
         self.truth.as_deref()
     }
@@ -155,7 +155,7 @@ impl Tune {
 struct Printed<'a> {
     #[serde(flatten)]
     report: &'a TuneReport,
-    /// Score, if the truth is known.
+    /// Score, if the true detectors are known.
     score: Option<Score>,
 }
 

@@ -65,7 +65,8 @@ pub struct RolloutReport {
 }
 
 impl RolloutReport {
-    /// Returns the completion of the roll-out, which determines the exit status.
+    /// Returns the degree to which the roll-out was done. It determines the exit status of the
+    /// program.
     pub fn completion(&self) -> Completion {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
         // No board has answered, neither its firmware nor its boot loader.

@@ -56,8 +56,8 @@ impl Tree {
     }
 
     /// Writes the tree into a new folder. All files and folders have the modes that they have in a
-    /// package, and the time `epoch`. They do not depend on the umask and the clock of this
-    /// computer.
+    /// package, and the time `epoch`, in seconds since 1970. They do not depend on the umask and
+    /// the clock of this computer.
     pub(crate) fn write(&self, folder: &Path, epoch: u64) -> Result<()> {
         let failed = |path: &Path, error| format!("cannot write {}: {error}", path.display());
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
@@ -74,7 +74,8 @@ impl Tree {
             let path = folder.join(place);
             fs::create_dir_all(&path).map_err(|error| failed(&path, error))?;
         }
-        // The folders are settled last, because each new entry changes their time.
+        // The modes and times of folders are set last, because each new entry changes the time of
+        // its folder.
         for place in self.folders() {
             let path = folder.join(place);
             settle(&path, 0o755, epoch).map_err(|error| failed(&path, error))?;
