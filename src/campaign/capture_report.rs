@@ -31,7 +31,7 @@ pub struct CaptureReport {
     pub lost: u64,
     /// Number of datagrams that the kernel dropped because its buffer was full.
     pub kernel_drops: u64,
-    /// Shortfall of the kernel's buffers, and the setting to change.
+    /// Shortfall of the kernel's buffers, if there is one, and the setting to change.
     pub buffer_shortfall: Option<String>,
     /// Every board of the map that has modules to capture, in its order.
     pub boards: Vec<CapturedBoard>,

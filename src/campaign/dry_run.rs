@@ -246,7 +246,8 @@ fn total(boards: &[DryRunBoard]) -> Traffic {
     modules.fold(none, |sum, module| sum.plus(&module.traffic))
 }
 
-/// Returns the time of all modules in seconds, with `at_once` modules at a time.
+/// Returns the time of all modules in seconds, with `at_once` modules at a time. Returns `None` if
+/// the time of a module is not known.
 fn estimated_s(boards: &[DryRunBoard], at_once: usize) -> Option<f64> {
     let modules = boards.iter().flat_map(|board| &board.modules);
     let times: Option<Vec<f64>> = modules.map(|module| module.estimated_s).collect();

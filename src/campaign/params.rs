@@ -148,12 +148,13 @@ impl CampaignParams {
     }
 
     /// Returns the band of a module: the given band, or else the range of the module in the map.
+    /// Returns `None` if an end of it is not known.
     fn band_of(&self, module: &ModuleEntry) -> Option<Band> {
         self.given_band(module).or_else(|| range_of(module))
     }
 
     /// Returns the reason why the given end and the other end of the module's range do not form a
-    /// band.
+    /// band, or `None` if they do, if no end was given, or if the other end is not known.
     fn no_band(&self, module: &ModuleEntry) -> Option<String> {
         self.given_band(module)?.problem()
     }

@@ -28,7 +28,7 @@ pub struct SweptBoard {
     reached: bool,
     /// Error of the board, if it could not be used.
     pub error: Option<Failure>,
-    /// Result of the check that it is the board in the map.
+    /// Result of the check that it is the board in the map. `None` if it was not checked.
     pub identity: Option<Identity>,
     /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,

@@ -39,7 +39,7 @@ pub struct TunedBoard {
     pub error: Option<Failure>,
     /// Facts that the board did not report about itself, with the assumptions in their place.
     pub doubts: Vec<String>,
-    /// Result of the check that it is the board in the map.
+    /// Result of the check that it is the board in the map. `None` if it was not checked.
     pub identity: Option<Identity>,
     /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,

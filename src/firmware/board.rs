@@ -86,7 +86,7 @@ pub struct BoardReport {
     pub status: BoardStatus,
     /// Release that the board reported before the task. `None` if it reported none.
     pub before: Option<String>,
-    /// Release that the board reported last.
+    /// Release that the board reported last. `None` if it reported none.
     pub release: Option<String>,
     /// Effect that a loss of power would have on the board now: `harmless`, `fatal` or `unknown`.
     pub power_loss: &'static str,

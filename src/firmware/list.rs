@@ -15,9 +15,9 @@ pub struct BoardRelease {
     pub name: String,
     /// Kind of the board, as in the map.
     pub kind: BoardKind,
-    /// Serial number of the board, as in the map.
+    /// Serial number of the board, if the map has it.
     pub serial: Option<String>,
-    /// Serial number of the board's crate, as in the map.
+    /// Serial number of the board's crate, if the map has it.
     #[serde(rename = "crate")]
     pub crate_serial: Option<String>,
     /// True if boards of this kind can be flashed over the network.

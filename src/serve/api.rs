@@ -84,7 +84,7 @@ pub(crate) struct JobReport {
     pub(crate) submitted: UtcTime,
     pub(crate) started: Option<UtcTime>,
     pub(crate) ended: Option<UtcTime>,
-    /// Exit status of the command.
+    /// Exit status of the command. `None` if the job has not ended, or was interrupted.
     pub(crate) status: Option<u8>,
     /// Last step of each module that the job works on.
     #[serde(default)]

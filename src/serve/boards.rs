@@ -45,7 +45,8 @@ pub(crate) struct BoardReport {
     pub(crate) locked: bool,
     pub(crate) serial: Option<String>,
     pub(crate) firmware: Option<String>,
-    /// Time from the last question to its answer, in seconds.
+    /// Time from the last question to its answer, in seconds. `None` if no question was answered
+    /// since the board was connected.
     pub(crate) round_trip_s: Option<f64>,
     /// Number of times that the board was connected.
     pub(crate) connects: u64,

@@ -33,9 +33,9 @@ pub(crate) struct Job {
 /// Facts about the request that submitted a command.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    /// Name of the user who gave the command.
+    /// Name of the user who gave the command, if it is known.
     pub(crate) user: Option<String>,
-    /// Permit for the memory that the files of the command take.
+    /// Permit for the memory that the files of the command take. `None` if they are small.
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 

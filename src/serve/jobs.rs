@@ -247,7 +247,7 @@ impl Jobs {
         reports
     }
 
-    /// Returns facts about the job with this number.
+    /// Returns facts about the job with this number, if it is known.
     pub(crate) fn report(&self, id: u64) -> Option<JobReport> {
         let unfinished = self.unfinished_job(id).map(|job| job.report());
         unfinished.or_else(|| self.records.report(id))

@@ -307,7 +307,7 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
 
-/// Returns the number that the query of a request has for `key`.
+/// Returns the number that the query of a request has for `key`, if it has one.
 fn query<T>(request: &Request<T>, key: &str) -> Option<usize> {
     let mut pairs = request.uri().query()?.split('&');
     pairs.find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse().ok())

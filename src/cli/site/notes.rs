@@ -188,7 +188,7 @@ fn counted(names: impl Iterator<Item = String>, what: &str) -> Option<String> {
     (all > 0).then(|| format!("{all} {what}: {}", each.join(", ")))
 }
 
-/// Returns the state in which the hardware of a module was left.
+/// Returns the state in which the hardware of a module was left, if the report contains it.
 pub(super) fn hardware(module: &Value) -> Option<HardwareState> {
     parsed(&module["hardware"]).ok()
 }

@@ -21,7 +21,7 @@ pub(super) struct HostOutcome {
     /// Selected boards that this host has.
     #[serde(skip)]
     pub(super) boards: Vec<String>,
-    /// Number of the job at this host.
+    /// Number of the job at this host, if there is one.
     pub(super) job: Option<u64>,
     /// Exit status of the job, after the job has ended.
     pub(super) status: Option<u8>,

@@ -16,7 +16,8 @@ const MOST_CLOCK_DIFFERENCE: f64 = 2.0;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     told: BTreeMap<String, Vec<String>>,
-    /// Time of the host minus the time of this computer, and its uncertainty, both in seconds.
+    /// Time of the host minus the time of this computer, and the uncertainty of this difference,
+    /// both in seconds. `None` if the host has not told its time.
     clock: Option<(f64, f64)>,
 }
 

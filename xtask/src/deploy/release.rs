@@ -31,7 +31,7 @@ pub(crate) struct Manifest {
     /// Target of rustc.
     pub(crate) target: String,
     pub(crate) profile: String,
-    /// Oldest glibc that the program runs with.
+    /// Oldest glibc that the program runs with. `None` if it needs none.
     pub(crate) glibc: Option<String>,
     /// Format number of the state folder `/var/lib/twotone`.
     pub(crate) state_format: u32,

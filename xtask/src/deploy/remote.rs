@@ -318,8 +318,8 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Returns the exit status of a script, and the output between its marks. The start-up files of a
-/// shell may print text before the first mark.
+/// Returns the exit status of a script, and the output between its marks, or `None` if a mark is
+/// missing. The start-up files of a shell may print text before the first mark.
 fn between_marks<'t>(told: &'t str, mark: &str) -> Option<(i32, &'t str)> {
     let (_, rest) = told.split_once(&format!("{mark} begin\n"))?;
     let (text, status) = rest.split_once(&format!("{mark} end "))?;
