@@ -249,8 +249,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { capture::run(campaign, out, settings).await })
     }
 
-    /// Runs `work` in its own context. If the future is dropped, the campaign of `work` is
-    /// cancelled, and continues to its end in the background.
+    /// Runs `work` in its own context ([`tworoutine::spawn`]). If the future is dropped, the
+    /// campaign of `work` is cancelled, and continues to its end in the background.
     pub(super) fn in_context<T, W, F>(
         &self,
         work: W,

@@ -115,7 +115,7 @@ struct Board {
     report: Option<Value>,
 }
 
-/// Flashes the boards of a site. Returns false if any of them is not done.
+/// Flashes the boards of a site. Returns false if any of them is not done, except in a dry run.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let site = Site::read(&args.site, &args.hosts)?;
     let image = Image::read(&args.image)?;
@@ -416,7 +416,7 @@ fn flash(remote: &Remote<'_>, image: &Image, args: &Args, boards: &[String]) -> 
     }
 }
 
-/// Prints the boards. Returns true if all are done.
+/// Prints the boards. Returns true if all are done, or if this is a dry run.
 fn print(site: &Site, image: &Image, boards: &[Board], args: &Args) -> bool {
     let ok = args.dry_run
         || boards
