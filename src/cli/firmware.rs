@@ -56,7 +56,7 @@ enum FirmwareCommand {
     Example(Example),
 }
 
-/// Explanation of the replacement for the help.
+/// Text of the help about the replacement of firmware.
 const FLASH: &str = "\
 A board takes commands only while it starts: switch it off and on when the program waits for it. \
 The next group of boards begins only when all boards of the group before are back, report the new \
@@ -106,7 +106,8 @@ struct Flash {
     /// Flash all boards at the same time, and not one first.
     #[arg(long)]
     at_once: bool,
-    /// File of the boards that are done. If it is absent: firmware-RELEASE.json in this folder.
+    /// File of the boards that are done. If it is absent: firmware-RELEASE.json in the current
+    /// folder.
     #[arg(long, value_name = "FILE")]
     done: Option<PathBuf>,
 }

@@ -121,7 +121,7 @@ fn in_words(error: &record::Failure) -> String {
     format!("{operation}{}{doubt}", error.cause())
 }
 
-/// Returns the exit status of a host for the error of a request that changes nothing.
+/// Returns the exit status of a request that failed with this error.
 fn status_of(error: &record::Failure) -> Exit {
     match error.kind {
         Some(ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::ConnectionLost) => {
@@ -131,8 +131,8 @@ fn status_of(error: &record::Failure) -> Exit {
     }
 }
 
-/// Returns the exit status of a command that only asks the hosts. `errors` has an entry for each
-/// host.
+/// Returns the exit status of requests to hosts. `errors` has an entry for each request, which is
+/// `None` if it succeeded. If the requests have different statuses, this is [`Exit::SomeFailed`].
 fn of_questions<'a>(errors: impl Iterator<Item = Option<&'a record::Failure>>) -> Exit {
     let statuses = errors.map(|error| error.map_or(Exit::Well, status_of));
     let statuses: Vec<_> = statuses.collect();
