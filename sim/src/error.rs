@@ -7,15 +7,15 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The limit of open files is lower than the number of sockets that the farm needs.
+    /// The hard limit of open files is lower than the number that the farm needs.
     #[error(
         "the farm needs {needed} file descriptors and the limit is {limit}: \
          raise it with `ulimit -n {needed}`"
     )]
     Descriptors {
-        /// Number of descriptors that the farm needs.
+        /// Smallest number of descriptors with which the farm can be started.
         needed: u64,
-        /// Number of descriptors that the process may have.
+        /// Hard limit of the process.
         limit: u64,
     },
     /// There are more detectors than the modules can have.
@@ -36,7 +36,7 @@ pub enum StartError {
         /// Largest number of modules of a board that can have detectors.
         most: usize,
     },
-    /// The kind of boards is unknown.
+    /// No kind of boards with this name can be simulated.
     #[error("boards of the kind {kind} cannot be simulated: the kinds are {known}")]
     UnknownKind {
         /// Name of the kind.
@@ -52,7 +52,7 @@ pub enum StartError {
     NoSuchBoard {
         /// Index of the board, from 0.
         index: usize,
-        /// Highest index of a board.
+        /// Highest index of a board; 0 also if the farm has no boards.
         last: usize,
     },
     /// A fault script names a board that the farm does not have.
@@ -60,22 +60,24 @@ pub enum StartError {
     UnknownBoard {
         /// Name in the script.
         name: String,
-        /// Name of the first board of the farm.
+        /// Name of the first board of the farm; `none` if it has no boards.
         first: String,
-        /// Name of the last board of the farm.
+        /// Name of the last board of the farm; `none` if it has no boards.
         last: String,
     },
-    /// The port of a board could not be opened.
+    /// A board could not get its address or open its port.
     #[error("{board}: cannot listen on {address}: {source}")]
     Listen {
         /// Name of the board.
         board: String,
-        /// Address that was requested. Port 0 means any port.
+        /// Address and port that could not be opened. Port 0 means any port. If no loopback address
+        /// could be reserved for the board, the address is 127.0.0.1.
         address: SocketAddr,
         /// Error of the system.
         source: io::Error,
     },
-    /// The runtime of a farm that has its own threads could not be started.
+    /// The runtime with the farm's own threads could not be started. This error is returned only by
+    /// [`FarmBuilder::start_blocking`](crate::FarmBuilder::start_blocking).
     #[error("cannot start the farm's threads: {0}")]
     Runtime(io::Error),
 }

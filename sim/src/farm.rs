@@ -56,7 +56,8 @@ impl Farm {
         }
     }
 
-    /// Hardware map of the farm as TOML, with the modules that have detectors, and suitable limits.
+    /// Hardware map of the farm as TOML. It has the modules with detectors, and module 1 of each
+    /// board in any case, with limits on the frequency and the power of tones.
     pub fn map_toml(&self) -> String {
         map::write(&self.boards, self.range, &self.params)
     }
@@ -76,8 +77,9 @@ impl Drop for Farm {
     }
 }
 
-/// Runtime that belongs to a farm. Its drop does not wait for its threads, because a farm may be
-/// dropped in an async context, which must not block.
+/// Runtime that belongs to a farm; `None` if the farm runs on the runtime of its caller. Its drop
+/// does not wait for its threads, because a farm may be dropped in an async context, which must not
+/// block.
 #[derive(Debug)]
 struct OwnRuntime(Option<Runtime>);
 

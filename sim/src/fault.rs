@@ -6,7 +6,7 @@
 //!
 //! The time at which a fault acts is given by the number of calls to the board, not in seconds, so
 //! that a test hits the same operation on every machine. Faults of the sample streams count the
-//! packets of each module instead.
+//! packets of each stream of a module instead. A [`FaultScript`] can also give times in seconds.
 
 mod chance;
 mod kinds;
@@ -31,6 +31,7 @@ impl Fault {
     }
 
     /// Schedules this fault for `count` calls, from call `first` of the board on (counted from 0).
+    /// For a fault of the sample streams, both are numbers of packets.
     pub fn during(self, first: u64, count: u64) -> Scheduled {
         Scheduled {
             fault: self,
@@ -39,7 +40,8 @@ impl Fault {
         }
     }
 
-    /// Schedules this fault from call `first` of the board on (counted from 0), without end.
+    /// Schedules this fault from call `first` of the board on (counted from 0), without end. For a
+    /// fault of the sample streams, `first` is the number of a packet.
     pub fn from_call(self, first: u64) -> Scheduled {
         Scheduled {
             fault: self,
@@ -51,10 +53,11 @@ impl Fault {
 
 /// A fault and the calls on which it acts.
 ///
-/// Calls are counted from 0 since the start of the board. Calls of the object `Sim` are not
-/// counted. A fault of connections or of whole requests acts if the number of the next call is in
-/// the range. Faults of the streams count the packets of each module in place of calls, from 0
-/// since its first packet.
+/// Calls are counted from 0 since the start of the farm, also over a reboot of the board. Calls of
+/// the object `Sim` are not counted. A fault of connections, of whole requests or of the flash acts
+/// if the number of the next call is in the range, and a fault of answers if that of the last call
+/// is. Faults of the sample streams count the packets of each stream of a module in place of calls,
+/// from 0 at its first packet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
     /// The fault.
@@ -83,7 +86,8 @@ impl Scheduled {
     }
 }
 
-/// Faults of one board. At each point, the first fault that acts decides.
+/// Faults of one board. At each point, the first fault that changes anything decides. Faults are
+/// asked in the order in which they were added, those with a window last.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct FaultSet {
     scheduled: Vec<Scheduled>,
@@ -103,7 +107,7 @@ impl FaultSet {
         self.scheduled.push(scheduled);
     }
 
-    /// Adds a fault that [`FaultSet::close`] removes.
+    /// Adds a fault that [`FaultSet::close`] removes, by the number of its window.
     pub(crate) fn open(&mut self, window: u64, scheduled: Scheduled) {
         self.windowed.push((window, scheduled));
     }

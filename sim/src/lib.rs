@@ -5,9 +5,9 @@
 //! | file | content |
 //! |---|---|
 //! | `farm` | builder, farm, boards as seen from outside, hardware map, true parameters |
-//! | `board` | parts of every board: address, port, time, counts, faults, and the list of kinds |
+//! | `board` | parts of every board (address, port, time, counters, faults), and the kinds |
 //! | `crs` | CRS boards: state, methods, HTTP service, packets |
-//! | `fault` | possible faults |
+//! | `fault` | faults that a board can have |
 
 mod board;
 mod crs;

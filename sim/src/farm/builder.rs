@@ -102,8 +102,9 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets the seed of all random numbers. Two farms with the same seed and size have the same
-    /// detectors and the same samples.
+    /// Sets the seed of all random numbers. The default is 1. Two farms with the same settings and
+    /// seed have the same detectors, and in accelerated time the same requests give the same
+    /// samples.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -139,8 +140,8 @@ impl FarmBuilder {
     /// Sets the TCP port of every board. The default is 0: the system chooses a port.
     ///
     /// Each board has its own address. If a port is set, the boards have the first free addresses
-    /// from 127.0.0.2 on, so that a hardware map stays valid from run to run. Otherwise the
-    /// addresses are any free ones in 127.0.0.0/16.
+    /// from 127.0.0.2 on (after those of earlier farms in this process), so that a hardware map
+    /// stays valid from run to run. Otherwise the addresses are any free ones in 127.0.0.0/16.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
@@ -184,8 +185,9 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets the sequence number of the first sample of the first stream of each module, and of the
-    /// first sample after a reboot. The default is 0.
+    /// Sets the sequence number, in the first stream of each module, of the sample at the start of
+    /// the farm, and of the first sample after a reboot. A stream that begins later begins with a
+    /// higher number. The default is 0.
     #[must_use]
     pub fn first_sequence(mut self, number: u32) -> Self {
         self.first_sequence = number;
@@ -231,7 +233,8 @@ impl FarmBuilder {
     /// one thread for each processor, or fewer if the system does not grant as many.
     ///
     /// # Errors
-    /// As [`FarmBuilder::start`], and an error if no thread can be started.
+    /// As [`FarmBuilder::start`], and [`StartError::Runtime`] if the system grants fewer than two
+    /// threads or no descriptors.
     pub fn start_blocking(self) -> Result<Farm, StartError> {
         let runtime = threads::runtime().map_err(StartError::Runtime)?;
         let handle = runtime.handle().clone();
@@ -258,7 +261,7 @@ impl FarmBuilder {
         limits::raise_for(self.boards)?;
         let _entered = handle.enter();
         let stop = CancellationToken::new();
-        // If a board fails to start, the guard ends the boards that were started before.
+        // If this function returns an error, the guard ends the boards that were started before.
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
@@ -336,7 +339,7 @@ impl FarmBuilder {
         }
     }
 
-    /// Origins of all modules of a board. The first `populated` modules have detectors.
+    /// [`Origin`] of each module of a board. The first `populated` modules have detectors.
     fn origins(
         &self,
         index: usize,

@@ -4,8 +4,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::StartError;
 
-/// Number of descriptors that a board may need: its listener, a connection for each module that a
-/// client uses, and some for another client.
+/// Number of descriptors that a board may need: its listener, the socket of its streams, a
+/// connection for each module that a client uses, and some for another client.
 const PER_BOARD: u64 = 12;
 
 /// Number of descriptors for the rest of the process: the runtime, logs, and a client in the same
@@ -13,11 +13,11 @@ const PER_BOARD: u64 = 12;
 const RESERVE: u64 = 64;
 
 /// Raises the soft limit to the number of descriptors that the boards need, but not above the hard
-/// limit.
+/// limit. If the system refuses, a warning is logged.
 ///
 /// # Errors
-/// [`StartError::Descriptors`] if the hard limit does not allow one listener and one connection for
-/// each board.
+/// [`StartError::Descriptors`] if the hard limit is below [`RESERVE`] and two descriptors for each
+/// board.
 pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
     let limit = getrlimit(Resource::Nofile);
     let Some(grant) = grant(limit.current, limit.maximum, boards)? else {
@@ -34,7 +34,7 @@ pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
 }
 
 /// Returns the new soft limit, or `None` if the present one is enough. In the arguments, `None`
-/// means unlimited.
+/// means unlimited. The error is that of [`raise_for`].
 fn grant(soft: Option<u64>, hard: Option<u64>, boards: usize) -> Result<Option<u64>, StartError> {
     let wanted = RESERVE + PER_BOARD * boards as u64;
     let needed = RESERVE + 2 * boards as u64;

@@ -44,7 +44,8 @@ impl SimBoard {
         self.board().address()
     }
 
-    /// Loopback address of the board, from which its packets come. No other board has it.
+    /// Loopback address of the board, from which its packets come. No other simulated board on the
+    /// machine has it.
     pub fn ip(&self) -> Ipv4Addr {
         match self.board().address() {
             SocketAddr::V4(address) => *address.ip(),
@@ -52,7 +53,7 @@ impl SimBoard {
         }
     }
 
-    /// Serial number with four digits, as printed on a board.
+    /// Serial number with at least four digits, as printed on a board.
     pub fn serial(&self) -> String {
         format!("{:04}", self.board().serial())
     }
@@ -73,7 +74,8 @@ impl SimBoard {
 
     /// Opens a connection to the board without a socket, for tests under virtual time. The
     /// connection is a pipe of `capacity` bytes in each direction, served on the runtime of the
-    /// farm. If a fault refuses connections, the returned connection is closed.
+    /// farm. If a fault refuses connections, the returned connection is closed. A reboot or a boot
+    /// window closes the port of the board, but not this way to it.
     pub fn open_stream(&self, capacity: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let board = self.board();
@@ -105,12 +107,14 @@ impl SimBoard {
         self.simulated.power_cycle(down);
     }
 
-    /// Adds a fault. The call numbers of the fault count from the start of the board.
+    /// Adds a fault. Its calls count from the start of the farm, and the packets of a fault of the
+    /// sample streams from the first packet of each stream.
     pub fn inject(&self, fault: impl Into<Scheduled>) {
         self.board().inject(fault.into());
     }
 
-    /// Removes all faults. Effects that have already occurred remain.
+    /// Removes all faults. Effects that have already occurred remain. A fault of a script that
+    /// begins later is still added at its time.
     pub fn clear_faults(&self) {
         self.board().clear_faults();
     }

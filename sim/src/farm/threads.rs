@@ -65,8 +65,8 @@ fn granted(most: usize) -> io::Result<usize> {
         thread.join().ok().flatten()
     });
     let places: Vec<_> = ends.flatten().collect();
-    // The kernel counts a thread for some time after its end, so this loop waits until the threads
-    // have disappeared.
+    // The kernel counts a thread for some time after its end, so this loop waits, within a limit,
+    // until the threads have disappeared.
     for place in places {
         let place = Path::new("/proc").join(place);
         for _ in 0..MOST_LOOKS {

@@ -18,7 +18,7 @@ pub struct Truth {
 pub struct BoardTruth {
     /// Name of the board in the hardware map.
     pub name: String,
-    /// Modules that have detectors, in ascending order.
+    /// Modules that have detectors, in ascending order. Module 1 is always included.
     pub modules: Vec<ModuleTruth>,
 }
 

@@ -13,7 +13,7 @@ use twotone_physics::hash::Key;
 use super::Packet;
 
 /// Returns true if a fault with this rate hits the packet. Each kind of fault has a different
-/// `branch`, so that two faults with the same seed hit different packets.
+/// `branch`, so that faults of two kinds with the same seed hit different packets.
 pub(super) fn hit(seed: u64, branch: u64, rate: f64, packet: &Packet) -> bool {
     series(seed, branch, packet).uniform(packet.nth) < rate
 }

@@ -57,7 +57,7 @@ pub enum OnAnswer {
     /// The answer is sent as it is.
     Send,
     /// The headers announce the complete answer, and the connection is closed after this number of
-    /// bytes.
+    /// bytes of the body, at the latest before its last byte.
     CutAfter(u64),
     /// This number of bytes of white space is sent before the answer.
     PadWith(u64),
@@ -72,7 +72,7 @@ pub struct Packet {
     pub serial: u16,
     /// Number of the module, from 1.
     pub module: u8,
-    /// Number of earlier packets of the module.
+    /// Number of earlier packets of the same stream of the module.
     pub nth: u64,
 }
 
@@ -85,17 +85,17 @@ pub enum OnPacket {
     Lose,
     /// The packet is sent twice.
     Twice,
-    /// The packet is sent after this number of later packets of the module.
+    /// The packet is sent after this number of later packets of the same stream.
     Late(u32),
     /// The packet is sent with all bits of the byte at this offset inverted.
     Flip(u64),
-    /// Only this number of bytes of the packet is sent.
+    /// Only this number of bytes of the packet is sent, and in any case not its last byte.
     Cut(u64),
-    /// The stamp of the packet is marked as not recent.
+    /// The time stamp of the packet says that the board has received no time code recently.
     NotRecent,
-    /// The stamp of the packet comes from a wrong clock.
+    /// The time stamp of the packet comes from a wrong clock.
     Clock(OnClock),
-    /// The packet has this serial number.
+    /// The packet names a board with this serial number as its sender.
     Serial(u16),
 }
 
@@ -132,9 +132,9 @@ pub enum OnFlash {
 /// Error of a clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OnClock {
-    /// The clock is ahead by this number of seconds.
+    /// The clock is ahead by this number of seconds, or behind if it is negative.
     Ahead(f64),
-    /// The clock has stopped at the time at which the fault began.
+    /// The clock has stopped at the time of the first packet on which the fault acts.
     Stopped,
     /// The clock shows the previous second during this time, in seconds, at the start of each
     /// second.
@@ -148,7 +148,7 @@ pub enum OnClock {
     },
 }
 
-/// Decisions of a fault at the points where it can act. The default methods do nothing.
+/// Decisions of a fault at the points where it can act. The default methods change nothing.
 pub trait Rule: std::fmt::Debug + Send + Sync {
     /// Decides about a new connection.
     fn on_connect(&self) -> OnConnect {
@@ -188,8 +188,8 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
 pub trait Describe {
     /// Name of the type in lower case, with hyphens between words.
     const NAME: &'static str;
-    /// Keys in a script in addition to the common ones, with their defaults, in Markdown. Empty if
-    /// there are none.
+    /// Keys in a script in addition to those that every fault can have, with their defaults, in
+    /// Markdown. Empty if there are none.
     const KEYS: &'static str;
     /// Effect of the fault: a sentence without a capital letter at its beginning and without a full
     /// stop.
@@ -201,8 +201,8 @@ pub trait Describe {
 pub struct Description {
     /// Name in scripts.
     pub name: &'static str,
-    /// Keys in a script in addition to the common ones, with their defaults, in Markdown. Empty if
-    /// there are none.
+    /// Keys in a script in addition to those that every fault can have, with their defaults, in
+    /// Markdown. Empty if there are none.
     pub keys: &'static str,
     /// Effect of the fault: a sentence without a capital letter at its beginning and without a
     /// full stop.

@@ -44,8 +44,9 @@ use super::{Fault, Scheduled};
 /// `kind` is one of [`Fault::KINDS`], and the fields of that fault are further keys. `first` and
 /// `count` are the fields of [`Scheduled`]. If a fault has a window of time, its calls count from
 /// the beginning of the window. Times are real times, even if the time of the farm is accelerated.
-/// Faults of the streams, which count packets, have either a window or a count, not both. `seed`
-/// applies to all faults that draw random numbers and set no seed.
+/// Faults of the streams, which count packets, have either a window or `first` and `count`, not
+/// both. `seed` (1 by default) applies to all faults that draw random numbers and set no seed. A
+/// fault without `boards` is a fault of every board.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaultScript {
     pub(crate) entries: Vec<Entry>,

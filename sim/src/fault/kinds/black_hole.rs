@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Describe, OnConnect, OnRequest, Rule};
 
 /// New connections are accepted and never answered. Requests on open connections are not answered,
-/// either.
+/// either. All these connections are closed when the fault ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlackHole {}

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The clock shows another date.
+/// The time stamps of packets show another date. Only packets have this error: the method
+/// `get_timestamp` of the board returns the right date.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockDate {

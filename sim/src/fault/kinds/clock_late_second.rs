@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The second of the clock advances late. At the start of a second, the clock shows the previous
-/// second with the sub-second of the new one.
+/// In the time stamps of packets, the second advances late: at the start of a second, they show the
+/// previous second with the sub-second of the new one. The method `get_timestamp` of the board is
+/// not affected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockLateSecond {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The clock is set to another time.
+/// The time stamps of packets are those of a clock that was set to another time. The method
+/// `get_timestamp` of the board is not affected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The clock has stopped, but its stamps are still marked as recent.
+/// All packets of a stream have the time stamp of the first one on which the fault acts, as if the
+/// clock had stopped. The stamps still say that the board has received a time code recently. The
+/// method `get_timestamp` of the board is not affected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStop {}

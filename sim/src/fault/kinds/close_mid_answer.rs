@@ -9,7 +9,8 @@ use crate::fault::{Describe, OnAnswer, Rule};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloseMidAnswer {
-    /// Number of bytes of the body that are sent; half of the body if `None`.
+    /// Number of bytes of the body that are sent, at most all but the last; half of the body if
+    /// `None`.
     #[serde(default)]
     pub after_bytes: Option<u64>,
 }

@@ -8,7 +8,7 @@ use crate::fault::{Describe, FlashStep, OnFlash, Rule};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlashHang {
-    /// Offset in the flash, bytes.
+    /// Offset in the flash of a byte: the boot loader stops before it writes this byte.
     #[serde(default)]
     pub at: u64,
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnRequest, Rule};
 
-/// A web server without Tuber answers with a page.
+/// Every request is answered with a web page, as by a server that does not serve Tuber, the control
+/// protocol of CRS boards.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotTuber {}

@@ -1,10 +1,11 @@
-//! Stamps that are not recent.
+//! Time stamps without a recent time code.
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// The time code is lost: stamps are marked as not recent.
+/// The time stamps of packets say that the board has received no time code recently. The method
+/// `get_timestamp` of the board is not affected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaleStamps {}
