@@ -63,10 +63,12 @@ pub(crate) struct Board {
     tally: Tally,
     streamed: StreamTally,
     requests: AtomicU64,
-    /// Number of calls since the start. Faults are scheduled by this number.
+    /// Number of calls since the farm started, also over reboots. Faults are scheduled by this
+    /// number.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
-    /// True if there are faults. With this flag, a board without faults need not lock `faults`.
+    /// False if there are certainly no faults. With this flag, a board without faults need not lock
+    /// `faults`.
     faulty: AtomicBool,
     power: Mutex<Power>,
     changed: Notify,
@@ -76,11 +78,12 @@ pub(crate) struct Board {
     tasks: TaskTracker,
 }
 
-/// State of the power supply: the present run of the board, and the end of its downtime.
+/// State of the power supply. A run of the board lasts from a start to the next reboot.
 #[derive(Debug)]
 struct Power {
     /// Cancelled when the present run of the board ends, by a reboot or with the farm.
     life: CancellationToken,
+    /// End of the time without power after a reboot; `None` if the board has power.
     down_until: Option<Instant>,
     /// True if the board has a boot window after each start.
     has_boot_window: bool,
@@ -162,8 +165,8 @@ impl Board {
         &self.populated
     }
 
-    /// Clock of the board. It runs by itself, or shows the latest time up to which a module has
-    /// acquired.
+    /// Clock of the board. It runs in real time, or, in accelerated time without streams, shows the
+    /// latest time up to which a module has acquired.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -188,7 +191,7 @@ impl Board {
 
 /// Streams.
 impl Board {
-    /// Starts the clock of the board, because its time is real while its streams are received.
+    /// Starts the clock of the board, because its time is real while it sends its streams.
     pub(crate) fn begin_streaming(&self) {
         self.clock.start();
     }
@@ -223,7 +226,7 @@ impl Board {
     }
 
     /// Adds a fault, which [`Board::close_window`] removes. The calls of the fault are counted from
-    /// now on.
+    /// now on. A fault of the streams acts on all packets from now on.
     pub(crate) fn open_window(&self, window: u64, mut fault: Scheduled) {
         let calls = self.calls.load(Ordering::Relaxed);
         if !fault.fault.counts_packets() {
@@ -251,8 +254,8 @@ impl Board {
         self.fault_ended.notify_waiters();
     }
 
-    /// Notifies them after a request, because the calls of the request may have begun or ended a
-    /// fault.
+    /// Notifies the port and the held connections after a request, because the calls of the request
+    /// may have begun or ended a fault.
     pub(crate) fn calls_made(&self) {
         if self.faulty.load(Ordering::Relaxed) {
             self.faults_changed();

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `settings`, `module` | state of a board |
 //! | `tuber` | methods and properties of a board |
-//! | `service` | HTTP service of a board: connections, without the protocol |
+//! | `service` | HTTP service of a board: connections and requests, whose bodies `tuber` reads |
 //! | `stream` | packets of the sample streams |
 //! | `stamp` | time stamps |
 //! | `boot` | boot window: beacons, console of the boot loader, flash |
@@ -88,7 +88,7 @@ impl Crs {
         lock(&self.settings)
     }
 
-    /// The module at `index`, from 0.
+    /// The module at `index`, from 0, with its time advanced to the clock if the clock runs.
     fn module(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
         let mut module = self.modules.get(index).map(lock)?;
         if let Some(seconds) = self.board.clock().running_s() {

@@ -19,15 +19,17 @@ const HOSTS_IN_BLOCK: u32 = 254;
 /// Number of blocks (values of the third byte) before the numbering starts again.
 const BLOCKS: u32 = 256;
 
-/// UDP port that reserves an address, and from which the packets of the board come. Only one board
-/// of the machine can bind it, and the system frees it when the process ends. It is below the range
-/// of automatically assigned ports, and no receiver of a stream uses it.
+/// UDP port that reserves an address, and from which the packets of the board come. At each
+/// address, only one board of the machine can bind it, and the system frees it when the process
+/// ends. It is below the range of automatically assigned ports, and no receiver of a stream uses
+/// it.
 const CLAIM_PORT: u16 = 9874;
 
 /// Choice of the address of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The first free address. It is the same in every run if no other farm uses it.
+    /// The first free address after those that this process has tried before. It is the same in
+    /// every run if no other process uses it.
     First,
     /// A free address that probably no other farm has used before. So clients that are left over
     /// from another farm do not connect to this board.

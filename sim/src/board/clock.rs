@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Clock of a board. Times are seconds since the board started.
+/// Clock of a board. Times are seconds since the farm started, also over reboots.
 #[derive(Debug)]
 pub(crate) struct Clock {
     state: Mutex<State>,

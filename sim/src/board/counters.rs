@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters since the start of the board or since their last reset.
+/// Counters since the start of the farm or since their last reset. A reboot does not reset them.
 ///
 /// Calls of the object `Sim`, and requests with only such calls, are not counted, so that reading
 /// the counters does not change them.
@@ -18,7 +18,7 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Number of bytes in the bodies of answers.
     pub bytes_out: u64,
-    /// Number of calls of each method.
+    /// Number of calls of each method that was called.
     pub by_method: BTreeMap<String, u64>,
 }
 

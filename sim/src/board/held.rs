@@ -1,5 +1,5 @@
 //! Connections that a fault keeps open without an answer. They are closed when the client
-//! disconnects.
+//! disconnects, when the fault ends, or after half an hour.
 
 use std::future::poll_fn;
 use std::io;
@@ -38,7 +38,8 @@ pub(crate) enum Held {
     Answer(u64),
 }
 
-/// Keeps a connection open without answering, until its client disconnects or the fault ends.
+/// Keeps a connection open without answering, until its client disconnects, the fault ends, the
+/// board reboots, or [`LONGEST`] has passed.
 pub(crate) async fn ignore(board: &Board, connection: Connection) {
     let life = board.life();
     let client = Client::of(connection);

@@ -72,7 +72,7 @@ pub(crate) trait Simulated: fmt::Debug + Send + Sync {
     /// reboots.
     fn serve(self: Arc<Self>, connection: Connection) -> Work;
 
-    /// Sends the sample streams while they are wanted, until the farm is shut down.
+    /// Sends the sample streams while [`Sending::wanted`] is true, until the farm is shut down.
     fn send(self: Arc<Self>, sending: Sending) -> Work;
 
     /// Starts the board with a boot window, in which it can be flashed. Starts it again after each
@@ -117,7 +117,7 @@ pub(crate) struct Origin {
     pub(crate) detectors: usize,
     pub(crate) band: Band,
     pub(crate) params: Arc<ProfileParams>,
-    /// Sequence number of the first packet of the module.
+    /// Sequence number, in the first stream of the module, of the sample at the start of the farm.
     pub(crate) first_sequence: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Listening socket of a board, which a fault can close for some time.
+//! Listening socket of a board, which a fault, a reboot or a boot window closes for some time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,8 +40,8 @@ impl Port {
         }
     }
 
-    /// Opens the port, or closes it during a fault that refuses connections and during the downtime
-    /// of a reboot.
+    /// Opens the port, or closes it during a fault that refuses connections, during the downtime of
+    /// a reboot, and in a boot window.
     pub(crate) fn follow_faults(self, board: &Board) -> io::Result<Self> {
         if board.is_up() && board.on_connect() != OnConnect::Refuse {
             self.open()
@@ -69,8 +69,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Accepts connections until the farm is shut down. If the port cannot be opened again after a
-/// fault, an error is logged and the port stays closed.
+/// Accepts connections until the farm is shut down. If the port cannot be opened or closed when it
+/// must be, an error is logged, and this function returns.
 pub(crate) async fn listen(simulated: Arc<dyn Simulated>, mut port: Port) {
     let board = simulated.board();
     let address = board.address();

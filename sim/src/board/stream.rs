@@ -35,8 +35,8 @@ pub enum Streaming {
     #[default]
     WhenJoined,
     /// As [`Streaming::WhenJoined`], and also while a receiver has joined the group for any source.
-    /// Such a join is detected within half a second, because the group then has more members than
-    /// joined sources. It may be missed if a member has joined several sources.
+    /// Such a join is detected within half a second: the group then has more members than joined
+    /// sources. It may be missed if a member has joined several sources.
     ///
     /// One such receiver makes all farms on the machine send that have this mode and the same
     /// group, which slows these farms to real time. A separate group avoids this

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Mode in which the time of a board advances.
+/// Mode in which the time of a board advances. While a board sends its streams, its time is real in
+/// every mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeMode {
-    /// Each module has a time that advances by its acquisitions, and by 20 ms from one request to
-    /// the next, as for a round trip. Only the computation takes real time.
+    /// Each module has a time that advances by its acquisitions, and by 20 ms for each request that
+    /// uses the module, as for a round trip. Only the computation takes real time.
     ///
     /// Within a request, time advances only by its acquisitions. Samples right after a setting show
     /// the settling of the filters, as on a real board.

@@ -69,7 +69,7 @@ pub(super) async fn run(crs: Arc<Crs>, window: BootWindow) {
             start(&crs, window).await
         };
         match life.run_until_cancelled(started).await {
-            // The power failed before the firmware ran.
+            // The power failed before the firmware ran, or the farm is shut down.
             None => {}
             Some(Err(error)) => {
                 let board = crs.board.name();
@@ -87,8 +87,9 @@ pub(super) async fn run(crs: Arc<Crs>, window: BootWindow) {
     }
 }
 
-/// Opens the boot window, and runs the firmware after it. Returns the end of the conversation if a
-/// host took the console. If the board has no complete firmware, this future never completes.
+/// Opens the boot window, and runs the firmware after it. Returns `None` when the firmware runs, or
+/// the end of the conversation if a host used the console. If the board has no complete firmware,
+/// this future never completes.
 async fn start(crs: &Crs, window: BootWindow) -> std::io::Result<Option<Ended>> {
     let flash = lock(&crs.firmware).flash.clone();
     let flash = flash.unwrap_or_else(|| Flash::with_image(&example_image(RELEASE, IMAGE)));
@@ -107,7 +108,8 @@ async fn start(crs: &Crs, window: BootWindow) -> std::io::Result<Option<Ended>> 
     Ok(None)
 }
 
-/// Sends beacons until the window ends, or until a host answers.
+/// Sends beacons until the window ends (`None`), or until a host answers. Returns the answer and
+/// the address of the host.
 async fn beacons(crs: &Crs, window: BootWindow) -> std::io::Result<Option<(Redirect, SocketAddr)>> {
     let socket = UdpSocket::bind((crs.board.address().ip(), 0)).await?;
     let beacon = Beacon {

@@ -19,7 +19,8 @@ use super::settings::LONG_CHANNELS;
 use super::tuber::names;
 use crate::board::Origin;
 
-/// Settings of a channel. A field is `None` if it was never set.
+/// Settings of a channel. A field is `None` if it was not set since the board started or the
+/// channel was cleared.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Channel {
     /// Frequency relative to the NCO, Hz, rounded to the step of the board.
@@ -85,9 +86,10 @@ pub(crate) struct Module {
     /// True if a setting of the model was ever changed. The model must then be kept, because a
     /// newly drawn model would lack the change.
     is_set: bool,
-    /// First time that has not been acquired yet, in ticks of the model.
+    /// First time that has not been acquired or skipped yet, in ticks of the model (periods of
+    /// [`twotone_physics::units::TICK_RATE_HZ`]).
     tick: u64,
-    /// Number of the last request.
+    /// Number of the last request that used the module.
     request: u64,
     /// Tick of the last setting, if no sample has been made since.
     set_at: Option<u64>,

@@ -22,8 +22,8 @@ const LOOPBACK: &str = "lo";
 pub(crate) type StreamSwitch = (Ipv4Addr, watch::Sender<bool>);
 
 /// Switches on the streams of boards with receivers, and switches off the streams of the others.
-/// Does nothing if the boards send always or never. One task with this function serves all boards
-/// of a farm.
+/// Switches nothing if the boards send always or never. Never returns. One task with this function
+/// serves all boards of a farm.
 pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<StreamSwitch>) {
     match streaming {
         Streaming::WhenJoined => follow(|| Listeners::read(group), &boards, false).await,
@@ -99,8 +99,8 @@ impl Listeners {
     }
 }
 
-/// Source in a line of the list, with the number of its receivers, if the line is of this group and
-/// interface.
+/// Source in a line of the list, with the number of its receivers, if the line is of this group on
+/// the loopback interface.
 fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
     let mut fields = line.split_whitespace().skip(1);
     let on_loopback = fields.next()? == LOOPBACK;

@@ -117,7 +117,7 @@ impl Outbox {
         self.packets.shrink_to(KEEP / size_of::<Ready>());
     }
 
-    /// True if there are enough packets to send.
+    /// True if there are enough packets for an efficient system call.
     pub(crate) fn is_full(&self) -> bool {
         self.packets.len() >= TOGETHER / 4
     }

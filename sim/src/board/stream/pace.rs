@@ -44,8 +44,8 @@ impl Pace {
         &self.room
     }
 
-    /// Waits for a permit to send. The permit is valid until it is dropped. Returns `None` if the
-    /// farm has ended.
+    /// Waits for a permit to send. The permit is valid until it is dropped. `None` would mean that
+    /// the semaphore is closed, which never happens.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counters of the packets of one stream of a module since the board started.
+/// Counters of the packets of one stream of a module since the farm started, also over reboots.
 ///
 /// The number of datagrams sent is `made - lost - unsent + doubled`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -31,7 +31,7 @@ pub struct PacketCounters {
     pub skipped: u64,
 }
 
-/// Counters of a stream, in the order of [`PacketTally`].
+/// Counters of a stream. The number of a variant is its index in [`PacketTally`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
     Made,

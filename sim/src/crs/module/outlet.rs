@@ -19,10 +19,11 @@ use crate::board::stream::Room;
 /// served: 16 packets of 1024 channels, which take a fraction of a millisecond.
 const IN_TURN: usize = 16 * 1024;
 
-/// State of the stream of a module after a turn, in addition to the rows.
+/// State of the stream of a module after a turn (a call of [`Module::stream`]), in addition to the
+/// rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// Number of samples that were skipped since the previous turn.
+    /// Number of rows that were skipped since the previous turn.
     pub(crate) skipped: u64,
     /// True if more rows are due.
     pub(crate) is_behind: bool,
@@ -81,7 +82,8 @@ pub(crate) struct RowHeader {
 pub(super) struct Outlet {
     pub(super) channels: usize,
     pub(super) skipped: u64,
-    /// Rows in portions of at most one turn, the oldest first.
+    /// Rows in portions, the oldest first. A portion has at most [`IN_TURN`] samples of single
+    /// channels, or one longer run.
     kept: VecDeque<Rows>,
     room: Arc<Room>,
     /// True if samples were skipped and the stream has not caught up since.
@@ -89,8 +91,8 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// True if `n` samples can be kept. A late stream keeps at most the samples of one turn. More
-    /// samples would take time from waiting calls, and would be too old to send.
+    /// True if `n` rows can be kept. A late stream keeps at most the rows of one turn. More rows
+    /// would take time from waiting calls, and would be too old to send.
     pub(super) fn has_room(&self, n: u64) -> bool {
         let n = n as usize;
         (!self.is_late || n <= IN_TURN / self.channels.max(1)) && self.room.has(n * self.channels)

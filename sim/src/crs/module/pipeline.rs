@@ -78,7 +78,7 @@ impl Module {
 
     /// Advances the time to `seconds`, unless it is later already. Samples that are due by then are
     /// made, so that later settings do not change them. Samples are skipped if no call waits for
-    /// them, and if the stream has fallen behind or cannot keep them.
+    /// them, and if there is no stream or the stream has fallen behind or cannot keep them.
     pub(crate) fn advance_to(&mut self, seconds: f64) {
         let tick = tick_at(seconds);
         if tick <= self.tick {
@@ -133,12 +133,12 @@ impl Module {
         self.tick = self.tick.max(tick);
     }
 
-    /// Time up to which the module has acquired, s.
+    /// Time of the module, s: samples up to this time were made or skipped.
     pub(crate) fn now_s(&self) -> f64 {
         self.tick as f64 / units::TICK_RATE_HZ
     }
 
-    /// Time up to which the module has acquired, in ticks of the model.
+    /// Time of the module, in ticks of the model.
     pub(crate) fn tick(&self) -> u64 {
         self.tick
     }
@@ -236,7 +236,7 @@ impl Module {
     }
 
     /// Writes `n` samples of one channel to `out`, at the rate of the filter bank and from `tick`
-    /// on.
+    /// on. Does not advance the time.
     pub(crate) fn acquire_pfb(
         &mut self,
         tick: u64,
@@ -247,7 +247,7 @@ impl Module {
         self.model().acquire_pfb(tick, n, channel, out)
     }
 
-    /// Writes the next `n` samples of the ADC to `out`.
+    /// Writes `n` samples of the ADC to `out`, from the present time on. Does not advance the time.
     pub(crate) fn acquire_fast(&mut self, n: usize, out: &mut Vec<Complex64>) -> SampleFlags {
         let tick = self.tick;
         self.model().acquire_fast(tick, n, out)

@@ -73,7 +73,7 @@ pub(crate) struct Acquired {
 /// Waiting calls.
 impl Module {
     /// Begins to collect the next `n` samples of some channels. Returns a number for
-    /// [`Module::untap`], and the time of the last sample, s.
+    /// [`Module::untap`], and the time at which the last sample is due, s.
     pub(crate) fn tap(&mut self, n: usize, channels: Range<usize>) -> (u64, f64) {
         self.next_tap += 1;
         self.taps.push(Tap {

@@ -36,7 +36,8 @@ pub(crate) struct Call<'b, 'a> {
     request: u64,
     /// True if the client has left out `units`: see [`Call::new`].
     lacks_units: bool,
-    /// Duration of the acquisition of the call, s. The call takes this long in real time.
+    /// Duration of the acquired samples of the ADC or the filter bank, s. The call takes this long
+    /// in real time. Decimated samples are not included, because their call waits for them.
     pub(crate) acquired_s: f64,
     /// Samples for which the call waits or has waited.
     pub(crate) waiting: Option<Waiting<'b>>,
@@ -85,8 +86,9 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// Writes the next samples of some channels of a module to `out`. Returns `None` if the call
-    /// must wait for these samples. The call is then made again when they are due.
+    /// Writes the next samples of some channels of a module to `out`. Returns the time of the first
+    /// sample, s, and the flags, or `None` if the call must wait for these samples. The call is
+    /// then made again when they are due.
     pub(crate) fn acquire(
         &mut self,
         number: usize,
@@ -247,7 +249,8 @@ impl<'b, 'a> Call<'b, 'a> {
             .ok_or_else(|| Fault::type_error(format_args!("{name} must not be None")))
     }
 
-    /// Returns the argument `name` as a member of an enumeration, or `None` if it was left out.
+    /// Returns the argument `name` as a member of an enumeration, or `None` if it is null or was
+    /// left out.
     pub(crate) fn member_or_none(
         &self,
         name: &str,
@@ -268,7 +271,8 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// Returns the argument `units`, which must be one of those that the method accepts.
+    /// Returns the argument `units`, or `None` if it is null or was left out. Other units than
+    /// those in `allowed` are an error.
     pub(crate) fn units(&self, allowed: &[&'static str]) -> Outcome<Option<&'static str>> {
         if self.lacks_units {
             return Ok(None);

@@ -21,8 +21,9 @@ pub(crate) fn get_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
-/// Returns the stamp of the time up to which the board has acquired. A simulated board has a time
-/// code at each of its ports, so its stamps are always recent.
+/// Returns the time stamp of the board's clock. A simulated board has a time code at each of its
+/// ports, so this stamp always says that a time code was received recently. Faults change the
+/// stamps of packets only.
 pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let stamp = Stamp::after(call.crs.board.clock().now_s());
     let source = call.crs.settings().timestamp_port;
