@@ -1,5 +1,7 @@
-//! Detectors on a feedline: their present frequencies, widths and Kerr pulls, and their effect on
-//! tones.
+//! Detectors on a feedline: their present frequencies, widths and pulls, and their effect on tones.
+//!
+//! The pull of a detector is the shift of its resonance to lower frequencies by its stored energy
+//! (see [`crate::kerr`]).
 
 use num_complex::Complex64;
 
@@ -97,12 +99,13 @@ pub(crate) struct Array {
 /// Largest distance, in linewidths, at which a tone drives a detector.
 const DRIVE_LW: f64 = 30.0;
 
-/// Largest distance, in linewidths, at which the pull by a tone depends on the frequency of the
-/// detector. The pull by tones that are further away is constant.
+/// Largest distance, in linewidths, at which the pull by a tone is computed for the present
+/// frequency of the detector. For tones that are further away, it is computed for the steady
+/// frequency.
 const NEAR_LW: f64 = 8.0;
 
-/// Largest number of tones whose pull depends on the frequency of the detector. The pull by further
-/// tones is constant.
+/// Largest number of tones whose pull is computed for the present frequency of the detector. For
+/// additional tones, it is computed for the steady frequency.
 pub(crate) const MAX_DRIVES: usize = 16;
 
 /// Parameters of the dependence of the width on power. All detectors share them.
@@ -183,7 +186,8 @@ impl Array {
         self.far.at(frequency_hz, self.resonators.len())
     }
 
-    /// Tones that drive a resonator. `tones` are frequencies and powers in mW, sorted by frequency.
+    /// Tones that drive a resonator. `tones` are frequencies in Hz and powers in mW, sorted by
+    /// frequency. `room` is the buffer for the result.
     pub(crate) fn drives<'a>(
         &self,
         resonator: &Resonator,
@@ -233,7 +237,8 @@ impl Array {
         low..high
     }
 
-    /// Resonator that is nearest to a frequency, in linewidths, with its steady shift.
+    /// Index of the resonator whose steadily shifted resonance is nearest to a frequency, in
+    /// linewidths; `None` if there are no resonators.
     pub(crate) fn nearest(&self, frequency_hz: f64) -> Option<usize> {
         let here = self.resonators.partition_point(|r| r.f0_hz < frequency_hz);
         // Shifts and unequal widths can make another neighbour the nearest.
@@ -321,7 +326,8 @@ impl FarField {
                     // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
                     let inverse = self.cell_hz / (centre - pole);
                     let g = residue * inverse / self.cell_hz;
-                    // The error is proportional to the distance to the power -(terms + 1).
+                    // Square of the distance in cells. The error is proportional to the distance to
+                    // the power -(terms + 1).
                     let distance = 1.0 / inverse.norm_sqr();
                     let terms = match distance {
                         d if d < 80.0 => ORDER,

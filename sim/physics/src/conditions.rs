@@ -1,4 +1,4 @@
-//! Conditions that the caller may change: optical load, bath temperature, drift, modulation,
+//! Conditions that the caller may change: optical load, bath temperature, shifts, gain, modulation,
 //! faults.
 
 use serde::{Deserialize, Serialize};
@@ -29,10 +29,10 @@ pub struct Conditions {
     /// Modulation of every fr.
     pub modulation: Option<Modulation>,
     /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). Several faults of one
-    /// detector all apply.
+    /// detector all apply, except that only the last rate of glitches applies.
     pub detector_faults: Vec<(u32, DetectorFault)>,
-    /// Faults of single channels, counted from 0. If a channel has several faults, the last one
-    /// applies.
+    /// Faults of single channels, counted from 0. If a channel has several faults, each one changes
+    /// the samples that the one before it has left.
     pub channel_faults: Vec<(usize, ChannelFault)>,
 }
 

@@ -24,10 +24,11 @@ pub struct Detector {
     /// Asymmetry, rad.
     #[serde(default)]
     pub phi_rad: f64,
-    /// Nonlinearity `a` per mW on the feedline at the detectors, for the Qr as drawn.
+    /// Nonlinearity `a` ([`crate::kerr`]) per mW on the feedline at the detectors, for the Qr as
+    /// drawn.
     #[serde(default)]
     pub a_per_mw: f64,
-    /// Level of two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
+    /// Level of two-level-system noise at 1 Hz at a pull ([`crate::kerr`]) of 0.1 linewidth, 1/Hz.
     #[serde(default)]
     pub tls: f64,
     /// Amplitude of the modulation by the pulse tube, as a fraction of fr.

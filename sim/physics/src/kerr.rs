@@ -57,8 +57,8 @@ impl Width {
         }
     }
 
-    /// Returns the width with more internal loss, or with less if `loss` is negative, down to a
-    /// twentieth.
+    /// Returns the width with the internal loss increased by `loss`, or decreased if `loss` is
+    /// negative, but not below a twentieth of the present internal loss.
     #[inline]
     #[must_use]
     pub fn with_loss(&self, loss: f64) -> Self {
@@ -132,8 +132,8 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     } else {
         0.0
     };
-    // There is only one solution below 0.7698. The margin down to 0.5 is for the dependence of the
-    // width on the pull.
+    // If the sum of all `a`, for the smallest width, is below 0.7698, there is only one solution.
+    // The margin down to 0.5 is for the dependence of the width on the pull.
     if total / (least * least * least) < 0.5 {
         return polish(drives, width, shift, s, 0.0, most);
     }

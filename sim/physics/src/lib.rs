@@ -7,13 +7,13 @@
 //! - [`profile`]: all parameters of the simulation, for three kinds of array
 //! - [`detector`], [`population`], [`truth`]: parameters of one detector, the draw of an array of
 //!   detectors, and their true parameters in a truth file
-//! - [`kerr`]: the nonlinear resonator and the memory of its branch
+//! - [`kerr`]: the nonlinear resonator, the pull of its frequency by stored energy, and hysteresis
 //! - [`mod@line`]: cable, standing waves, box modes
-//! - `array`: all detectors of a line: near detectors exactly, and far detectors as a sum
+//! - `array`: all detectors of a line: those near a tone exactly, and the others as a sum
 //! - `chain`: levels, clipping, compression, noise of the electronics
 //! - [`bank`]: the bins of the filter bank, which filter tones and noise before the decimation
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
-//! - [`drift`], [`glitch`]: slow and sudden noise; `world`: the motion of detectors and line
+//! - [`drift`], [`glitch`]: slow and sudden noise; `world`: changes of detectors and line with time
 //! - [`conditions`]: conditions that the caller may change: load, bath, modulation, faults
 //! - [`module`]: the model of a module, which uses all other parts
 

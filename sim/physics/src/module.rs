@@ -65,7 +65,7 @@ pub struct ModuleModel {
     dac_scale_dbm: f64,
     attenuator_db: f64,
     cable_m: f64,
-    /// Tick of the last sample that was requested.
+    /// Tick of the last sample that was requested; `None` before the first one.
     now: Option<f64>,
     /// Tick at which the pending settings take effect, if [`ModuleModel::set_time`] has set it.
     set_at: Option<f64>,
@@ -284,9 +284,10 @@ impl ModuleModel {
     /// same amplitude as in the decimated samples, at any frequency in the bin. Sample `k` has the
     /// number `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.
     ///
-    /// These samples do not change the memory of [`acquire`](Self::acquire), and may be a little
-    /// earlier or later than the samples of that method. If a setting must take effect after these
-    /// samples, call [`set_time`](Self::set_time).
+    /// These samples may be a little earlier or later than those of [`acquire`](Self::acquire), and
+    /// do not count as the last samples that were requested. If a setting must take effect after
+    /// them, call [`set_time`](Self::set_time). Nonlinear detectors continue on the branch on which
+    /// these samples leave them.
     pub fn acquire_pfb(
         &mut self,
         start_tick: u64,
@@ -324,7 +325,8 @@ impl ModuleModel {
     }
 
     /// True state of the tone of a channel at a sample number, without noise, modulation and
-    /// particle hits. `None` if the tone is off, or if all detectors are dead.
+    /// particle hits. `None` if there is no such channel, if its tone is off, or if all detectors
+    /// were drawn dead.
     pub fn truth_at(&self, channel: usize, sample: u64) -> Option<OperatingPoint> {
         if !self.stale.any() {
             return self.operating_point(channel, sample);
@@ -336,7 +338,7 @@ impl ModuleModel {
     }
 }
 
-/// Phase of the feedline in an epoch.
+/// Random phase of the feedline in a phase epoch ([`ModuleModel::phase_epoch`]).
 fn epoch_phase(key: Key, epoch: u64) -> f64 {
     std::f64::consts::TAU * key.child(EPOCHS).uniform(epoch)
 }

@@ -47,8 +47,8 @@ impl Population {
     /// Draws `n` detectors over a band. The result depends only on the arguments.
     ///
     /// The design frequencies are evenly spaced, with half a spacing at each end. The profile
-    /// defines the scatter of the frequencies and of all other parameters. A band that is empty or
-    /// not finite has no detectors.
+    /// defines the scatter of the frequencies and of all other parameters. A band that is empty, is
+    /// not finite or does not begin above 0 Hz has no detectors.
     pub fn draw(
         seed: u64,
         board: u32,

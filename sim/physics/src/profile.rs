@@ -74,7 +74,8 @@ pub struct ProfileParams {
     /// Fraction of detectors that are coupled to a neighbour close to them.
     pub coupled_fraction: f64,
 
-    /// Median nonlinearity `a` of a tone of [`kerr_reference_dbm`](Self::kerr_reference_dbm).
+    /// Median nonlinearity `a` ([`crate::kerr`]) for a tone of
+    /// [`kerr_reference_dbm`](Self::kerr_reference_dbm).
     pub kerr_a: f64,
     /// Power on the feedline at the detectors for which `kerr_a` holds, dBm.
     pub kerr_reference_dbm: f64,
@@ -82,7 +83,8 @@ pub struct ProfileParams {
     pub kerr_spread_db: f64,
     /// Part of 1/Qi that saturates with power, 0 to 1.
     pub qi_power_fraction: f64,
-    /// Pull in linewidths at which the saturating part of 1/Qi has fallen by a factor of 1/sqrt 2.
+    /// Pull ([`crate::kerr`]) in linewidths at which the saturating part of 1/Qi has fallen by a
+    /// factor of 1/sqrt 2.
     pub qi_power_knee: f64,
     /// Increase of 1/Qi by heating, per linewidth of pull, as a fraction of 1/Qr.
     pub heating: f64,

@@ -33,26 +33,27 @@ pub struct TruthDetector {
     pub linewidth_hz: f64,
     /// Depth of the dip below the feedline, dB; 0 for a dead detector.
     pub depth_db: f64,
-    /// Nonlinearity `a` per mW on the feedline.
+    /// Nonlinearity `a` ([`crate::kerr`]) per mW on the feedline.
     pub a_per_mw: f64,
     /// Nonlinearity `a` of a tone of amplitude 1 at the default DAC scale. `a` is proportional to
     /// the square of the amplitude.
     pub a_per_amplitude2: f64,
     /// True if the detector does not resonate.
     pub dead: bool,
-    /// True if there is no neighbour within 20 linewidths.
+    /// True if the detector is not dead and has no neighbour within 20 linewidths.
     pub isolated: bool,
-    /// True if there is a neighbour within 5 linewidths.
+    /// True if there is a neighbour within 5 linewidths; false for a dead detector.
     pub crowded: bool,
-    /// True if there is a neighbour within 1 linewidth.
+    /// True if there is a neighbour within 1 linewidth; false for a dead detector.
     pub collided: bool,
-    /// Distance to the nearest neighbour, linewidths; absent if there is none.
+    /// Distance to the nearest neighbour, linewidths; `None` if there is none, and for a dead
+    /// detector.
     pub neighbour_lw: Option<f64>,
     /// Id of the detector to which this one is coupled.
     pub partner: Option<u32>,
     /// Share of the frequency shifts of the partner in the shifts of this detector.
     pub mixing: f64,
-    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
+    /// Two-level-system noise at 1 Hz at a pull ([`crate::kerr`]) of 0.1 linewidth, 1/Hz.
     pub tls: f64,
     /// Time constant of the ring-down, s.
     pub ringdown_s: f64,
@@ -75,7 +76,8 @@ pub struct OperatingPoint {
     pub a: f64,
     /// Detuning from the low-power resonance, linewidths.
     pub y0: f64,
-    /// Detuning from the pulled resonance on its present branch, linewidths.
+    /// Detuning from the resonance as pulled down by its stored energy ([`crate::kerr`]), on its
+    /// present branch, linewidths.
     pub y: f64,
     /// Settled mean of the samples of the channel, counts, with all phases.
     pub sample: Complex64,

@@ -160,16 +160,16 @@ impl ModuleModel {
         self.nco_hz
     }
 
-    /// Sets the frequency of the NCO. All tones move by the same amount. A new phase epoch begins,
-    /// even if the frequency is the same. The phase of the epoch is drawn from the seed and the
-    /// number of the epoch.
+    /// Sets the frequency of the NCO. All tones move by the same amount. A new phase epoch
+    /// ([`phase_epoch`](Self::phase_epoch)) begins, even if the frequency is the same.
     pub fn set_nco(&mut self, hz: f64) -> Result<(), SettingError> {
         self.nco_hz = finite(hz)?;
         self.begin_epoch();
         Ok(())
     }
 
-    /// Number of the phase epoch, from 0.
+    /// Number of the phase epoch, from 0. During an epoch, a constant phase is added to all tones.
+    /// It is drawn from the seed and the number of the epoch.
     pub fn phase_epoch(&self) -> u64 {
         self.epoch
     }
@@ -192,8 +192,8 @@ impl ModuleModel {
         self.stage
     }
 
-    /// Sets the decimation stage, 0 to 6. From then on samples are numbered at the new rate, and
-    /// the filters start settled.
+    /// Sets the decimation stage, 0 to 6. If it changes, samples are numbered at the new rate from
+    /// then on, and the filters start settled.
     pub fn set_stage(&mut self, stage: u8) -> Result<(), SettingError> {
         if stage > units::MAX_STAGE {
             return Err(SettingError::Stage(stage));
@@ -239,7 +239,8 @@ impl ModuleModel {
     }
 
     /// Sets the length of cable for which the board corrects, m at 0.66 c. The delay in the samples
-    /// is shorter by the delay of this cable. A new phase epoch begins.
+    /// is shorter by the delay of this cable. A new phase epoch begins
+    /// ([`phase_epoch`](Self::phase_epoch)).
     pub fn set_cable_length_m(&mut self, metres: f64) -> Result<(), SettingError> {
         self.cable_m = finite(metres)?;
         self.begin_epoch();
