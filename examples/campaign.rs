@@ -1,6 +1,6 @@
 //! Tunes an array in the same way as `twotone tune MAP --out DIR`: the boards are locked and
-//! checked, tuned within a deadline, brought to their declared states if the tune fails, and
-//! recorded.
+//! checked, and tuned within a deadline; modules whose tune fails are brought to the `safe_state`
+//! of the map; and the results are recorded in DIR.
 use twotone::campaign::Campaign;
 use twotone::map::HardwareMap;
 

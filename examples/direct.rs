@@ -16,7 +16,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let module = description.module(ModuleId::FIRST)?;
     println!("{}: {} channels", description.kind, module.channels);
 
-    // A batch: set, settle, acquire and read back in one round trip. Each ticket fetches its reply.
+    // A batch: set, settle, acquire and read back in one round trip. Each call that adds an
+    // operation returns a ticket, with which its reply is fetched.
     let board = board.handle();
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
     let mut batch = Batch::new();

@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tuning = async |board, module| tune(&board, module, &TuneParams::default()).await;
     let run = Runner::new().run(array.targets(), tuning);
 
-    // Each board is tuned in its own context, while the application continues with other work.
+    // All boards are tuned at the same time, while the application continues with other work.
     let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
     let mut beats = 0;
     tokio::pin!(run);

@@ -18,9 +18,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
     let board = array.board("crs0001").await?;
 
-    // In a context, a wait suspends only the context, and the thread continues with other work.
-    // Outside of a context, a wait on the only thread of a runtime would block everything, so it
-    // panics.
+    // `context` makes a future of code that blocks. In it, a wait suspends only this future, and
+    // the thread continues with other work. Outside of a context, a wait on the only thread of a
+    // runtime would block everything, so it panics.
     let blocking = context(async move { tuned(&board, ModuleId::FIRST) });
     let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
     let mut beats = 0;

@@ -14,8 +14,8 @@ use crate::Target;
 pub struct Failure {
     /// Description, on one line or several.
     pub what: String,
-    /// Line of the source that panicked, or the name of the bound that was exceeded. It is the
-    /// same for all inputs that fail for the same reason.
+    /// Line of the source that panicked (empty if it is unknown), or `memory` if too much memory
+    /// was allocated. It is the same for all inputs that fail for the same reason.
     pub at: String,
 }
 
@@ -68,7 +68,7 @@ fn watch_panics() {
     });
 }
 
-/// Runs a target on `input`. Returns the outline of its result.
+/// Runs a target on `input`. Returns the outline of its result (see [`Target::run`]).
 ///
 /// # Errors
 /// [`Failure`] if the target panicked, also within a task of an async runtime, or if it allocated

@@ -18,7 +18,8 @@ pub struct Input {
 /// Inputs of one target.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    /// The inputs, sorted by their paths.
+    /// The inputs: those in the folder of the target, then golden files. Those of each folder are
+    /// sorted by their paths.
     pub inputs: Vec<Input>,
 }
 

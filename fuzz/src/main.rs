@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use twotone_fuzz::{Corpus, Found, Search, TARGETS, Target, attempt, attempts};
 
-/// Longest time for one input. A target that takes longer counts as hanging.
+/// Time between two checks that a new attempt has begun. If none has, the target counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the readers of twotone on mutated inputs, and stores an input that fails.
@@ -61,7 +61,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tries inputs until the time is over or one fails. Returns false if one failed.
+/// Tries the inputs of the corpus, and then mutated ones until the time is over or one fails.
+/// Returns false if one failed.
 fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     let corpus = Corpus::read(target)?;
     let mut current = Current::new(&args.scratch, target)?;

@@ -5,8 +5,9 @@ use crate::{Target, attempt};
 /// Largest number of attempts for one input.
 const TRIES: usize = 2000;
 
-/// Returns a shorter input on which `target` fails at the same place as on `input`. Returns `input`
-/// itself if no shorter one is found.
+/// Returns a shorter input on which `target` fails with the same `at` of its
+/// [`Failure`](crate::Failure) as on `input`. Returns `input` itself if no shorter one is found or
+/// if `target` does not fail.
 pub fn minimise(target: &Target, input: &[u8]) -> Vec<u8> {
     let Err(failure) = attempt(target, input) else {
         return input.to_vec();

@@ -123,8 +123,8 @@ impl Mutator<'_> {
     }
 }
 
-/// Writes one of [`EDGES`], or a neighbouring integer, at the beginning of `bytes`. The width and
-/// the byte order are random.
+/// Writes one of [`EDGES`], or a neighbouring integer, at the beginning of `bytes`. The width (1 to
+/// 8 bytes) and the byte order are random. Does nothing if `bytes` is shorter than the width.
 fn edge(random: &mut Random, bytes: &mut [u8]) {
     let value = random.one_of(&EDGES).copied().unwrap_or(0);
     let value = value.wrapping_add(random.draw() % 3).wrapping_sub(1);

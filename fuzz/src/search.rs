@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::{Corpus, Failure, Mutator, Random, Target, attempt, minimise};
 
-/// Largest number of inputs that are mutated further.
+/// Largest number of inputs in the pool, from which inputs are taken for mutation. A larger corpus
+/// is taken as a whole.
 const POOL: usize = 4096;
 
 /// An input that fails.
@@ -16,11 +17,13 @@ pub struct Found {
     pub failure: Failure,
 }
 
-/// A search for an input on which a target fails. Inputs with a new outline are mutated further.
+/// A search for an input on which a target fails. Inputs whose result has a new outline
+/// ([`Target::run`]) are mutated further.
 #[derive(Debug)]
 pub struct Search<'t> {
     target: &'t Target,
     random: Random,
+    /// Inputs that are mutated: those of the corpus, and those whose result has a new outline.
     pool: Vec<Vec<u8>>,
     /// Number of inputs at the beginning of the pool that are from the corpus.
     given: usize,

@@ -28,8 +28,8 @@ pub struct Target {
     pub memory: Memory,
     /// Words of the input format, which mutations insert.
     pub tokens: &'static [&'static str],
-    /// Folders, relative to the top of the repository, each with an ending. Files with this ending
-    /// are inputs too.
+    /// Folders of golden files, relative to the top of the repository, each with an ending. Files
+    /// in the folder whose names have this ending are inputs too.
     pub golden: &'static [(&'static str, &'static str)],
 }
 

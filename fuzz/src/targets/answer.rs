@@ -127,7 +127,8 @@ fn first_argument(mut cursor: Cursor<'_>) -> Value {
     panic!("a call without its argument");
 }
 
-/// Returns a value as a format represents it: JSON represents NaN and infinite numbers as null.
+/// Returns a value as it is after it was written in a format: JSON represents NaN and infinite
+/// numbers as null. All NaN become the same one, so that they can be compared.
 pub(super) fn kept(format: Format, value: &Value) -> Value {
     match value {
         Value::Float(number) if format == Format::Json && !number.is_finite() => Value::Null,
@@ -145,8 +146,9 @@ pub(super) fn kept(format: Format, value: &Value) -> Value {
     }
 }
 
-/// Reads the bytes as the answer to batches of several lengths. Asserts that only a batch with as
-/// many calls as the answer has elements can be read to its end.
+/// Reads the bytes as the answer to batches of several lengths. Asserts that they can be read to
+/// the end only for a batch with as many calls as the answer has elements. Returns the outline for
+/// this batch.
 fn elements(format: Format, start: Cursor<'_>, bytes: &[u8]) -> String {
     let count: usize = match { start }.kind() {
         Ok(Kind::Array) => {

@@ -8,8 +8,8 @@ use twotone_wire::crs::boot::{
 use super::check::twice;
 
 /// Reads a datagram as a beacon, as an answer to a beacon, as the output of a console, and as
-/// blocks of a file. Asserts that a beacon and an answer have the same content after they are
-/// written and read again.
+/// blocks of a file. Asserts that a beacon has the same serial number, and an answer the same
+/// content, after it is written and read again.
 pub(super) fn text(bytes: &[u8]) -> String {
     let beacon = twice(|| Beacon::parse(bytes));
     if let Ok(beacon) = &beacon

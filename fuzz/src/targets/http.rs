@@ -121,8 +121,8 @@ pub(super) fn answer(bytes: &[u8]) -> String {
     one
 }
 
-/// Answers the requests of a [`CrsBoard`] with valid heads. Their bodies are parts of the bytes,
-/// one for each request.
+/// Answers the requests of a [`CrsBoard`] with valid heads. The bodies are the parts of the bytes
+/// between separators ([`NEXT`]), one for each request.
 pub(super) fn crs(bytes: &[u8]) -> String {
     let bodies: Arc<[Vec<u8>]> = bodies(bytes).into();
     let asked = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,5 @@
 //! Targets that read packets of the sample streams. A packet that is accepted can be read to its
-//! end, and is unchanged after it is written again.
+//! end, and has the same header and samples after it is written and read again.
 
 use twotone_transport::readout::SampleTime;
 use twotone_wire::crs::{

@@ -72,8 +72,8 @@ fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     out
 }
 
-/// Asserts that an answer is one well-formed value with one element for each request. Returns its
-/// outline.
+/// Asserts that an answer is one well-formed value, which has an element for each request if the
+/// bytes are a batch, and that at most as many calls were run. Returns its outline.
 fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: usize) -> String {
     let start = Cursor::new(format, answer, &Limits::ANSWER).expect("short enough");
     let mut cursor = start;
