@@ -8,7 +8,8 @@ use num_complex::Complex64;
 use crate::detector::Detector;
 use crate::kerr::{Drive, Drives, Width};
 
-/// A detector that is not dead. Lengths in frequency are in units of its linewidth as drawn.
+/// A detector that was not drawn dead. Shifts, widths and pulls are in units of its linewidth as
+/// drawn.
 #[derive(Debug, Clone)]
 pub(crate) struct Resonator {
     /// Index in the population.
@@ -87,8 +88,8 @@ impl Resonator {
     }
 }
 
-/// All detectors of a module that are not dead, sorted by frequency, and the product of the
-/// transmissions of distant detectors.
+/// All detectors of a module that were not drawn dead, sorted by frequency, and the product of the
+/// transmissions of those that are distant from a tone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,

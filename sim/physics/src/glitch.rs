@@ -8,7 +8,7 @@ use crate::hash::Key;
 pub(crate) struct Hits {
     /// Hits per second.
     pub(crate) rate_hz: f64,
-    /// Mean height of the pulses. Heights have an exponential distribution.
+    /// Mean height of the pulses, linewidths. Heights have an exponential distribution.
     pub(crate) height: f64,
     /// Decay time, s.
     pub(crate) decay_s: f64,

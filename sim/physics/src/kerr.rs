@@ -1,10 +1,12 @@
 //! The nonlinear resonator, and the hysteresis of its branches.
 //!
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
-//! (Swenson et al. 2013). Let `s` be the pull and `u_j` the detuning of each tone from the
-//! low-power resonance, both in linewidths of the resonator as drawn, and `w` the width relative to
-//! the drawn one. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1`, this
-//! equation is `y = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
+//! (Swenson et al. 2013). Let `s` be this shift, the pull, and `u_j` the detuning of each tone from
+//! the low-power resonance, both in linewidths of the resonator as drawn, `w` the width relative to
+//! the drawn one, and `a_j` the nonlinearity parameter, which is proportional to the power of the
+//! tone. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1`, this equation is
+//! `y = y0 + a / (1 + 4 y^2)`, with `y0 = u` and the detuning `y = y0 + s` from the pulled
+//! resonance.
 //!
 //! If the equation has more than one solution, the pull depends on the past. After a change, the
 //! stored energy grows if the drive causes more pull than the present pull, and decays if it causes
@@ -15,7 +17,8 @@
 /// A tone near a resonator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drive {
-    /// Detuning from the low-power resonance without its shift, in linewidths as drawn.
+    /// Detuning from the low-power resonance as drawn, in linewidths as drawn. It does not include
+    /// the `shift` of [`settle`].
     pub u: f64,
     /// Nonlinearity `a` for the power of the tone, at the width as drawn.
     pub a: f64,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// An ideal array: all detectors work and are well separated, the line is flat, and there is
-    /// little noise. Asymmetry, a cable and the Kerr pull are included.
+    /// little noise. Asymmetry, a cable and the nonlinearity ([`crate::kerr`]) are included.
     #[default]
     Clean,
     /// A good array in a good cryostat.
@@ -96,7 +96,8 @@ pub struct ProfileParams {
     /// Ratio of 2 dfr/fr to d(1/Qi) for broken Cooper pairs.
     pub pair_beta: f64,
 
-    /// Smallest two-level-system noise of a detector at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
+    /// Smallest two-level-system noise of a detector at 1 Hz at a pull ([`crate::kerr`]) of 0.1
+    /// linewidth, 1/Hz.
     pub tls_min: f64,
     /// Largest two-level-system noise of a detector; 0 for none. The distribution is log-uniform.
     pub tls_max: f64,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters since the start of the farm or since their last reset. A reboot does not reset them.
 ///
-/// Calls of the object `Sim`, and requests with only such calls, are not counted, so that reading
-/// the counters does not change them.
+/// Calls of the object `Sim`, and requests that use no other object, are not counted, so that
+/// reading the counters does not change them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Number of HTTP requests that the Tuber service answered.

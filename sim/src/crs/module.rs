@@ -19,8 +19,8 @@ use super::settings::LONG_CHANNELS;
 use super::tuber::names;
 use crate::board::Origin;
 
-/// Settings of a channel. A field is `None` if it was not set since the board started or the
-/// channel was cleared.
+/// Settings of a channel. A field is `None` if it was not set since the last start of the board or
+/// since the channel was cleared.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Channel {
     /// Frequency relative to the NCO, Hz, rounded to the step of the board.

@@ -15,7 +15,7 @@ const SAMPLES_PER_PART: u64 = 4;
 /// Number of parts in a tick of the decimation filters.
 const PARTS_PER_TICK: u64 = FAST_SAMPLES_PER_TICK / SAMPLES_PER_PART;
 
-/// Year on whose first day every simulated board starts.
+/// Year on whose first day the clock of every simulated board starts.
 const FIRST_YEAR: i64 = 2026;
 
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -37,7 +37,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Stamp at the time `seconds` after the start of the board. Negative times and values that are
+    /// Stamp at the time `seconds` after the start of the farm. Negative times and values that are
     /// not finite count as the start.
     pub(crate) fn after(seconds: f64) -> Self {
         let seconds = if seconds.is_finite() {
@@ -48,17 +48,17 @@ impl Stamp {
         Self::after_parts((seconds * PARTS_PER_SECOND as f64).round() as i64)
     }
 
-    /// Time of a tick of the decimation filters, in parts of a second after the start of the board.
+    /// Time of a tick of the decimation filters, in parts of a second after the start of the farm.
     pub(crate) fn parts_of_tick(tick: u64) -> i64 {
         tick.wrapping_mul(PARTS_PER_TICK) as i64
     }
 
-    /// Time of a sample of the filter bank, in parts of a second after the start of the board.
+    /// Time of a sample of the filter bank, in parts of a second after the start of the farm.
     pub(crate) fn parts_of_pfb_sample(sample: u64) -> i64 {
         sample.wrapping_mul(PARTS_PER_TICK / PFB_SAMPLES_PER_TICK) as i64
     }
 
-    /// Stamp at a number of parts of a second after the start of the board, or before it if
+    /// Stamp at a number of parts of a second after the start of the farm, or before it if
     /// negative.
     pub(crate) fn after_parts(parts: i64) -> Self {
         let whole = parts.div_euclid(PARTS_PER_SECOND);

@@ -19,9 +19,9 @@ pub struct PacketCounters {
     pub late: u64,
     /// Number of packets that a fault corrupted.
     pub spoilt: u64,
-    /// Number of packets whose stamp a fault marked as not recent.
+    /// Number of packets in whose time stamp a fault says that no time code was received recently.
     pub stale: u64,
-    /// Number of packets to which a fault gave the stamp of a wrong clock.
+    /// Number of packets to which a fault gave the time stamp of a wrong clock.
     pub misdated: u64,
     /// Number of packets to which a fault gave the serial number of another board.
     pub foreign: u64,

@@ -34,7 +34,8 @@ thread_local! {
     static WORK: RefCell<Vec<Complex64>> = RefCell::default();
 }
 
-/// Relation of the sequence numbers of packets to the numbers of samples.
+/// Relation of the sequence numbers of packets to the numbers of samples: the packet of the sample
+/// `of_sample` has the sequence number `number`, and both count up together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sequence {
     number: u32,

@@ -14,10 +14,10 @@ pub(super) struct Labels {
     pub(super) stamp: crs::Stamp,
 }
 
-/// Time of a packet, for its stamp.
+/// Time of a packet and source of its time code, for its time stamp.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    /// Parts of a second after the start of the board.
+    /// Parts of a second ([`crs::Stamp::PARTS_PER_SECOND`]) after the start of the farm.
     pub(super) parts: i64,
     pub(super) source: crs::StampSource,
 }
@@ -27,15 +27,15 @@ pub(super) struct Moment {
 pub(super) struct Lane {
     id: LaneId,
     late: Vec<LatePacket>,
-    /// Time, in parts of a second after the start of the board, at which a fault has stopped the
-    /// clock.
+    /// Time, in parts of a second after the start of the farm, at which a fault has stopped the
+    /// clock; `None` if the clock runs.
     stopped: Option<i64>,
 }
 
 /// A packet that a fault holds back.
 #[derive(Debug)]
 struct LatePacket {
-    /// Number of the packet after which this one is sent.
+    /// Number of the packet after which the late packet is sent.
     after: u64,
     bytes: Vec<u8>,
 }
