@@ -6,7 +6,7 @@ use twotone::prelude::*;
 use twotone::sim::fault::Hang;
 use twotone::transport::ConnectOptions;
 
-/// Measures the noise on a tone at 1.25 GHz, as a fraction of its level, in one round trip.
+/// Measures the noise on a tone at 1.25 GHz, as a fraction of the tone's level, in one round trip.
 #[tworoutine]
 async fn noise(board: &BoardHandle, module: ModuleId) -> Result<f64> {
     let mut batch = Batch::new();

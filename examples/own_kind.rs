@@ -37,7 +37,7 @@ const KIND: &str = "baseband";
 const CHANNELS: u16 = 64;
 /// Resonance frequencies, in Hz.
 const RESONANCES: [f64; 6] = [82.1e6, 84.4e6, 87.3e6, 90.6e6, 93.9e6, 97.2e6];
-/// Quality factor of the resonators, and depth of their dips.
+/// Quality factor of the resonators, and depth of their dips as a fraction of the transmission.
 const QR: f64 = 2500.0;
 const DEPTH: f64 = 0.7;
 /// Delay of the line, in s.

@@ -56,7 +56,7 @@ impl Default for Conditions {
 
 impl Conditions {
     /// Returns the conditions, with each value that is not finite replaced by the value that
-    /// changes nothing.
+    /// changes nothing. The values of detector faults are checked where they are used.
     pub(crate) fn finite(mut self) -> Self {
         for value in [
             &mut self.optical_load,

@@ -115,7 +115,8 @@ struct Slot {
     last: Complex64,
     /// Tick of a change since the last sample; NaN if there was none.
     changed_at: f64,
-    /// Time constant of the ring-down of the nearest detector, ticks.
+    /// Time constant of the ring-down of the nearest detector, ticks; 0 if no detector is within 10
+    /// linewidths.
     ringdown_ticks: f64,
 }
 
@@ -135,7 +136,8 @@ impl Slot {
     }
 }
 
-/// Signal of a tone that is in the filter of another channel.
+/// Signal of another tone, or of the mirror image of a tone about the NCO, that passes the filter
+/// of a channel.
 #[derive(Debug, Clone)]
 struct Beat {
     channel: u16,

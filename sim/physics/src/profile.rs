@@ -12,7 +12,7 @@ pub enum Profile {
     Clean,
     /// A good array in a good cryostat.
     Lab,
-    /// A bad array: all effects that disturb a measurement are stronger than in a good cryostat.
+    /// A bad array: most effects that disturb a measurement are stronger than in [`Profile::Lab`].
     Harsh,
 }
 

@@ -25,8 +25,8 @@ pub(crate) use tally::{Count, StreamTally};
 /// Times at which a board sends its streams.
 ///
 /// While a board sends, its time is real in every [`TimeMode`](crate::TimeMode) of the farm. The
-/// stream and the control protocol return the same samples, so an acquisition takes as long as its
-/// samples.
+/// stream and the control protocol return the same decimated samples, so an acquisition of these
+/// takes as long as its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {

@@ -1,4 +1,5 @@
-//! Scripts of faults: a file with the faults of a farm, each with its boards and times.
+//! Scripts of faults: a file with the faults of a farm, each with its boards and with calls or
+//! times.
 
 use std::ops::Range;
 use std::time::Duration;

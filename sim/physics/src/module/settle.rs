@@ -229,7 +229,8 @@ impl ModuleModel {
         self.line.transmission(frequency_hz) * Complex64::from_polar(gain, phase)
     }
 
-    /// Finds the tones, and the mirror images of tones, that are in the filters of other channels.
+    /// Finds the tones that pass the filters of other channels, and the mirror images of tones
+    /// about the NCO that pass the filter of any channel.
     fn find_beats(&mut self) {
         let mut beats = std::mem::take(&mut self.beats);
         beats.clear();

@@ -26,7 +26,8 @@ const CHUNK: usize = 32;
 /// Number of samples that are made at a time for few channels.
 const LONG_CHUNK: usize = 4096;
 
-/// Longest time that a stream may be behind, s. Beyond this, it skips all samples that are due.
+/// Longest time that a stream may be behind, s. Beyond this, it skips all samples that are due,
+/// unless a call waits for them.
 pub(super) const MAX_BEHIND_S: f64 = 1.0;
 
 thread_local! {

@@ -9,7 +9,7 @@ use twotone_physics::{Complex64, SampleFlags, units};
 
 use super::Module;
 
-/// Samples that are collected for a waiting call.
+/// A tap: samples that are collected for a waiting call.
 #[derive(Debug)]
 pub(super) struct Tap {
     id: u64,

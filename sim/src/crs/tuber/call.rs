@@ -36,8 +36,9 @@ pub(crate) struct Call<'b, 'a> {
     request: u64,
     /// True if the client has left out `units`: see [`Call::new`].
     lacks_units: bool,
-    /// Duration of the acquired samples of the ADC or the filter bank, s. The call takes this long
-    /// in real time. Decimated samples are not included, because their call waits for them.
+    /// Duration of the acquired samples of the ADC or the filter bank, s, which the call takes in
+    /// the mode [`TimeMode::RealTime`](crate::TimeMode::RealTime). Decimated samples are not
+    /// included, because their call waits for them.
     pub(crate) acquired_s: f64,
     /// Samples for which the call waits or has waited.
     pub(crate) waiting: Option<Waiting<'b>>,
