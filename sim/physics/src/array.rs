@@ -254,6 +254,7 @@ impl Array {
     }
 }
 
+/// Number of coefficients of the polynomial of a cell.
 const ORDER: usize = 6;
 
 /// Number of cells on either side of the cell of a tone in which detectors are computed one by one.

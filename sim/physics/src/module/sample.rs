@@ -96,8 +96,9 @@ impl ModuleModel {
         }
     }
 
-    /// Prepares for samples from a tick on. If the tick is not later than the last sample that was
-    /// requested, the present settings count as made just before the tick.
+    /// Prepares for samples from a tick on. If these are the first samples, or if the tick is not
+    /// later than the last sample that was requested, the present settings count as made one
+    /// `period` before the tick.
     pub(super) fn begin(&mut self, tick: f64, period: f64) {
         if self.now.is_some_and(|now| now < tick) {
             return;
