@@ -1,7 +1,7 @@
 //! Firmware of the boards of a map: the releases that run, and the roll-out of a new one.
 //!
 //! An [`Image`] is a firmware file with a description in TOML, which gives the kind of boards, the
-//! release, the size and the digest of the file. [`list`] returns the releases that boards report.
+//! release, the size and the digest of the file. [`list`](list()) returns the releases that boards report.
 //! A [`Rollout`] flashes an image: one board first, then a tenth of the others, then the rest. A
 //! group begins only when all boards of the group before are back, report the new release and
 //! acquire samples. After the first failure no further group begins. [`Done`] keeps the boards that
