@@ -33,7 +33,8 @@ pub struct Array {
     boards: Vec<ArrayBoard>,
     failed: Vec<Error>,
     identities: Vec<Identity>,
-    /// Boards whose locks were taken from other programs, each with the program that held the lock.
+    /// Boards whose locks were taken from other programs, each with the program that held the
+    /// lock.
     taken: Vec<(String, Holder)>,
     /// Boards that could not be locked, each with the reason.
     not_locked: Vec<Error>,

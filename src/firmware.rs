@@ -1,11 +1,11 @@
 //! Firmware of the boards of a map: the releases that run, and the roll-out of a new one.
 //!
 //! An [`Image`] is a firmware file with a description in TOML, which gives the kind of boards, the
-//! release, the size and the digest of the file. [`list`](list()) returns the releases that boards report.
-//! A [`Rollout`] flashes an image: one board first, then a tenth of the others, then the rest. A
-//! group begins only when all boards of the group before are back, report the new release and
-//! acquire samples. After the first failure no further group begins. [`Done`] keeps the boards that
-//! are done in a file, so that a second call continues with the others.
+//! release, the size and the digest of the file. [`list`](list()) returns the releases that boards
+//! report. A [`Rollout`] flashes an image: one board first, then a tenth of the others, then the
+//! rest. A group begins only when all boards of the group before are back, report the new release
+//! and acquire samples. After the first failure no further group begins. [`Done`] keeps the boards
+//! that are done in a file, so that a second call continues with the others.
 //!
 //! A board is done when it reports the release of the image, and its flash, read back, has the
 //! digest of the image. The name of the image's file is not considered.

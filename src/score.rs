@@ -18,8 +18,8 @@ pub struct Score {
     /// Detectors that resonate within the tuned band, and all detectors of modules that were not
     /// tuned. Dead detectors, which do not resonate, are left out.
     pub detectors: usize,
-    /// Those of `detectors` that have no neighbour within 20 linewidths and are at least 1 dB deep.
-    /// A search should find them.
+    /// Those of `detectors` that have no neighbour within 20 linewidths and are at least 1 dB
+    /// deep. A search should find them.
     pub isolated: usize,
     /// Isolated detectors with a candidate within half a linewidth.
     pub found: usize,
@@ -27,9 +27,9 @@ pub struct Score {
     #[serde(rename = "false")]
     pub false_found: usize,
     /// Detectors within the tuned band whose channel reports `tuned` correctly. The tone is within
-    /// 0.1 linewidths of the detuning that the channel declares. The derivative of the transmission
-    /// with respect to the resonance frequency, relative to the transmission of the line at the
-    /// tone, is within 5 % and 3 degrees of the truth.
+    /// 0.1 linewidths of the detuning that the channel declares. The derivative of the
+    /// transmission with respect to the resonance frequency, relative to the transmission of
+    /// the line at the tone, is within 5 % and 3 degrees of the truth.
     pub tuned: usize,
     /// Channels that report `tuned` wrongly, or for a detector that another channel has tuned.
     pub wrong: usize,

@@ -70,8 +70,8 @@ pub struct Delay {
     pub phase_rad: f64,
     /// Robust scatter of the phase about the fitted straight line, in radians.
     pub residual_rad: f64,
-    /// Slope of a fit to every second point minus the slope of a fit to all points, in radians over
-    /// the whole span. A large difference shows that the slope is not reliable.
+    /// Slope of a fit to every second point minus the slope of a fit to all points, in radians
+    /// over the whole span. A large difference shows that the slope is not reliable.
     pub residual_slope_rad: f64,
     /// Fraction of the points that are outliers.
     pub rejected: f64,

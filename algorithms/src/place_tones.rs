@@ -38,8 +38,8 @@ pub struct PlacedTone {
     pub amplitude: f64,
     /// Phase of the carrier as set, in radians.
     pub phase_rad: f64,
-    /// Position on the resonator. `None` without a resonator, or if the resonator's numbers are not
-    /// finite.
+    /// Position on the resonator. `None` without a resonator, or if the resonator's numbers are
+    /// not finite.
     pub placement: Option<Placement>,
     /// Detuning at which the tone was placed, including the pull of [`crate::resonator`], in
     /// linewidths. `None` if `placement` is.

@@ -27,8 +27,8 @@ pub struct PlacementParams {
     /// Nonlinearity from which on the rule [`PlacementRule::Stable`] places the tone above the
     /// resonance.
     pub high_power_a: f64,
-    /// Detuning of tones that [`PlacementRule::Stable`] places on resonators with a nonlinearity of
-    /// `high_power_a` or more, in linewidths. It includes the pull of [`crate::resonator`].
+    /// Detuning of tones that [`PlacementRule::Stable`] places on resonators with a nonlinearity
+    /// of `high_power_a` or more, in linewidths. It includes the pull of [`crate::resonator`].
     pub high_power_y: f64,
     /// Distance above its final frequency from which a tone approaches a resonator with a
     /// nonlinearity of `high_power_a` or more, in linewidths.

@@ -27,8 +27,8 @@ pub struct BoardTime {
     pub second_of_day: f64,
     /// Name of the source of the time code, as the board reports it; empty if it reports none.
     pub source: String,
-    /// True if the time code is being received, and `None` if the board does not report this. If it
-    /// is false, the time has no meaning.
+    /// True if the time code is being received, and `None` if the board does not report this. If
+    /// it is false, the time has no meaning.
     pub recent: Option<bool>,
 }
 

@@ -101,9 +101,9 @@ const MOST_DOUBTS: usize = 1 << 16;
 pub struct ModuleSettings {
     tones: Vec<ToneSettings>,
     nco: Nco,
-    /// Values that settings may have. For each setting in doubt, the first value is the one that it
-    /// surely had (NaN if it was never surely set). The values that it may have been set to since
-    /// then follow, oldest first.
+    /// Values that settings may have. For each setting in doubt, the first value is the one that
+    /// it surely had (NaN if it was never surely set). The values that it may have been set to
+    /// since then follow, oldest first.
     doubts: Vec<(SettingKey, f64)>,
     /// True if `doubts` contains values of settings that are no longer in doubt.
     has_settled: bool,

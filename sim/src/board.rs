@@ -67,8 +67,8 @@ pub(crate) struct Board {
     /// number.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
-    /// False if there are certainly no faults. With this flag, a board without faults need not lock
-    /// `faults`.
+    /// False if there are certainly no faults. With this flag, a board without faults need not
+    /// lock `faults`.
     faulty: AtomicBool,
     power: Mutex<Power>,
     changed: Notify,

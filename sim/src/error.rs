@@ -70,8 +70,8 @@ pub enum StartError {
     Listen {
         /// Name of the board.
         board: String,
-        /// Address and port that could not be opened. Port 0 means any port. If no loopback address
-        /// could be reserved for the board, the address is 127.0.0.1.
+        /// Address and port that could not be opened. Port 0 means any port. If no loopback
+        /// address could be reserved for the board, the address is 127.0.0.1.
         address: SocketAddr,
         /// Error of the system.
         source: io::Error,

@@ -56,7 +56,8 @@ impl BoardStatus {
 pub struct RecordReport {
     /// The run directory. `None` if there is none.
     pub run_directory: Option<String>,
-    /// Reason that the run directory is not at the requested place, or could not be written at all.
+    /// Reason that the run directory is not at the requested place, or could not be written at
+    /// all.
     pub record_error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,

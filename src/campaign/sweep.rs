@@ -28,8 +28,8 @@ pub struct Swept {
 pub struct SweepRun {
     /// Report on every board of the map.
     pub report: SweepReport,
-    /// Outcome of every module of the boards that were connected, in the order of the map. Empty if
-    /// the campaign was cancelled before the boards were connected.
+    /// Outcome of every module of the boards that were connected, in the order of the map. Empty
+    /// if the campaign was cancelled before the boards were connected.
     pub outcomes: Vec<Outcome<Swept>>,
 }
 

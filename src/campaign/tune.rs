@@ -15,8 +15,8 @@ use crate::run::{HardwareState, Outcome};
 pub struct TuneRun {
     /// Report on every board of the map.
     pub report: TuneReport,
-    /// Outcome of every module of the boards that were connected, in the order of the map. Empty if
-    /// the campaign was cancelled before the boards were connected.
+    /// Outcome of every module of the boards that were connected, in the order of the map. Empty
+    /// if the campaign was cancelled before the boards were connected.
     pub outcomes: Vec<Outcome<TuneOutcome>>,
 }
 

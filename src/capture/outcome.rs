@@ -36,8 +36,8 @@ pub struct CaptureOutcome {
 pub struct BoardOutcome {
     /// Name of the board in the map.
     pub name: String,
-    /// Reason that nothing could be captured, or a doubt about the board: the board did not answer,
-    /// no packet came from it, or packets of another board came from its address.
+    /// Reason that nothing could be captured, or a doubt about the board: the board did not
+    /// answer, no packet came from it, or packets of another board came from its address.
     pub error: Option<Failure>,
     /// Modules of the board that sent data or were expected to send them, in order.
     pub modules: Vec<ModuleOutcome>,

@@ -14,10 +14,10 @@ pub struct CaptureParams {
     /// Number of channels that are captured, from the first one on. `None` selects the channels
     /// with tones in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
-    /// Largest difference between a board's clock and this computer's clock that is not reported in
-    /// [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). With `None`, a difference of 10 s
-    /// to two days is reported, and so is a difference of more than half a year. The arbitrary time
-    /// that some boards generate for tests may then have any difference.
+    /// Largest difference between a board's clock and this computer's clock that is not reported
+    /// in [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). With `None`, a difference
+    /// of 10 s to two days is reported, and so is a difference of more than half a year. The
+    /// arbitrary time that some boards generate for tests may then have any difference.
     pub clock_within: Option<Duration>,
     /// Options of the receivers. The capture itself sets the size of blocks and the time of
     /// opening.
@@ -26,8 +26,8 @@ pub struct CaptureParams {
     pub patience: Duration,
     /// Longest wait for the boards' answers to the check of the tune. The default is 10 s.
     pub ask_within: Duration,
-    /// Size of the queue of rows to be written, in bytes. Rows that do not fit are not written, and
-    /// counted as unwritten. The default is 512 MiB.
+    /// Size of the queue of rows to be written, in bytes. Rows that do not fit are not written,
+    /// and counted as unwritten. The default is 512 MiB.
     pub queue_bytes: usize,
     /// Token that ends the capture early.
     pub stop: Stop,

@@ -26,8 +26,9 @@ pub struct BoardPlan {
     pub name: String,
     /// Sample streams of the board, or the reason that nothing can be captured from it.
     pub streams: std::result::Result<LocatedStreams, Failure>,
-    /// Error of the board, if it did not answer. It is then not known if the board sends `modules`,
-    /// because boards with two analog banks send only the modules of the bank in use.
+    /// Error of the board, if it did not answer. It is then not known if the board sends
+    /// `modules`, because boards with two analog banks send only the modules of the bank in
+    /// use.
     pub unanswered: Option<Failure>,
     /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,
@@ -47,8 +48,8 @@ pub struct LocatedStreams {
 pub struct ModulePlan {
     /// The module, numbered as in the map.
     pub module: ModuleId,
-    /// True if a capture without any packet of the module fails, for instance because the map lists
-    /// the module.
+    /// True if a capture without any packet of the module fails, for instance because the map
+    /// lists the module.
     pub is_expected: bool,
     /// Channels to write, in order. `None` for all channels of a packet.
     pub channels: Option<Vec<ChannelId>>,

@@ -17,8 +17,8 @@ pub(crate) struct Access {
     /// reproducible to the bit.
     #[arg(long)]
     no_listen: bool,
-    /// Take over boards that another program on this host is using. That program can then only read
-    /// from them; its tones are not switched off.
+    /// Take over boards that another program on this host is using. That program can then only
+    /// read from them; its tones are not switched off.
     #[arg(long)]
     take_over: bool,
     /// Do not watch the boards for other programs, perhaps on other hosts. Otherwise a board whose

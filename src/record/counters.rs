@@ -36,8 +36,8 @@ pub struct CounterRow {
     pub duplicate: u64,
     /// Samples whose sequence number is far from the expected one.
     pub stale: u64,
-    /// Number of times that the stream started again. The samples between its end and its new start
-    /// do not count as expected or lost.
+    /// Number of times that the stream started again. The samples between its end and its new
+    /// start do not count as expected or lost.
     pub restarts: u64,
     /// Samples received and not written, because the disk did not keep up, a file could not be
     /// written, or the writing was abandoned.

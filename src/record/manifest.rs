@@ -67,8 +67,8 @@ pub struct BoardRecord {
     pub name: String,
     /// Serial number that the board reported, or else the one in the map.
     pub serial: Option<String>,
-    /// Result of the check that the board which answered is the one in the map, in words. `None` if
-    /// this was not checked.
+    /// Result of the check that the board which answered is the one in the map, in words. `None`
+    /// if this was not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Firmware release that the board reported. `None` if it did not report one, or was not

@@ -87,8 +87,8 @@ pub struct MissingFile {
 pub struct Recorded {
     /// The run directory. `None` if no file could be written anywhere.
     pub path: Option<PathBuf>,
-    /// Reason that the run is not at the requested place or is incomplete, with its actual place if
-    /// it was written.
+    /// Reason that the run is not at the requested place or is incomplete, with its actual place
+    /// if it was written.
     pub error: Option<Failure>,
     /// Files that could not be written.
     pub missing: Vec<MissingFile>,

@@ -30,8 +30,8 @@ pub(crate) fn polar(change: Complex64) -> (f64, f64) {
 pub struct SampleColumns {
     /// The channels in `i` and `q`, in order.
     pub channels: Vec<ChannelId>,
-    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. If empty, the file
-    /// has no such columns.
+    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. If empty, the
+    /// file has no such columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Ids of the detectors of the map, by channel. Some channels may have no detector.
     pub detectors: BTreeMap<ChannelId, String>,

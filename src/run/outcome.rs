@@ -20,8 +20,8 @@ pub struct Outcome<T> {
     /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled), the run's deadline
     /// [`ErrorKind::Timeout`](twotone_hal::ErrorKind::Timeout).
     pub result: Result<T, Error>,
-    /// State in which the tones of the module are left. It is independent of `result`: an algorithm
-    /// can succeed and its clean-up fail.
+    /// State in which the tones of the module are left. It is independent of `result`: an
+    /// algorithm can succeed and its clean-up fail.
     pub hardware: HardwareState,
     /// Number of repetitions of operations on the board: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
@@ -75,8 +75,8 @@ pub enum HardwareState {
         /// tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
-        /// Reason that the intended state was not reached. Run directories of formats before 2 have
-        /// only a sentence here.
+        /// Reason that the intended state was not reached. Run directories of formats before 2
+        /// have only a sentence here.
         reason: Failure,
     },
 }

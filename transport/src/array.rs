@@ -11,8 +11,8 @@ use twotone_hal::{BoardHandle, Error, Result};
 pub struct Connected {
     /// The boards that connected, in the order in which [`connect_all`] was given them.
     pub boards: Vec<BoardHandle>,
-    /// Errors of the boards that did not connect, in the same order. The clients of this crate name
-    /// the board in each error.
+    /// Errors of the boards that did not connect, in the same order. The clients of this crate
+    /// name the board in each error.
     pub failed: Vec<Error>,
 }
 

@@ -57,8 +57,8 @@ pub struct BoardFamily {
     /// True if the power of tones is known in dBm. If false, the limits and start powers of maps,
     /// which are in dBm, do not apply to boards of this kind.
     pub has_power_scale: bool,
-    /// Constructor of the access to the firmware. It needs no connection, since the old firmware of
-    /// a board may not run. `None` if boards cannot be flashed over the network.
+    /// Constructor of the access to the firmware. It needs no connection, since the old firmware
+    /// of a board may not run. `None` if boards cannot be flashed over the network.
     pub firmware: Option<FirmwareOf>,
     /// Connects to the board at an address. The first argument is the name of the board in the
     /// hardware map.

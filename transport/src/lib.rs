@@ -23,6 +23,6 @@ pub use lookup::{look_up, look_up_ipv4};
 pub use options::{ConnectOptions, FirmwareOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
-/// The wire protocols: calls of [`TuberClient`] and the values that it returns, and the packets of
-/// CRS boards.
+/// The wire protocols: calls of [`TuberClient`] and the values that it returns, and the
+/// packets of CRS boards.
 pub use twotone_wire as wire;

@@ -42,11 +42,11 @@ pub struct ConnectOptions {
     /// closing.
     pub idle_timeout: Duration,
     /// Longest time for which a board may still execute a request after its connection was lost,
-    /// without the time of the acquisitions of the request. The default is 5 s: a busy server, or a
-    /// gateway in front of it, may hold a request for so long. After a request that changes
-    /// settings was lost, only requests that switch tones off are sent to its module for this time.
-    /// Then all settings are read back. An operation that would have to wait past its deadline
-    /// fails.
+    /// without the time of the acquisitions of the request. The default is 5 s: a busy server, or
+    /// a gateway in front of it, may hold a request for so long. After a request that changes
+    /// settings was lost, only requests that switch tones off are sent to its module for this
+    /// time. Then all settings are read back. An operation that would have to wait past its
+    /// deadline fails.
     pub request_life: Duration,
     /// Size of the largest answer that is accepted, in bytes. The default is 64 MiB.
     pub answer_limit: usize,
@@ -150,11 +150,11 @@ pub struct FirmwareOptions {
     /// Local address that receives the announcements of boards. `None` is the usual port of their
     /// kind, on all interfaces.
     pub beacons: Option<SocketAddr>,
-    /// Longest time until a board announces itself and takes commands. The default is 5 minutes, in
-    /// which a person can switch the board off and on.
+    /// Longest time until a board announces itself and takes commands. The default is 5 minutes,
+    /// in which a person can switch the board off and on.
     pub window: Duration,
-    /// Longest time of each step in which a board erases, writes or reads its flash. The default is
-    /// 10 minutes.
+    /// Longest time of each step in which a board erases, writes or reads its flash. The default
+    /// is 10 minutes.
     pub flash_time: Duration,
 }
 

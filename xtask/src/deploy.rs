@@ -83,8 +83,8 @@ struct Options {
     /// Wait for jobs of the daemon to end.
     #[arg(long, global = true)]
     wait: bool,
-    /// Deploy to hosts on which the Debian package is installed. The deployed service hides that of
-    /// the package.
+    /// Deploy to hosts on which the Debian package is installed. The deployed service hides that
+    /// of the package.
     #[arg(long, global = true)]
     take_over_package: bool,
     /// Replace a map that was changed on the host by hand.

@@ -46,8 +46,9 @@ const TOOLS: [(&str, &str); 6] = [
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Oldest glibc that the program must run with, such as 2.28, or `native` for the glibc of this
-    /// computer. If it is absent: 2.28 if cargo-zigbuild and zig are installed, else native.
+    /// Oldest glibc that the program must run with, such as 2.28, or `native` for the glibc of
+    /// this computer. If it is absent: 2.28 if cargo-zigbuild and zig are installed, else
+    /// native.
     #[arg(long, value_name = "VERSION", conflicts_with = "quick")]
     glibc: Option<String>,
     /// Target of rustc. Its standard library must be installed, and its programs must run on this

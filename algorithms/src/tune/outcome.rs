@@ -127,15 +127,15 @@ pub struct ChannelOutcome {
     pub reason: Reason,
     /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of the
-    /// resonance that the search found.
+    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of
+    /// the resonance that the search found.
     pub tone_hz: f64,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
     pub amplitude: f64,
-    /// Phase of the tone's carrier as set, in radians. `None` if the resonance was not swept, or in
-    /// tunes of versions that did not record it.
+    /// Phase of the tone's carrier as set, in radians. `None` if the resonance was not swept, or
+    /// in tunes of versions that did not record it.
     #[serde(default)]
     pub phase_rad: Option<f64>,
     /// Resonance frequency at vanishing power, in hertz. This field and the fields up to `a` are
@@ -151,8 +151,9 @@ pub struct ChannelOutcome {
     pub phi_rad: Option<f64>,
     /// Nonlinearity at the tone's amplitude.
     pub a: Option<f64>,
-    /// Detuning at which the tone was placed, in linewidths. It includes the shift of the resonance
-    /// by the power in the resonator. `None` if the tone was not placed on a fitted resonator.
+    /// Detuning at which the tone was placed, in linewidths. It includes the shift of the
+    /// resonance by the power in the resonator. `None` if the tone was not placed on a fitted
+    /// resonator.
     pub y: Option<f64>,
     /// Shift of the tone by rounding to the grid of
     /// [`PlacementParams::grid_hz`](crate::placement::PlacementParams::grid_hz), in hertz.

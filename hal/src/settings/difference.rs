@@ -13,8 +13,8 @@ use super::{Setting, SettingKey};
 pub struct Difference {
     /// The first setting that differs, in the order of the reading.
     pub first: SettingKey,
-    /// Value of the first setting that was read back; `None` if the board reports that it was never
-    /// set.
+    /// Value of the first setting that was read back; `None` if the board reports that it was
+    /// never set.
     pub found: Option<f64>,
     /// Last value to which the first setting was surely set.
     pub expected: f64,

@@ -38,14 +38,15 @@ impl TimeOrigin {
 pub struct StreamBlock {
     /// Number of the stream at its receiver, from 0. It identifies the board and the module.
     pub stream: usize,
-    /// Decimation stage of all samples, as the family numbers its stages; 0 if the family has none.
+    /// Decimation stage of all samples, as the family numbers its stages; 0 if the family has
+    /// none.
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,
     /// Sequence numbers. They count the samples and wrap after 32 bits.
     pub sequence: Vec<u32>,
-    /// Number of samples that were lost just before each sample. 0 if the stream started again with
-    /// this sample.
+    /// Number of samples that were lost just before each sample. 0 if the stream started again
+    /// with this sample.
     pub lost_before: Vec<u64>,
     /// Time at which each sample was taken, in nanoseconds since the start of 1970 by the board's
     /// clock, with delays of filters subtracted. `None` if it is not known.

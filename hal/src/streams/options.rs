@@ -18,14 +18,14 @@ pub struct ReceiveOptions {
     /// packet of the same module arrives that is this many positions later. The default is 32. The
     /// smallest value is 1, for which packets are not put in order.
     pub window: u32,
-    /// Time after which a missing packet counts as lost, from the arrival of a later packet on. The
-    /// default is 50 ms.
+    /// Time after which a missing packet counts as lost, from the arrival of a later packet on.
+    /// The default is 50 ms.
     pub hold: Duration,
     /// Size in bytes of each receive buffer that the kernel is asked for. The default is 32 MiB.
     pub buffer_bytes: usize,
-    /// Largest number of boards whose packets share a socket and its buffer. The default is 10, the
-    /// largest number of senders that a socket may receive from in Linux, unless the kernel is
-    /// configured otherwise. If a kernel allows fewer, there are more sockets.
+    /// Largest number of boards whose packets share a socket and its buffer. The default is 10,
+    /// the largest number of senders that a socket may receive from in Linux, unless the
+    /// kernel is configured otherwise. If a kernel allows fewer, there are more sockets.
     pub boards_per_socket: usize,
     /// Largest size in bytes of a block's samples. A block has at least one sample. The default is
     /// 4 MiB.

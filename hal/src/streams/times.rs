@@ -47,8 +47,8 @@ pub struct TimeFindings {
     /// Samples whose stamp contradicts itself: its seconds of the day are not 0 and do not agree
     /// with its hour, minute and second.
     pub at_odds: u64,
-    /// Number of steps of the clock. In a step the clock begins to differ from its former course by
-    /// a constant time, for 50 ms or more.
+    /// Number of steps of the clock. In a step the clock begins to differ from its former course
+    /// by a constant time, for 50 ms or more.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
@@ -68,8 +68,8 @@ pub struct TimeFindings {
     /// lost. [`StreamCounters`](super::StreamCounters) counts them as lost, because it counts by
     /// sequence numbers.
     pub not_lost: u64,
-    /// Number of leap seconds. In a leap second the times of one second occur twice, which is not a
-    /// contradiction.
+    /// Number of leap seconds. In a leap second the times of one second occur twice, which is not
+    /// a contradiction.
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
     pub source: Option<ClockSource>,

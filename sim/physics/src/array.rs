@@ -37,8 +37,8 @@ pub(crate) struct Resonator {
     pub(crate) seen_width: f64,
     /// Pull minus shift at the last sample that was computed.
     pub(crate) seen_offset: f64,
-    /// Width and offset when the settings last changed, without the parts that vary with time. They
-    /// are used for tones for which the resonator is not computed sample by sample.
+    /// Width and offset when the settings last changed, without the parts that vary with time.
+    /// They are used for tones for which the resonator is not computed sample by sample.
     pub(crate) fixed_width: f64,
     pub(crate) fixed_offset: f64,
 }

@@ -16,8 +16,8 @@ pub struct Conditions {
     /// Standard deviation, in linewidths, of a normally distributed shift of each detector, which
     /// is drawn with the number [`random_draw`](Self::random_draw).
     pub random_shift_lw: f64,
-    /// Largest relative change of Qi, at most 0.9. Each Qi is multiplied by a random number that is
-    /// uniform within 1 plus or minus this value.
+    /// Largest relative change of Qi, at most 0.9. Each Qi is multiplied by a random number that
+    /// is uniform within 1 plus or minus this value.
     pub qi_spread: f64,
     /// Number of the draw of the random shifts and factors of Qi. Each number gives different
     /// random shifts and factors.
@@ -31,8 +31,8 @@ pub struct Conditions {
     /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). Several faults of one
     /// detector all apply, except that only the last rate of glitches applies.
     pub detector_faults: Vec<(u32, DetectorFault)>,
-    /// Faults of single channels, counted from 0. If a channel has several faults, each one changes
-    /// the samples that the one before it has left.
+    /// Faults of single channels, counted from 0. If a channel has several faults, each one
+    /// changes the samples that the one before it has left.
     pub channel_faults: Vec<(usize, ChannelFault)>,
 }
 

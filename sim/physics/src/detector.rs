@@ -43,8 +43,8 @@ pub struct Detector {
     /// Id of the detector to which this one is coupled.
     #[serde(default)]
     pub partner: Option<u32>,
-    /// Share of the frequency shifts of the partner in the shifts of this detector, 0 to 0.5: sin^2
-    /// of the mixing angle. The share of its own shifts is one minus this share.
+    /// Share of the frequency shifts of the partner in the shifts of this detector, 0 to 0.5:
+    /// sin^2 of the mixing angle. The share of its own shifts is one minus this share.
     #[serde(default)]
     pub mixing: f64,
 }

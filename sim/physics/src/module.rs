@@ -115,8 +115,8 @@ struct Slot {
     last: Complex64,
     /// Tick of a change since the last sample; NaN if there was none.
     changed_at: f64,
-    /// Time constant of the ring-down of the nearest detector, ticks; 0 if no detector is within 10
-    /// linewidths.
+    /// Time constant of the ring-down of the nearest detector, ticks; 0 if no detector is within
+    /// 10 linewidths.
     ringdown_ticks: f64,
 }
 

@@ -66,8 +66,8 @@ pub struct ProfileParams {
     pub qi_median: f64,
     /// Spread of the internal quality factor, sigma of the natural logarithm.
     pub qi_spread: f64,
-    /// Largest asymmetry angle, rad. Angles have a uniform distribution between minus and plus this
-    /// angle.
+    /// Largest asymmetry angle, rad. Angles have a uniform distribution between minus and plus
+    /// this angle.
     pub phi_max_rad: f64,
     /// Fraction of detectors that do not resonate.
     pub dead_fraction: f64,

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Clock {
     state: Mutex<State>,
-    /// True if the clock runs. This copy can be read without the lock, because many calls need only
-    /// this flag.
+    /// True if the clock runs. This copy can be read without the lock, because many calls need
+    /// only this flag.
     running: AtomicBool,
     stopped: Notify,
 }

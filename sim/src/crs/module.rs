@@ -80,8 +80,8 @@ pub(crate) struct Module {
     channels: Vec<Channel>,
     analog: Analog,
     stage: u8,
-    /// Model of the detectors. It is created when the module is first used, because most modules of
-    /// a farm are never used.
+    /// Model of the detectors. It is created when the module is first used, because most modules
+    /// of a farm are never used.
     model: Option<ModuleModel>,
     /// True if a setting of the model was ever changed. The model must then be kept, because a
     /// newly drawn model would lack the change.

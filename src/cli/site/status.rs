@@ -26,8 +26,8 @@ struct HostStatus {
     down: Vec<Down>,
     /// Jobs that are not over. `None` if the host has not told them.
     jobs: Option<Vec<JobReport>>,
-    /// Number of tones that were on when the boards were last read back. Boards whose tones are not
-    /// all known are not included. `None` if the host has not told its boards.
+    /// Number of tones that were on when the boards were last read back. Boards whose tones are
+    /// not all known are not included. `None` if the host has not told its boards.
     tones_on: Option<usize>,
     /// Names of the boards whose tones are not all known.
     tones_unknown: Vec<String>,

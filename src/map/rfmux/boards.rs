@@ -16,8 +16,8 @@ pub(super) struct Reading<'t> {
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
-    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers, by
-    /// byte offset.
+    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers,
+    /// by byte offset.
     pub(super) misread: HashMap<usize, String>,
     /// True if the map names a schema other than that of rfmux. Such a schema may have more
     /// columns.
@@ -40,7 +40,8 @@ pub(super) struct Board {
     pub(super) serial: Option<Found<String>>,
     pub(super) hostname: Option<Found<String>>,
     pub(super) slot: Option<Found<u8>>,
-    /// `Some` if the board is in a crate, with the serial number of the crate if the crate has one.
+    /// `Some` if the board is in a crate, with the serial number of the crate if the crate has
+    /// one.
     pub(super) in_crate: Option<Option<Found<String>>>,
     /// True if the map marks the board as offline.
     pub(super) offline: bool,

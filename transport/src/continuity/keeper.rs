@@ -39,8 +39,8 @@ pub(crate) struct ModuleKeeper<B> {
     /// Requests that were sent and are not in `settings` yet, each with true if its answer was
     /// lost.
     not_applied: VecDeque<(Arc<Sent>, bool)>,
-    /// Number of times that a selection of the channels was read back. It determines which channels
-    /// are selected next.
+    /// Number of times that a selection of the channels was read back. It determines which
+    /// channels are selected next.
     turn: usize,
     /// Longest time after which a lost request can still be executed, without the time of its
     /// acquisitions.

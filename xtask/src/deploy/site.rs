@@ -76,8 +76,8 @@ pub(crate) struct Host {
     pub(crate) user: Option<String>,
     #[serde(default, rename = "become")]
     pub(crate) becomes: Become,
-    /// Hardware map on this computer, relative to the folder of the site file. `None` if the map of
-    /// the host is not deployed.
+    /// Hardware map on this computer, relative to the folder of the site file. `None` if the map
+    /// of the host is not deployed.
     pub(crate) map: Option<PathBuf>,
     /// Arguments of `twotone serve` in addition to the map.
     #[serde(default)]

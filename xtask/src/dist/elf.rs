@@ -18,7 +18,8 @@ const GLIBC: &str = "GLIBC_";
 pub(crate) struct Needs {
     /// Number of the processor in the ELF format: 62 for x86-64, 183 for arm64.
     pub(crate) machine: u16,
-    /// Highest version of glibc that a symbol requires. `None` if the program is linked statically.
+    /// Highest version of glibc that a symbol requires. `None` if the program is linked
+    /// statically.
     pub(crate) glibc: Option<Version>,
     /// Names of the shared libraries, sorted.
     pub(crate) libraries: BTreeSet<String>,
