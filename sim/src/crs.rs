@@ -45,7 +45,7 @@ const PFB: usize = 1;
 pub(crate) static KIND: Kind = Kind {
     name: "crs",
     modules: MODULES,
-    // Boards start with the low bank.
+    // Only modules of the low bank, which is selected after power-up, can have detectors.
     populated: BANK,
     channels: settings::LONG_CHANNELS,
     methods: tuber::METHODS,
@@ -60,7 +60,7 @@ pub(crate) static KIND: Kind = Kind {
 
 /// A CRS board.
 ///
-/// Each module has a lock, so that connections to different modules do not wait for each other.
+/// Each module has a lock, so that calls for different modules do not wait for each other.
 #[derive(Debug)]
 struct Crs {
     board: Board,

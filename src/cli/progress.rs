@@ -23,7 +23,7 @@ struct Drawn {
     modules: BTreeMap<String, BTreeMap<ModuleId, Bar>>,
 }
 
-/// The bar of one module. Several modules may share it.
+/// Progress of one module, and the bar that shows it. Modules may share a bar.
 struct Bar {
     bar: ProgressBar,
     /// Progress of this module that has been added to the bar, in steps of the bar.

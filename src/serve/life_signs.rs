@@ -8,7 +8,8 @@ use tokio::time::Instant;
 /// Longest time without a turn of any board. If it is exceeded, the daemon counts as hanging.
 pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// Number of turns of the boards, and the time at which it last changed.
+/// Number of turns of the boards at the last call of [`LifeSigns::is_alive`], and the time of the
+/// call that last found it changed.
 #[derive(Debug)]
 pub(crate) struct LifeSigns {
     turns: u64,
@@ -24,8 +25,8 @@ impl LifeSigns {
         }
     }
 
-    /// True if a board had a turn within [`LONGEST_SILENCE`]. `turns` is the number of turns of all
-    /// boards until now.
+    /// True if the number of turns has changed within [`LONGEST_SILENCE`], or if the daemon is
+    /// younger than this. `turns` is the number of turns of all boards until now.
     pub(crate) fn is_alive(&mut self, turns: u64) -> bool {
         if turns != self.turns {
             (self.turns, self.moved) = (turns, Instant::now());

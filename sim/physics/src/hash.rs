@@ -113,7 +113,8 @@ fn from_table(table: &[f32; TABLE + 1], bits: u32) -> f32 {
     table[k] + fraction * (table[k + 1] - table[k])
 }
 
-/// Number of cells at each end in which linear interpolation would have an error above 1e-4.
+/// Number of cells at each end that are not interpolated. In all others, the error of linear
+/// interpolation is below 1e-4.
 const EDGE: usize = 24;
 
 #[cold]

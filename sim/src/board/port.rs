@@ -99,7 +99,8 @@ async fn until(moment: Option<tokio::time::Instant>) {
     }
 }
 
-/// Accepts one connection and starts a task that serves it.
+/// Accepts one connection and starts a task that serves it, or that leaves it without an answer
+/// during a fault. Never returns if the port is closed.
 async fn accept(simulated: &Arc<dyn Simulated>, port: &Port) {
     let Port::Open(listener) = port else {
         return std::future::pending().await;

@@ -16,8 +16,8 @@ pub(super) struct Reading<'t> {
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
-    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers,
-    /// by byte offset.
+    /// Notes about the serial numbers that cannot be parts of host names and that Python reads as
+    /// other values, by byte offset of the serial number.
     pub(super) misread: HashMap<usize, String>,
     /// True if the map names a schema other than that of rfmux. Such a schema may have more
     /// columns.
@@ -45,7 +45,8 @@ pub(super) struct Board {
     pub(super) in_crate: Option<Option<Found<String>>>,
     /// True if the map marks the board as offline.
     pub(super) offline: bool,
-    /// Entries of the board that are left out. The note about them names the board first.
+    /// Entries of the board that are left out, without the name of the board. The name is added
+    /// when the TOML map is made.
     pub(super) left_out: Vec<String>,
 }
 

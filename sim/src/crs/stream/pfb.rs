@@ -17,8 +17,8 @@ use crate::crs::{BANK, Crs, PFB};
 /// data as 1024 channels of the readout stream at stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
-/// Number of ticks of single channels that are sent before other streams are served: half a
-/// megabyte.
+/// Largest number of ticks that are sent before other streams are served, if there is one channel:
+/// half a megabyte. Several channels share this number.
 const IN_TURN: u64 = 1024;
 
 /// PFB stream of one module.

@@ -12,7 +12,7 @@ use super::names;
 /// Largest number of samples of one channel in a call.
 const MAX_SAMPLES: usize = 100_000;
 
-/// Largest number of samples of all channels in a call: 134 MB with 1024 channels.
+/// Largest number of samples of each channel in a call for all channels: 134 MB with 1024 channels.
 const MAX_MODULE_SAMPLES: usize = 8192;
 
 /// Number of bits of a full-scale sample of the filter bank, without the sign.
@@ -26,8 +26,8 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Largest number of elements of a buffer that is kept. Larger buffers are shrunk after use, so
-/// that a long acquisition does not occupy memory for ever.
+/// Capacity, in elements, to which a buffer is shrunk after use, but not below its length. So the
+/// memory of a long acquisition is freed after the next shorter one on the thread.
 const KEEP: usize = 1 << 16;
 
 #[derive(Default)]
