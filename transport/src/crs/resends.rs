@@ -37,7 +37,7 @@ const TIMES: u32 = 2;
 /// Pause before the first repetition. Later pauses are multiples of it.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Which operations are to be sent again, and how.
+/// Operations that are to be sent again, and the way in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resend {
     /// True for the whole request; false for the failed operation and those after it.
