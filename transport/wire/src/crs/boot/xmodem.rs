@@ -124,7 +124,9 @@ impl<'a> XmodemSender<'a> {
                 (ACK, Some(block)) => {
                     self.block = Some(block + 1);
                     self.repeats = 0;
-                    XmodemStep::Send(self.frame())
+                    // The next answer is for this block. A further ACK in the same datagram is a
+                    // repetition of the one before.
+                    return Ok(XmodemStep::Send(self.frame()));
                 }
                 // The receiver repeats its first byte until it has the first block.
                 (NAK, Some(_)) | (START, Some(0)) => self.repeat()?,
@@ -332,6 +334,17 @@ mod tests {
         assert!(receiver.receive(XmodemSender::CANCEL).is_empty());
         assert!(receiver.is_cancelled());
         assert_eq!(receiver.finish(), None);
+    }
+
+    #[test]
+    fn an_answer_that_comes_twice_skips_no_block() {
+        let data = [1; 5000];
+        let mut sender = XmodemSender::new(&data);
+        let _ = sender.receive(b"C").unwrap();
+        let XmodemStep::Send(second) = sender.receive(&[ACK, ACK]).unwrap() else {
+            panic!("no block");
+        };
+        assert_eq!((second[1], sender.sent()), (2, 1024));
     }
 
     #[test]
