@@ -1,4 +1,5 @@
-//! Fibers: stacks that contexts run on. A wait suspends a fiber, and a later poll resumes it.
+//! Fibers. A fiber runs a [`Context`](crate::Context) on a stack of its own. A wait suspends the
+//! fiber, and a later poll resumes it.
 //!
 //! A fiber takes a stack at the start of a poll and gives it back at the end of the poll, unless a
 //! wait has suspended the fiber. So between polls, only a suspended fiber occupies a stack. A fiber
@@ -55,7 +56,7 @@ pub(crate) struct Fiber {
     task: Cell<Option<tokio::task::Id>>,
     /// Runtime of the latest poll.
     runtime: Cell<Option<Id>>,
-    /// True if the thread was already unwinding when the fiber was entered.
+    /// True if the thread was already unwinding when the fiber was last started or resumed.
     panicking: Cell<bool>,
     /// Position of the last suspension in the order of all suspensions on the thread, for
     /// [`prefetch`].
@@ -196,7 +197,8 @@ impl Fiber {
         }
     }
 
-    /// Polls the context's future once, on the fiber.
+    /// Polls the context's future, on the fiber. Polls it again as long as it is pending and a wait
+    /// has suspended the fiber during the latest poll.
     ///
     /// # Safety
     ///
@@ -215,10 +217,10 @@ impl Fiber {
     }
 }
 
-/// Reason why a wait on the fiber is not possible.
+/// Reason why a wait does not suspend the fiber.
 pub(crate) enum Refusal {
-    /// The code runs in another executor that is nested in the context. The wait acts as outside
-    /// the context.
+    /// The code runs in another executor that is nested in the context. It waits as if it were
+    /// outside of any context.
     OtherExecutor,
     /// A wait is not possible here.
     Impossible(WaitError),
@@ -278,7 +280,7 @@ impl Drop for NoSuspend {
 }
 
 impl Fiber {
-    /// Suspends the fiber until it is polled again.
+    /// Suspends the fiber until it is polled again or cancelled.
     #[inline(never)]
     fn suspend(&self) -> Result<(), Refusal> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());

@@ -1,5 +1,5 @@
-//! `cargo xtask advisories`: looks up the packages of `Cargo.lock` in a database of known
-//! vulnerabilities on this computer.
+//! `cargo xtask advisories`: looks up the packages of `Cargo.lock` in a local database of known
+//! vulnerabilities.
 //!
 //! The database is a clone of <https://github.com/rustsec/advisory-db>. Nothing is fetched.
 
@@ -107,17 +107,17 @@ fn database() -> Option<PathBuf> {
     Some(cargo.join("advisory-db")).filter(|folder| folder.exists())
 }
 
-/// Findings, one sentence each.
+/// Findings, one line each.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
     /// Number of packages that were looked up.
     packages: usize,
     vulnerable: Vec<String>,
-    /// Remarks about packages that are unmaintained or unsound.
+    /// Remarks about packages, for example that they are unmaintained or unsound.
     remarks: Vec<String>,
 }
 
-/// Looks up every package of a lock file that comes from the registry.
+/// Looks up those packages of a lock file that come from the registry.
 fn look(lock: &str, database: &Path) -> Result<Found> {
     let lock: Lock =
         toml::from_str(lock).map_err(|error| format!("Cargo.lock cannot be read: {error}"))?;
@@ -151,8 +151,8 @@ fn look(lock: &str, database: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// Returns the paths of the advisories about one package, in order. Returns no paths if the package
-/// has no folder.
+/// Returns the paths of the advisories in the folder of one package, sorted. Returns no paths if
+/// the folder does not exist.
 fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -173,8 +173,8 @@ fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Reads the code block in TOML at the beginning of an advisory.
 ///
 /// # Errors
-/// If the advisory cannot be read. It is not skipped, since it might be about a package of the lock
-/// file.
+/// If the advisory cannot be read. It is not skipped, since it might be about the version in the
+/// lock file.
 fn read(path: &Path) -> Result<Advisory> {
     let wrong = |why: String| format!("advisory {}: {why}", path.display());
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -250,8 +250,8 @@ mod tests {
         let kind = "informational = \"unmaintained\"";
         let remark: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001 (unmaintained)"];
         check("left", kind, "patched = []", [&[], remark]);
-        // A package that is not from the registry is one of this workspace, even if the registry
-        // has a package of the same name.
+        // A package without a source is one of this workspace. The advisories are about a package
+        // of the same name in the registry.
         check("ours", "", "patched = []", [&[], &[]]);
         check("right", "", "patched = []", [&[], &[]]);
     }

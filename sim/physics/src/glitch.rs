@@ -6,18 +6,19 @@ use crate::hash::Key;
 /// Hits on one detector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Hits {
-    /// Hits per second.
+    /// Hits per second. Values above 10,000 count as 10,000.
     pub(crate) rate_hz: f64,
     /// Mean height of the pulses, linewidths. Heights have an exponential distribution.
     pub(crate) height: f64,
     /// Decay time, s.
     pub(crate) decay_s: f64,
-    /// Rise time, s: the step at the start, smoothed by the filters.
+    /// Rise time, s. A pulse would begin with a step, which the filters of the readout smooth.
     pub(crate) rise_s: f64,
 }
 
 impl Hits {
     /// Adds the pulses of the hits to `out`. Time is divided into cells with at most one hit each.
+    /// So the hits are fewer than the rate says, by up to 9.4 %.
     pub(crate) fn add(&self, key: Key, times: Times, out: &mut [f64]) {
         if !(self.rate_hz > 0.0 && self.decay_s > 0.0 && self.height != 0.0) || out.is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! Every warning and failure of a sweep is in the object, the table and the exit status.
+//! Tests that every warning and failure of a sweep shows in the JSON object, in the table, in the
+//! completion (which gives the exit status) and in the manifest.
 
 use twotone::Array;
 use twotone::algorithms::chunks::JoinStatus;
@@ -56,7 +57,7 @@ fn outcome(module: u8, result: twotone::hal::Result<Swept>) -> Outcome<Swept> {
     }
 }
 
-/// A board for the manifest.
+/// A simulated board, with its map and the connection to it: reports and manifests need them.
 struct Lab {
     _farm: Farm,
     map: HardwareMap,
@@ -75,7 +76,7 @@ impl Lab {
         }
     }
 
-    /// The report of the outcomes of the board.
+    /// Makes the report of a sweep of the board from the outcomes of its modules.
     fn report(&self, outcomes: &[Outcome<Swept>]) -> SweepReport {
         SweepReport::of(&self.map, &self.array, outcomes, 1.0)
     }

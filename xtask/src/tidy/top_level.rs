@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use super::breach;
 use crate::workspace::Workspace;
 
-/// Folders and files at the top whose names do not begin with a dot.
+/// Folders that belong at the top, besides those whose names begin with a dot.
 const FOLDERS: &str =
     "algorithms docs examples fuzz hal python sim src tests transport tworoutine xtask";
+
+/// Files that belong at the top, besides those whose names begin with a dot.
 const FILES: &str = "CHANGELOG.md CONTRIBUTING.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT \
     README.md clippy.toml deny.toml rust-toolchain.toml rustfmt.toml";
 

@@ -23,8 +23,8 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// Longest time of a command that does not erase, write or read the flash.
 const ASK_TIME: Duration = Duration::from_secs(30);
 
-/// Longest time until a block of a file is acknowledged, before it is repeated. An answer that
-/// comes after that would count for the repeated block.
+/// Longest time until a block of a file is acknowledged, before it is repeated. It is long, because
+/// acknowledgements have no number: one that comes later is taken for that of the repeated block.
 const BLOCK_TIME: Duration = Duration::from_secs(5);
 
 /// Size of the largest datagram of a board, in bytes.
@@ -126,7 +126,7 @@ impl Console {
             .is_ok_and(|board| board.ip().is_loopback())
     }
 
-    /// Discards the output until the board is silent: prompts of earlier attempts.
+    /// Discards output, such as the prompts of earlier attempts, until the board is silent.
     async fn drain(&mut self) {
         let mut datagram = [0; MOST_DATAGRAM];
         while let Ok(Ok(_)) = timeout(SILENCE, self.socket.recv(&mut datagram)).await {}
@@ -142,7 +142,8 @@ impl Console {
             }
             match self.socket.recv(&mut datagram).await {
                 Ok(size) => self.transcript.receive(&datagram[..size]),
-                // The port of a board without a boot loader is closed.
+                // The board has refused a datagram, since its boot loader does not listen (yet).
+                // The callers limit the time of the wait.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(error) => return Err(lost(error)),
             }

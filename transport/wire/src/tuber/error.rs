@@ -1,8 +1,8 @@
-//! Errors of decoding, and limits of the input.
+//! Errors of decoding, and limits of bodies.
 
 use std::borrow::Cow;
 
-/// Limits of the input from the other side.
+/// Limits of the input from the other side, and of the answer that a server gives to it.
 ///
 /// Decoding takes memory in proportion to the bytes that were read, whatever lengths those bytes
 /// claim. So the limit of the body also limits the memory.

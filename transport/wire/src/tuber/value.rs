@@ -119,7 +119,8 @@ impl Value {
         }
     }
 
-    /// True if the value is truthy in Python. Null, false, zero and empty values are not.
+    /// True if the value is truthy in Python. Null, false, zero and empty values are not. A
+    /// [`Value::NdArray`] counts as a list, so it is truthy unless it is empty.
     pub fn truthy(&self) -> bool {
         match self {
             Self::Null => false,
@@ -188,7 +189,7 @@ fn bytes_of_map(entries: &[(String, Value)]) -> Option<Vec<u8>> {
 
 impl NdArray {
     fn of(typed: &Typed<'_>) -> Self {
-        /// Collects the elements of one type.
+        /// Makes each element from its bytes.
         fn all<T, const N: usize>(typed: &Typed<'_>, make: impl Fn([u8; N]) -> T) -> Vec<T> {
             let mut values = Vec::new();
             typed.extend(&mut values, make);
