@@ -50,7 +50,7 @@
 //! | [`release`] | the version of this build, and its commit |
 //! | [`input`] | reading of input files, up to a size limit |
 //! | [`prelude`] | the names that a tuning program imports |
-//! | `cli` | the program `twotone`, for programs with board kinds of their own (feature `cli`) |
+//! | `cli` | the command line of `twotone`, for programs that add kinds of boards (feature `cli`) |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates below this one |
 //! | `sim`, `score` | simulated farms, and the score of a tune on them (feature `sim`) |
 

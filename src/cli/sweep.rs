@@ -51,8 +51,8 @@ pub(crate) struct Sweep {
     /// Number of points over the band.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     points: Option<usize>,
-    /// A file of tuning parameters, in TOML. Only those of the network analysis and the delay are
-    /// used.
+    /// A file of tuning parameters, in TOML. Only the band and the parameters of the network
+    /// analysis and of the cable delay are used.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     #[command(flatten)]
@@ -115,7 +115,7 @@ impl Sweep {
         Ok(Claim::of(&self.part.part_of(map)?, uses))
     }
 
-    /// Reads all files that the command line names.
+    /// Reads the files that the command line names. Options replace values of the parameter file.
     fn read(&self) -> Result<(HardwareMap, CampaignParams), String> {
         let map = self.part.of(self.map.as_deref())?;
         let mut params = load_params(self.params.as_deref())?;

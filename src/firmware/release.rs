@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// Name of a firmware release: numbers separated by points, and an optional suffix such as `rc2`.
 ///
-/// A release with a suffix precedes the one without. The suffix `-sim` of simulated boards is
-/// ignored. A leading `r` is not a part of the name.
+/// A release with a suffix precedes the one without. In comparisons, the suffix `-sim` of simulated
+/// boards and zeros at the end of the numbers are ignored. A leading `r` is not a part of the name.
 ///
 /// ```
 /// use twotone::firmware::Release;

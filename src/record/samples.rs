@@ -168,7 +168,8 @@ impl<W: Write> SampleWriter<W> {
     }
 }
 
-/// Returns the columns, each with its unit and meaning. The metadata of a list name its channels.
+/// Returns the columns, each with its meaning, and with its unit if it has one. The metadata of a
+/// list name its channels.
 fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Schema {
     let field = |name: &str, of: DataType, nullable: bool, meaning: &str| {
         let notes = HashMap::from([("description".to_owned(), meaning.to_owned())]);

@@ -1,5 +1,7 @@
-//! Shows a context that is dropped while it waits: its stack is unwound from the wait. In a program
-//! built with `panic = "abort"` no stack can be unwound, so the context is leaked.
+//! Shows a context, which is a future with a stack of its own, that is dropped while it waits: its
+//! stack is unwound from the wait, so its values are dropped. In a program built with
+//! `panic = "abort"` no stack can be unwound, so the context is leaked. The second part shows that
+//! `wait_timeout` also ends a wait inside the future.
 
 use std::cell::Cell;
 use std::future::pending;

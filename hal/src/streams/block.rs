@@ -11,9 +11,9 @@ pub enum TimeOrigin {
     /// The stamps of the samples around this one and the sequence numbers in between. The stamp of
     /// the sample itself has no meaning or contradicts these stamps.
     Sequence,
-    /// The stamp of the sample, but with the year of this computer's clock. The year of the stamp
-    /// differs much from this year, but the day and the time of day agree with this computer's
-    /// clock to within a day.
+    /// The stamp of the sample, but with the year of this computer's clock. The stamp is more than
+    /// half a year from this clock; with the year replaced, it agrees with the clock to within a
+    /// day.
     Year,
 }
 
@@ -38,8 +38,8 @@ impl TimeOrigin {
 pub struct StreamBlock {
     /// Number of the stream at its receiver, from 0. It identifies the board and the module.
     pub stream: usize,
-    /// Decimation stage of all samples, as the family numbers its stages; 0 if the family has
-    /// none.
+    /// Decimation stage of all samples, as the boards of this family number their stages; 0 if they
+    /// have none.
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,

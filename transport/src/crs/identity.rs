@@ -1,8 +1,8 @@
 //! Serial number that a CRS board reports about itself.
 //!
 //! The public description of the protocol has no method that returns the serial number. Some boards
-//! still have such a method, under one of a few obvious names. A method is called only if the board
-//! lists it.
+//! nevertheless have such a method or property, under one of a few obvious names. A board is asked
+//! only for the names that it lists.
 
 use twotone_hal::Result;
 use twotone_wire::tuber::{Cursor, Kind, Value};
@@ -25,7 +25,7 @@ const SERIALS: [&str; 7] = [
 const HOST_NAMES: [&str; 3] = ["get_hostname", "hostname", "HOSTNAME"];
 
 /// Names of the methods and properties in the description of a Tuber object, as a list of texts. A
-/// method has `()` after its name. Entries that cannot be read are left out.
+/// method has `()` after its name. An entry that cannot be read is left out, with all that follow.
 pub(super) fn names(description: Cursor<'_>) -> Value {
     let mut names = Vec::new();
     drop(collect(description, &mut names));
@@ -61,7 +61,7 @@ fn collect(mut description: Cursor<'_>, names: &mut Vec<Value>) -> Result<()> {
     Ok(())
 }
 
-/// Questions that a board with these methods and properties can answer.
+/// Questions about the serial number that a board with these methods and properties can answer.
 pub(super) fn questions(names: &Value) -> Vec<Question<'static>> {
     let names = names.as_array().unwrap_or_default();
     let names = || names.iter().filter_map(Value::as_str);
@@ -78,7 +78,8 @@ pub(super) fn questions(names: &Value) -> Vec<Question<'static>> {
     asked.collect()
 }
 
-/// Serial number that the board reports. `None` if it reports none, or if the questions fail.
+/// Serial number that the board reports, or else the one in its host name. `None` if it reports
+/// neither, or if the questions fail.
 pub(super) async fn serial(asker: &Asker<'_>, questions: &[Question<'_>]) -> Option<String> {
     if questions.is_empty() {
         return None;

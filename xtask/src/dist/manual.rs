@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use crate::Result;
 
-/// Parts of the help of a command. Each paragraph and each entry is one line of the text, because
-/// the program was run with a very wide terminal.
+/// Parts of the help of a command. No paragraph of the text is wrapped, because the program was run
+/// with a very wide terminal.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Help {
     about: String,
     usage: String,
     /// Heading and entries of each list, such as the options.
     lists: Vec<(String, Vec<Entry>)>,
-    /// Paragraphs after the lists.
+    /// All other paragraphs.
     remarks: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ const MEANING: usize = 10;
 /// Environment variable that sets the width of the terminal for the program.
 pub(crate) const WIDE: (&str, &str) = ("COLUMNS", "100000");
 
-/// Makes the page. `help` returns the output of the program for its arguments.
+/// Makes the page. `help` runs the program with the arguments that it gets, and returns the output.
 pub(crate) fn page(
     version: &str,
     date: &str,
