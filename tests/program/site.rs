@@ -198,7 +198,8 @@ fn all_hosts_are_one_array_with_one_table_and_one_object() {
     );
     assert!(rows[2].contains(&place), "{table}");
     assert!(table.contains("off` switches them off"), "{table}");
-    // The settings that were read back after the tune, its tones beside those of the detectors included.
+    // The settings that were read back after the tune, its tones beside those of the detectors
+    // included.
     let wait_for_tones = |are_so: fn(&[u64]) -> bool| loop {
         let (status, answer) = site.json(&["status"]);
         assert_eq!(status, 0, "{answer}");
