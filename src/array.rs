@@ -48,8 +48,8 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
-    /// Handle that refuses writes beyond the limits of any module, made by the first
-    /// [`Array::board`].
+    /// Handle that refuses writes beyond the limits of any module. The first call of
+    /// [`Array::board`] makes it.
     limited: Arc<OnceCell<Limited>>,
 }
 
@@ -125,11 +125,10 @@ impl Array {
     /// address shows that a board is not the one in the map, its error is in [`Array::failed`], and
     /// it is not among [`Array::boards`]. Call [`Array::lock`] next, before anything is set on the
     /// others.
-    ///
-    /// `listening` comes from [`Listening::begin`] with the same map, called before this method,
-    /// which listens to the streams of the boards while they are connected, or from
-    /// [`Listening::none`]. A board whose identity cannot be determined is among [`Array::boards`],
-    /// and its [`Array::identity`] is unknown.
+    /// `listening` comes from [`Listening::begin`] or [`Listening::none`]. Call
+    /// [`Listening::begin`] with the same map before this method: it listens to the streams of the
+    /// boards while they are connected. A board whose identity cannot be determined is among
+    /// [`Array::boards`], and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
     pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
         Self::connect_identified_through(map, listening, &Connections::none()).await
@@ -162,12 +161,12 @@ impl Array {
     /// anything on them. The locks last until the array and all handles from it are dropped, or
     /// longer if `connections` of [`Array::connect_kept`] keep them. If another program has locked
     /// a board, every request to the board except for its description is refused, with
-    /// [`ErrorKind::Busy`] and a message that describes that program ([`Holder`]). With
-    /// `take_over`, the board is taken from that program, which from then on sends no request that
-    /// sets something. The board may still execute requests that were sent before, for the time of
-    /// [`Target::request_life`]. [`Array::taken_over`] returns the program from which a board was
-    /// taken over.
+    /// [`ErrorKind::Busy`] and a message that describes that program ([`Holder`]).
     ///
+    /// With `take_over`, the board is taken from that program, which from then on sends no request
+    /// that sets something. The board may still execute requests that the program sent earlier, for
+    /// the time of [`Target::request_life`]. [`Array::taken_over`] returns the program from which a
+    /// board was taken over.
     /// A board that cannot be locked on this host is refused too, with the reason
     /// ([`Array::not_locked`]).
     ///
@@ -216,7 +215,7 @@ impl Array {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     let why = lock::not_lockable(&error);
                     let advice = lock::ADVICE_NOT_LOCKABLE;
-                    // Requests to a board that is refused fail with the same kind.
+                    // Requests to a board that is refused fail with the same kind of error.
                     let error = Error::new(ErrorKind::Busy, why.clone()).advise(advice);
                     self.not_locked.push(error.during("lock").on(&name));
                     match or_refuse {
@@ -317,10 +316,10 @@ impl Array {
     }
 
     /// Returns the board called `name` in the map, for direct use. The handle refuses every write
-    /// beyond the limits of a module of the map. Each call reads back the settings of the modules,
-    /// so that tones which are already on count. All handles that this method returns for a board
-    /// share one record of its settings: a tone that is set through one of them counts for the
-    /// limits of the others.
+    /// beyond the limits of a module of the map. Each call of this method reads back the settings
+    /// of the modules, so that the limits take into account the tones that are already on. All
+    /// handles that this method returns for a board share one record of its settings: a tone that
+    /// is set through one of them counts for the limits of the others.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if no such board answered, and as
@@ -346,8 +345,8 @@ impl Array {
             Ok::<_, Error>(Limited { handle, journals })
         });
         let Limited { handle, journals } = limited.await?;
-        // A run over the targets of the array does not pass through these journals, so they read
-        // back what it may have set.
+        // A run over the targets of the array sets tones without these journals, so the journals
+        // read back the settings.
         for journal in journals.iter().filter(|_| !is_first) {
             journal.refresh(fields).await?;
         }

@@ -1,8 +1,8 @@
-//! Costs of a farm (`cargo bench -p twotone-sim`): time to start and memory of many boards, and
-//! processor time of boards that stream.
+//! Costs of a farm, a group of simulated boards (`cargo bench -p twotone-sim`): the time to start
+//! many boards, the memory that they need, and the processor time of boards that stream.
 //!
 //! No program reads the streams here, so the figures include only the sender and the delivery by
-//! the kernel. `-- --json` prints one JSON object.
+//! the kernel. With `-- --json`, the benchmark prints one JSON object.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -46,7 +46,7 @@ fn processor_s() -> f64 {
         / 100.0
 }
 
-/// Sends a batch, which must succeed.
+/// Sends a batch of calls. All of them must succeed.
 fn run(board: &SimBoard, calls: &[Value]) {
     let body = Value::from(calls.to_vec()).to_string();
     let mut stream = TcpStream::connect(board.address()).expect("the board is up");

@@ -1,6 +1,7 @@
-//! Runs a farm until its standard input ends: `cargo run --release -p twotone-sim --example farm --
-//! 2 20 7 /tmp/map.toml /tmp/truth.json` (boards, detectors, seed, and files for the hardware map
-//! and the truth).
+//! Runs a farm of simulated boards until standard input ends:
+//! `cargo run --release -p twotone-sim --example farm -- 2 20 7 /tmp/map.toml /tmp/truth.json`. The
+//! arguments are the numbers of boards and of detectors, the seed, and files for the hardware map
+//! (the list of the boards) and for the true parameters of the detectors.
 
 use std::error::Error;
 use std::io::Read;

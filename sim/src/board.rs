@@ -63,8 +63,8 @@ pub(crate) struct Board {
     tally: Tally,
     streamed: StreamTally,
     requests: AtomicU64,
-    /// Number of calls since the farm started, also over reboots. Faults are scheduled by this
-    /// number.
+    /// Number of calls since the [`Farm`](crate::Farm) started. A reboot does not reset it. Faults
+    /// are scheduled by this number.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
     /// False if there are certainly no faults. With this flag, a board without faults need not
@@ -85,7 +85,7 @@ struct Power {
     life: CancellationToken,
     /// End of the time without power after a reboot; `None` if the board has power.
     down_until: Option<Instant>,
-    /// True if the board has a boot window after each start.
+    /// True if the board has a boot window after each start: a time in which it can be flashed.
     has_boot_window: bool,
     /// True from a start until the firmware runs. The port is closed.
     booting: bool,
@@ -165,8 +165,8 @@ impl Board {
         &self.populated
     }
 
-    /// Clock of the board. It runs in real time, or, in accelerated time without streams, shows the
-    /// latest time up to which a module has acquired.
+    /// Clock of the board. It runs by itself in real time, and while the board sends streams.
+    /// Otherwise it shows the latest time up to which a module has acquired.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -225,8 +225,8 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Adds a fault, which [`Board::close_window`] removes. The calls of the fault are counted from
-    /// now on. A fault of the streams acts on all packets from now on.
+    /// Adds a fault for a window of time, which [`Board::close_window`] removes. The fault counts
+    /// calls from now on. A fault of the streams acts on all packets from now on.
     pub(crate) fn open_window(&self, window: u64, mut fault: Scheduled) {
         let calls = self.calls.load(Ordering::Relaxed);
         if !fault.fault.counts_packets() {

@@ -1,5 +1,5 @@
-//! Simulated CRS boards: modules with detectors, controlled over Tuber, with two UDP sample
-//! streams.
+//! Simulated CRS boards: modules with detectors, controlled over Tuber (JSON over HTTP), with two
+//! UDP sample streams.
 //!
 //! | file | content |
 //! |---|---|

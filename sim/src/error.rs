@@ -1,4 +1,4 @@
-//! Errors of starting a farm.
+//! Errors at the start of a farm of simulated boards.
 
 use std::io;
 use std::net::SocketAddr;

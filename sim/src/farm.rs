@@ -19,7 +19,7 @@ pub use builder::FarmBuilder;
 pub use sim_board::SimBoard;
 pub use truth::{BoardTruth, ModuleTruth, Truth};
 
-/// Running boards. They are shut down when the farm is dropped.
+/// Running boards. The boards are shut down when the farm is dropped.
 #[derive(Debug)]
 pub struct Farm {
     seed: u64,
@@ -56,8 +56,9 @@ impl Farm {
         }
     }
 
-    /// Hardware map of the farm as TOML. It has the modules with detectors, and module 1 of each
-    /// board in any case, with limits on the frequency and the power of tones.
+    /// Hardware map of the farm as TOML: the list of its boards. The map has every module with
+    /// detectors and module 1 of each board, with limits on the frequency and the power of their
+    /// tones.
     pub fn map_toml(&self) -> String {
         map::write(&self.boards, self.range, &self.params)
     }
@@ -77,7 +78,7 @@ impl Drop for Farm {
     }
 }
 
-/// Runtime that belongs to a farm; `None` if the farm runs on the runtime of its caller. Its drop
+/// Runtime that belongs to a farm; `None` if the farm runs on the runtime of its caller. To drop it
 /// does not wait for its threads, because a farm may be dropped in an async context, which must not
 /// block.
 #[derive(Debug)]

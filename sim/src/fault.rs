@@ -4,9 +4,10 @@
 //! board and its client. A new fault is a file in `kinds`, with a type that implements [`Rule`] and
 //! [`Describe`], and a line in the list of `kinds.rs`.
 //!
-//! The time at which a fault acts is given by the number of calls to the board, not in seconds, so
-//! that a test hits the same operation on every machine. Faults of the sample streams count the
-//! packets of each stream of a module instead. A [`FaultScript`] can also give times in seconds.
+//! A schedule gives the time at which a fault acts as a number of calls to the board, not in
+//! seconds, so that a test hits the same operation on every machine. Faults of the sample streams
+//! count the packets of each stream of a module instead. A [`FaultScript`] can also give times in
+//! seconds.
 
 mod chance;
 mod kinds;
@@ -53,11 +54,12 @@ impl Fault {
 
 /// A fault and the calls on which it acts.
 ///
-/// Calls are counted from 0 since the start of the farm, also over a reboot of the board. Calls of
-/// the object `Sim` are not counted. A fault of connections, of whole requests or of the flash acts
-/// if the number of the next call is in the range, and a fault of answers if that of the last call
-/// is. Faults of the sample streams count the packets of each stream of a module in place of calls,
-/// from 0 at its first packet.
+/// Calls are counted from 0 at the start of the farm. A reboot of the board does not reset the
+/// count, and calls of `Sim`, an object that only simulated boards have, are not counted. A fault
+/// of connections, of whole requests or of the flash acts if the number of the next call is in the
+/// range. A fault of answers acts if the number of the last call is in the range. Faults of the
+/// sample streams count the packets of each stream of a module in place of calls, from 0 at its
+/// first packet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
     /// The fault.
@@ -87,7 +89,7 @@ impl Scheduled {
 }
 
 /// Faults of one board. At each point, the first fault that changes anything decides. Faults are
-/// asked in the order in which they were added, those with a window last.
+/// asked in the order in which they were added, those with a window of time last.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct FaultSet {
     scheduled: Vec<Scheduled>,

@@ -1,4 +1,4 @@
-//! Checks of the files of faults, and of their table in `docs/simulated-farms.md`.
+//! Checks of the source files of faults, and of the table of faults in `docs/simulated-farms.md`.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -25,7 +25,7 @@ const A_SOCKET: usize = 8;
 /// Number of requests while the streams are behind.
 const REQUESTS: usize = 60;
 
-/// Largest memory in bytes after the last receiver has left, which the allocator keeps in reserve.
+/// Largest memory in bytes after the last receiver has left. The allocator keeps it in reserve.
 const REST: f64 = 100e6;
 
 /// Largest memory in bytes during the overload: stored samples (64 MB), models and buffers of the

@@ -138,8 +138,8 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
         .iter()
         .map(|(i, q)| (i - mean.0).powi(2) + (q - mean.1).powi(2));
     let variance = squares.sum::<f64>() / slow.len() as f64;
-    // The integral of sinc^12: six moving averages, each as long as a slow
-    // sample. The three of the first cascade hardly matter.
+    // The integral of sinc^12: six moving averages, each as long as a decimated sample. The three
+    // of the first cascade hardly matter.
     let passed = variance / (centre * f64::from(n)) * 64.0 * 64.0;
     assert!((passed / 0.3939 - 1.0).abs() < 0.4, "{passed}");
 }

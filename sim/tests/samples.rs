@@ -151,8 +151,8 @@ fn detectors_are_where_the_truth_says() {
     board.ok("set_nco_frequency", json!([1.25e9]), json!({"module": 1}));
     let truth = farm.truth();
     for detector in &truth.boards[0].modules[0].detectors {
-        // Weak tones, so that nothing is pulled: on the detector, a half and
-        // twenty linewidths away.
+        // The tones are weak, so that they do not pull the resonance. They are on the resonance,
+        // and a half and twenty linewidths away from it.
         let at = |linewidths: f64| detector.fr_hz + linewidths * detector.linewidth_hz - 1.25e9;
         let calls = [0.0, 0.5, -0.5, 20.0].map(at).into_iter().zip(1..);
         run(

@@ -74,7 +74,8 @@ fn a_board_sends_a_packet_for_each_module_and_sample() {
         assert!(header.stamp.is_recent());
         assert_eq!(header.stamp.source(), StampSource::Test);
         assert!(!header.overrange && !header.overvoltage);
-        // A sample each 64 ticks of 4096 parts, and its number is the sample's.
+        // There is a sample every 64 ticks of 4096 parts. The number of a packet is that of its
+        // sample.
         assert_eq!(parts(header), u64::from(header.sequence) * 64 * 4096);
     }
     let numbers = numbers(&packets);

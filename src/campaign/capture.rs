@@ -14,13 +14,14 @@ use crate::record::{
     CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
 };
 
-/// Bytes of a row without its channels.
+/// Number of bytes of a row without the samples of its channels.
 const ROW: u64 = 32;
 
 /// Settings of a capture.
 #[derive(Debug, Clone, Default)]
 pub struct CaptureSettings {
-    /// Parameters of the receiver and the files. The campaign replaces their tokens with its own.
+    /// Parameters of the receiver and the files. The campaign replaces the cancellation tokens in
+    /// them with its own.
     pub params: CaptureParams,
     /// Run directory of a tune. Of each module with tones in this tune, only the channels of these
     /// tones are captured, unless `params` has a number of channels. Samples of the tuned channels

@@ -55,7 +55,8 @@ pub struct CapturedBoard {
 impl CapturedBoard {
     /// Returns remarks about the board's samples and clock that are not faults, a sentence each.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        // The source `test` is an arbitrary time, which may differ from that of this computer.
+        // A clock with the source `test` shows an arbitrary time, which may differ from that of
+        // this computer.
         let clocks = self.modules.iter();
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
         let offsets = clocks.filter_map(|module| {
@@ -175,8 +176,8 @@ impl CaptureReport {
     }
 
     /// Adds the place of the run and the missing files to the report. `is_broken` is true if not
-    /// all samples could be written. The run directory does not have its final name then, and the
-    /// error names the place of the files.
+    /// all samples could be written. In this case the run directory does not have its final name,
+    /// and the error names the place of the files.
     pub(super) fn note(&mut self, recorded: Recorded, is_broken: bool) {
         let path = recorded.path.filter(|_| !is_broken);
         self.run_directory = path.map(|path| path.display().to_string());

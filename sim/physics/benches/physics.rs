@@ -1,7 +1,7 @@
 //! Time and memory of the model of a module: `cargo bench -p twotone-physics`.
 //!
-//! Each line is the median of many rounds, because the machine may have other load. `-- --json`
-//! prints one JSON object.
+//! Each line is the median of many rounds, because the machine may have other load. With
+//! `-- --json`, the benchmark prints one JSON object.
 
 use std::hint::black_box;
 use std::sync::Mutex;

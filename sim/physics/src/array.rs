@@ -1,7 +1,8 @@
 //! Detectors on a feedline: their present frequencies, widths and pulls, and their effect on tones.
 //!
 //! The pull of a detector is the shift of its resonance to lower frequencies by its stored energy
-//! (see [`crate::kerr`]).
+//! (see [`crate::kerr`]). A quantity "as drawn" has the value that the random draw gave it
+//! ([`crate::population`]): it holds under nominal conditions and at low power.
 
 use num_complex::Complex64;
 
@@ -38,7 +39,7 @@ pub(crate) struct Resonator {
     /// Pull minus shift at the last sample that was computed.
     pub(crate) seen_offset: f64,
     /// Width and offset when the settings last changed, without the parts that vary with time.
-    /// They are used for tones for which the resonator is not computed sample by sample.
+    /// Tones for which the resonator is not computed sample by sample use these values.
     pub(crate) fixed_width: f64,
     pub(crate) fixed_offset: f64,
 }
@@ -88,8 +89,8 @@ impl Resonator {
     }
 }
 
-/// All detectors of a module that were not drawn dead, sorted by frequency, and the product of the
-/// transmissions of those that are distant from a tone.
+/// Detectors of a module that were not drawn dead, by ascending frequency. The far field is the
+/// product of the transmissions of the detectors that are distant from a tone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,
@@ -238,8 +239,8 @@ impl Array {
         low..high
     }
 
-    /// Index of the resonator whose steadily shifted resonance is nearest to a frequency, in
-    /// linewidths; `None` if there are no resonators.
+    /// Index of the resonator that is nearest to a frequency; `None` if there are no resonators.
+    /// The distance is in linewidths from the resonance with its steady shift.
     pub(crate) fn nearest(&self, frequency_hz: f64) -> Option<usize> {
         let here = self.resonators.partition_point(|r| r.f0_hz < frequency_hz);
         // Shifts and unequal widths can make another neighbour the nearest.
@@ -328,8 +329,8 @@ impl FarField {
                     // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
                     let inverse = self.cell_hz / (centre - pole);
                     let g = residue * inverse / self.cell_hz;
-                    // Square of the distance in cells. The error is proportional to the distance to
-                    // the power -(terms + 1).
+                    // Square of the distance in cells. The error of the series is proportional to
+                    // the distance to the power -(terms + 1).
                     let distance = 1.0 / inverse.norm_sqr();
                     let terms = match distance {
                         d if d < 80.0 => ORDER,

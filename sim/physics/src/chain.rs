@@ -1,4 +1,5 @@
-//! The electronics on both sides of the cryostat: levels, clipping, compression, noise.
+//! The electronics on both sides of the cryostat: levels, clipping, compression, noise. All tones
+//! of a module together are a comb.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -9,7 +10,7 @@ use crate::units;
 
 const BOLTZMANN: f64 = 1.380_649e-23;
 
-/// Sample rate of the converters, samples a second, and bandwidth of a module, Hz.
+/// Sample rate of the converters in samples per second, and bandwidth of a module in Hz.
 const ADC_RATE_HZ: f64 = 5e9;
 const MODULE_HZ: f64 = 500e6;
 
@@ -213,7 +214,8 @@ mod tests {
             ..ProfileParams::clean()
         };
         let chain = Chain::new(&params, SETTINGS, &comb(1, 0.002, |_| 0.0));
-        // k T = -191.6 dBm/Hz at the amplifier, a tone of -94.5 dBm there: -97.1 dBc/Hz.
+        // At the amplifier, the noise is k T = -191.6 dBm/Hz and the tone has -94.5 dBm: -97.1
+        // dBc/Hz.
         let tone = chain.counts_per_amplitude * 0.002;
         let dbc = 10.0 * (chain.noise_density / (tone * tone)).log10();
         assert!((dbc + 97.1).abs() < 0.15, "{dbc}");
@@ -227,7 +229,8 @@ mod tests {
         let quiet = Chain::new(&params, SETTINGS, &comb(1, 1e-4, |_| 0.0));
         let random = |k| std::f64::consts::TAU * Key::new(1).uniform(k);
         let loud = Chain::new(&params, SETTINGS, &comb(1024, 0.0055, random));
-        // -40.5 + 10 log10(1024 * 0.0055^2) = -55.6 dBm against -52.
+        // The comb has -40.5 + 10 log10(1024 * 0.0055^2) = -55.6 dBm at the amplifier, which
+        // saturates at -52 dBm.
         let ratio = 20.0 * (loud.counts_per_amplitude / quiet.counts_per_amplitude).log10();
         assert!(
             (ratio + 10.0 * (1.0 + 10f64.powf(-0.36)).log10()).abs() < 0.1,

@@ -1,7 +1,7 @@
 //! The decimation filters: step response, droop, correlation of noise.
 //!
 //! There are two cascades of moving averages: three of 64 samples at the output rate of the filter
-//! bank, then six of 2^stage samples at the tick rate.
+//! bank, then six of 2^stage samples at the tick rate ([`crate::units::TICK_RATE_HZ`]).
 
 use std::f64::consts::PI;
 use std::sync::OnceLock;
@@ -125,7 +125,8 @@ impl Filter {
         self.step.len() as f64 / FINE as f64
     }
 
-    /// Correlation of white noise of samples at lags 0 to 5: 1, 0.62, 0.14, ... at stage 6.
+    /// Autocorrelation of the samples of white noise, at lags of 0 to 5 samples: 1, 0.62, 0.14, ...
+    /// at stage 6.
     pub fn autocorrelation(&self) -> &[f64; 6] {
         &self.autocorrelation
     }
@@ -136,7 +137,8 @@ impl Filter {
         self.noise_bandwidth_hz
     }
 
-    /// Filter taps that give white noise this correlation and a variance of 1.
+    /// Filter taps that give white noise the [`autocorrelation`](Self::autocorrelation) of the
+    /// samples and a variance of 1.
     pub(crate) fn taps(&self) -> &[f32; TAPS] {
         &self.taps
     }
@@ -196,8 +198,8 @@ fn step_response(first: &[f64], second: &[f64]) -> Vec<f32> {
         .collect()
 }
 
-/// Filter taps with this autocorrelation, by Bauer's factorisation: the last row of the Cholesky
-/// factor of a long banded Toeplitz matrix is the minimum-phase impulse response.
+/// Filter taps that give white noise this autocorrelation, by Bauer's factorisation: the last row
+/// of the Cholesky factor of a long banded Toeplitz matrix is the minimum-phase impulse response.
 fn colouring(autocorrelation: &[f64; SECOND]) -> [f32; TAPS] {
     const ROWS: usize = 400;
     let mut rows = vec![[0.0f64; TAPS]; ROWS]; // rows[i][k] = L[i][i - k]
@@ -344,7 +346,8 @@ mod tests {
                 "stage {stage}: {delay} {expected}"
             );
         }
-        // At stage 6, the first sample after a change has little of it, and the seventh all of it.
+        // At stage 6, the first sample after a change shows little of the change, and the seventh
+        // shows all of it.
         let filter = Filter::at_stage(6);
         assert!(filter.step(64.0) < 0.01);
         assert!(filter.step(5.0 * 64.0) < 0.9999);

@@ -28,8 +28,8 @@ pub struct Conditions {
     pub phase_rad: f64,
     /// Modulation of every fr.
     pub modulation: Option<Modulation>,
-    /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). Several faults of one
-    /// detector all apply, except that only the last rate of glitches applies.
+    /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). A detector can have
+    /// several faults. All of them apply, except that only the last rate of glitches applies.
     pub detector_faults: Vec<(u32, DetectorFault)>,
     /// Faults of single channels, counted from 0. If a channel has several faults, each one
     /// changes the samples that the one before it has left.

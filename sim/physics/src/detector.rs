@@ -3,7 +3,8 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
-/// Parameters of a detector as drawn, under nominal conditions and at low power.
+/// Parameters of a detector under nominal conditions and at low power, as the random draw gave
+/// them.
 ///
 /// The transmission past the detector, relative to the feedline, is `1 - (Qr/Qc) (1 + i tan phi) /
 /// (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`. This is the diameter correction
@@ -24,11 +25,12 @@ pub struct Detector {
     /// Asymmetry, rad.
     #[serde(default)]
     pub phi_rad: f64,
-    /// Nonlinearity `a` ([`crate::kerr`]) per mW on the feedline at the detectors, for the Qr as
-    /// drawn.
+    /// Nonlinearity `a` ([`crate::kerr`]) per mW on the feedline at the detectors, for the Qr of
+    /// these parameters.
     #[serde(default)]
     pub a_per_mw: f64,
-    /// Level of two-level-system noise at 1 Hz at a pull ([`crate::kerr`]) of 0.1 linewidth, 1/Hz.
+    /// Power spectral density of the two-level-system noise at 1 Hz, in 1/Hz, while stored energy
+    /// pulls the resonance down by 0.1 linewidth ([`crate::kerr`]).
     #[serde(default)]
     pub tls: f64,
     /// Amplitude of the modulation by the pulse tube, as a fraction of fr.

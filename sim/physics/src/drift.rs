@@ -22,9 +22,9 @@ fn shortest_s(exponent: f64) -> f64 {
 }
 
 impl Octaves {
-    /// Noise with a density of 1 at 1 Hz that falls as `f^-exponent` (0.2 to 2). The cells of the
-    /// `octaves` octaves begin at 4 ms, or at 0.5 ms for an exponent below 0.9: 14 octaves reach a
-    /// minute, 20 an hour.
+    /// Noise with a density of 1 at 1 Hz that falls as `f^-exponent` (0.2 to 2). The shortest cells
+    /// of the `octaves` octaves are 4 ms long, or 0.5 ms for an exponent below 0.9. From 4 ms on,
+    /// 14 octaves reach a minute, and 20 octaves reach an hour.
     pub fn new(exponent: f64, octaves: u32) -> Self {
         let n = if exponent.is_finite() {
             exponent.clamp(0.2, 2.0)

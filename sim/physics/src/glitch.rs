@@ -12,13 +12,14 @@ pub(crate) struct Hits {
     pub(crate) height: f64,
     /// Decay time, s.
     pub(crate) decay_s: f64,
-    /// Rise time, s. A pulse would begin with a step, which the filters of the readout smooth.
+    /// Rise time, s. It stands for the filters of the readout, which smooth the step at the start
+    /// of a pulse.
     pub(crate) rise_s: f64,
 }
 
 impl Hits {
     /// Adds the pulses of the hits to `out`. Time is divided into cells with at most one hit each.
-    /// So the hits are fewer than the rate says, by up to 9.4 %.
+    /// Hits are therefore fewer than `rate_hz` says, by up to 9.4 %.
     pub(crate) fn add(&self, key: Key, times: Times, out: &mut [f64]) {
         if !(self.rate_hz > 0.0 && self.decay_s > 0.0 && self.height != 0.0) || out.is_empty() {
             return;

@@ -76,7 +76,7 @@ impl Key {
     }
 
     /// Random number with a nearly normal distribution of variance 1 and a magnitude of at most
-    /// 3.5. It is used for the nodes of interpolated noise.
+    /// 3.5. The slow noise ([`crate::drift`]) interpolates between such numbers.
     #[inline]
     pub(crate) fn node(self, counter: u64) -> f32 {
         let b = self.bits(counter);
@@ -209,7 +209,8 @@ mod tests {
         let beyond = (0..2_000_000)
             .filter(|&n| key.normal_pair(n).0.abs() > 4.0)
             .count();
-        // 6.33e-5 of 2e6 is 127, sigma 11.
+        // A normal distribution has 6.33e-5 of its values beyond four sigma: 127 of 2e6, with a
+        // sigma of 11.
         assert!((80..180).contains(&beyond), "{beyond} beyond four sigma");
     }
 

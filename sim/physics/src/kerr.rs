@@ -1,26 +1,30 @@
 //! The nonlinear resonator, and the hysteresis of its branches.
 //!
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
-//! (Swenson et al. 2013). Let `s` be this shift, the pull, and `u_j` the detuning of each tone from
-//! the low-power resonance, both in linewidths of the resonator as drawn, `w` the width relative to
-//! the drawn one, and `a_j` the nonlinearity parameter, which is proportional to the power of the
-//! tone. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1`, this equation is
-//! `y = y0 + a / (1 + 4 y^2)`, with `y0 = u` and the detuning `y = y0 + s` from the pulled
-//! resonance.
+//! (Swenson et al. 2013). This shift `s` is called the pull.
 //!
-//! If the equation has more than one solution, the pull depends on the past. After a change, the
-//! stored energy grows if the drive causes more pull than the present pull, and decays if it causes
-//! less, until the first solution in this direction is reached. So a tone that is swept upward
-//! stays on the smallest root until this root vanishes, and a tone that is swept downward stays on
-//! the largest root.
+//! A quantity "as drawn" has the value that the random draw gave it ([`crate::population`]): it
+//! holds under nominal conditions and at low power. All frequencies are in linewidths of the
+//! resonator as drawn. Let `u_j` be the detuning of tone `j` from the low-power resonance, `w` the
+//! ratio of the present linewidth to the one as drawn, and `a_j` the nonlinearity parameter, which
+//! is proportional to the power of the tone. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one
+//! tone and `w = 1`, this equation is `y = y0 + a / (1 + 4 y^2)`, with `y0 = u` and the detuning
+//! `y = y0 + s` from the pulled resonance.
+//!
+//! If the equation has more than one solution, the pull depends on the past: each solution is a
+//! branch. After a change, the stored energy grows if the drive causes more pull than the present
+//! pull, and decays if it causes less, until the first solution in this direction is reached. So a
+//! tone that is swept upward stays on the smallest root until this root vanishes, and a tone that
+//! is swept downward stays on the largest root. Where a root vanishes, the resonator jumps to
+//! another branch.
 
 /// A tone near a resonator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drive {
-    /// Detuning from the low-power resonance as drawn, in linewidths as drawn. It does not include
-    /// the `shift` of [`settle`].
+    /// Detuning of the tone from the low-power resonance as drawn, in linewidths as drawn. It does
+    /// not include the `shift` of [`settle`].
     pub u: f64,
-    /// Nonlinearity `a` for the power of the tone, at the width as drawn.
+    /// Nonlinearity parameter `a` at the power of the tone, for the linewidth as drawn.
     pub a: f64,
 }
 
@@ -33,7 +37,7 @@ pub struct Drives<'a> {
     pub ambient: f64,
 }
 
-/// Width of the resonance relative to the drawn one, as a function of the pull.
+/// Width of the resonance as a function of the pull, in linewidths as drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Width {
     /// Contribution of the coupling: Qr/Qc.
@@ -116,8 +120,9 @@ fn pull(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> (f64, f64) {
     (sum, derivative)
 }
 
-/// Step of the search for the first solution, linewidths. A pair of solutions closer than this may
-/// be missed, which moves a jump by about the square of the step.
+/// Step of the search for the first solution, linewidths. The search may miss a pair of solutions
+/// that are closer than this. The jump to another branch then happens at a detuning that is wrong
+/// by about the square of the step.
 const STEP: f64 = 0.03;
 
 /// Pull to which the resonator settles from the pull `s` under these drives, linewidths, with the

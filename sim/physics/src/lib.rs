@@ -2,14 +2,14 @@
 //!
 //! # Files
 //!
-//! - [`units`]: rates, quanta and conversions of the board
+//! - [`units`]: rates, frequency steps and conversions of the board
 //! - [`hash`]: random numbers as pure functions
-//! - [`profile`]: all parameters of the simulation, for three kinds of array
+//! - [`profile`]: all parameters of the simulation, for arrays of three qualities
 //! - [`detector`], [`population`], [`truth`]: parameters of one detector, the draw of an array of
 //!   detectors, and their true parameters in a truth file
 //! - [`kerr`]: the nonlinear resonator, the pull of its frequency by stored energy, and hysteresis
 //! - [`mod@line`]: cable, standing waves, box modes
-//! - `array`: all detectors of a line: those near a tone exactly, and the others as a sum
+//! - `array`: all detectors of a line: those near a tone one by one, and the others together
 //! - `chain`: levels, clipping, compression, noise of the electronics
 //! - [`bank`]: the bins of the filter bank, which filter tones and noise before the decimation
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise

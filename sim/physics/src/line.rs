@@ -39,7 +39,7 @@ pub struct Line {
     pub phase_rad: f64,
     /// Total delay, s: cable and board together.
     pub delay_s: f64,
-    /// Frequency at which the slope is zero, Hz.
+    /// Frequency at which the slope does not change the gain, Hz.
     pub centre_hz: f64,
     /// Slope of the gain, dB/Hz.
     pub slope_db_per_hz: f64,
@@ -138,7 +138,7 @@ impl Line {
     }
 }
 
-/// Branch of the seed for feedlines.
+/// Number of the child key of the seed for feedlines.
 const LINE: u64 = 2;
 
 /// Ratio of amplitudes from a value in dB.

@@ -153,7 +153,7 @@ struct Transient {
     delta: Complex32,
 }
 
-// Branches of the seed. Each purpose has a different branch, so that its random numbers do not
+// Numbers of the child keys. Each purpose has a different one, so that its random numbers do not
 // depend on the numbers for other purposes.
 const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;

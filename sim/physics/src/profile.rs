@@ -96,14 +96,14 @@ pub struct ProfileParams {
     /// Ratio of 2 dfr/fr to d(1/Qi) for broken Cooper pairs.
     pub pair_beta: f64,
 
-    /// Smallest two-level-system noise of a detector at 1 Hz at a pull ([`crate::kerr`]) of 0.1
-    /// linewidth, 1/Hz.
+    /// Smallest power spectral density of the two-level-system noise of a detector at 1 Hz, in
+    /// 1/Hz, while stored energy pulls the resonance down by 0.1 linewidth ([`crate::kerr`]).
     pub tls_min: f64,
-    /// Largest two-level-system noise of a detector; 0 for none. The distribution is log-uniform.
+    /// Largest power spectral density of this noise; 0 for none. The distribution is log-uniform.
     pub tls_max: f64,
     /// Exponent `n` of the two-level-system noise, which falls as `f^-n`.
     pub tls_exponent: f64,
-    /// Drift of the bath, K/sqrt(Hz) at 1 Hz, falling as 1/f in power.
+    /// Drift of the bath temperature, K/sqrt(Hz) at 1 Hz. Its power falls as 1/f.
     pub bath_noise_k: f64,
     /// Amplitude of a modulation by the pulse tube, as a fraction of fr. It is scattered by a
     /// factor of up to 2 and in sign.
@@ -149,9 +149,9 @@ pub struct ProfileParams {
     pub box_modes: u32,
     /// Largest depth of a box mode, as the diameter of its resonance circle.
     pub box_depth: f64,
-    /// Common gain noise, fraction/sqrt(Hz) at 1 Hz, falling as 1/f in power.
+    /// Common gain noise, as a fraction per sqrt(Hz) at 1 Hz. Its power falls as 1/f.
     pub gain_noise: f64,
-    /// Common phase noise, rad/sqrt(Hz) at 1 Hz, falling as 1/f in power.
+    /// Common phase noise, rad/sqrt(Hz) at 1 Hz. Its power falls as 1/f.
     pub phase_noise_rad: f64,
     /// Level of the mirror image of each tone about the NCO, dB.
     pub image_db: f64,

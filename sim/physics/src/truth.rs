@@ -53,7 +53,8 @@ pub struct TruthDetector {
     pub partner: Option<u32>,
     /// Share of the frequency shifts of the partner in the shifts of this detector.
     pub mixing: f64,
-    /// Two-level-system noise at 1 Hz at a pull ([`crate::kerr`]) of 0.1 linewidth, 1/Hz.
+    /// Power spectral density of the two-level-system noise at 1 Hz, in 1/Hz, while stored energy
+    /// pulls the resonance down by 0.1 linewidth ([`crate::kerr`]).
     pub tls: f64,
     /// Time constant of the ring-down, s.
     pub ringdown_s: f64,
@@ -180,7 +181,7 @@ mod tests {
             ..Detector::new(0, 1e9, 2e4, 1e5)
         };
         let truth = of(&[d], 40.0, 0.0);
-        // Amplitude 0.002 at 1 dBm is -54.48 dBm, and 40 dB less at the detector.
+        // A tone of amplitude 0.002 at 1 dBm has -54.48 dBm, and 40 dB less at the detector.
         let expected = 2e8 * 10f64.powf((1.0 - 1.5 - 40.0) / 10.0) * 0.002 * 0.002;
         assert!((truth[0].a_per_amplitude2 * 4e-6 / expected - 1.0).abs() < 1e-12);
     }

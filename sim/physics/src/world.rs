@@ -14,7 +14,7 @@ use crate::profile::ProfileParams;
 /// Number of samples that are computed together.
 pub(crate) const BLOCK: usize = 32;
 
-/// Branches of the key of the module.
+/// Numbers of the child keys of the module.
 const BATH: u64 = 1;
 const GAIN: u64 = 2;
 const PHASE: u64 = 3;
@@ -22,8 +22,8 @@ const TLS: u64 = 4;
 const HITS: u64 = 5;
 const RANDOM: u64 = 6;
 
-/// Numbers of octaves of the common drifts (up to an hour) and of the noise of each detector (up to
-/// a minute).
+/// Numbers of octaves: of the drifts that all detectors share (up to an hour), and of the noise of
+/// each detector (up to a minute).
 const LONG: u32 = 20;
 const SHORT: u32 = 14;
 

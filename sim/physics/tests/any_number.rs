@@ -1,4 +1,4 @@
-//! Tests that no function that takes numbers panics or hangs for any values.
+//! Tests of all functions that take numbers: none of them panics or hangs, for any values.
 
 use twotone_physics::kerr::{Drive, Drives, Width, roots, settle};
 use twotone_physics::{Detector, bank, cic, hash, units};

@@ -26,8 +26,8 @@ fn nonlinear(a: f64) -> Detector {
     }
 }
 
-/// Sweeps a tone over a detector in steps of linewidths. Returns the position of the largest step
-/// between neighbouring samples, with the phase of the cable removed.
+/// Sweeps a tone over a detector, between two detunings in linewidths. Returns the detuning of the
+/// largest step between neighbouring samples, with the phase of the cable removed.
 fn largest_step(detector: &Detector, from: f64, to: f64) -> f64 {
     let mut model = one_detector(detector.clone(), &silent());
     let (mut last, mut greatest, mut start) = (None, (0.0, 0.0), 0);
@@ -112,8 +112,8 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         "down at {down}, fold at {lower}"
     );
 
-    // A tone that is moved between the folds ends on the same branch whether samples are read in
-    // between or not.
+    // A tone that is moved between the folds ends on the same branch, if samples are read in
+    // between and also if none are.
     let middle = 0.5 * (upper + lower);
     for from in [1.0, -4.0] {
         let mut model = one_detector(strong.clone(), &silent());
@@ -219,7 +219,7 @@ fn derivatives_are_those_of_the_samples() {
             "a {a}: {d} {}",
             point.d_per_hz
         );
-        // A change of Qi; `a` of the power grows with Qr^3.
+        // For a change of Qi: at a constant power, `a` grows with Qr^3.
         let lossier = |inverse: f64| {
             let qi = 1.0 / (1e-5 + inverse);
             let changed = Detector {
@@ -446,7 +446,7 @@ fn at_low_power_samples_are_the_line_times_all_detectors() {
         adc_bits: 31,
         ..ProfileParams::harsh()
     };
-    // The model computes detectors with very little noise in another way.
+    // The model computes detectors sample by sample if they have any noise, however little.
     let moving = ProfileParams {
         tls_min: 1e-32,
         tls_max: 1e-31,

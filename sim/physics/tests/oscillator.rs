@@ -29,7 +29,7 @@ fn sweep(a: f64, from: f64, to: f64, mut visit: impl FnMut(f64, Complex64)) {
     }
 }
 
-/// Detuning from the pulled resonance, seen from the field.
+/// Detuning from the pulled resonance, computed from the field.
 fn detuning(z: Complex64, y0: f64, a: f64) -> f64 {
     y0 + a * z.norm_sqr()
 }
@@ -63,7 +63,8 @@ fn the_oscillator_follows_the_branch_that_is_claimed() {
                     assert!((y0 + pull - expected).abs() < 1e-6 || found.len() > 1);
                 }
             });
-            // The two may differ only near a jump, since the field takes some time to fall or rise.
+            // The branch rule and the oscillator may differ only near a jump, because the field
+            // takes some time to fall or rise.
             let width = misses
                 .iter()
                 .fold((f64::MAX, f64::MIN), |(l, h), y0| (l.min(*y0), h.max(*y0)));

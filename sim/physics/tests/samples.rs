@@ -70,7 +70,8 @@ fn samples_do_not_depend_on_how_they_are_asked_for() {
         let mut fresh = model.clone();
         model.acquire(10, 90, 0..128, &mut out);
         let whole: Vec<Complex64> = out.clone();
-        // In parts, in another order of channels, and with other channels in between.
+        // The same samples, requested in parts, in another order of channels, and with other
+        // channels in between.
         let mut model = fresh.clone();
         for piece in 0..9 {
             for channel in (0..128).rev() {
@@ -143,7 +144,7 @@ fn noise_of_samples_has_the_filters_correlation_and_the_temperature() {
                 "stage {stage} lag {lag}: {measured}"
             );
         }
-        // k T against the tone's power at the amplifier, in the bandwidth of the filters.
+        // Noise k T relative to the tone's power at the amplifier, in the bandwidth of the filters.
         let snr = mean.norm() / (product(0) / n as f64).sqrt();
         let tone_w = 1e-3 * 10f64.powf((1.0 - 1.5 - 40.0) / 10.0) * 0.002 * 0.002;
         let noise_w = 1.380649e-23 * 5.0 * Filter::at_stage(stage).noise_bandwidth_hz();
@@ -268,7 +269,7 @@ fn the_filter_bank_shows_the_white_noise_and_the_ring_down() {
     let slow_power = slow.iter().map(Complex64::norm_sqr).sum::<f64>() / 2e4;
     let expected = 0.246_131 * units::PFB_RATE_HZ / Filter::at_stage(6).noise_bandwidth_hz();
     assert!((power(0) / slow_power / expected - 1.0).abs() < 0.06);
-    // A modulation too fast for the slow samples.
+    // A modulation that is too fast for the decimated samples.
     let detector = Detector::new(0, 1e9, 2e4, 1e5);
     let lw = detector.linewidth_hz();
     let mut model = one_detector(detector, &silent());

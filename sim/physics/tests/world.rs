@@ -123,7 +123,7 @@ fn partners_take_part_in_each_others_shifts() {
     });
     assert!(((at(&mut model, 0) - before[0]) / lw - 0.3 * 0.5).abs() < 1e-3);
     assert!(((at(&mut model, 1) - before[1]) / lw - 0.7 * 0.5).abs() < 1e-3);
-    // And in the samples.
+    // The samples of the partner's tone show the shift too.
     let point = model.truth_at(0, 100).expect("on");
     let mut out = Vec::new();
     model.acquire(100, 20, 0..1, &mut out);
@@ -204,7 +204,7 @@ fn drift_of_the_line_is_common_to_all_tones() {
     assert!(spread > 1e-4, "no drift: {spread}");
     for k in 100..2000 {
         let [a, b] = [out[k] / out[100], out[2000 + k] / out[2100]];
-        // The rest is the converter's quantisation, 2e-10 of a tone.
+        // The remaining difference is the converter's quantisation, 2e-10 of a tone.
         assert!((a / b - 1.0).norm() < 5e-9, "sample {k}: {a} {b}");
     }
 }

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn an_address_that_is_held_is_not_handed_out() {
         let (first, _held) = claim(Choice::First).unwrap();
-        // Like another process, which begins at the first address.
+        // The search begins at the first address, as that of another process does.
         NEXT_FIRST.store(0, Ordering::Relaxed);
         let (second, _also) = claim(Choice::First).unwrap();
         assert_ne!(first, second);

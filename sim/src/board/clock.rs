@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Clock of a board. Times are seconds since the farm started, also over reboots.
+/// Clock of a board. Times are seconds since the [`Farm`](crate::Farm) started. A reboot does not
+/// reset the clock.
 #[derive(Debug)]
 pub(crate) struct Clock {
     state: Mutex<State>,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters since the start of the farm or since their last reset. A reboot does not reset them.
+/// Counters since the start of the [`Farm`](crate::Farm) or since their last reset. A reboot does
+/// not reset them.
 ///
-/// Calls of the object `Sim`, and requests that use no other object, are not counted, so that
-/// reading the counters does not change them.
+/// Calls of `Sim`, an object that only simulated boards have, and requests that use no other object
+/// are not counted, so that reading the counters does not change them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
-    /// Number of HTTP requests that the Tuber service answered.
+    /// Number of answered HTTP requests of the control protocol, Tuber.
     pub requests: u64,
     /// Number of calls of methods. Calls that failed are included; calls that were not executed
     /// after an error in their batch are not.

@@ -38,7 +38,8 @@ pub(crate) fn kind_names() -> Vec<&'static str> {
 /// Constant properties of a kind of boards.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// Name in hardware maps, and beginning of the names of boards.
+    /// Name in hardware maps (lists of the boards of an array), and beginning of the names of
+    /// boards.
     pub(crate) name: &'static str,
     /// Number of modules of a board.
     pub(crate) modules: usize,
@@ -117,7 +118,7 @@ pub(crate) struct Origin {
     pub(crate) detectors: usize,
     pub(crate) band: Band,
     pub(crate) params: Arc<ProfileParams>,
-    /// Sequence number, in the first stream of the module, of the sample at the start of the farm.
+    /// Sequence number of the sample at the start of the farm, in the first stream of the module.
     pub(crate) first_sequence: u32,
 }
 

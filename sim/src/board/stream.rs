@@ -24,22 +24,22 @@ pub(crate) use tally::{Count, StreamTally};
 
 /// Times at which a board sends its streams.
 ///
-/// While a board sends, its time is real in every [`TimeMode`](crate::TimeMode) of the farm. The
-/// stream and the control protocol return the same decimated samples, so an acquisition of these
-/// takes as long as its samples.
+/// While a board sends, its time is real time in every [`TimeMode`](crate::TimeMode) of the
+/// [`Farm`](crate::Farm). The stream and the control protocol return the same decimated samples, so
+/// an acquisition of such samples takes as long as the time that the samples cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {
-    /// While a receiver on this machine has joined the group for the address of the board. A change
-    /// is detected within a quarter of a second.
+    /// While a receiver on this machine has joined the multicast group with the address of the
+    /// board as the source. The board notices a change within a quarter of a second.
     #[default]
     WhenJoined,
     /// As [`Streaming::WhenJoined`], and also while a receiver has joined the group for any source.
-    /// Such a join is detected within half a second: the group then has more members than joined
-    /// sources. It may be missed if a member has joined several sources.
+    /// The board notices such a join within half a second, because the group then has more members
+    /// than joined sources. It may miss the join if a member has joined several sources.
     ///
-    /// One such receiver makes all farms on the machine send that have this mode and the same
-    /// group, which slows these farms to real time. A separate group avoids this
+    /// One such receiver makes every farm on the machine send that has this mode and the same
+    /// group, and thereby slows the farm to real time. A separate group avoids this
     /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
     WhenAnyJoined,
     /// Always, from the start of the farm to its end.

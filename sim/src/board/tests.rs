@@ -1,6 +1,6 @@
-//! A second kind of boards, for these tests: numbered registers, which are read and written by
-//! lines of text over TCP. This file has the code that a kind has in its folder. The list of kinds
-//! has its line.
+//! A second kind of boards, only for these tests: boards with numbered registers, which lines of
+//! text over TCP read and write. This file stands for the folder that other kinds have. The list of
+//! kinds has a line for this kind.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Mode in which the time of a board advances. While a board sends its streams, its time is real in
-/// every mode.
+/// Mode in which the time of a board advances. While a board sends its streams, its time is real
+/// time in every mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeMode {
-    /// Each module has a time that advances by its acquisitions, and by 20 ms for each request that
-    /// uses the module, as for a round trip. Only the computation takes real time.
+    /// The time of a module is simulated. It advances by the duration of each acquisition, and by
+    /// 20 ms (the time of a round trip) for each request that uses the module. In real time, a
+    /// request takes only as long as its computation.
     ///
-    /// Within a request, time advances only by its acquisitions. Samples right after a setting show
-    /// the settling of the filters, as on a real board.
+    /// Within a request, only acquisitions advance the time. Samples right after a setting show the
+    /// settling of the filters, as on a real board.
     #[default]
     Accelerated,
-    /// An acquisition of n samples takes n sample periods, and each call takes some additional
-    /// time.
+    /// An acquisition of n samples takes n sample periods in real time, and each call takes some
+    /// additional time.
     RealTime {
         /// Time of each call, us.
         call_us: u64,

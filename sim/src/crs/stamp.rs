@@ -1,7 +1,7 @@
 //! Time stamps of the clock of a board, in the fields of a decoded time code.
 //!
-//! Time begins at the first midnight of a fixed year, so that two runs of a farm have the same
-//! stamps.
+//! Time begins at the first midnight of a fixed year, so that two runs of a [`Farm`](crate::Farm)
+//! have the same stamps.
 
 use twotone_physics::units::{FAST_SAMPLES_PER_TICK, PFB_SAMPLES_PER_TICK};
 use twotone_wire::crs;

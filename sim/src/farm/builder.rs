@@ -1,4 +1,4 @@
-//! Builder of a farm.
+//! Builder of a [`Farm`], a group of simulated boards in one process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -70,7 +70,8 @@ impl Default for FarmBuilder {
 }
 
 impl FarmBuilder {
-    /// Sets the kind of the boards, by its name in hardware maps. The default is `crs`.
+    /// Sets the kind of the boards, by its name in hardware maps (lists of the boards of an array).
+    /// The default is `crs`.
     #[must_use]
     pub fn kind(mut self, kind: &str) -> Self {
         kind.clone_into(&mut self.kind);
@@ -103,8 +104,8 @@ impl FarmBuilder {
     }
 
     /// Sets the seed of all random numbers. The default is 1. Two farms with the same settings and
-    /// seed have the same detectors, and in accelerated time the same requests give the same
-    /// samples.
+    /// seed have the same detectors. With [`TimeMode::Accelerated`], the same requests also give
+    /// the same samples.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -128,9 +129,9 @@ impl FarmBuilder {
     /// Sets the band of the feedline of each module, Hz. The default is 1.0 to 1.5 GHz.
     ///
     /// The design frequencies of the detectors fill the band except for a margin at each end, so
-    /// that scatter does not move detectors out of the band. The hardware map of the farm limits
-    /// the modules to the part without the margins. This part is narrower than the range of a
-    /// board, and detectors are near its ends and beyond them, as in a laboratory.
+    /// that scatter does not move detectors out of the band. The hardware map of the farm allows
+    /// tones only between the margins. As in a laboratory, this range is narrower than that of the
+    /// board, and some detectors are at its ends or, by scatter, in the margins.
     #[must_use]
     pub fn band(mut self, f_min_hz: f64, f_max_hz: f64) -> Self {
         self.band = Band::new(f_min_hz, f_max_hz);
@@ -185,16 +186,16 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets the sequence number, in the first stream of each module, of the sample at the start of
-    /// the farm, and of the first sample after a reboot. A stream that begins later begins with a
-    /// higher number. The default is 0.
+    /// Sets the number with which the sequence numbers begin, in the first stream of each module.
+    /// The sample at the start of the farm and the first sample after a reboot have this number. A
+    /// stream that begins later begins with a higher number. The default is 0.
     #[must_use]
     pub fn first_sequence(mut self, number: u32) -> Self {
         self.first_sequence = number;
         self
     }
 
-    /// Adds a fault of the board with this index, from 0. Each call adds one more fault.
+    /// Adds a fault to the board with this index, from 0. Each call adds one more fault.
     #[must_use]
     pub fn fault(mut self, board: usize, fault: impl Into<Scheduled>) -> Self {
         self.faults.push((board, fault.into()));
@@ -208,9 +209,9 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets the time after each start in which a board sends beacons to `beacons_to` and can be
-    /// flashed, before its firmware runs and its port opens. By default the firmware of a board
-    /// runs at once.
+    /// Sets a boot window: the time after each start in which a board sends beacons to `beacons_to`
+    /// and can be flashed, before its firmware runs and its port opens. By default there is no such
+    /// window, and the firmware of a board runs at once.
     #[must_use]
     pub fn boot_window(mut self, lasting: Duration, beacons_to: SocketAddr) -> Self {
         self.boot_window = Some(BootWindow {
@@ -416,7 +417,7 @@ impl FarmBuilder {
     }
 }
 
-/// Part of a band for the design frequencies of the detectors. The margin at each end is four
+/// Part of a band that the design frequencies of the detectors fill. The margin at each end is four
 /// standard deviations of the scatter, and at most 5 % of the band.
 fn design_band(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());

@@ -1,4 +1,5 @@
-//! Limit of the process on open files, which is the first limit that a large farm reaches.
+//! Limit of the process on open files, which is the first limit that a large farm of simulated
+//! boards reaches.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -1,4 +1,4 @@
-//! Hardware map of a farm.
+//! Hardware map of a farm: the list of its boards and of the limits of their modules.
 
 use std::fmt::Write;
 

@@ -10,8 +10,8 @@ use crate::board::Simulated;
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled, Window};
 
-/// Adds the faults to their boards: those without a window immediately, and the others when their
-/// windows begin.
+/// Adds the faults to their boards: those without a window of time immediately, and the others when
+/// their windows begin.
 pub(super) fn run(
     script: &FaultScript,
     boards: &[SimBoard],

@@ -59,7 +59,7 @@ impl SimBoard {
     }
 
     /// Counters of the control traffic. Clients get the same counters from the method `counters` of
-    /// the object `Sim`.
+    /// `Sim`, an object that only simulated boards have.
     pub fn counters(&self) -> Counters {
         self.board().counters()
     }
@@ -75,7 +75,7 @@ impl SimBoard {
     /// Opens a connection to the board without a socket, for tests under virtual time. The
     /// connection is a pipe of `capacity` bytes in each direction, served on the runtime of the
     /// farm. If a fault refuses connections, the returned connection is closed. A reboot or a boot
-    /// window closes the port of the board, but not this way to it.
+    /// window closes the port of the board, but not these pipes.
     pub fn open_stream(&self, capacity: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let board = self.board();
@@ -107,8 +107,8 @@ impl SimBoard {
         self.simulated.power_cycle(down);
     }
 
-    /// Adds a fault. Its calls count from the start of the farm, and the packets of a fault of the
-    /// sample streams from the first packet of each stream.
+    /// Adds a fault. The calls in its schedule are counted from the start of the farm. For a fault
+    /// of the sample streams, packets are counted from the first packet of each stream.
     pub fn inject(&self, fault: impl Into<Scheduled>) {
         self.board().inject(fault.into());
     }

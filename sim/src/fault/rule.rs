@@ -46,8 +46,8 @@ pub enum OnCall {
     Answer(&'static str),
     /// The call never returns, so that its batch gets no answer.
     Hang,
-    /// The board reboots before the call: it loses its settings and its connections, and accepts
-    /// new connections after this time.
+    /// The board reboots before the call: it loses its settings and its connections, and accepts no
+    /// new connections for this duration.
     Reboot(Duration),
 }
 
@@ -136,8 +136,7 @@ pub enum OnClock {
     Ahead(f64),
     /// The clock has stopped at the time of the first packet on which the fault acts.
     Stopped,
-    /// The clock shows the previous second during this time, in seconds, at the start of each
-    /// second.
+    /// At the start of each second, the clock shows the previous second for this number of seconds.
     LateSecond(f64),
     /// The clock shows a wrong year of the century or a wrong day of the year.
     Date {
@@ -175,8 +174,8 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     fn on_flash(&self, _step: FlashStep) -> OnFlash {
         OnFlash::Work
     }
-    /// True if the fault acts on packets of the streams. If it is true, packets are counted in
-    /// place of calls.
+    /// True if the fault acts on packets of the streams. The schedule of such a fault counts
+    /// packets in place of calls.
     fn counts_packets(&self) -> bool {
         false
     }

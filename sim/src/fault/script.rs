@@ -1,5 +1,5 @@
-//! Scripts of faults: a file with the faults of a farm, each with its boards and with calls or
-//! times.
+//! Scripts of faults. A script is a file with the faults of a [`Farm`](crate::Farm), each with its
+//! boards and with calls or times.
 
 use std::ops::Range;
 use std::time::Duration;

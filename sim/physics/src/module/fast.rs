@@ -7,7 +7,8 @@ use num_complex::Complex64;
 use super::{ModuleModel, SampleFlags};
 use crate::units;
 
-/// Branch of the noise of these samples. The branches of the stages are smaller numbers.
+/// Number of the child key for the noise of these samples. The numbers of the decimation stages are
+/// smaller.
 const FAST: u64 = 101;
 
 impl ModuleModel {

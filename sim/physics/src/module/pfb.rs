@@ -17,7 +17,8 @@ const PER_TICK: usize = units::PFB_SAMPLES_PER_TICK as usize;
 /// Half the width of a bin, Hz. Tones that are further away are left out.
 const BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
 
-/// Branch of the noise of these samples. The branches of the stages are smaller numbers.
+/// Number of the child key for the noise of these samples. The numbers of the decimation stages are
+/// smaller.
 const PFB: u64 = 100;
 
 impl ModuleModel {
@@ -75,7 +76,8 @@ impl ModuleModel {
         out.extend((0..n as u64).map(|k| next(before + k)));
     }
 
-    /// Adds the tones in the bin of a channel. Detectors and feedline change from tick to tick.
+    /// Adds the tones in the bin of a channel. Detectors and feedline change only from tick to
+    /// tick.
     fn add_pfb_block(
         &mut self,
         tick: u64,

@@ -96,9 +96,9 @@ impl ModuleModel {
         }
     }
 
-    /// Prepares for samples from a tick on. If these are the first samples, or if the tick is not
-    /// later than the last sample that was requested, the present settings count as made one
-    /// `period` before the tick.
+    /// Prepares for samples from a tick on. The present settings count as made one `period` before
+    /// the tick if these are the first samples, or if the tick is not later than the last sample
+    /// that was requested.
     pub(super) fn begin(&mut self, tick: f64, period: f64) {
         if self.now.is_some_and(|now| now < tick) {
             return;
@@ -143,7 +143,8 @@ impl ModuleModel {
         }
     }
 
-    /// Root key of the noise of the channels in a branch.
+    /// Key of the noise of the channels. `branch` is the decimation stage, or the number of another
+    /// kind of samples.
     pub(super) fn noise_key(&self, branch: u64) -> Key {
         self.key.child(NOISE).child(branch)
     }
@@ -365,5 +366,5 @@ impl ModuleModel {
     }
 }
 
-/// Branch of the key of the module for noise.
+/// Number of the child key of the module for noise.
 const NOISE: u64 = 10;

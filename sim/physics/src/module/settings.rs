@@ -192,8 +192,8 @@ impl ModuleModel {
         self.stage
     }
 
-    /// Sets the decimation stage, 0 to 6. If it changes, samples are numbered at the new rate from
-    /// then on, and the filters start settled.
+    /// Sets the decimation stage, 0 to 6. If the stage changes, samples are numbered at the new
+    /// rate from then on, and the filters start settled.
     pub fn set_stage(&mut self, stage: u8) -> Result<(), SettingError> {
         if stage > units::MAX_STAGE {
             return Err(SettingError::Stage(stage));

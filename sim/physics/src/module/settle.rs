@@ -13,8 +13,8 @@ use crate::kerr::{self, Drive};
 use crate::units;
 use crate::world::{Common, Motion, Source};
 
-/// Largest distance, in linewidths, at which a moving detector is computed for a tone sample by
-/// sample.
+/// Largest distance from a tone, in linewidths, at which a detector whose resonance varies with
+/// time is computed sample by sample.
 const MOVING_LW: f64 = 8.0;
 
 /// Largest number of tones on either side that beat with a tone.
@@ -219,7 +219,8 @@ impl ModuleModel {
     }
 
     /// Transmission of the feedline as the samples of the board show it: with the correction for
-    /// the cable, the phase of the epoch and the conditions.
+    /// the cable, the random phase of the present phase epoch ([`ModuleModel::phase_epoch`]), and
+    /// the conditions.
     pub(super) fn line_transmission(&self, frequency_hz: f64) -> Complex64 {
         let corrected = TAU * (frequency_hz * self.cable_m / CABLE_M_PER_S).fract();
         let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;

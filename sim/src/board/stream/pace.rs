@@ -1,4 +1,4 @@
-//! Limits on the processor time and the memory that the streams of a farm use.
+//! Limits on the processor time and the memory that the streams of a [`Farm`](crate::Farm) use.
 //!
 //! The streams of a farm may need more than its machine can process: 256 boards with all their
 //! channels send 5 GB/s. So boards send in turn, a few packets at a time. If there is more than one
@@ -12,8 +12,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::room::Room;
 
-/// Largest number of samples of single channels that a farm keeps for its streams: 64 MB. Four
-/// boards with all channels of four modules at stage 6 produce this number in 0.9 s.
+/// Largest number of unsent samples that a farm keeps for its streams, where each channel counts
+/// separately: 64 MB. Four boards with all channels of four modules at stage 6 produce this number
+/// in 0.9 s.
 const KEPT: usize = 8 << 20;
 
 /// State that the streams of a farm share.
@@ -55,8 +56,8 @@ impl Pace {
         self.sending.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Removes a board from the count. When no board sends any more, the next skipped samples are
-    /// logged again.
+    /// Removes a board from the count. After the last board is removed, the next skipped samples
+    /// are logged again.
     pub(crate) fn end(&self) {
         if self.sending.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.logged.store(false, Ordering::Relaxed);

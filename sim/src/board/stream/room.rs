@@ -2,16 +2,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Number of samples that may still be kept before they are sent. All modules of a farm share this
-/// number, so that the memory of the farm is bounded for any number of boards.
+/// Limit on the samples that wait to be sent. All modules of a [`Farm`](crate::Farm) share it, so
+/// that the memory of the farm is bounded for any number of boards.
 #[derive(Debug)]
 pub(crate) struct Room {
-    /// Number of samples of single channels that may still be kept.
+    /// Number of samples that may still be kept. Each channel counts separately.
     left: AtomicUsize,
 }
 
 impl Room {
-    /// Allows `samples` samples of single channels to be kept.
+    /// Creates the limit of `samples` samples. Each channel counts separately.
     pub(crate) fn new(samples: usize) -> Self {
         Self {
             left: AtomicUsize::new(samples),
@@ -23,8 +23,8 @@ impl Room {
         self.left.load(Ordering::Relaxed) >= samples
     }
 
-    /// Reserves the memory of `samples` samples. Returns false and reserves nothing if fewer may be
-    /// kept.
+    /// Reserves memory for `samples` samples. If fewer may be kept, returns false and reserves
+    /// nothing.
     pub(crate) fn take(&self, samples: usize) -> bool {
         let less = |left: usize| left.checked_sub(samples);
         self.left

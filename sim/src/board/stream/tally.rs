@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counters of the packets of one stream of a module since the farm started, also over reboots.
+/// Counters of the packets of one stream of a module, since the [`Farm`](crate::Farm) started. A
+/// reboot does not reset them.
 ///
 /// The number of datagrams sent is `made - lost - unsent + doubled`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -19,7 +20,8 @@ pub struct PacketCounters {
     pub late: u64,
     /// Number of packets that a fault corrupted.
     pub spoilt: u64,
-    /// Number of packets in whose time stamp a fault says that no time code was received recently.
+    /// Number of packets whose time stamp a fault changed to say that the board has received no
+    /// time code recently.
     pub stale: u64,
     /// Number of packets to which a fault gave the time stamp of a wrong clock.
     pub misdated: u64,
@@ -77,7 +79,7 @@ impl PacketTally {
     }
 }
 
-/// Atomic counters of a board: of each stream of each module.
+/// Atomic counters of each stream of each module of a board.
 #[derive(Debug)]
 pub(crate) struct StreamTally(Box<[Box<[PacketTally]>]>);
 

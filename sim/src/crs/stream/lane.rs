@@ -117,7 +117,7 @@ impl Lane {
         }
     }
 
-    /// Stamp of a packet, from the clock of the board or with the error of a fault.
+    /// Time stamp of a packet: the time of the board's clock, with the error that a fault gives it.
     fn stamp(&mut self, moment: Moment, fate: OnPacket) -> crs::Stamp {
         let OnPacket::Clock(wrong) = fate else {
             self.stopped = None;

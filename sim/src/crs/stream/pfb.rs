@@ -1,4 +1,4 @@
-//! The PFB stream: a few channels before the decimation.
+//! The PFB stream: a few channels at the rate of the polyphase filter bank, before the decimation.
 
 use twotone_physics::Complex64;
 use twotone_physics::units::{PFB_SAMPLES_PER_TICK, TICK_RATE_HZ};
@@ -17,14 +17,14 @@ use crate::crs::{BANK, Crs, PFB};
 /// data as 1024 channels of the readout stream at stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
-/// Largest number of ticks that are sent before other streams are served, if there is one channel:
+/// Largest number of ticks that a stream with one channel sends before other streams are served:
 /// half a megabyte. Several channels share this number.
 const IN_TURN: u64 = 1024;
 
 /// PFB stream of one module.
 #[derive(Debug, Default)]
 pub(super) struct PfbStream {
-    /// Channels that are set, from 1.
+    /// Channels that the settings select for the stream, counted from 1.
     channels: Vec<u16>,
     /// First tick that has not been sampled yet.
     tick: u64,

@@ -11,8 +11,8 @@ use crate::fault::{Describe, OnCall, Rule};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reboot {
-    /// Time for which the port is closed, ms. If the farm has a boot window, the port is closed
-    /// until the end of the window.
+    /// Time for which the port is closed, ms. If the farm has a boot window (a time for flashing
+    /// after each start), the port is closed until the end of the window.
     #[serde(default)]
     pub down_ms: u64,
 }
