@@ -1,4 +1,4 @@
-//! Checks of the arguments of operations against the description of their module.
+//! Checks that the arguments of an operation fit the description of its module.
 
 use crate::{
     Batch, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, Op, Result, Setting, SettingKey,

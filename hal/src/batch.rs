@@ -42,7 +42,7 @@ pub enum Op {
         /// The module to clear.
         module: ModuleId,
     },
-    /// Set the frequency to which the tones of a module are relative.
+    /// Set the NCO, the oscillator to whose frequency the tones of a module are relative.
     SetNco {
         /// The module.
         module: ModuleId,
@@ -206,7 +206,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// An operation type with the type of its reply. Its implementors, such as [`crate::SetTones`],
+/// Type of an operation, with the type of its reply. Its implementors, such as [`crate::SetTones`],
 /// have no values: they are the type parameter of a [`Ticket`].
 pub trait Operation {
     /// Reply to the operation, borrowed from the replies.

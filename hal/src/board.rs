@@ -25,13 +25,14 @@ use crate::{
 /// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is not
 ///   sent. A batch that was sent is still driven to its answer, and later batches for its modules
 ///   wait for it.
-/// * `run` ends by the board's deadline, even if the board does not answer.
+/// * `run` ends within a limited time, even if the board does not answer.
 ///
 /// A wrapper (a deadline, a power limit, a journal) is a board around another board. It has its own
 /// [`run`](Board::run), and its [`wrapped`](Board::wrapped) returns the other board.
 #[async_trait]
 pub trait Board: Send + Sync {
-    /// The board's name in the hardware map, which appears in errors and results.
+    /// The board's name in the hardware map, the file that lists the boards. Errors and results
+    /// name the board by it.
     fn name(&self) -> &str;
 
     /// Runs a batch according to the contract above.
@@ -49,10 +50,10 @@ pub trait Board: Send + Sync {
         self.wrapped()?.streams()
     }
 
-    /// Address at which the hardware was reached. It is the same for all names of the board. `None`
-    /// if there is no address, or if the address does not show whether two handles are of the same
-    /// board. The runner of algorithms uses it so that two runs never use one module at once. By
-    /// default a wrapper has the address of the board that it wraps.
+    /// Address at which the hardware was reached. It is the same under every name of the board.
+    /// `None` if there is no address, or if the address does not show whether two handles are of
+    /// the same board. The runner of algorithms uses the address so that two runs never use one
+    /// module at once. By default a wrapper has the address of the board that it wraps.
     fn address(&self) -> Option<&str> {
         self.wrapped()?.address()
     }

@@ -55,9 +55,9 @@ impl Batch {
     /// Adds an operation that lets at least `time` pass on the board before the next operation on
     /// `module`.
     ///
-    /// On a real board the operation takes this time. A simulated board whose clock only advances
-    /// by the samples that are requested answers at once, so algorithms that wait for minutes are
-    /// tested quickly.
+    /// On a real board the operation takes this time. A simulated board may count its time by the
+    /// samples that it has taken. A wait on such a board ends at once, so that tests are fast even
+    /// if the algorithm waits for minutes.
     pub fn wait(&mut self, module: ModuleId, time: Duration) -> Ticket<Wait> {
         self.push(Op::Wait { module, time })
     }

@@ -75,7 +75,8 @@ impl OperationKind {
 /// Description of a board: its kind, its modules and its operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// The board kind, as the board reports it. Hardware maps may have another name for it.
+    /// The board kind, as the board reports it. A hardware map, the file that lists the boards, may
+    /// have another name for it.
     pub kind: String,
     /// The serial number that the board reports; empty if it reports none.
     pub serial: String,
@@ -114,12 +115,12 @@ pub struct ModuleDescription {
     pub sample_rate: Hertz,
     /// Number of samples after a change of settings that still depend on the earlier settings.
     /// Acquisitions discard them, unless [`crate::Acquire::unsettled`] asks for them. If the board
-    /// does not report its rate, this is the largest number that is possible.
+    /// does not report its sample rate, this is the largest number that is possible.
     pub settle_samples: u32,
     /// Correlation coefficients of the noise of two samples that are 1, 2, ... samples apart. The
-    /// decimation filters cause this correlation. If the board does not report its rate, these are
-    /// the largest coefficients that its filters can cause. The error of a mean follows from them:
-    /// see [`ModuleDescription::mean_error_factor`].
+    /// decimation filters cause this correlation. If the board does not report its sample rate,
+    /// these are the largest coefficients that its filters can cause. The error of a mean follows
+    /// from them: see [`ModuleDescription::mean_error_factor`].
     pub noise_correlation: Vec<f64>,
     /// Largest number of samples of one acquisition.
     pub max_samples: u32,
@@ -164,7 +165,7 @@ impl NcoRange {
 }
 
 impl Description {
-    /// A description in epoch 0 and without doubts, without a serial number and a firmware release.
+    /// A description in epoch 0, with no serial number, no firmware release and no doubts.
     pub fn new(
         kind: impl Into<String>,
         operations: impl Into<Vec<OperationKind>>,
@@ -300,8 +301,10 @@ impl ModuleDescription {
     }
 
     /// Factor by which the error of a mean of `samples` consecutive samples exceeds
-    /// `scatter / sqrt(samples)`, because the filters correlate them:
-    /// `sqrt(1 + 2 sum_k (1 - k/n) rho_k)`.
+    /// `scatter / sqrt(samples)`, because the filters correlate them. It is
+    /// `sqrt(1 + 2 sum_k (1 - k/n) rho_k)`, where `n` is the number of samples and `rho_k` is the
+    /// coefficient of [`noise_correlation`](Self::noise_correlation) for samples that are `k`
+    /// apart.
     pub fn mean_error_factor(&self, samples: u32) -> f64 {
         let n = f64::from(samples.max(1));
         let correlated: f64 = (1u32..samples)

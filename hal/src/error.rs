@@ -38,7 +38,7 @@ pub enum ErrorKind {
     /// The present settings of the board are not those of this program, because the board restarted
     /// or another program changed them. Earlier measurements are no longer valid.
     EpochChanged,
-    /// The run was ended from outside.
+    /// A user, the caller or the program itself ended the run early.
     Cancelled,
     /// The algorithm on this board, or another task of this program for this board, panicked.
     Panicked,
@@ -373,7 +373,7 @@ mod tests {
             "board b0007: acquire on module 1: timed out: no answer within 2 s",
             " (the board may or may not have done it)",
         );
-        // The cause is shown once: by the source of the error, or in its chain.
+        // The cause is shown once: by the source of the error, or in the chain of its causes.
         assert_eq!(error.to_string(), format!("{before}{after}"));
         assert_eq!(error.source().unwrap().to_string(), "socket gone");
         let chain = format!("{before}: socket gone{after}");

@@ -1,5 +1,5 @@
-//! Numbers of modules, channels and epochs. Modules and channels count from 1, as on the front
-//! panel.
+//! Numbers of modules, channels and epochs. Modules and channels are numbered from 1, as on the
+//! front panel.
 
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU16};

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 /// Largest number of characters of a text that is shown.
 const MOST: usize = 2000;
 
-/// Excess over the largest number of characters that a text may have without being cut. It leaves
-/// room for the note at the end of a text that was cut, so that the text is not cut again.
+/// Number of characters by which a text may exceed the largest number without being cut. A text
+/// that was cut ends with a note, so it may exceed the largest number. It is not cut again.
 const SLACK: usize = 60;
 
 /// Returns `text` in a form that is safe to show: one line of limited length.
@@ -15,12 +15,12 @@ const SLACK: usize = 60;
 /// Texts of a board, a map or another file are data. If such a text were shown unchanged, it could
 /// clear a terminal, change its title, reverse the direction of writing, or imitate a line or a
 /// name of this program. So each invisible character is replaced by its escape, such as `\n` and
-/// `\u{1b}`: control characters, line ends, marks of direction and of format, joiners, selectors of
-/// variants, fillers, and blanks that are not spaces. Spaces stay, and so do marks that are drawn
-/// on the character before them, such as accents. A text that would be longer than 2060 characters
-/// in this form is cut to 2000 or a few less, and a note with the number of the other characters
-/// follows. If `legible` is called with a text that it has returned, it returns this text
-/// unchanged.
+/// `\u{1b}`. Invisible characters are control characters, line ends, marks of direction and of
+/// format, joiners, selectors of variants, fillers, and blanks that are not spaces. Spaces stay,
+/// and so do marks that are drawn on the character before them, such as accents. A text that would
+/// be longer than 2060 characters in this form is cut to 2000 or a few less, and a note with the
+/// number of the other characters follows. If `legible` is called with a text that it has returned,
+/// it returns this text unchanged.
 ///
 /// ```
 /// use twotone_hal::legible;
@@ -66,7 +66,7 @@ fn escape(char: char, to: &mut String) {
     if is_visible(char) {
         to.push(char);
     } else {
-        // `\n`, `\r` and `\t`, and `\u{...}` for all others.
+        // Gives `\n`, `\r` and `\t`, and `\u{...}` for all other characters.
         to.extend(char.escape_default());
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Dbm, Hertz, ModuleDescription};
 
-/// Tolerance of the comparison of a power with its limit, in dB. It covers the rounding of a
-/// conversion of a power to an amplitude and back.
+/// Largest excess of a power over its limit that is still allowed, in dB. It covers the rounding
+/// errors of a power that was converted to an amplitude and back.
 const ROUNDING_DB: f64 = 1e-6;
 
 /// Limits of a module's output. A limit that is `None` does not apply. Powers are at the board's
@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn each_limit_is_kept_and_named() {
-        // 0.01 of a full scale of 0 dBm is -40 dBm; three of them are -35.2.
+        // With a full scale of 0 dBm, a tone of amplitude 0.01 has -40 dBm, and three have -35.2
+        // dBm.
         assert_eq!(of(LIMITS, 0.0, 3, 0.01), None);
         let loud = of(LIMITS, 0.0, 1, 0.0101).unwrap();
         assert_eq!(loud, "-39.91 dBm asked, -40.00 dBm allowed for one tone");
@@ -164,7 +165,7 @@ mod tests {
     #[test]
     fn a_comb_keeps_its_headroom() {
         let free = ModuleLimits::default();
-        // 1024 equal tones of random phases: 5.5 sqrt(1024 a^2 / 2) below 1.
+        // 1024 equal tones of amplitude `a` and random phases peak at 5.5 sqrt(1024 a^2 / 2).
         assert_eq!(of(free, 0.0, 1024, 0.0080), None);
         assert!(
             of(free, 0.0, 1024, 0.0081)

@@ -1,6 +1,6 @@
-//! Doubles of boards, for tests of code that uses boards. Most tests use simulated boards, which
-//! are reached through real sockets. The two doubles in this module are for tests that need a board
-//! without sockets.
+//! Test doubles of boards, for tests of code that uses boards. Most tests use simulated boards,
+//! which are reached through real sockets. The two doubles in this module are for tests that need a
+//! board without sockets.
 
 mod memory_board;
 
@@ -12,7 +12,7 @@ use crate::{Batch, Board, Replies, Result};
 pub use memory_board::{Means, MemoryBoard};
 
 mock! {
-    /// A board that answers as the test sets with `expect_run`, for errors that no simulated board
+    /// A board whose answers the test sets with `expect_run`, for errors that no simulated board
     /// causes.
     pub Board {}
 

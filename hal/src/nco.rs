@@ -1,4 +1,5 @@
-//! The NCO: the frequency to which a module's tones are relative.
+//! The NCO (numerically controlled oscillator) of a module. The frequencies of the module's tones
+//! are relative to it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +7,7 @@ use crate::batch::Operation;
 use crate::replies::Entry;
 use crate::{Batch, BoardHandle, Hertz, ModuleId, Op, PhaseEpoch, Replies, Result, Ticket};
 
-/// Type of the operation that sets an NCO and starts a new phase epoch.
+/// Type of the operation that sets an NCO and starts a new [phase epoch](PhaseEpoch).
 #[derive(Debug)]
 pub enum SetNco {}
 /// Type of the operation that reads an NCO.

@@ -1,9 +1,9 @@
 //! Settings of a module that are known to this program.
 //!
 //! [`ModuleSettings`] follows the operations that were sent to a module, their outcomes, and the
-//! settings that were read back. It has the values that each setting may have. A client of a board
-//! compares readings with these values, a journal restores settings from them, and limits are
-//! checked against them.
+//! settings that were read back. For each setting it has the values that the setting may have. A
+//! client of a board compares readings with these values, a journal (a wrapper that undoes changes)
+//! restores settings from them, and limits are checked against them.
 
 mod compare;
 mod difference;
@@ -35,7 +35,7 @@ pub enum Change {
     ClearTones,
     /// Frequency of the NCO.
     Nco(Hertz),
-    /// Settings that this model does not have. Any setting may differ afterwards.
+    /// Settings that [`ModuleSettings`] does not have. Any setting may differ afterwards.
     Anything,
 }
 

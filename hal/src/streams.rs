@@ -93,9 +93,9 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
         Err(Error::new(ErrorKind::Unsupported, message).on(self.name()))
     }
 
-    /// Opens one receiver for the streams of `requests`, which are of boards of this family, each
-    /// board once. The streams are numbered from 0: first the modules of the first board, in their
-    /// order, then the modules of the second board, and so on.
+    /// Opens one receiver for the streams of `requests`. All requests are of boards of this family,
+    /// with one request for each board. The streams are numbered from 0: first the modules of the
+    /// first board, in their order, then the modules of the second board, and so on.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if there is no module, a board of another family, a board or
@@ -179,7 +179,7 @@ pub struct StreamSource {
     pub family: &'static str,
     /// Serial number that the samples carry, if any.
     pub serial: Option<u32>,
-    /// Number of integer steps of a sample in one readout count.
+    /// Number of integer steps in one readout count. The receiver returns samples as integer steps.
     pub steps_per_count: f64,
 }
 

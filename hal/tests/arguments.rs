@@ -1,4 +1,4 @@
-//! Test of the check of operations against a description.
+//! Test of the check that operations fit the description of the board.
 
 use twotone_hal::{
     Acquire, Batch, ChannelId, Description, Hertz, ModuleDescription, ModuleId, NcoRange,

@@ -41,7 +41,7 @@ impl Board for Echo {
                 let scatter = mean.clone().map(|_| 0.5);
                 replies.mean(mean, scatter, false, false)
             }
-            // This operation gets no answer.
+            // This operation gets no answer, as from a board that forgets it.
             Op::Wait { .. } => Ok(()),
             _ => {
                 let message = "echo lacks the operation";

@@ -104,9 +104,8 @@ impl MemoryBoard {
 
     /// Checks the operations of a batch and their arguments. Nothing is executed.
     ///
-    /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for operations that the
-    /// description or this double does not have, and the errors of [`Description::check`].
+    /// description or this board in memory does not have, and the errors of [`Description::check`].
     pub fn check(&self, batch: &Batch) -> Result<()> {
         batch.refuse_unknown(&self.0.name, |op| match op {
             Op::ReadClock | Op::ReadHousekeeping | Op::AcquireSamples { .. } => false,

@@ -68,7 +68,7 @@ fn settings_made_for_the_first_time_or_not_are_learnt_as_they_are_found() {
         settings.learn_reading(&[(key(3), Some(found)), (key(4), Some(0.7))], &ROUNDING);
         assert_eq!(settings.expected(key(3)), Some(found));
         assert!(differs(&mut settings, key(3), Some(0.5 - found)));
-        // Another program has set it: this one expects nothing of it.
+        // Another program has set channel 4, so this program expects no value of it.
         assert_eq!(settings.expected(key(4)), None);
     }
 }
@@ -172,7 +172,7 @@ fn the_values_in_doubt_do_not_grow_for_ever() {
         perhaps(&mut settings, &all(f64::from(step)));
         assert!(settings.doubts() <= MOST_DOUBTS);
     }
-    // Too many doubts: these settings are no longer compared, the others still are.
+    // With too many doubts these settings are no longer compared; the other settings still are.
     assert!(!differs(&mut settings, key(7), Some(0.25)));
     assert!(differs(&mut settings, SettingKey::NCO, Some(0.0)));
     let tone = settings.tone(channel(7)).unwrap();
@@ -254,7 +254,7 @@ fn an_nco_in_doubt_is_settled_as_tones_are() {
     surely(&mut settings, &[nco(1e9)]);
     settings.apply([nco(3e9)], Certainty::NotExecuted);
     assert_eq!(settings.expected(SettingKey::NCO), Some(1e9));
-    // Sent and then read back by the same request, whose answer was lost.
+    // One request set the NCO and read it back, and its answer was lost.
     perhaps(&mut settings, &[nco(2e9), nco(2e9 + 400.0)]);
     assert!(settings.nco_is_in_doubt());
     assert_eq!(

@@ -168,7 +168,7 @@ impl ToneSettings {
         }
     }
 
-    /// Records that a value was read back, or set, that is not a finite number.
+    /// Records that a value that is not a finite number was read back or set.
     pub(super) fn read_nonsense(&mut self) {
         self.amplitude.or(0.0);
         self.amplitude.or(1.0);

@@ -113,8 +113,8 @@ pub struct StreamCounters {
     pub duplicate: u64,
     /// Samples whose sequence number is far from the expected one.
     pub stale: u64,
-    /// Number of times that the stream started again. The samples between the end and the new
-    /// start do not count as expected.
+    /// Number of times that the stream started again. The samples between the end of the stream and
+    /// its new start do not count as expected.
     pub restarts: u64,
     /// Received samples that are in no block, because they lack requested channels.
     pub misfit: u64,
