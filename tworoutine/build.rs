@@ -7,7 +7,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let set = |name: &str| var(name).is_ok();
     let system = set("CARGO_CFG_UNIX") || set("CARGO_CFG_WINDOWS");
-    // The targets of corosensei; Cargo.toml has the same list.
+    // The targets that corosensei supports; Cargo.toml has the same list.
     let machine = matches!(
         var("CARGO_CFG_TARGET_ARCH").as_deref(),
         Ok("x86_64" | "x86" | "aarch64" | "arm" | "riscv64" | "riscv32" | "loongarch64")

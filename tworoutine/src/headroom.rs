@@ -1,9 +1,9 @@
 //! Limits on threads that Linux reports. Threads are started on trial only if such a limit is near
 //! or is not known.
 
-/// Smallest ratio of the number of threads that a limit still allows to the number of threads to
-/// start. If every limit allows so many, the threads are not started on trial. The large ratio
-/// leaves room for threads that other processes start at the same time.
+/// Smallest ratio, for each limit, of the threads that it still allows to the threads to start. If
+/// every limit allows this many times the threads to start, no thread is started on trial. The
+/// ratio is large, to leave room for threads that other processes start at the same time.
 const SHARE: u64 = 4;
 /// Number of memory mappings of a thread: its stack, its signal stack and its heap, each with a
 /// guard page.
@@ -41,7 +41,8 @@ impl Limits<'_> {
         for of_system in ["kernel/threads-max", "kernel/pid_max"] {
             room(self.number(&format!("/proc/sys/{of_system}"))?, running)?;
         }
-        // With the value 2, the kernel counts reserved memory that is not used against its limit.
+        // With the value 2, reserved memory counts against the kernel's limit even if it is not
+        // used.
         (self.number("/proc/sys/vm/overcommit_memory")? != 2).then_some(())?;
         let mappings = (self.read)("/proc/self/maps")?.lines().count() as u64;
         let most_mappings = self.number("/proc/sys/vm/max_map_count")?;
@@ -153,8 +154,8 @@ Max address space         unlimited            unlimited            bytes
         files.into_iter().collect()
     }
 
-    /// Checks if the limits amply allow 193 threads after files were changed. `None` removes the
-    /// file.
+    /// Changes files of [`machine`], where `None` removes a file. Then checks the answer for 193
+    /// threads: `is_ample` is true if the limits are expected to allow them amply.
     fn check(changes: &[(&str, Option<&str>)], is_ample: bool) {
         let mut files = machine();
         for (path, text) in changes {

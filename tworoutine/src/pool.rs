@@ -20,7 +20,7 @@ pub(crate) struct Thread {
     runtime: Handle,
 }
 
-/// Sends `make` to the thread with the fewest tasks, which makes the task and runs it.
+/// Sends `make` to the thread with the fewest tasks. That thread makes the task and runs it.
 ///
 /// # Panics
 ///

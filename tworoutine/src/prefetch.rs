@@ -16,7 +16,7 @@ const BEGINNING: usize = 896;
 /// Number of bytes that a context typically touches when it is resumed, above the stack pointer at
 /// which it was suspended.
 const ABOVE: usize = 640;
-/// Number of bytes that it typically touches below that stack pointer.
+/// Number of bytes that such a context typically touches below that stack pointer.
 const BELOW: usize = 256;
 /// Number of bytes of a fiber and of the future that follows it in memory.
 const STATE: usize = 256;

@@ -46,8 +46,8 @@ pub(crate) fn process() -> &'static Handle {
 
 /// Ids of the runtimes with a paused clock.
 static VIRTUAL: LazyLock<Mutex<HashSet<Id>>> = LazyLock::new(Default::default);
-/// Number of these runtimes. A program without such runtimes only loads this number, and takes no
-/// lock.
+/// Number of runtimes with a paused clock. A program without such runtimes only loads this number,
+/// and takes no lock.
 static VIRTUAL_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// True if the calling code runs under a paused clock: in a paused runtime or on one of its

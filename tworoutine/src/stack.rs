@@ -175,7 +175,7 @@ pub(crate) fn give_back(stack: Stack) {
     }
 }
 
-/// Moves all but `keep` stacks to [`DEPOT`]. Those for which it has no room are freed.
+/// Moves all but `keep` stacks to [`DEPOT`]. Stacks for which [`DEPOT`] has no room are freed.
 fn store(stacks: &mut Vec<Stack>, keep: usize) {
     let mut depot = lock(&DEPOT);
     let room = config::idle_stacks().saturating_sub(depot.len());

@@ -1,12 +1,12 @@
-//! Trials that show if the system grants threads and file descriptors: they are taken and returned
-//! at once.
+//! Trials that show whether the system grants threads and file descriptors. A trial takes threads
+//! or descriptors and returns them at once.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-/// Checks if this many threads can be started now.
+/// Starts this many threads and ends them, to show that the system grants them now.
 ///
 /// # Errors
 ///
@@ -30,10 +30,11 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
     all
 }
 
-/// Largest number of checks if a thread has ended. After these the thread is assumed to have ended.
+/// Largest number of checks for the end of a thread. After these the thread is assumed to have
+/// ended.
 const MOST_CHECKS: usize = 100_000;
 
-/// Checks if this many descriptors can be opened now.
+/// Opens this many descriptors and closes them, to show that the system grants them now.
 ///
 /// # Errors
 ///

@@ -9,7 +9,7 @@ use tworoutine::prelude::*;
 use tworoutine::{Threads, offload, runtime, spawn, start};
 
 const ROLE: &str = "TWOROUTINE_TEST_ROLE";
-/// Size of the stack of each thread, in KiB. It is so large that the limit of the memory limits the
+/// Size of the stack of each thread, in KiB. It is so large that a limit on memory limits the
 /// number of threads, for any user and independently of other programs.
 const STACK_KIB: u64 = 4 << 20;
 
@@ -139,7 +139,7 @@ fn everything_works_with_as_many_threads_as_there_are() {
         (threads(1), "started: None"),
         (threads(2), "started: One"),
         (threads(3), "started: One"),
-        // There are all threads or one thread, depending on the number of cores.
+        // All threads or one thread are started, depending on the number of cores.
         (threads(4), "started: "),
         (threads(5), "started: "),
         (files(20), "started: One"),

@@ -68,8 +68,8 @@ enum Step {
     Poll,
 }
 
-/// Execution of a program along a schedule, with its value when it has ended and a flag of its
-/// wake-ups.
+/// Execution of a program, one step after the other. It has the value of the program when the
+/// program has ended, and a flag that is set by wake-ups.
 struct Execution {
     program: Option<Run>,
     gates: Gates,
@@ -205,7 +205,7 @@ fn programs(first: usize, count: usize, depth: usize) -> Vec<Op> {
             for b in &seconds {
                 let (a, b) = (a.clone(), b.clone());
                 all.push(Op::Join(vec![a.clone(), b.clone()]));
-                // These are the same branches, polled in the other order.
+                // The same branches are also polled in the other order.
                 all.push(Op::Join(vec![b.clone(), a.clone()]));
                 all.push(Op::Seq(vec![a.clone(), b.clone()]));
                 all.push(Op::All(vec![a.clone(), b.clone()]));

@@ -78,7 +78,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 #[test]
 fn the_default_pool_is_never_used_up() {
-    // Without the limit, tokio deadlocks here: each wait needs a thread, and there are 512.
+    // Without the limit on blocked waits, tokio deadlocks here: each wait needs a thread, and there
+    // are 512 threads.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let tasks: Vec<_> = (0..2000)
         .map(|_| runtime.spawn(async { async { sleep(PAUSE * 10).await }.wait() }))

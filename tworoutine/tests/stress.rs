@@ -116,7 +116,7 @@ const PLACES: [Place; 5] = [
     Place::Worker,
 ];
 
-/// Runs a program in a place. `None` if it does not end, which means a lost wake-up.
+/// Runs a program in a kind of runtime. `None` if it does not end, which means a lost wake-up.
 fn run(op: &Op, place: Place, held: &Arc<AtomicIsize>) -> Option<Value> {
     let limit = Duration::from_secs(30);
     let (op, held) = (op.clone(), held.clone());

@@ -1,5 +1,5 @@
-//! Measurements of blocked waits: their time at a barrier, their memory, and their time beside a
-//! longer wait.
+//! Measurements of blocked waits: the time until all of them pass a barrier, their memory, and the
+//! time of a short wait beside a longer one.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -87,8 +87,8 @@ fn barrier(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// Returns the time of the waits of [`barrier`] in tasks that block a thread each, as far as there
-/// are threads.
+/// As [`barrier`], but each of the `count` tasks blocks a thread. It deadlocks if the runtime has
+/// too few threads.
 fn barrier_in_place(count: usize) -> Duration {
     let runtime = Runtime::new().expect("a runtime");
     let start = Instant::now();
@@ -108,7 +108,7 @@ fn barrier_in_place(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// Returns the time of the waits of [`barrier`] in tasks of one thread.
+/// As [`barrier`], but in tasks that all run on one thread and wait in this way.
 fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     let runtime = local();
     let start = Instant::now();
@@ -128,7 +128,7 @@ fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     start.elapsed()
 }
 
-/// Returns the memory of a blocked task in KiB, as the mean of `count` tasks.
+/// Returns the mean memory of a blocked task in KiB, measured with `count` tasks.
 fn memory(count: usize, way: Way) -> Option<f64> {
     local().block_on(async {
         let gate = Rc::new(Notify::new());
@@ -154,7 +154,7 @@ fn memory(count: usize, way: Way) -> Option<f64> {
     })
 }
 
-/// Returns the memory of a task that blocks a thread in KiB, as the mean of `count` tasks. The
+/// Returns the mean memory in KiB of a task that blocks a thread, measured with `count` tasks. The
 /// kernel's memory for a thread is not counted.
 fn memory_in_place(count: usize) -> Option<f64> {
     multi_thread(2 * count).block_on(async {
@@ -215,7 +215,7 @@ fn convoy_in_place() -> f64 {
     })
 }
 
-/// Runs a measurement that may deadlock, or that needs its own process.
+/// Runs, in a child process, a measurement that may deadlock or that needs its own process.
 pub(crate) fn child(which: &str) -> Option<f64> {
     let ms = |time: Duration| Some(time.as_secs_f64() * 1e3);
     match which {

@@ -1,4 +1,4 @@
-//! Measurements in separate processes: those that may deadlock, and those of the Python peer.
+//! Measurements in separate processes: those that may deadlock, and those of the Python form.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};

@@ -21,7 +21,7 @@ pub(crate) fn local() -> LocalRuntime {
         .expect("a runtime")
 }
 
-/// Returns the time of `count` waits of `pause` at once in contexts.
+/// Returns the time in which `count` contexts at once wait for the time `pause` each.
 pub(crate) fn contexts(runtime: &LocalRuntime, count: usize, pause: Duration) -> Duration {
     let start = Instant::now();
     runtime.block_on(async {
@@ -105,8 +105,8 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         }
         let (here, bare) = (ms(middle(here)), ms(middle(bare)));
         rows.push(Row::new(&name, "ms", here).peer(BARE, bare).limit(limit));
-        // Each peer has its own process, so that the threads and mappings of other peers have no
-        // effect.
+        // Each peer (another way to wait) has its own process, so that the threads and mappings of
+        // other peers have no effect.
         let there = children::number(&format!("in_place_{count}"), 60);
         rows.push(Row::new(&name, "ms", here).peer(IN_PLACE, there));
         let there = children::number(&format!("stackful_{count}"), 60);
@@ -126,7 +126,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     rows.push(Row::new(name, "ms", here).peer(BARE, bare));
 }
 
-/// Runs a measurement that may deadlock, or that needs its own process.
+/// Runs, in a child process, a measurement that may deadlock or that needs its own process.
 pub(crate) fn child(which: &str) -> Option<f64> {
     match which {
         "pool" => {

@@ -4,8 +4,9 @@
 //!
 //! With `--awake`, a spinning process of idle priority on every core keeps the core from sleeping,
 //! because waking a core can take longer than the measured time. `TWOROUTINE_PYTHON` names the
-//! Python, `python3` if it is not set. If this Python has no `nest_asyncio`, its rows are empty.
-//! Instructions are counted if valgrind is installed.
+//! Python interpreter for the comparison with Python; without it, `python3` is used. If this
+//! interpreter has no `nest_asyncio`, the rows of this comparison are empty. Instructions are
+//! counted if valgrind is installed.
 
 mod blocked;
 mod calls;

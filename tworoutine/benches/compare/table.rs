@@ -112,12 +112,12 @@ pub(crate) fn print_table(conditions: &Value, rows: &[Row]) {
     }
 }
 
-/// The median of several runs, in seconds.
+/// Median of the times of several runs, in seconds.
 pub(crate) fn median(runs: usize, mut run: impl FnMut() -> Duration) -> f64 {
     middle((0..runs).map(|_| run()).collect())
 }
 
-/// The median of some times, in seconds.
+/// Median of `times`, in seconds.
 pub(crate) fn middle(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64()

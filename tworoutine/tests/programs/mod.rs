@@ -46,7 +46,7 @@ pub(crate) struct World {
     pub(crate) event: Rc<dyn Fn(usize) -> Event>,
     /// True if waits are `.wait()`; false in the reference, in which they are `.await`.
     pub(crate) waits: bool,
-    /// Number of values on stacks and in futures. It must be zero in the end.
+    /// Number of test values that stacks and futures hold. It must be zero in the end.
     pub(crate) held: Arc<AtomicIsize>,
 }
 
