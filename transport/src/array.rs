@@ -17,8 +17,8 @@ pub struct Connected {
 }
 
 /// Connects many boards of any kinds, at most `at_once` of them at the same time (0 counts as 1). A
-/// board that does not answer fails at its own deadline. Until then it takes one of the `at_once`
-/// places, and the other boards are connected.
+/// board that does not answer fails when its own time limit has passed. Until then it takes one of
+/// the `at_once` places, and the other boards are connected.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, connect_all};
@@ -39,7 +39,7 @@ where
     let connecting: Vec<_> = connecting
         .map(|(index, one)| numbered(index, one))
         .collect();
-    // In the order in which they end, so that a board that is slow holds back none after it.
+    // Outcomes are taken in the order in which they come, so a slow board delays no other board.
     let outcomes = stream::iter(connecting).buffer_unordered(at_once.max(1));
     let mut outcomes: Vec<_> = outcomes.collect().await;
     outcomes.sort_by_key(|(index, _)| *index);

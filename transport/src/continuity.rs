@@ -1,11 +1,12 @@
 //! Continuity of a board from one connection to the next: the checks that the board has kept its
 //! settings, and that no lost request can still reach it.
 //!
-//! A [`ModuleKeeper`] belongs to the link of one module. It records the settings that this client
-//! makes, and reads them back after each new connection. A board family implements [`ReadBack`] for
-//! the keeper: the reading of settings, the writing of the marker, and the epochs of the board. The
-//! marker is a setting of an unused channel that this client makes only to find out later if the
-//! board has restarted. An [`Epoch`] is a period in which the board keeps its settings.
+//! A [`ModuleKeeper`] belongs to the [`Link`](crate::link::Link) of one module, which sends the
+//! requests for the module. The keeper records the settings that this client makes, and reads them
+//! back after each new connection. A board family implements [`ReadBack`] for the keeper: the
+//! reading of settings, the writing of the marker, and the epochs of the board. The marker is a
+//! setting of an unused channel that this client makes only to find out later if the board has
+//! restarted. An [`Epoch`] is a period in which the board keeps its settings.
 
 mod difference;
 mod epochs;

@@ -1,4 +1,4 @@
-//! CRS boards: the board trait over Tuber.
+//! CRS boards: [`twotone_hal::Board`] over Tuber, the protocol of their remote procedure calls.
 //!
 //! # Detection of a board that has changed
 //!
@@ -13,7 +13,7 @@
 //! |---|---|
 //! | closed by this client after [`ConnectOptions::idle_timeout`] without use | the marker (see [`CrsBoard`]), the NCO, and the settings of at most 16 channels, different ones each time, channels that are on first: at most 67 values, in one round trip |
 //! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
-//! | lost while a batch of settings was under way | the NCO, the offsets and amplitudes of all channels, and the phases and rotations that were set. The first reading comes [`ConnectOptions::request_life`] and the time of the batch's acquisitions after the loss, and readings are repeated until two in a row agree |
+//! | lost while a batch of settings was under way | the NCO, the offsets and amplitudes of all channels, and the phases and rotations that were set. Between the loss and the first reading, the client waits for [`ConnectOptions::request_life`] and the time of the batch's acquisitions. Readings are repeated until two in a row agree |
 //!
 //! This client closes an idle connection whenever the program computes for some seconds. Idle
 //! connections are frequent, so the reading after them is short. The reading finds a restart at
@@ -26,8 +26,8 @@
 //! A request that only switches tones off is safe whatever the state of the board. Settings are
 //! read back before such a request as well, but the request is sent even if the reading fails or
 //! takes longer than 2 s, or than half of the time until its deadline. Only a reading that finds a
-//! difference prevents it, since the difference ends the epoch. While lost settings may still reach
-//! the board, the request is sent at once, and a second time when they no longer can.
+//! difference prevents the request, since the difference ends the epoch. While lost settings may
+//! still reach the board, the request is sent at once, and a second time when they no longer can.
 //!
 //! # Servers that close each connection after its first answer
 //!
@@ -100,16 +100,17 @@ use segment::Segment;
 use streamed::Streamed;
 pub use streams::CrsStreams;
 
-/// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
+/// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber (remote procedure
+/// calls over HTTP).
 ///
 /// The client has one connection for each module, one for readings of the board as a whole, and one
-/// for the sensors; the description is asked for on further ones. A connection is opened with its
-/// first operation and closed when idle. A batch is sent as one request for each run of consecutive
-/// operations on the same module. A wait, a reading of the sensors, and an acquisition from the
-/// sample stream take several requests. If the answer is lost with its connection, the request is
-/// sent once more, as soon as the lost one can no longer change the board. A repetition is safe,
-/// since each operation either reads or sets absolute values. An operation that only reads is
-/// repeated at most twice if the board refuses it or its answer cannot be used, and once if no
+/// for the sensors. It asks for the description on further connections. A connection is opened with
+/// its first operation and closed when idle. A batch is sent as one request for each run of
+/// consecutive operations on the same module. A wait, a reading of the sensors, and an acquisition
+/// from the sample stream take several requests. If the answer is lost with its connection, the
+/// request is sent once more, as soon as the lost one can no longer change the board. A repetition
+/// is safe, since each operation either reads or sets absolute values. An operation that only reads
+/// is repeated at most twice if the board refuses it or its answer cannot be used, and once if no
 /// answer comes in time.
 ///
 /// # Epochs
@@ -255,7 +256,7 @@ impl CrsBoard {
         self.life.survey().format == Format::Cbor
     }
 
-    /// Survey of the board in the present epoch.
+    /// [`Survey`] of the board in the present epoch: the properties that the board has reported.
     async fn survey(&self) -> Result<Arc<Survey>> {
         let survey = self
             .life

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Lateness above which a timer was held up: the process did not run, or its thread was computing.
+/// Lateness of a timer above which something held the timer up: the process did not run, or its
+/// thread was computing.
 const LATE: Duration = Duration::from_millis(500);
 
 /// Longest time after a late timer in which data that arrived before are still processed.

@@ -2,7 +2,8 @@
 //!
 //! One [`BoardFamily`] describes a kind of boards: its name, its addresses, its limits and its
 //! client. The kinds of this crate are in [`BUILT_IN`]. A program adds its own with
-//! [`BoardKind::register`], before it reads a hardware map that names them.
+//! [`BoardKind::register`], before it reads a hardware map (a file that lists boards) that names
+//! them.
 
 use std::fmt;
 use std::pin::Pin;
@@ -27,8 +28,8 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Sen
 pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 
 /// Constructor of the access to the firmware of boards. Each board is given by its name and its
-/// [`BoardPlace`], and the result has the same order. All boards that are flashed together are in
-/// one call, since they share a socket.
+/// [`BoardPlace`], and the result has the same order. All boards that are flashed together are
+/// passed in one call, since they share a socket.
 pub type FirmwareOf = fn(&[(&str, BoardPlace<'_>)], &FirmwareOptions) -> Vec<Arc<dyn Firmware>>;
 
 /// Properties that all boards of one kind have in common.
@@ -54,8 +55,8 @@ pub struct BoardFamily {
     /// True if the packets of the sample streams hold the serial number of the board that sent
     /// them.
     pub sends_serial: bool,
-    /// True if the power of tones is known in dBm. If false, the limits and start powers of maps,
-    /// which are in dBm, do not apply to boards of this kind.
+    /// True if the power of tones is known in dBm. If false, the limits and start powers of
+    /// hardware maps, which are in dBm, do not apply to boards of this kind.
     pub has_power_scale: bool,
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware
     /// of a board may not run. `None` if boards cannot be flashed over the network.

@@ -1,6 +1,7 @@
-//! A queue of exchanges with one board. After each request, the link awaits the answer, until the
-//! deadline of the request at the latest. A [`Keeper`] verifies each new connection before its
-//! first request: it checks that the board has kept its settings.
+//! A link: a queue of exchanges (requests with their answers) with one board. After each request,
+//! the link awaits the answer, until the deadline of the request at the latest. A [`Keeper`]
+//! verifies each new connection before its first request: it checks that the board has kept its
+//! settings.
 //!
 //! After a request was sent, the link awaits its answer even if the caller has dropped the future,
 //! and later requests wait for that answer. The reason: a real server was seen to finish a batch
@@ -239,8 +240,8 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// The next job. An idle connection is closed before the server closes it, so that no request
-    /// is written into a connection that the other end is closing.
+    /// Waits for the next job. Meanwhile it closes an idle connection before the server does, so
+    /// that no request is written into a connection that the other end is closing.
     async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
         if self.line.has_connection() {
             let idle_until = deadline::within(self.idle_timeout);
@@ -252,9 +253,9 @@ impl<K: Keeper> Driver<K> {
         queue.recv().await
     }
 
-    /// Closes an idle connection. If it was verified, the next verification is short
-    /// ([`Before::Idle`]), unless the other end closed it although the server does not close each
-    /// connection after its first answer.
+    /// Closes an idle connection. If the connection was verified, the next verification is short
+    /// ([`Before::Idle`]). It is not short if the other end has closed the connection, unless this
+    /// server closes each connection after its first answer.
     fn close_idle(&mut self) {
         let was_used_up = self.line.is_one_exchange();
         if (self.line.close() || was_used_up) && self.verified {
@@ -281,8 +282,9 @@ impl<K: Keeper> Driver<K> {
                                 | ErrorKind::ConnectionLost
                                 | ErrorKind::Protocol
                         )
-                        // The time counts from the first failure to connect. It ends before the
-                        // deadline of the job, so that the first failure can still be reported.
+                        // The time for further attempts counts from the first failure to connect.
+                        // It ends before the deadline of the job, so that the first failure can
+                        // still be reported.
                         && Instant::now()
                             < *reconnect_by.get_or_insert_with(|| {
                                 let latest = job.deadline - 2 * RECONNECT_PAUSE;

@@ -15,13 +15,13 @@ pub enum SampleSource {
     /// The sample stream of the board, from the time at which the earlier settings of the batch
     /// were made.
     ///
-    /// Each acquisition of a batch costs two round trips. The second one follows the samples and
-    /// checks that the board has kept its settings. The answers are small, and the samples of all
-    /// channels come at the rate of the stream, even if other hosts receive it too. Samples with a
-    /// decimation other than the described one end the [epoch](twotone_hal::Epoch) of the board. If
-    /// the time code of the board is not recent, or if its clock stands still or is set forward,
-    /// the times of the samples cannot be compared with the time of the settings. The acquisition
-    /// call is then used for 10 s, with a warning.
+    /// Each acquisition of a batch costs two round trips. The second one comes after the samples
+    /// and checks that the board has kept its settings. The answers are small, and the samples of
+    /// all channels come at the rate of the stream, even if other hosts receive it too. Samples
+    /// with a decimation other than the described one end the [epoch](twotone_hal::Epoch) of the
+    /// board. If the time code of the board is not recent, or if its clock stands still or is set
+    /// forward, the times of the samples cannot be compared with the time of the settings. The
+    /// acquisition call is then used for 10 s, with a warning.
     ///
     /// [`ConnectOptions::serial`] must be set.
     Stream(ReceiveOptions),
@@ -50,8 +50,8 @@ pub struct ConnectOptions {
     pub request_life: Duration,
     /// Size of the largest answer that is accepted, in bytes. The default is 64 MiB.
     pub answer_limit: usize,
-    /// True to ask for CBOR, which is several times smaller and faster; false for JSON only. The
-    /// default is true.
+    /// True to ask for CBOR, which is several times smaller than JSON and faster; false for JSON
+    /// only. The default is true.
     pub cbor: bool,
     /// Source of the samples. The default is [`SampleSource::Rpc`].
     pub samples: SampleSource,

@@ -1,4 +1,4 @@
-//! Client of any Tuber server.
+//! Client of any server of Tuber, the remote procedure calls of CRS boards.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ use crate::{ConnectOptions, Connector, Host};
 pub struct TuberClient {
     link: Link,
     options: ConnectOptions,
-    /// JSON until the server has answered in CBOR.
+    /// Format of the next batch: JSON until the server has answered in CBOR.
     format: Mutex<Format>,
 }
 

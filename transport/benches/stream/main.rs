@@ -1,15 +1,16 @@
-//! Number of packets per second of a receiver of sample streams, compared with a bare loop around
-//! `recvmmsg` that only counts packets. The receiver checks the packets, puts them in order and
-//! decodes their headers. In other rows it reads every sample, too. The receiver and the loop
+//! Number of packets per second that a receiver of sample streams takes, compared with a bare loop
+//! around `recvmmsg` that only counts packets. The receiver checks the packets, puts them in order
+//! and decodes their headers. In other rows it reads every sample, too. The receiver and the loop
 //! alternate many times, with the same sending process.
 //!
-//! * `backlog`: the sender fills the kernel's buffer, then the clock runs until the buffer is
+//! * `backlog`: the sender fills the kernel's buffer. Then the time is measured until the buffer is
 //!   empty. The sender does nothing meanwhile, so this is the rate of the receiving side alone.
-//! * `window`: the sender sends as fast as the receiver takes, never more than a window ahead, so
-//!   that nothing is lost. Two processes on two cores; the slower one sets the pace.
+//! * `window`: the sender sends as fast as the receiver takes. So that nothing is lost, it is never
+//!   ahead by more than a fixed number of packets, the window. Two processes run on two cores; the
+//!   slower one sets the pace.
 //!
-//! If `TWOTONE_PYTHON` names a Python with rfmux, the C++ receiver of rfmux empties the same
-//! backlog, in alternation with the others.
+//! If `TWOTONE_PYTHON` names a Python interpreter with rfmux (control software for CRS boards), the
+//! C++ receiver of rfmux empties the same backlog, in alternation with the others.
 
 mod bare;
 mod rfmux;
@@ -37,7 +38,7 @@ const BURSTS: usize = 20;
 /// Number of packets in a round with a window, and the size of the window in packets.
 const STREAMED: usize = 40_000;
 const WINDOW: usize = 256;
-/// Smallest ratio of a receiver's rate to that of the bare loop that is accepted.
+/// Smallest accepted ratio of a receiver's rate to the rate of the bare loop.
 const LEAST_RATIO: f64 = 0.8;
 const PATIENT: Duration = Duration::from_secs(10);
 
@@ -49,7 +50,7 @@ fn sources() -> Vec<Source> {
 /// The multicast group. No other run of this benchmark uses it at the same time.
 static GROUP: OnceLock<Ipv4Addr> = OnceLock::new();
 
-/// Returns the multicast group of a process, which is the parent of both sides.
+/// Returns the multicast group for a process, which is the one that runs the benchmark.
 fn group_of(process: u32) -> Ipv4Addr {
     let [_, high, middle, low] = process.to_be_bytes();
     Ipv4Addr::new(239, 200 + high % 50, middle, low)
@@ -76,7 +77,7 @@ enum Use {
     Head,
     /// All samples are read as the integers in the packet, and combined into one number.
     Decode,
-    /// All samples are converted to counts and summed for each channel.
+    /// All samples are converted to readout counts and summed for each channel.
     Sum,
 }
 
@@ -207,7 +208,7 @@ async fn window(child: &mut Child, taker: &mut impl Taker) -> Cost {
     cost
 }
 
-/// As `backlog`, but in blocks of consecutive samples of every module.
+/// As `backlog`, but the receiver returns blocks of consecutive samples of every module.
 async fn blocks(child: &mut Child, packets: usize, costs: &mut Vec<Cost>) {
     const SAMPLES: usize = 16;
     let mut receiver = Receiver::open_here(&sources(), &options()).expect("a receiver");
@@ -250,7 +251,7 @@ struct Row {
     limit: Option<f64>,
 }
 
-/// The peer of most rows.
+/// Name of the bare loop, to which most rows compare a receiver.
 const BARE: &str = "bare recvmmsg loop";
 
 impl Row {
@@ -322,8 +323,8 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
         theirs,
     ] = &mut costs;
     for round in 0..=ROUNDS {
-        // The receivers change their order from round to round. The first round warms up and is not
-        // counted.
+        // The receivers change their order from round to round. The first round only warms up and
+        // is not counted.
         for turn in 0..3 {
             runtime.block_on(async {
                 let (of, costs, costs_window) = match (round + turn) % 3 {

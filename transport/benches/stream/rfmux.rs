@@ -1,4 +1,4 @@
-//! The receiver of rfmux, in a process of its own.
+//! The receiver of rfmux (control software for CRS boards), in a process of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

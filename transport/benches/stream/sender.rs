@@ -43,7 +43,7 @@ impl Child {
         self.done();
     }
 
-    /// Begins to send this many packets. The sender never has more than the window unacknowledged.
+    /// Begins to send this many packets. At most `window` packets are unacknowledged at a time.
     pub(crate) fn stream(&mut self, packets: usize, window: usize) {
         self.order(packets);
         self.order(window);

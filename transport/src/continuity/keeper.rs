@@ -231,7 +231,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
                 if error.certainty() != Certainty::NotExecuted {
                     self.note_may_arrive(Duration::ZERO);
                 }
-                // The error is reported for the exchange that waits, and that has not been sent.
+                // The error is reported for the exchange that waits for this one. That exchange was
+                // not sent.
                 error.certainty_is(Certainty::NotExecuted)
             })?;
             self.expect_offset(last, self.board.marker());

@@ -19,7 +19,7 @@ use crate::deadline;
 use crate::http::{Answer, Connection, Failure, Post};
 use crate::stream::Connector;
 
-/// A server that closes connections after answers does so within this time.
+/// Time after an answer within which a server that closes its connections does so.
 const CLOSES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Value of `EMFILE`, which is the same on all systems that have this error.

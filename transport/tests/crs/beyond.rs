@@ -1,4 +1,4 @@
-//! Earlier settings are restored, even if the board does not describe them.
+//! Values out of the described ranges: a value that the board had before can be restored.
 
 use twotone_wire::tuber::Value;
 
@@ -9,7 +9,7 @@ async fn a_value_out_of_range_may_be_set_only_if_it_was_read_back() {
     let scripted = Scripted::default();
     {
         let mut state = scripted.0.lock().unwrap();
-        // A Nyquist zone was chosen while the NCO was at 0.
+        // The board is in a Nyquist zone that does not contain 0, although its NCO is at 0.
         state.answers.insert("get_nyquist_zone", Value::Int(2));
     }
     let board = connect(&scripted).await;
@@ -26,7 +26,7 @@ async fn a_value_out_of_range_may_be_set_only_if_it_was_read_back() {
     let other = handle.nco().set(module(2), Hertz(0.0)).await;
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidArgument);
 
-    // A tone that was set while the bandwidth was extended.
+    // The board has a tone that was set while the bandwidth was extended.
     let offset = |number, hz| tone(number).offset(Hertz(hz));
     let refused = handle.tones().set(module(1), [offset(3, 300e6)]).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);

@@ -1,4 +1,5 @@
-//! The epoch of a board: reboots, and events that are not reboots.
+//! The epoch of a board (a period in which it keeps its settings): reboots, and events that are not
+//! reboots.
 
 use super::*;
 
@@ -8,7 +9,8 @@ async fn a_refused_batch_is_no_reboot() {
     let board = connect(&scripted).await;
     let last = ChannelId::new(u16::try_from(CHANNELS).unwrap()).unwrap();
     board.run(&set(1, 0.1)).await.unwrap();
-    // The batch would move the last channel, whose frequency is the marker, and is not executed.
+    // The batch would move the last channel. The frequency of this channel is the marker, by which
+    // the client detects a reboot. The batch is refused.
     let mut batch = Batch::new();
     batch.set_tone(
         module(1),
@@ -20,7 +22,7 @@ async fn a_refused_batch_is_no_reboot() {
     assert_eq!(error.kind(), ErrorKind::Rejected);
     sleep(Duration::from_secs(5)).await;
     board.run(&set(1, 0.0)).await.unwrap();
-    // If the move succeeds, the new frequency is the marker.
+    // If the board executes the batch, the new frequency becomes the marker.
     board.run(&batch).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     board.run(&set(1, 0.0)).await.unwrap();
@@ -157,7 +159,7 @@ async fn phases_belong_to_the_epoch_in_which_they_are_in_the_queue() {
     let mut after = Batch::new();
     let third = after.set_nco(module(1), Hertz(2e9));
     scripted.script([Next::Slow(Duration::from_secs(1))]);
-    // The second is written while the first is under way.
+    // The second batch is written while the first one is under way.
     let (one, other) = tokio::join!(board.run(&before), board.run(&after));
     let (one, other) = (one.unwrap(), other.unwrap());
     let epochs = [
@@ -166,7 +168,7 @@ async fn phases_belong_to_the_epoch_in_which_they_are_in_the_queue() {
         other.get(third).phase_epoch.0,
     ];
     assert_eq!(epochs, [1, 1, 2]);
-    // After a reboot, a new reference is used.
+    // After a reboot, the module has a new phase reference.
     scripted.change("nco", 1, 0, None);
     idle().await;
     let replies = board.run(&read(1)).await.unwrap();

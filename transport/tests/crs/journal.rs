@@ -1,4 +1,5 @@
-//! Reading settings back after a new connection: the marker, and the last settings of this client.
+//! Reading settings back after a new connection: the last settings of this client, and the marker,
+//! a setting that the client makes only to detect a restart.
 
 use super::*;
 
@@ -100,7 +101,7 @@ async fn a_board_with_its_marker_is_another_where_a_setting_is_another() {
             assert_eq!(is_other, channel != 8, "{text}");
             assert!(text.contains("stop it or let it end") || is_other, "{text}");
             assert!(!scripted.executed("set_amplitude").contains(&0.2));
-            // Told once; and it is at home again.
+            // The change is reported only once. After that, batches succeed on any connection.
             board.run(&set(1, 0.3)).await.unwrap();
             end(&scripted, &board, how).await;
             board.run(&set(1, 0.3)).await.unwrap();
@@ -305,8 +306,8 @@ async fn the_marker_is_nobodys_offset() {
                 .setting("frequency", 1, 8)
                 .is_some_and(|at| at > 1e6)
         );
-        // When it is switched on, its frequency is the one that the caller knows, which is that of
-        // the NCO.
+        // When the caller switches the channel on, its frequency is that of the NCO, because the
+        // caller has set no offset.
         let mut on = batch(1, [tone(8).amplitude(0.1)]);
         let seen = on.read_tones(module(1), last, 1, twotone_hal::ToneFields::ALL);
         let replies = board.run(&on).await.unwrap();

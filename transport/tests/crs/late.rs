@@ -157,7 +157,7 @@ async fn a_lost_marker_is_waited_for_too() {
         let board = connect_with(&scripted, ConnectOptions::new())
             .await
             .unwrap();
-        // The reading before the marker, then the marker.
+        // The first answer is for the reading before the marker, the second for setting the marker.
         scripted.script([Next::Slow(Duration::ZERO), Next::LandLate(late)]);
         board.run(&set(1, 0.1)).await.unwrap();
         let last = batch(1, [tone(8).offset(Hertz(1e6))]);

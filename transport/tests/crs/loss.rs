@@ -29,10 +29,10 @@ async fn a_lost_reading_is_asked_again() {
 async fn lost_settings_are_repeated_in_their_place_once_the_board_is_at_rest() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
-    // The longest batch so far determines for how long a lost one may still arrive.
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.script([Next::Slow(Duration::from_millis(400))]);
     board.run(&set(1, 0.15)).await.unwrap();
+    // The connection is lost, and the board executes the request 350 ms later.
     scripted.script([Next::LandLate(Duration::from_millis(350))]);
     board.run(&set(1, 0.2)).await.unwrap();
     board.run(&set(1, 0.0)).await.unwrap();

@@ -31,8 +31,8 @@ fn order(scripted: &Scripted, from: usize) -> Vec<(String, f64)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_acquisition_is_repeated_and_its_settings_are_not() {
-    // The refused call takes the samples to discard or those to return, in the first step or in the
-    // second.
+    // The refused call takes the samples to discard or the samples to return, in the first step or
+    // in the second.
     for good in 0..4 {
         let (scripted, board) = ready().await;
         let (batch, tickets) = two_steps();
@@ -121,7 +121,7 @@ async fn nonsense_before_a_setting_has_all_of_it_repeated_in_its_place() {
         scripted.script([Next::Garble("[42".to_owned())]);
         let other = set(1, 0.5);
         if other_behind {
-            // Its place in the order is taken: the settings may not be sent once more.
+            // The other batch is next in the order, so the settings must not be sent once more.
             let (outcome, other) = tokio::join!(board.run(&batch), board.run(&other));
             assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Protocol);
             other.unwrap();
@@ -163,7 +163,7 @@ async fn a_step_that_is_not_answered_in_time_is_repeated_in_its_place() {
     let replies = board.run(&batch).await.unwrap();
     assert_eq!(replies.get(tickets[1]).mean.len(), CHANNELS);
     assert_eq!(replies.repeats(), 1);
-    // After the deadline, another batch takes its place.
+    // After the deadline, another batch takes the place of the first one.
     scripted.script([Next::Hang]);
     let other = set(1, 0.5);
     let (first, second) = tokio::join!(board.run(&batch), async {
@@ -236,8 +236,8 @@ async fn a_lost_setting_that_is_refused_when_it_is_sent_again_may_have_been_exec
 #[tokio::test(start_paused = true)]
 async fn a_board_is_not_at_rest_while_a_lost_acquisition_may_take() {
     let (scripted, board) = ready().await;
-    // At 6 decimation stages, 596 samples a second: 5 s, in which nothing moves. The connection
-    // is lost at once; the setting behind the samples is executed with them.
+    // At decimation stage 6 the board takes 596 samples a second, so the acquisition takes 5 s. The
+    // connection is lost at once. The setting after the samples is executed with them.
     let mut steps = Batch::new();
     steps.acquire_mean(module(1), Acquire::new(2_980).unsettled());
     steps.set_tones(module(1), [tone(1).amplitude(0.2)]);
@@ -337,7 +337,7 @@ async fn an_operation_not_executed_after_a_refusal_is_written_as_for_the_first_t
     let (scripted, board) = ready().await;
     let home = scripted.setting("frequency", 1, 8).unwrap();
     assert!(home > 1e6);
-    // The last channel, which is the marker, is switched on at the NCO.
+    // The last channel, whose frequency is the marker, is switched on at the NCO.
     let mut batch = read(1);
     batch.acquire_mean(module(1), Acquire::new(2));
     batch.set_tones(module(1), [tone(8).amplitude(0.1)]);
@@ -359,7 +359,7 @@ async fn a_bad_sample_is_a_bad_mean_of_its_channel_alone() {
         let rows: Vec<String> = (0..CHANNELS).map(row).collect();
         format!("[{}]", rows.join(","))
     };
-    // The last one makes a row too long.
+    // The last value makes a row too long.
     for bad in [
         "NaN",
         "Infinity",

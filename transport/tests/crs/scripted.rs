@@ -74,14 +74,14 @@ pub(crate) struct State {
     /// Every call that was executed, in order: method, module, channel, first argument.
     pub(crate) calls: Vec<(String, u64, u64, f64)>,
     pub(crate) requests: usize,
-    /// Calls to refuse, for one module or for any, and how often.
+    /// Calls to refuse: method, module (`None` for any module), and number of refusals.
     pub(crate) refusals: Vec<(&'static str, Option<u64>, usize)>,
     /// A method, and the number of its calls before the one that is refused.
     pub(crate) refused_after: Option<(&'static str, usize)>,
     /// Replacements for results of methods and values of properties, for one value of the first
     /// argument or for any.
     pub(crate) answers: BTreeMap<&'static str, Value>,
-    /// The same, but each replacement is used only once.
+    /// As `answers`, but each replacement is used only once.
     pub(crate) first_answers: BTreeMap<&'static str, Value>,
     /// Requests that contain this text are never answered.
     pub(crate) hangs_on: Option<&'static str>,
@@ -386,7 +386,7 @@ impl Dispatch for State {
         let (methods, properties): (Vec<_>, Vec<_>) =
             names.partition(|name| name.starts_with("get_"));
         let mut map = slot.map();
-        // The first is described in the form of current servers, the other in that of older ones.
+        // Methods are described in the form of current servers, properties in that of older ones.
         let mut described = map.key("methods").map();
         for name in methods {
             described.key(name).map();

@@ -119,7 +119,7 @@ async fn a_question_that_stays_open_is_a_doubt_and_no_default() {
     let is_any = |_: &Description| true;
     let rate_is_open = |described: &Description| {
         let module = &described.modules[0];
-        // As long as at any rate: 7 samples at most of them.
+        // Settling takes at most 7 samples, whatever the rate.
         module.sample_rate.0.is_nan() && module.settle_samples == 7
     };
     let scale_is_open = |described: &Description| described.modules[0].power_scale().is_err();
@@ -252,7 +252,7 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
         }
         let board = connect(&scripted).await;
         assert_eq!(board.description().modules[0].channels, 12, "{hangs}");
-        // All that it takes to switch it off.
+        // The operations that a clean-up needs to switch the module off.
         let mut off = Batch::new();
         off.clear_tones(module(1));
         let all = (ChannelId::FIRST, 12, twotone_hal::ToneFields::AMPLITUDE);
@@ -260,8 +260,8 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
         let replies = board.run(&off).await.unwrap();
         assert_eq!(replies.get(tones).len(), 12);
     }
-    // The board reports nothing that shows the number. The client assumes the largest possible one
-    // and reports this.
+    // The board reports nothing that shows its number of channels. The client assumes the largest
+    // possible number and reports this.
     let scripted = talkative();
     let open = ["get_samples", "get_amplitude"];
     scripted.0.lock().unwrap().refusals = open.map(|one| (one, None, usize::MAX)).to_vec();
@@ -397,7 +397,7 @@ async fn a_clock_is_read_as_far_as_it_goes() {
             "",
             None,
         ),
-        // Older firmware reports both only in the control word.
+        // Older firmware reports the source and the recency only in the control word.
         (
             fields(&[("c", Value::Int(recent | 1 << 29))]),
             "TEST",

@@ -179,8 +179,8 @@ async fn a_stream_ends_where_it_is_told_and_counts_nothing_beyond() {
     receive(&mut *receiver, 1, 1).await;
     let period = receiver.coverage(0).period().as_secs_f64();
     receiver.end_at(0, 10.0 * period);
-    // Three packets are lost before the end of the stream and two after it. The remaining ones are
-    // after it.
+    // The stream ends after sample 9. Samples 7 to 9 are lost before its end, 10 and 11 after it.
+    // Samples 12 and 13 arrive after the end.
     for sequence in [1, 2, 3, 4, 5, 6, 12, 13] {
         sender.readout(1, sequence);
     }

@@ -24,8 +24,8 @@ async fn packets_in_the_kernel_do_not_count_as_lost() {
     to_other.readout(0, 3);
     assert_eq!(receive(&mut receiver, 1).await, [(other, 1, 1)]);
     to_other.readout(0, 2);
-    // More packets than one read takes, while the receiver is not called for longer than the
-    // patience.
+    // More packets come than one read takes. The receiver is not called for longer than the time
+    // for which it holds packets back.
     for sequence in 0..150 {
         to_loud.readout(0, sequence);
     }

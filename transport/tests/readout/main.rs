@@ -20,7 +20,7 @@ use sender::{Sender, module, source};
 /// Timeout that suffices for any step, even on a busy computer.
 const PATIENT: Duration = Duration::from_secs(20);
 
-/// Longest time after which a call with a shorter deadline has returned.
+/// Time within which a call with a shorter timeout must return.
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// Returns a port of its own for each test and a group of its own for each process, since tests run
@@ -169,8 +169,8 @@ async fn a_receive_ends_at_its_deadline() {
         sender.readout(0, sequence);
         assert_eq!(receive(&mut receiver, 1).await, [(board, 1, sequence)]);
     }
-    // A packet waits for a lost one for the whole patience, so the receive takes longer than
-    // without patience.
+    // A packet after a lost one is held back for the whole time of `hold`, so the call takes longer
+    // than without a loss.
     sender.readout(0, 7);
     assert!(receiver.recv(Duration::ZERO).await.unwrap().is_empty());
     let frames = timeout(PROMPT, receiver.recv(PATIENT)).await.unwrap();
@@ -224,7 +224,7 @@ async fn any_duration_will_do() {
     sender.readout(0, 3);
     let first = receiver.recv(Duration::MAX).await.unwrap();
     assert_eq!(first.len(), 1);
-    // A packet is held back, with unlimited patience.
+    // A packet is held back, with no limit of time.
     assert!(receiver.recv(Duration::ZERO).await.unwrap().is_empty());
     sender.readout(0, 2);
     let take = Take::new(2).of(board, module(1));

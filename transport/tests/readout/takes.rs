@@ -86,8 +86,8 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     }
     let first = Take::new(1).of(board, module(1));
     let first = receiver.take(&first, PATIENT).await.unwrap().remove(0);
-    // The sender stamps one period a packet: this is the time of sample 10, and 3 more do not
-    // count.
+    // The time stamps advance by one period a packet. So `time` is that of sample 10, and the 3
+    // samples after it do not count.
     let time = sender::taken_at(10);
     assert_eq!(first.times[0], Ok(sender::taken_at(0)));
     let take = Take::new(4).of(board, module(1)).after(time, 3);
@@ -107,7 +107,7 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     let error = receiver.take(&take, PATIENT).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.chain().to_string().contains("not recent"), "{error}");
-    // That packet does not block the stream.
+    // The packet that is not recent does not block the stream.
     sender.recent = true;
     for sequence in 31..35 {
         sender.readout(0, sequence);

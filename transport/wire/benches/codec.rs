@@ -316,7 +316,7 @@ fn times(format: Format, rows: &mut Vec<Row>) {
     });
 }
 
-/// Allocations of a batch whose buffers have grown to their size, by its number of tones.
+/// Allocations of a batch by its number of tones, after the buffers have grown to their size.
 fn allocations(format: Format, rows: &mut Vec<Row>) {
     let (mut board, mut server) = (Board::new(), Server::default());
     let (mut batch, mut out) = (BatchWriter::new(format), BytesMut::new());
@@ -331,7 +331,7 @@ fn allocations(format: Format, rows: &mut Vec<Row>) {
             serve(&mut server, format, &request, &mut board, &mut out);
             assert_eq!(decode_sets(format, &out, 2 * tones), 2 * tones);
         };
-        // Twice, since the first batch of a length makes the buffers grow.
+        // A second exchange is needed, since the first batch of a length makes the buffers grow.
         exchange();
         exchange();
         let count = measure(&mut exchange).count_total;

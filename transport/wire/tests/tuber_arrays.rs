@@ -28,7 +28,7 @@ fn array(format: Format, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), DecodeE
 
 #[test]
 fn typed_arrays_of_every_tag() {
-    // The tag, the bytes of 1 in its element type, and the number of them.
+    // Each row is a tag, and the bytes of the number 1 in the element type of the tag.
     let table = [
         (64, "01"),
         (65, "0001"),

@@ -307,7 +307,7 @@ fn memory_is_in_proportion_to_bytes() {
         ),
     ] {
         let per_byte = memory_per_byte(format, &bytes);
-        // A value of a list is 32 bytes, and a list that grows holds up to three times its values.
+        // A value takes 32 bytes, and a list that grows has room for up to three times its values.
         assert!(
             per_byte < 100.0,
             "{per_byte} bytes a byte, {format:?} {:02x?}",

@@ -83,7 +83,8 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 60, 30, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..30).prop_map(Value::Array),
-            // With such keys a map cannot look like the bytes of JSON.
+            // With an x at the end of each key, a map cannot look like bytes in JSON, which are a
+            // map.
             prop::collection::btree_map(".{0,8}x", inner, 0..30).prop_map(map),
         ]
     })

@@ -228,7 +228,7 @@ fn a_step_taken_back_is_run_again() {
                 accept: Some(accept),
                 ..JSON
             };
-            // It answers at the second call.
+            // The board answers each request at its second call.
             let asked = Cell::new(0_u64);
             let mut slow = Board(|_: &'static Method, _: &Args<'_>, reply: Reply<'_>| {
                 asked.set(asked.get() + 1);
@@ -252,7 +252,7 @@ fn a_step_taken_back_is_run_again() {
             }
             assert!(!exchange.failed());
             exchange.close(&mut out);
-            // The same as from a target that answers at once.
+            // The answer is the same as from a board that answers at once.
             let mut answers = 0_u64;
             let mut quick = Board(|_: &'static Method, _: &Args<'_>, reply: Reply<'_>| {
                 answers += 2;

@@ -195,7 +195,7 @@ fn typed_arrays_agree_with_the_real_server_byte_for_byte() {
     };
     let (content_type, answer) = serve(&head, golden!("cbor_arr.request.json"));
     assert_eq!(content_type, "application/cbor");
-    // The head of the list is wider here, and the array that was big-endian there is little-endian.
+    // This server writes a wider head of the list, and the big-endian array as a little-endian one.
     let mut golden = golden!("cbor_arr.answer.cbor").to_vec();
     golden.splice(..1, [0x9a, 0, 0, 0, 4]);
     let at = golden

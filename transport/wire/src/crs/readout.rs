@@ -56,7 +56,7 @@ impl PacketLength {
     }
 }
 
-/// Factor of the first decimation filter, before the stages.
+/// Decimation factor of the first filter, before the stages.
 const FIRST_DECIMATION: f64 = 64.0;
 
 /// Sample rate of the readout stream at a decimation stage (0 to 7), in Hz.
@@ -64,8 +64,8 @@ pub fn sample_rate_hz(stage: u8) -> f64 {
     PFB_SAMPLE_RATE_HZ / FIRST_DECIMATION / 2_f64.powi(i32::from(stage))
 }
 
-/// Delay from a sample of the readout stream to its stamp, in seconds: the group delay of the
-/// decimation filters, which the board does not subtract.
+/// Time from a sample of the readout stream to its stamp, which is later, in seconds. It is the
+/// group delay of the decimation filters, which the board does not subtract.
 pub fn group_delay_s(stage: u8) -> f64 {
     let first = 1.5 * (FIRST_DECIMATION - 1.0) / PFB_SAMPLE_RATE_HZ;
     let cascade = 3.0 * (2_f64.powi(i32::from(stage)) - 1.0) / sample_rate_hz(0);
