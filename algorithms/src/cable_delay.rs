@@ -11,8 +11,8 @@ use crate::session::{InputFlags, Session, Tone, bad_points_warning, carrier_phas
 /// Name of the operation in errors.
 const OPERATION: &str = "cable delay";
 
-/// Fraction of the reachable part of the band that the combs cover. It is less than 1, because
-/// boards round the frequency of the NCO.
+/// Fraction of the band that the combs cover. Only the part of the band that the NCO reaches
+/// counts. The fraction is less than 1, because boards round the frequency of the NCO.
 const COVERED: f64 = 0.99;
 
 /// Span, in hertz, below which a single resonance noticeably changes the measured delay. With a
@@ -111,9 +111,9 @@ impl CableDelayOutcome {
 /// left on.
 ///
 /// # Errors
-/// An error before anything is set on the board, if parameters are out of range, if the band is
-/// outside the module's limits or the reach of its NCO, or if a comb exceeds full scale or a limit
-/// of the module; else the errors of the board.
+/// If parameters are out of range, if the band is outside the module's limits or the reach of its
+/// NCO, or if a comb exceeds full scale or a limit of the module. In these cases nothing is set on
+/// the board. Also the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn cable_delay(
     board: &BoardHandle,
@@ -148,8 +148,8 @@ pub(crate) async fn measure(
     let from_hz = 0.5 * (reach.low_hz + reach.high_hz - span) - nco_hz;
     let tones = params.tones.min(session.channels());
     let spacing = span / tones as f64;
-    // Shifts of the comb. Over the smallest shift, the largest delay changes the phase by less than
-    // pi.
+    // Shifts of the comb. The smallest one is so small that the phase changes by less than pi over
+    // it, even with the largest delay.
     let least = (0.4 / params.max_delay_s).min(0.1 * spacing);
     let middle = (least * 0.25 * spacing).sqrt();
     let shifts = [0.0, least, middle.max(2.0 * least), 0.3 * spacing];

@@ -1,20 +1,22 @@
-//! Conversion of samples to detuning: the derivative at the tone, its inverse, and the rotation.
+//! Conversion of the samples of a tone to the shift of its resonance. It needs the derivative of
+//! the sample by the resonance frequency, and the inverse of the resonator model.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
-/// Calibration of the samples of one tone. It is valid for one phase epoch and one tone power.
+/// Calibration of the samples of one tone. It is valid for one power of the tone, and until the
+/// phase reference of the module changes ([`PhaseEpoch`](twotone_hal::PhaseEpoch)).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Frequency of the tone, in hertz.
     pub tone_hz: f64,
     /// Resonance frequency at the time of the calibration, in hertz.
     pub fr_hz: f64,
-    /// `D = -dS/dfr`, in samples' units per hertz, after the rotation by `rotation_rad`. Only the
-    /// factor of the resonator is differentiated; the transmission of the line at the tone stays
-    /// constant.
+    /// `D = -dS/dfr`, the change of the sample by a shift of the resonance, in samples' units per
+    /// hertz, after the rotation by `rotation_rad`. Only the factor of the resonator is
+    /// differentiated; the transmission of the line at the tone stays constant.
     pub d: Complex64,
     /// Sample that the tone gives if the resonance has not shifted, after the rotation by
     /// `rotation_rad`.
@@ -33,15 +35,16 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Returns the calibration of a tone at `tone_hz` on a fitted resonator, on the upper branch,
-    /// without rotation. `None` if the derivative is not a finite number, or if the tone is at the
-    /// end of the branch.
+    /// Returns the calibration of a tone at `tone_hz` on a fitted resonator, without rotation. If
+    /// the resonator has two stable states at this frequency, the tone is in the one that a tone
+    /// from a higher frequency reaches: the upper branch of [`crate::resonator`]. `None` if the
+    /// derivative is not a finite number, or if the tone is at the end of this branch.
     pub fn at(resonator: &Resonator, tone_hz: f64) -> Option<Self> {
         let line = resonator.line(tone_hz);
         let y = pulled_detuning(resonator.y0(tone_hz), resonator.a, Direction::Down);
         let slope = detuning_slope(y, resonator.a);
         let response = 1.0 / Complex64::new(1.0, 2.0 * y);
-        // d y0 / d fr = -Qr f / fr^2, and S falls by A d(1/(1 + 2 i y)).
+        // `d y0 / d fr = -Qr f / fr^2`, and the sample `S` falls by `A d(1 / (1 + 2 i y))`.
         let by_fr = resonator.qr * tone_hz / (resonator.fr_hz * resonator.fr_hz);
         let d = line
             * resonator.coupling
@@ -64,7 +67,7 @@ impl Calibration {
         })
     }
 
-    /// Returns the calibration for samples that the board turns by a further `-rotation_rad`.
+    /// Returns the calibration for samples that the board rotates by a further `-rotation_rad`.
     #[must_use]
     pub fn rotated(self, rotation_rad: f64) -> Self {
         let turn = Complex64::cis(-rotation_rad);
@@ -77,9 +80,9 @@ impl Calibration {
         }
     }
 
-    /// Returns the calibration with `D` turned onto the positive real axis, so that a shift of the
-    /// resonance changes only the real part. The `rotation_rad` of the result is the rotation to
-    /// set on the board.
+    /// Returns the calibration with `D` rotated onto the positive real axis, so that a shift of the
+    /// resonance changes only the real part of the sample. The `rotation_rad` of the result is the
+    /// rotation to set on the board.
     #[must_use]
     pub fn aligned(self) -> Self {
         self.rotated(self.d.arg())
@@ -106,9 +109,10 @@ impl Calibration {
         shift.is_finite().then_some(shift)
     }
 
-    /// Returns the detuning of the tone for a sample, in linewidths, including the pull:
-    /// `y = (A / (1 - z/G) - 1) / (2 i)`. Its imaginary part is the change of the loss. `None` if
-    /// the result is not a finite number.
+    /// Returns the detuning of the tone for a sample, in linewidths:
+    /// `y = (A / (1 - z/G) - 1) / (2 i)`, where `G` is [`line`](Self::line). It includes the pull,
+    /// which is the shift of the resonance by its own power. Its imaginary part is the change of
+    /// the loss. `None` if the result is not a finite number.
     pub fn detuning(&self, z: Complex64) -> Option<Complex64> {
         let y = (self.coupling / (1.0 - z / self.line) - 1.0) / Complex64::new(0.0, 2.0);
         y.is_finite().then_some(y)
@@ -132,7 +136,7 @@ mod tests {
         }
     }
 
-    /// The sample of a tone at rest when the resonance moves by `shift`.
+    /// The sample of a tone that stays where it is while the resonance moves by `shift`.
     fn moved(r: &Resonator, tone_hz: f64, shift: f64) -> Complex64 {
         Resonator {
             fr_hz: r.fr_hz + shift,
@@ -169,7 +173,7 @@ mod tests {
                 assert!(leak.abs() < 0.05 * shift, "{leak}");
             }
             for shift in [-0.3 * lw, 0.3 * lw] {
-                // Below bifurcation there is only the upper branch.
+                // For `a` below bifurcation there is only one stable state, on the upper branch.
                 let z = moved(&r, tone, shift) * turn;
                 let found = c.shift_hz(z).unwrap();
                 assert!((found - shift).abs() < 1e-3 * lw, "a {a}: {found} {shift}");

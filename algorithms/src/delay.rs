@@ -64,7 +64,8 @@ pub struct Delay {
     pub status: DelayStatus,
     /// The delay, in seconds. The phase falls with frequency for a positive delay.
     pub tau_s: f64,
-    /// Error of the delay, `s sqrt(12/M) / (2 pi B)` for uniform points, in seconds.
+    /// Error of the delay, in seconds. For `M` points that are evenly spread over a span `B` and
+    /// whose phases have the scatter `s`, it is `s sqrt(12/M) / (2 pi B)`.
     pub sigma_s: f64,
     /// Phase at the middle of the sweep after the delay is removed, in radians.
     pub phase_rad: f64,
@@ -143,8 +144,8 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
     fit_line(&f, &phasors, coarse, span)
 }
 
-/// Searches the delay from coarse to fine. `None` if even the nearest points are too far apart for
-/// `max_tau_s`.
+/// Searches the delay from coarse to fine. `None` if even the points that are nearest to each other
+/// are too far apart for `max_tau_s`.
 fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
     // The largest delay changes the phase by at most pi over one of the first stretches, unless the
     // points are too far apart for such short stretches.

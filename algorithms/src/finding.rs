@@ -1,9 +1,9 @@
 //! Search for resonances in a wide sweep.
 //!
 //! There are three methods: the matched filter (the default), the prominence of dips in |S21|, and
-//! the speed along the loop in the IQ plane. Each method returns peaks. Every peak is then fitted,
-//! which gives a first value of its frequency, width and depth. The resonances that the fits
-//! confirm get flags about their surroundings.
+//! the speed along the loop, the circle that a resonance describes in the IQ plane. Each method
+//! returns peaks. Every peak is then fitted, which gives a first value of its frequency, width and
+//! depth. The resonances that the fits confirm get flags about their surroundings.
 
 mod candidate;
 mod cleaning;

@@ -149,11 +149,10 @@ impl FineSweepOutcome {
 /// module's earlier tones are cleared before the first comb is set; the tones of the last step are
 /// left on.
 ///
-/// # Errors
-/// An error before anything is set on the board, if there is no target, if there are more targets
-/// than channels, if a number in the targets or parameters is out of its range, if a step is larger
-/// than a fifth of a linewidth, if a tone is beyond the NCO's reach, or if the comb exceeds full
-/// scale or a limit of the module; else the errors of the board.
+/// If there is no target, if there are more targets than channels, if a number in the targets or
+/// parameters is out of its range, if a step is larger than a fifth of a linewidth, if a tone is
+/// beyond the NCO's reach, or if the comb exceeds full scale or a limit of the module. In these
+/// cases nothing is set on the board. Also the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn fine_sweep(
     board: &BoardHandle,

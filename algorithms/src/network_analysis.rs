@@ -184,16 +184,15 @@ impl NetworkAnalysisOutcome {
 /// and the next tone. A wider band takes several NCO settings, whose data are joined over their
 /// overlaps, with the delay `tau_s` removed.
 ///
-/// The mirror image of each tone about the NCO is half way between two points of the sweep, apart
-/// from the random shifts, and unless the range of the NCO is too narrow for this. Each batch sets
-/// a comb, settles and acquires; only frequencies change from batch to batch, unless a later comb
-/// has fewer tones. The module's earlier tones are cleared before the first comb is set; the tones
-/// of the last comb are left on.
+/// The NCO is set so that the mirror image of each tone about the NCO is half way between two
+/// points of the sweep, apart from the random shifts. This is not possible if the range of the NCO
+/// is too narrow. Each batch sets a comb, settles and acquires; only frequencies change from batch
+/// to batch, unless a later comb has fewer tones. The module's earlier tones are cleared before the
+/// first comb is set; the tones of the last comb are left on.
 ///
-/// # Errors
-/// An error before anything is set on the board, if the band is empty or outside the module's
-/// limits, if parameters are out of range, if the points are too far apart, or if a comb exceeds
-/// full scale or a limit of the module; else the errors of the board.
+/// If the band is empty or outside the module's limits, if parameters are out of range, if the
+/// points are too far apart, or if a comb exceeds full scale or a limit of the module. In these
+/// cases nothing is set on the board. Also the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn network_analysis(
     board: &BoardHandle,
@@ -310,7 +309,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// Returns the comb of a step, in which tone `k` is at the point `k steps + step`.
+    /// Returns the comb of a step, in which tone `k` is at the point `k * steps + step`.
     fn comb(
         &self,
         session: &Session<'_>,
@@ -400,15 +399,15 @@ fn nco_for(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize)
     let nco = module.nco_range();
     let low = nco.min.0.max(last_hz - module.max_offset.0);
     let high = nco.max.0.min(first_hz + module.max_offset.0);
-    // The NCO is a quarter of the spacing away from a point. So the mirror image of each point
-    // about the NCO is half way between two points.
+    // The NCO is a quarter of the spacing away from the nearest point. So the mirror image of each
+    // point about the NCO is half way between two points.
     let at = |place: f64| first_hz + spacing_hz * (place - 0.25);
     let place = |nco_hz: f64| (nco_hz - first_hz) / spacing_hz + 0.25;
     let wanted = ((points / 2) as f64)
         .max(place(low).ceil())
         .min(place(high).floor());
     let wanted_hz = session.nearest_settable(at(wanted));
-    // If the NCO has a narrow range, there may be no such frequency within this range.
+    // If the NCO has a narrow range, no such frequency may be in it.
     if (low..=high).contains(&wanted_hz) {
         wanted_hz
     } else {

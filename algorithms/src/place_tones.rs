@@ -17,8 +17,9 @@ const OPERATION: &str = "placing tones";
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToneTarget {
-    /// Resonator of the tone, fitted to samples of this module, in the present phase epoch, at
-    /// this amplitude. `None` for a tone at `otherwise_hz`.
+    /// Resonator of the tone. It must be fitted to samples of this module at this amplitude, and
+    /// the phase reference must not have changed since ([`PhaseEpoch`]). `None` for a tone at
+    /// `otherwise_hz`.
     pub resonator: Option<Resonator>,
     /// Absolute frequency, in hertz, of a tone without a resonator, or with a resonator whose
     /// numbers are not finite.
@@ -55,7 +56,7 @@ pub struct PlacedTone {
     pub z0: Complex64,
 }
 
-/// Tones that were set and calibrated, for one phase epoch.
+/// Tones that were set and calibrated. The result is valid for one [`PhaseEpoch`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaceOutcome {
     /// The module.
@@ -93,16 +94,15 @@ impl PlaceOutcome {
 
 /// Sets tones on their resonators and calibrates their samples. The NCO is not changed.
 ///
-/// A tone on a strongly driven resonator approaches it from above. `samples` samples are measured
-/// at each tone. The rotation of each channel is then set so that a shift of its resonance changes
-/// the real part of its samples.
+/// The tone of a strongly driven resonator approaches it from a higher frequency. `samples` samples
+/// are measured at each tone. The rotation of each channel is then set so that a shift of its
+/// resonance changes the real part of its samples.
 ///
 /// All other tones of the module are switched off. The tones stay on.
 ///
-/// # Errors
-/// An error before anything is set on the board, if parameters are out of range, if there are more
-/// targets than channels, if a tone is beyond the NCO's reach, or if the comb exceeds full scale or
-/// a limit of the module; else the errors of the board.
+/// If parameters are out of range, if there are more targets than channels, if a tone is beyond the
+/// NCO's reach, or if the comb exceeds full scale or a limit of the module. In these cases nothing
+/// is set on the board. Also the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn place_tones(
     board: &BoardHandle,
@@ -141,8 +141,8 @@ pub(crate) async fn place_in(
     };
     let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
     let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
-    // Near the upper end of the reach, the approach may not have its full distance. It then begins
-    // at the end of the reach.
+    // Near the upper end of the reach, there may not be room for the whole distance of the
+    // approach. The approach then begins at the end of the reach.
     let highest_hz = session.reach(nco_hz).high_hz;
     let from_above = |k: usize| {
         let approach_hz = placements[k].and_then(|p| p.approach_hz)?;
@@ -153,7 +153,8 @@ pub(crate) async fn place_in(
         .collect();
     session.check(OPERATION, nco_hz, &tones)?;
     session.report(Stage::Placing, 0, 1);
-    // One sample is enough: the branch depends only on the order of the frequencies.
+    // One sample is enough: the order of the frequencies alone decides the state of a resonator
+    // that has two stable states.
     if above != tones {
         session.run(std::slice::from_ref(&above), 1).await?;
     }
@@ -199,7 +200,8 @@ pub(crate) async fn place_in(
             amplitude: target.amplitude,
             phase_rad: carrier,
             placement: placements[k],
-            // The tone came from above, so it is on the branch of a downward sweep.
+            // The tone came from above, so the resonator is in the state that a downward sweep
+            // finds.
             y: resonator.map(|r| pulled_detuning(r.y0(tone_hz), r.a, Direction::Down)),
             offset_lw: shift_hz
                 .zip(resonator)

@@ -13,8 +13,9 @@ pub enum PlacementRule {
     Stable,
     /// The minimum of |S21|.
     LeastTransmission,
-    /// The largest speed along the loop. At high power this point is on the unstable side, so above
-    /// a nonlinearity of 0.1 the rule `Stable` is used instead.
+    /// The largest speed along the loop, the circle that the resonance describes in the IQ plane.
+    /// At high power this point is on the unstable side, so above a nonlinearity of 0.1 the rule
+    /// `Stable` is used instead.
     GreatestSpeed,
 }
 
@@ -83,8 +84,7 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
     let y = match params.rule {
         PlacementRule::Stable => stable,
         PlacementRule::LeastTransmission => least_transmission(resonator),
-        // Above a nonlinearity of 0.1 the point of the largest speed is too near the end of the
-        // branch.
+        // Above a nonlinearity of 0.1 the point of the largest speed is too near the unstable side.
         PlacementRule::GreatestSpeed if resonator.a <= 0.1 => greatest_speed(resonator),
         PlacementRule::GreatestSpeed => stable,
     };
@@ -101,13 +101,13 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
     })
 }
 
-/// Returns detunings to scan, including the pull, from -2 to 2 linewidths.
+/// Returns detunings to scan, from -2 to 2 linewidths, including the pull of [`crate::resonator`].
 fn detunings() -> impl Iterator<Item = f64> {
     // A scan cannot end in a local minimum. Steps of a thousandth of a linewidth are fine enough.
     (-2000..=2000).map(|i| f64::from(i) * 1e-3)
 }
 
-/// Returns the detuning of the smallest |S21| on the upper branch.
+/// Returns the detuning of the smallest |S21| on the upper branch of [`crate::resonator`].
 fn least_transmission(r: &Resonator) -> f64 {
     let depth = |y: f64| (r.line(r.frequency_at(y)) * r.notch(y)).norm();
     detunings()
@@ -116,7 +116,8 @@ fn least_transmission(r: &Resonator) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// Returns the detuning of the largest speed along the loop, `1 / ((1 + 4 y^2) dy0/dy)`.
+/// Returns the detuning of the largest speed along the loop, `1 / ((1 + 4 y^2) dy0/dy)`, on the
+/// upper branch of [`crate::resonator`].
 fn greatest_speed(r: &Resonator) -> f64 {
     let speed = |y: f64| 1.0 / ((1.0 + 4.0 * y * y) * crate::resonator::detuning_slope(y, r.a));
     detunings()
@@ -126,8 +127,8 @@ fn greatest_speed(r: &Resonator) -> f64 {
 }
 
 fn on_upper_branch(r: &Resonator, y: f64) -> bool {
-    // A detuning is on the branch if the equation, solved at its frequency, gives the same
-    // detuning.
+    // A detuning is on the branch if it is the solution of the resonator equation at its own
+    // frequency.
     let y0 = y - r.a / (1.0 + 4.0 * y * y);
     (pulled_detuning(y0, r.a, Direction::Down) - y).abs() < 1e-6
 }
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn stable_rule_changes_sides_with_power() {
         let weak = place(&resonator(0.1, 0.2), &PlacementParams::default()).unwrap();
-        // At y = 0 the resonance is pulled down by a linewidths.
+        // At `y = 0` the resonance is pulled down by `a` linewidths.
         assert!((weak.tone_hz - (1.2e9 - 0.1 * 6e4)).abs() < 1.0);
         assert_eq!(weak.approach_hz, None);
         let r = resonator(0.6, 0.2);

@@ -1,13 +1,14 @@
 //! Linear fit of one notch on a sloped line to a piece of a sweep.
 //!
 //! For a resonator of given frequency and width, the model `c0 + c1 t + d / (1 + 2 i y)` is linear
-//! in the three complex numbers `c0`, `c1` and `d`. So the best coupling, with any asymmetry angle,
-//! follows in closed form. The statistic of the matched filter follows from the reduction of the
-//! squared residual. Fits use the projection to find their starting points.
+//! in the three complex numbers `c0`, `c1` and `d`. Here `t` is the frequency and `y` the detuning
+//! in linewidths. So the best coupling, with any asymmetry angle, follows in closed form. The
+//! statistic of the matched filter follows from the reduction of the squared residual. Fits use the
+//! projection to find their starting points.
 
 use num_complex::Complex64;
 
-/// Best notch of one frequency and width for a piece of a sweep.
+/// The notch of one frequency and width that fits a piece of a sweep best.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Projection {
     /// Reduction of the squared residual `sum |.|^2` by the notch, compared with the line alone.

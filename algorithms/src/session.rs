@@ -28,8 +28,8 @@ pub(crate) struct Tone {
 pub(crate) struct Means {
     /// One mean for each tone, without the phase and the rotation of the tone itself.
     pub z: Vec<Complex64>,
-    /// Variance of each of these means. Zero if it is unknown because a single sample has no
-    /// scatter.
+    /// Variance of each of these means. Zero if each mean is of one sample, because one sample has
+    /// no scatter.
     pub variance: Vec<f64>,
     pub flags: InputFlags,
 }
@@ -312,7 +312,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs the steps as `run` does, and reads every tone back. Use this method for the tones that
-    /// a tune leaves on.
+    /// stay on after a whole [`tune`](crate::tune()).
     pub(crate) async fn run_read_back(
         &mut self,
         steps: &[Vec<Tone>],
@@ -384,7 +384,7 @@ pub(crate) fn pseudorandom(seed: u64, stream: u64, index: u64) -> f64 {
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add(stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
         .wrapping_add(index.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
-    // The finaliser of splitmix64.
+    // A mixing function: the finaliser of splitmix64.
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^= x >> 31;

@@ -148,7 +148,8 @@ fn too_few_points_have_a_status_of_their_own() {
     }
 }
 
-/// Damages a golden sweep: the sweep is cut, shifted and thinned, and gets noise and an outlier.
+/// Damages a golden sweep, which comes from a simulation: the sweep is cut, shifted and thinned,
+/// and gets noise and an outlier.
 fn damaged(case: &Case, noise: &mut Noise) -> (Vec<f64>, Vec<Complex64>, f64) {
     let n = case.frequency_hz.len();
     let snr = 10f64.powf(1.0 + 2.5 * noise.uniform());

@@ -81,8 +81,9 @@ fn a_detector_near_an_end_of_the_range_affects_no_other() {
                     let off = channel.fr_hz.unwrap() - detector.fr_hz;
                     assert!(off.abs() < 0.05 * linewidth(detector), "{inside_lw}: {off}");
                 }
-                // A sweep needs half a linewidth beyond the dip. Near that limit either outcome is
-                // right, because the frequency of the search has an error.
+                // A sweep needs half a linewidth beyond the dip. Near that limit a tuned channel
+                // and a failed one are both right, because the frequency of the search has an
+                // error.
                 Some(channel) if (-0.2..1.0).contains(&inside_lw) => {
                     let tuned = channel.status == ChannelStatus::Tuned;
                     assert!(
@@ -248,7 +249,8 @@ fn a_band_outside_the_range_is_refused_before_anything_is_sent() {
 #[test]
 fn a_sample_that_is_not_a_number_removes_only_its_point() {
     let detectors = array(20, LOW, HIGH, 3);
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 calibration.
+    // Acquisitions, in order: 4 for the delay of the line, 6 for the wide sweep, 41 for the fine
+    // sweep, 1 for the calibration.
     for bad in [(1, 3), (6, 100), (30, 7), (51, 4)] {
         let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = vec![bad]);
         assert_eq!(outcome.tuned(), 20, "{bad:?}: {:?}", outcome.warnings);

@@ -23,7 +23,7 @@ fn search(wide: &Wide, z: &[Complex64], noise: f64, params: &FindParams) -> Find
     find_resonances(&sweep, params)
 }
 
-/// Distance from a candidate to the nearest true resonance, in linewidths.
+/// Distance from a candidate to the nearest true resonance, in linewidths of that resonance.
 fn off(candidate: &Candidate, truth: &[Truth]) -> f64 {
     truth
         .iter()
@@ -297,8 +297,8 @@ fn delays_are_found_through_resonances_and_ripple() {
         // The slope that remains over the sweep is less than 0.1 rad.
         assert!(found.sigma_s * std::f64::consts::TAU * 60e6 < 0.1);
     }
-    // Every hundredth point is taken, so that points are 1 MHz apart. Delays above half a
-    // microsecond are then ambiguous.
+    // With every hundredth point, the points are 1 MHz apart. Delays above half a microsecond are
+    // then ambiguous.
     let thin: Vec<usize> = (0..f.len()).step_by(100).collect();
     let few: Vec<f64> = thin.iter().map(|&i| f[i]).collect();
     let z: Vec<Complex64> = thin.iter().map(|&i| clean[i]).collect();
@@ -310,7 +310,8 @@ fn delays_are_found_through_resonances_and_ripple() {
 
 #[test]
 fn error_of_a_delay_is_that_of_the_phases() {
-    // sigma = s sqrt(12/M) / (2 pi B) for M points of phase noise s over a span B.
+    // The expected error is `sigma = s sqrt(12/M) / (2 pi B)`, for M points with phase noise s over
+    // a span B.
     let f: Vec<f64> = (0..2000).map(|i| 1e9 + 1e5 * f64::from(i)).collect();
     let (span, sigma) = (1e5 * 1999.0, 0.02);
     let expected =

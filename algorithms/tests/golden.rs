@@ -159,7 +159,7 @@ fn a_pair_is_found_in_a_sweep_without_a_guess() {
             assert!(off < 0.03, "{snr}: {off}");
         }
     }
-    // Neither noise nor a single line is a pair.
+    // Neither pure noise nor a single line may be taken for a pair of lines.
     let z: Vec<_> = Noise::new(32).add(&vec![(1.0).into(); 161], 0.01);
     assert!(fit_pair(&pair.data(&z), false, &FitParams::default()).is_none());
 }

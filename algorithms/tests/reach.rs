@@ -56,7 +56,7 @@ fn bad_parameters_are_refused_before_anything_is_sent() {
 
 #[test]
 fn the_limit_of_a_comb_is_as_stated() {
-    // 5.5 sqrt(1024 a^2 / 2) is one at a = 0.00804.
+    // The comb peaks at 5.5 sqrt(1024 a^2 / 2), which is full scale for the amplitude a = 0.00804.
     let (board, _) = FakeBoard::new(Vec::new(), 4).handle();
     let band = Band::new(LOW, HIGH);
     let at = |amplitude| {
@@ -140,7 +140,7 @@ fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
         .wait()
         .unwrap();
         assert!(found.delay.status.is_success(), "{tau_s}: {found:?}");
-        // 0.1 rad over the span of 60 MHz.
+        // The delay is right if it changes the phase by less than 0.1 rad over the span of 60 MHz.
         let left = (found.delay.tau_s - tau_s) * std::f64::consts::TAU * 60e6;
         assert!(left.abs() < 0.1, "{tau_s}: {left} rad left");
         assert!(running.counts().batches <= 6);
@@ -149,7 +149,8 @@ fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
 
 #[test]
 fn mirror_images_of_tones_fall_between_tones() {
-    // Any two tones of one comb, one of them mirrored about the NCO, are kept apart.
+    // Board that checks that no tone of a comb is close to the mirror image of a tone about the
+    // NCO.
     struct Spy(Running);
     #[twotone_hal::async_trait]
     impl twotone_hal::Board for Spy {
@@ -189,7 +190,7 @@ fn mirror_images_of_tones_fall_between_tones() {
             .unwrap();
         assert_eq!(found.frequency_hz.len(), points);
         assert!(found.frequency_hz.windows(2).all(|w| w[1] > w[0]));
-        // The frequencies are dithered, and the outcome has them as they were set.
+        // The frequencies are shifted at random, and the outcome has them as they were set.
         let step = |i: usize| found.frequency_hz[i + 1] - found.frequency_hz[i] - 1e4;
         assert!(
             (10..50).any(|i| step(i).abs() > 1.0) && (0..points - 1).all(|i| step(i).abs() < 101.0)

@@ -1,4 +1,5 @@
-//! Tests of whole algorithms on a board in memory, whose bifurcated detectors stay on their branch.
+//! Tests of whole algorithms on a board in memory. Its bifurcated detectors keep their state when a
+//! tone moves in small steps.
 
 mod support;
 
@@ -29,14 +30,14 @@ fn channel_of<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> &'a ChannelO
         .unwrap()
 }
 
-/// Checks that the tone is at the detuning of the outcome, and that `D` is that of the detector.
+/// Checks that the channel is tuned, and that its detuning is that of the detector at the tone.
 fn is_tuned(channel: &ChannelOutcome, detector: &Detector) -> Result<(), String> {
     if (channel.status, channel.reason) != (ChannelStatus::Tuned, Reason::Ok) {
         return Err(format!("{channel:?}"));
     }
     let y0 = detector.qr * (channel.tone_hz - detector.fr_hz) / detector.fr_hz;
     // Energy of the driven detector, as a fraction of its energy on resonance. The iteration starts
-    // from zero, which leads to the upper branch.
+    // from zero, which leads to the state of a tone that came from a higher frequency.
     let mut energy = 0.0;
     for _ in 0..2000 {
         let y = y0 + detector.a * energy;
@@ -149,8 +150,8 @@ fn no_setting_is_sent_twice_and_unused_channels_are_cleared() {
     // Tones are cleared once at the start, and once when the tones replace the wide comb.
     assert_eq!(counts.clears, 2);
     assert_eq!(counts.ncos, 1);
-    // Batches: description and NCO, setting of the NCO, 4 combs of the delay, 6 of the wide sweep,
-    // 41 steps of the fine sweep, placement, rotation.
+    // Batches: 2 to read the description and to set the NCO, 4 combs of the delay, 6 of the wide
+    // sweep, 41 steps of the fine sweep, 2 for placement and rotation.
     assert!(counts.batches <= 2 + 4 + 6 + 41 + 2, "{counts:?}");
     // The wide comb has about a thousand tones, and the combs after it have 48.
     assert_eq!((counts.amplitudes, counts.phases), (1048, 1048));

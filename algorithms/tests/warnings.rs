@@ -41,7 +41,8 @@ fn every_stage_warns_of_a_line_without_signal() {
 
 #[test]
 fn the_stage_of_an_overdriven_input_is_in_the_warning() {
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 calibration.
+    // Acquisitions, in order: 4 for the delay of the line, 6 for the wide sweep, 41 for the fine
+    // sweep, 1 for the calibration.
     for (acquisition, stage) in [
         (2, "while the cable delay was measured"),
         (7, "during the network analysis"),
@@ -82,7 +83,8 @@ fn resonances_without_a_channel_are_in_the_outcome() {
 
 #[test]
 fn another_program_that_sets_the_module_is_an_error() {
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 calibration.
+    // Acquisitions, in order: 4 for the delay of the line, 6 for the wide sweep, 41 for the fine
+    // sweep, 1 for the calibration.
     let intrusions: [(Intrusion, &str); 2] = [
         (move_nco, "NCO is "),
         (switch_off, "amplitude is 0, was set to"),

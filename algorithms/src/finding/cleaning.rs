@@ -1,6 +1,7 @@
 //! Confirmation of peaks as resonances. Each peak is fitted. The sweep is divided by the fitted
 //! notch before weaker peaks are examined, so that the wings of a strong resonance are not found as
-//! resonances. In this file a line is a resonance line, and not the feedline.
+//! resonances. In this file a line is a resonance line, and not the feedline. The loop is the
+//! circle that a resonance describes in the IQ plane.
 
 use num_complex::Complex64;
 
@@ -222,7 +223,7 @@ fn confirm_beside(
 ) {
     let enough = residual_limit(flat, &lines[k]);
     lines[k].attempts += 1;
-    // First the line is restored in the sweep, and one nonlinear line is fitted.
+    // First the notch of the line is put back into the sweep, and one nonlinear line is fitted.
     multiply(clean, &lines[k].model);
     let lw = lines[k].model.linewidth_hz();
     let centre = lines[k].dip_hz();
@@ -237,8 +238,8 @@ fn confirm_beside(
         lines[k].residual = pulled.residual_over_diameter;
     }
     if lines[k].residual >= enough {
-        // If the resonance is pulled by its power, a linear fit also has a large residual. So two
-        // lines are tried only after the nonlinear fit.
+        // If the power in the resonator shifts the resonance, a linear fit also has a large
+        // residual. So two lines are tried only after the nonlinear fit.
         let both = two_lines(clean, &lines[k].model, &resonator(peak, projection), fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {

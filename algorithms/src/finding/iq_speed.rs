@@ -1,4 +1,4 @@
-//! Peaks of the speed along the loop in the IQ plane.
+//! Peaks of the speed along the loop, the circle that a resonance describes in the IQ plane.
 
 use super::{FindParams, Flattened, Peak};
 use crate::robust::{SIGMA_PER_MAD, median};

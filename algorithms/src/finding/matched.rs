@@ -18,14 +18,14 @@ const MODEL_ERROR: f64 = 0.003;
 const MISFIT_WEIGHT: f64 = 0.1;
 /// Half width of the piece of sweep that is compared, in linewidths.
 const REACH_LW: f64 = 4.0;
-/// Ratio of neighbouring widths of the grid.
+/// Ratio of each width of the grid to the next smaller one.
 const WIDTH_RATIO: f64 = 1.6;
 
 /// Returns all maxima of the statistic along frequency that are above the threshold, in descending
 /// order.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let mut found = Vec::new();
-    // Resonances narrower than the spacing of the points cannot be distinguished from noise.
+    // Resonances narrower than the spacing of the points look like noise.
     let least = params.min_linewidth_hz.max(1.5 * flat.spacing_hz);
     let mut lw = least;
     loop {

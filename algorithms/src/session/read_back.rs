@@ -1,7 +1,7 @@
 //! Read-back of the settings of a module during a measurement.
 //!
-//! Without it, settings by another program, or a restart of the board, would spoil the samples
-//! unnoticed.
+//! Without this read-back, settings by another program, or a restart of the board, would spoil the
+//! samples unnoticed.
 
 use twotone_hal::{
     Batch, Certainty, ChannelId, Error, ErrorKind, Hertz, Radians, ReadNco, ReadTones, Replies,

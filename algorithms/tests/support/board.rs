@@ -1,5 +1,5 @@
-//! Board for tests of whole algorithms: detectors by the equation of the golden oscillator, a line
-//! with a delay, random phases at each NCO setting, noise, and counts of the operations.
+//! Board for tests of whole algorithms: detectors that are driven oscillators, a line with a delay,
+//! random phases at each NCO setting, noise, and counts of the operations.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -61,13 +61,13 @@ pub(crate) struct FakeBoard {
     pub limits: ModuleLimits,
     /// Frequencies, in hertz, between which there is no signal.
     pub stop_band: Option<(f64, f64)>,
-    /// The acquisition, counted from 0, that overdrives a converter, or an input.
+    /// The acquisition, counted from 0, during which a converter or an input is over its limit.
     pub overrange: Option<usize>,
     pub overvoltage: Option<usize>,
     /// A change of the board by another program, and the number of acquisitions after which it
     /// happens.
     pub intruder: Option<(usize, Intrusion)>,
-    /// Acquisition, counted from 0, and channel with samples that are NaN.
+    /// Acquisitions, each counted from 0, and the channel in it whose samples are NaN.
     pub bad: Vec<(usize, usize)>,
     pub seed: u64,
 }
@@ -81,13 +81,13 @@ pub(crate) struct Running {
 
 struct State {
     fake: FakeBoard,
-    /// Phase epoch to which `turn` belongs.
+    /// Phase epoch (period of one phase reference) to which `turn` belongs.
     epoch: PhaseEpoch,
     /// Phase of the line, in rad, which is different after each setting of the NCO.
     turn: f64,
     noise: Noise,
-    /// Last frequency of each tone in hertz, and the energy of the detector under it, relative to
-    /// its largest energy.
+    /// For each channel, the last frequency of its tone in hertz, and the energy of the detector
+    /// under the tone, relative to the largest energy of the detector.
     driven: Vec<(f64, f64)>,
     acquisitions: usize,
     counts: Counts,
@@ -170,7 +170,7 @@ impl FakeBoard {
         Complex64::from_polar(self.gain, -TAU * (f - 1e9) * self.tau_s) * ripple
     }
 
-    /// Transmission of the detectors at `f`. The detector under the tone has `energy`.
+    /// Transmission of the detectors at `f`. `energy` is that of the detector under the tone.
     fn notches(&self, f: f64, amplitude: f64, energy: &mut f64) -> Complex64 {
         let mut notches = Complex64::ONE;
         for detector in &self.detectors {
@@ -188,8 +188,8 @@ impl FakeBoard {
 }
 
 impl Detector {
-    /// Returns the field of a driven resonator, whose energy relaxes from its last value. So the
-    /// branch follows from its history.
+    /// Returns the field of a driven resonator. Its energy relaxes from its last value, so the
+    /// history decides between two stable states.
     fn response(&self, f: f64, a: f64, energy: &mut f64) -> Complex64 {
         let y0 = self.qr * (f - self.fr_hz) / self.fr_hz;
         for _ in 0..400 {
@@ -306,7 +306,7 @@ impl Board for Running {
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         {
             let mut state = self.state.lock().unwrap();
-            // Boards keep their description: asking for it alone sends nothing.
+            // Real boards keep their description, so a batch that only asks for it sends nothing.
             if *batch.ops() != [Op::Describe] {
                 state.counts.batches += 1;
             }

@@ -1,4 +1,4 @@
-//! Golden sweeps and noise.
+//! Golden sweeps (sweeps from simulations, with the true values of their resonators) and noise.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -10,11 +10,11 @@ use twotone_algorithms::fit::SweepData;
 use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{Band, NetworkAnalysisParams, TuneParams};
 
-/// A band, in hertz.
+/// The band of the tests, in hertz.
 pub(crate) const LOW: f64 = 1.10e9;
 pub(crate) const HIGH: f64 = 1.16e9;
 
-/// Parameters for the 60 MHz of this band, with points as dense as over 500 MHz.
+/// Parameters for the 60 MHz of this band. The points are as dense as those of the defaults.
 pub(crate) fn params() -> TuneParams {
     TuneParams {
         band: Some(Band::new(LOW, HIGH)),
