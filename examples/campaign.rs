@@ -1,6 +1,6 @@
-//! Tunes an array in the same way as `twotone tune MAP --out DIR`: the boards are locked and
-//! checked, and tuned within a deadline; modules whose tune fails are brought to the `safe_state`
-//! of the map; and the results are recorded in DIR.
+//! Tunes an array of boards in the same way as `twotone tune MAP --out DIR`. The boards are locked
+//! and checked, then tuned within a deadline. Modules whose tune fails are brought to the
+//! `safe_state` of the map. The results are written to DIR.
 use twotone::campaign::Campaign;
 use twotone::map::HardwareMap;
 

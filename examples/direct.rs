@@ -1,5 +1,5 @@
-//! Drives one board directly: connects its client, runs a batch of operations, and calls single
-//! operations through views.
+//! Drives one board directly: connects to it, runs a batch of operations, and calls single
+//! operations.
 use twotone::hal::ToneFields;
 use twotone::prelude::*;
 use twotone::transport::{ConnectOptions, CrsBoard, Host};
@@ -7,7 +7,7 @@ use twotone::transport::{ConnectOptions, CrsBoard, Host};
 #[tworoutine::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().detectors(16).start().await?;
-    // The host of a real board is `CrsBoard::host_of_serial("0042")`, or `"host:port".parse()?`.
+    // A real board is at `CrsBoard::host_of_serial("0042")` or at `"host:port".parse()?`.
     let address = farm.boards()[0].address();
     let host = Host::new(address.ip().to_string(), address.port());
     let board = CrsBoard::connect("bench", host, ConnectOptions::new()).await?;
@@ -16,8 +16,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let module = description.module(ModuleId::FIRST)?;
     println!("{}: {} channels", description.kind, module.channels);
 
-    // A batch: set, settle, acquire and read back in one round trip. Each call that adds an
-    // operation returns a ticket, with which its reply is fetched.
+    // A batch sets, settles, acquires and reads back in one round trip. Each call that adds an
+    // operation returns a ticket, which gives the reply of the operation after the batch has run.
     let board = board.handle();
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
     let mut batch = Batch::new();
@@ -30,8 +30,9 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let on: Vec<bool> = replies.get(tones).iter().map(|it| it.is_on()).collect();
     println!("tones on: {on:?}");
 
-    // Views: one operation per call, as at a prompt. In this example nothing checks limits, and
-    // nothing else switches the tones off at the end. The runner does both.
+    // The views `clock` and `tones` run one operation for each call, as at a prompt. In this
+    // example nothing checks limits, and nothing else switches the tones off at the end. The runner
+    // (`Runner`) does both.
     println!("time source: {}", board.clock().read().await?.source);
     board.tones().clear(module.module).await?;
     let state = board

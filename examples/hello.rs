@@ -1,4 +1,5 @@
-//! One function, called both ways: at a prompt on one board, then on a whole farm at once.
+//! One function, called in two ways: at a prompt on one board, then on all boards of a simulated
+//! array at once.
 use twotone::campaign::CampaignParams;
 use twotone::prelude::*;
 
@@ -7,7 +8,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(4).detectors(32).start().await?;
     let map = HardwareMap::try_from(&farm)?;
     let array = Array::connect(&map).await;
-    // Parameters with the band and the start power of each module from the map.
+    // The map gives the band and the start power of each module.
     let params = CampaignParams::default().for_array(&map, &array);
 
     let board = array.board("crs0001").wait()?;

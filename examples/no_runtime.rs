@@ -1,5 +1,5 @@
-//! Use in a program without a runtime: the program has threads of its own, and waits for every
-//! call.
+//! Use in a program without an async runtime: the program has threads of its own, and every call
+//! blocks.
 use std::thread;
 
 use twotone::prelude::*;
@@ -8,8 +8,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(2).detectors(16).start_blocking()?;
     let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 
-    // A handle works from any thread: twotone drives the sockets on a runtime that it starts
-    // itself.
+    // A handle works from any thread, because twotone drives the sockets on a runtime that it
+    // starts itself.
     let nco = |board: &BoardHandle| board.nco().read(ModuleId::FIRST).wait();
     let read = thread::scope(|scope| {
         let boards = array.boards().iter();

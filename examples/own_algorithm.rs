@@ -1,4 +1,4 @@
-//! Runs an algorithm of your own over an array, one board of which hangs. `tests/my_algorithm.rs`
+//! Runs an algorithm of your own over an array in which one board hangs. `tests/my_algorithm.rs`
 //! shows how to test such an algorithm.
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let method = "get_samples".to_owned();
     farm.boards()[2].inject(Hang { method });
 
-    // Every board at once. A board that hangs fails at its deadline and does not affect the others.
+    // The algorithm runs on all boards at once. A board that hangs fails at its deadline, and does
+    // not affect the others.
     let noise = async |board, module| noise(&board, module).await;
     for outcome in Runner::new().run(array.targets(), noise).await {
         match outcome.result {

@@ -42,13 +42,13 @@ const QR: f64 = 2500.0;
 const DEPTH: f64 = 0.7;
 /// Delay of the line, in s.
 const DELAY_S: f64 = 40e-9;
-/// Both in counts: the signal of a tone at full scale without resonators, and the standard
-/// deviation of the noise of one sample.
+/// The next two are in counts: the signal of a tone at full scale without resonators, and the
+/// standard deviation of the noise of one sample.
 const GAIN: f64 = 4e6;
 const NOISE: f64 = 5.0;
 const SAMPLE_RATE_HZ: f64 = 1000.0;
 
-/// A board, by its name and its state. It is also the source of its sample stream, which has one
+/// A board: its name, and its state. It is also the source of its sample stream, which has one
 /// sample of each channel every millisecond.
 #[derive(Debug, Clone)]
 struct BaseBand(String, Shared);
@@ -116,8 +116,8 @@ impl State {
         each.map(|tone| self.received(tone, noise)).collect()
     }
 
-    /// Returns the signal of a tone after the line and the resonators, in counts, with noise of the
-    /// standard deviation `noise`.
+    /// Returns the signal of a tone behind the line and the resonators, in counts. Its noise has
+    /// the standard deviation `noise`.
     fn received(&mut self, tone: &ToneState, noise: f64) -> Complex64 {
         let f_hz = tone.offset.unwrap_or_default().0;
         let phase = tone.phase.unwrap_or_default().0 - tone.rotation.unwrap_or_default().0;
@@ -126,7 +126,7 @@ impl State {
         let through = detunings.map(|detuning| 1.0 - DEPTH / Complex64::new(1.0, detuning));
         let signal =
             GAIN * tone.amplitude.unwrap_or(0.0) * line * through.iter().product::<Complex64>();
-        // Box and Muller (1958).
+        // Normal noise by the method of Box and Muller (1958).
         let radius = noise * (-self.uniform().ln()).sqrt();
         signal + Complex64::from_polar(radius, TAU * self.uniform())
     }
@@ -200,7 +200,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// Returns the samples of the duration `time`. They have numbers but no times, because the
+    /// Returns the samples of a time span. They have sequence numbers but no times, because the
     /// board has no clock.
     fn block(&mut self, stream: usize, time: Duration) -> StreamBlock {
         let mut block = StreamBlock::new(stream);

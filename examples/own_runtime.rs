@@ -1,11 +1,13 @@
-//! Use in an application that has a multi-thread runtime: everything is awaited.
+//! Use in an application that has a multi-thread runtime of its own: the application awaits every
+//! call.
 use std::time::Duration;
 
 use twotone::prelude::*;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A simulated farm. For real boards, an application reads its map with `HardwareMap::load`.
+    // The boards are simulated. For real boards, an application reads its map with
+    // `HardwareMap::load`.
     let farm = Farm::builder().boards(3).detectors(16).start().await?;
     let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
 

@@ -1,11 +1,11 @@
-//! A prototype on one board, and a run over a whole farm, with the same function.
+//! One function as a prototype on one board, and then in a run over a hundred boards.
 
 use std::collections::HashMap;
 
 use twotone::prelude::*;
 
-/// Returns the depth of the resonance of a detector, in dB: the ratio of the transmission beside
-/// the resonance to the transmission on it.
+/// Returns the depth of a detector's resonance in dB: the transmission beside the resonance,
+/// divided by the transmission at the resonance.
 #[tworoutine]
 async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> {
     let tone = |offset| ToneUpdate::tone(ChannelId::FIRST, offset, 0.0005);
@@ -29,7 +29,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .collect();
     let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 
-    // The prototype: one board, one call after the other.
+    // The prototype calls the function on one board, once after the other.
     let board = array.board("crs0001").wait()?;
     for detuning_khz in [-100, 0, 100] {
         let on = fr["crs0001"] + Hertz(1e3 * f64::from(detuning_khz));
@@ -38,7 +38,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     drop(board);
 
-    // The array: the same function on every board at once.
+    // The run calls the same function on every board at once.
     let outcomes = Runner::new()
         .run(array.targets(), move |board, module| {
             let fr = fr[board.name()];

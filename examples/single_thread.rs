@@ -4,8 +4,8 @@ use std::time::Duration;
 use twotone::prelude::*;
 use twotone::tworoutine::context;
 
-/// Tunes a module and returns the number of tuned channels. The function is written as at a prompt:
-/// every call blocks.
+/// Tunes a module and returns the number of tuned channels. Every call in this function blocks, as
+/// at a prompt.
 fn tuned(board: &BoardHandle, module: ModuleId) -> Result<usize> {
     let outcome = tune(board, module, &TuneParams::default()).wait()?;
     board.tones().clear(module).wait()?;
@@ -19,8 +19,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let board = array.board("crs0001").await?;
 
     // `context` makes a future of code that blocks. In it, a wait suspends only this future, and
-    // the thread continues with other work. Outside of a context, a wait on the only thread of a
-    // runtime would block everything, so it panics.
+    // the thread continues with other work. Outside of a context, a wait would block the only
+    // thread of the runtime, so it panics.
     let blocking = context(async move { tuned(&board, ModuleId::FIRST) });
     let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
     let mut beats = 0;

@@ -1,5 +1,5 @@
-//! Receives the sample stream of a board in addition to its control connection: samples, times, and
-//! losses.
+//! Receives the sample stream of a board, with times and losses, while the board is also
+//! controlled.
 use std::time::Duration;
 
 use twotone::hal::{ReceiveOptions, StreamRequest};
@@ -13,7 +13,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     let streams = board.streams().ok_or("the board has no sample streams")?;
     let request = StreamRequest::new(streams.clone(), [ModuleId::FIRST]);
-    // A full block has 200 samples. The board takes them in a third of a second.
+    // A full block has 200 samples, which the board takes in a third of a second.
     let options = ReceiveOptions::new().block_time(Duration::from_millis(336));
     let mut receiver = streams.open(&[request], &options).await?;
 

@@ -1,7 +1,7 @@
-//! Tests of files of sweeps and of samples, opened in Python.
+//! Tests that Python can open the files of sweeps and of samples.
 //!
-//! The test needs a Python with pyarrow, pandas and polars; the environment variable
-//! `TWOTONE_PYTHON` names it. Without it the test says so and passes.
+//! The tests need a Python with pyarrow, pandas and polars. The environment variable
+//! `TWOTONE_PYTHON` names it. If it is not set, the tests say so and pass.
 #![cfg(feature = "arrow")]
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use twotone::record::{
 };
 use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId, TimeOrigin};
 
-/// Number of rows of the network analysis: more than one record batch.
+/// Number of rows of the network analysis. They do not fit into one record batch.
 const ANALYSIS: usize = 70_000;
 
-/// Script that prints the content of the file as pandas and polars read it.
+/// Script that prints the content of a file of sweeps, as pandas and polars read it.
 const READER: &str = r#"
 import sys
 import pandas, polars, pyarrow
@@ -77,7 +77,7 @@ fn pandas_and_polars_open_sweeps() {
     assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{complaint}");
 }
 
-/// Script that prints the samples of the file, read as the documents describe.
+/// Script that prints the samples of a file, which it reads as the project's documents describe.
 const SAMPLES_READER: &str = r#"
 import sys, json
 import pandas, polars, pyarrow
@@ -111,7 +111,7 @@ fn pandas_and_polars_open_samples() {
     for (sequence, lost) in [(u32::MAX, 0), (2, 2)] {
         samples.write(rows(sequence, lost)).unwrap();
     }
-    // Rows that do not fit the columns are refused as a whole.
+    // If some columns are shorter than others, none of the rows is written.
     let short = SampleRows {
         i: vec![1],
         ..rows(3, 0)

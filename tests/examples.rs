@@ -1,7 +1,9 @@
-//! Tests of the examples, each run as a process: its output and its end.
+//! Tests of the examples. Each example runs as a process, and its output and exit status are
+//! checked.
 //!
-//! Cargo builds them for `cargo test`, but not if single tests are chosen. If one is missing, or
-//! older than one of its sources, its test fails with the command that builds it.
+//! Cargo builds the examples for `cargo test`, but not if only single tests are selected. If an
+//! example is missing, or older than one of its sources, its test fails with the command that
+//! builds it.
 
 use std::env;
 use std::fs;
@@ -13,13 +15,13 @@ use twotone::hal::ModuleId;
 use twotone::record::{Manifest, TuneRecord};
 use twotone::sim::Farm;
 
-/// Runs an example and returns its output, line by line. It must end with status 0 and print no
-/// errors.
+/// Runs an example and returns the lines of its output. The example must end with status 0 and
+/// print nothing to standard error.
 fn lines(example: &str) -> Vec<String> {
     lines_with(example, &[])
 }
 
-/// As [`lines`], with arguments.
+/// Does the same as [`lines`], with arguments.
 fn lines_with(example: &str, arguments: &[&Path]) -> Vec<String> {
     let output = Command::new(built(example))
         .args(arguments)
@@ -34,7 +36,7 @@ fn lines_with(example: &str, arguments: &[&Path]) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-/// Path of the program of an example, beside this test in the target folder.
+/// Path of the executable of an example, in the target folder of this test.
 fn built(example: &str) -> PathBuf {
     let test = env::current_exe().expect("this test has a path");
     let profile = test.ancestors().nth(2).expect("PROFILE/deps/TEST");
@@ -55,7 +57,8 @@ fn built(example: &str) -> PathBuf {
     program
 }
 
-/// Sources in cargo's list, `program: source source ...`, in which `\ ` is a space in a name.
+/// Sources in a line of cargo's dependency file, `program: source source ...`. A space in a name is
+/// `\ `.
 fn listed(list: &str) -> Vec<PathBuf> {
     let (_, sources) = list.split_once(": ").expect("a program and its sources");
     let sources = sources.trim_end().replace("\\ ", "\0");
@@ -67,8 +70,8 @@ fn listed(list: &str) -> Vec<PathBuf> {
     sources
 }
 
-/// Status of `own_kind` with these words and the map `map` as arguments, and the JSON that it
-/// prints.
+/// Runs `own_kind` with the words of `words` and the path `map` as arguments. Returns its exit
+/// status, and the JSON that it prints.
 fn own_kind(words: &str, map: &Path) -> (Option<i32>, serde_json::Value) {
     let output = Command::new(built("own_kind"))
         .args(words.split(' '))
@@ -86,14 +89,14 @@ fn own_kind(words: &str, map: &Path) -> (Option<i32>, serde_json::Value) {
     (output.status.code(), json)
 }
 
-/// The number at the start of a line, and the rest.
+/// The number at the start of a line, and the rest of the line.
 fn number(line: &str) -> (f64, &str) {
     let (number, rest) = line.split_once(' ').expect("more than a number");
     let number = number.parse();
     (number.unwrap_or_else(|_| panic!("{line}")), rest)
 }
 
-/// Checks lines of the form `crs0001: 31 of 32 channels tuned`, one a board from the first on.
+/// Checks lines of the form `crs0001: 31 of 32 channels tuned`, one line for each board in order.
 fn check_tunes(lines: &[String], boards: usize, detectors: f64) {
     assert_eq!(lines.len(), boards, "{lines:?}");
     for (line, board) in lines.iter().zip(1..) {
@@ -226,8 +229,8 @@ fn a_stream_of_samples() {
     assert!(expected >= 200.0 + lost, "{lost} of {expected}");
 }
 
-/// Every command works on a base-band board of a kind that the program does not know: without an
-/// NCO, a scale in dBm, a clock or housekeeping.
+/// Every command works with boards of a kind that the program does not know. They work at base
+/// band, and have no NCO, no scale in dBm, no clock and no housekeeping.
 #[test]
 fn a_program_with_a_board_kind_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -255,7 +258,7 @@ fn a_program_with_a_board_kind_of_its_own() {
     assert_eq!(status, Some(0), "{tuned}");
     let record = TuneRecord::read(folder.path().join("tune")).unwrap();
     let module = record.module("bb1", ModuleId::FIRST).unwrap();
-    // At the true resonances, to a hundredth of their width of 34 kHz.
+    // The resonances are 34 kHz wide. The tones are at the true ones, to a hundredth of this width.
     let truth = [82.1e6, 84.4e6, 87.3e6, 90.6e6, 93.9e6, 97.2e6];
     let found: Vec<f64> = module
         .channel

@@ -1,7 +1,8 @@
-//! Test of an own algorithm on a simulated farm.
+//! Test of an algorithm of your own on a farm (a set of simulated boards).
 use twotone::prelude::*;
 
-/// Level of a tone at `frequency` after the readout line, in readout counts.
+/// Returns the level of a tone at `frequency` after it has passed the readout line, in readout
+/// counts.
 #[tworoutine]
 async fn level(board: &BoardHandle, module: ModuleId, frequency: Hertz) -> Result<f64> {
     let mut batch = Batch::new();

@@ -1,5 +1,5 @@
-//! Captures of boards whose samples come neither from packets nor from the network: a family that
-//! is made here, in memory.
+//! Tests of captures of boards that are no network devices: their family is defined in this file,
+//! and their samples are made in memory.
 #![cfg(feature = "arrow")]
 
 use std::fs::File;
@@ -24,13 +24,13 @@ const CHANNELS: usize = 2;
 const PERIOD: Duration = Duration::from_millis(2);
 /// Time of the first sample, in nanoseconds since 1970.
 const FIRST_NS: i64 = 1_767_225_600_000_000_007;
-/// Sequence number of the first sample: the numbers wrap in each capture.
+/// Sequence number of the first sample. It is so large that the numbers wrap in each capture.
 const FIRST_SEQUENCE: u32 = u32::MAX - 20;
-/// Samples that are lost: from the first to the one before the second.
+/// Numbers of the samples that are lost: from the first number up to the second, which is not lost.
 const LOST: (u64, u64) = (40, 45);
 
-/// A converter: two channels of real numbers, without a mixer and without a network. If it has no
-/// family, it has no sample stream.
+/// A converter: a board with two channels of real samples, without a mixer and without a network.
+/// If `family` is `None`, it has no sample stream.
 struct Converter {
     name: &'static str,
     family: Option<&'static str>,
@@ -91,7 +91,7 @@ impl Streams for Sampling {
     }
 }
 
-/// Receiver that makes each sample when its time comes.
+/// Receiver that makes each sample when it is due.
 struct Receiving {
     streams: Vec<Made>,
     /// Number of samples of a full block.
@@ -140,7 +140,7 @@ impl Made {
     }
 }
 
-/// Sample of a channel, in steps.
+/// Sample number `at` of a channel, in the steps of the converter.
 fn value(at: u64, channel: usize) -> i32 {
     1000 * (channel as i32 + 1) + at as i32
 }
@@ -228,8 +228,8 @@ fn batches(file: &Path) -> Vec<RecordBatch> {
     reader.map(Result::unwrap).collect()
 }
 
-/// Asserts that a file has the samples that were made, with their numbers, losses and times.
-/// Returns their number.
+/// Asserts that a file has the samples that were made, with their sequence numbers, losses and
+/// times. Returns the number of samples.
 fn check_file(file: &Path, channels: usize) -> u64 {
     let (mut rows, mut lost) = (0, 0);
     for batch in batches(file) {
@@ -314,8 +314,8 @@ async fn a_board_without_a_sample_stream_is_refused_and_the_others_are_captured(
     assert!(both.boards[1].received() > 200);
 }
 
-/// The streams of a board are found through every wrapper: the locks, the limits of the map, and
-/// all that the runner puts around a board.
+/// The streams of a board can be reached through everything that wraps the board: locks, the limits
+/// of the map, and the layers of the runner.
 #[cfg(feature = "sim")]
 #[test]
 fn wrappers_have_the_streams_of_their_board() {

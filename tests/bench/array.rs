@@ -1,8 +1,9 @@
-//! Benchmark of an array: tunes of farms of growing size, with the farm in one process and the
-//! client in another, and the same in real time.
+//! Benchmark of tuning an array of boards, with farms (sets of simulated boards) of growing size.
+//! The first farms are accelerated: their boards answer as soon as they have computed the samples.
+//! The last ones run in real time, where an acquisition takes as long as its samples. The farm and
+//! the client are two processes on one machine.
 //!
-//! The processor time and the peak of the memory of both processes are those that the system
-//! reports.
+//! The processor time and the peak memory of both processes are those that Linux reports.
 
 use std::error::Error;
 use std::process::{Command, Stdio};
@@ -19,13 +20,13 @@ use process::{Cost, Process};
 mod process;
 mod table;
 
-/// Largest factor by which the cost of a detector may grow with the number of boards.
+/// Largest factor by which the processor time for each detector may grow from one board to many.
 const FLAT: f64 = 1.25;
-/// Largest ratio of the times of many boards and of one, in real time.
+/// Largest ratio of the time to tune 64 boards to the time to tune one, with farms in real time.
 const LONGER: f64 = 1.3;
-/// Longest time of 1000 tones of one module, in seconds.
+/// Longest time to tune 1000 tones of one module in real time, in seconds.
 const THOUSAND_S: f64 = 90.0;
-/// Longest time in which a map of 256 boards is read and connected, in seconds.
+/// Longest time to read a map of 256 boards and to connect to all of them, in seconds.
 const CONNECT_S: f64 = 1.0;
 
 /// Smallest part of a farm's detectors that must be tuned.
@@ -112,7 +113,8 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Row with the number of tuned channels, as a tune that fails is fast.
+/// Row with the number of tuned channels. It shows that a time is not short because the tune
+/// failed.
 fn tuned(name: &str, tuned: u64, detectors: usize) -> Value {
     let limit = LEAST_TUNED * detectors as f64;
     json!({
@@ -121,16 +123,16 @@ fn tuned(name: &str, tuned: u64, detectors: usize) -> Value {
     })
 }
 
-/// A farm to be started.
+/// A farm to start.
 struct Farm {
     boards: usize,
     detectors: usize,
     modules: Option<usize>,
-    /// Time of a call in microseconds, if the farm runs in real time.
+    /// Time that a board takes for each call, in microseconds; `None` if the farm is accelerated.
     real_time: Option<usize>,
 }
 
-/// Result of a farm's tune.
+/// Measurements of a run that tunes a farm.
 struct Run {
     connect_s: f64,
     wall_s: f64,
@@ -204,7 +206,8 @@ fn client(map: &str) -> Outcome<()> {
             let params = params.clone();
             async move {
                 let outcome = tune(&board, module, &params).await?;
-                // A program would also keep the tune without the points of its sweeps.
+                // The benchmark drops the rest of the outcome. A real program would store it,
+                // without the points of the sweeps.
                 Ok::<_, twotone::hal::Error>(outcome.tuned())
             }
         });

@@ -1,7 +1,7 @@
-//! Benchmark of the capture of sample streams to disk: the default streams of 4 boards for a
-//! minute, with the farm in one process and `twotone capture` in another.
+//! Benchmark of the capture of sample streams to disk. `twotone capture` writes the default streams
+//! of 4 boards for a minute. Another process simulates the boards.
 //!
-//! `--seconds N` makes it shorter.
+//! `--seconds N` captures for a shorter time.
 
 use std::error::Error;
 use std::io::Read;
@@ -17,10 +17,10 @@ mod table;
 
 const BOARDS: usize = 4;
 const SECONDS: f64 = 60.0;
-/// Number of packets of a board in a second: 4 modules at the default decimation.
+/// Number of packets that a board sends in a second, for 4 modules at the default decimation.
 const PACKETS_A_SECOND: f64 = 4.0 * 625e6 / 256.0 / 64.0 / 64.0;
 
-/// Smallest share of the samples that are due which must be there.
+/// Smallest ratio of the rate at which packets are written to the rate at which they are due.
 const LEAST: f64 = 0.99;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -53,7 +53,8 @@ fn main() -> Outcome<()> {
     let mut told = String::new();
     let pipe = capture.0.stdout.as_mut().ok_or("no pipe")?;
     pipe.read_to_string(&mut told)?;
-    // The accounts of the process exist until it has been waited for.
+    // With `NOWAIT` the ended process stays in the system's accounts, so that its processor time
+    // can be read.
     let id = Pid::from_raw(i32::try_from(capture.0.id())?).ok_or("no process id")?;
     waitid(
         WaitId::Pid(id),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// A process that ends with its owner.
+/// A process that is killed when this value is dropped.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
@@ -15,7 +15,7 @@ impl Process {
         Ok(Self(started))
     }
 
-    /// Starts a simulated farm, whose boards listen when this returns.
+    /// Starts a farm: a process that simulates boards. The boards listen when this returns.
     pub(crate) fn farm(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut farm = Self::start(&[&["sim", "--with-parent"], arguments].concat())?;
         let mut ready = String::new();
@@ -26,7 +26,7 @@ impl Process {
         }
     }
 
-    /// Processor time and memory until now.
+    /// Reads the processor time and the peak memory of the process so far.
     pub(crate) fn cost(&self) -> Result<Cost, Box<dyn Error>> {
         Cost::of(&self.0.id().to_string())
     }
@@ -42,17 +42,17 @@ impl Drop for Process {
 /// Processor time and memory of a process.
 pub(crate) struct Cost {
     pub(crate) processor_s: f64,
-    /// Peak of the memory; `None` if the process has ended.
+    /// Largest memory so far; `None` if the process has ended.
     pub(crate) peak_mb: Option<f64>,
 }
 
 impl Cost {
-    /// Reads the accounts of the process named `id` in `/proc`.
+    /// Reads the accounts of a process from the folder `/proc/{id}`.
     pub(crate) fn of(id: &str) -> Result<Self, Box<dyn Error>> {
-        /// Number of ticks in a second in the kernel's accounts, on every present Linux.
+        /// Number of ticks in a second in the kernel's accounts, the same on every current Linux.
         const TICKS: f64 = 100.0;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The name, in brackets, may contain spaces.
+        // Skips the name of the program, which is in brackets and may contain spaces.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();

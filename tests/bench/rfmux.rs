@@ -1,9 +1,9 @@
-//! Benchmark of the same work on the same simulated board, by this library and by the Python
-//! client, in turn.
+//! Benchmark of the same work on the same simulated board, by this library and by the Python client
+//! rfmux, in turn.
 //!
 //! The work is a network analysis of 50,000 points, three sweeps of 101 points on 10 detectors, and
-//! nonlinear fits of all of them. Start-up and imports of both sides do not count. The board counts
-//! calls and bytes.
+//! a nonlinear fit of every sweep of a detector. The time to start and to import is not counted.
+//! The board counts the calls and bytes.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -26,15 +26,16 @@ const ROUNDS: usize = 5;
 const DETECTORS: usize = 10;
 const AMPLITUDE: f64 = 0.002;
 const SPAN_HZ: f64 = 400e3;
-/// Number of steps of a sweep in one request. The Python client cannot put more than the settings
-/// of one step into a request, since its acquisition is a separate request.
+/// Number of steps of a sweep in one request. The Python client can put at most the settings of one
+/// step into a request, because it acquires the samples with a separate request.
 const STEPS_PER_BATCH: usize = 8;
-/// Smallest ratio of wall times that passes.
+/// Smallest ratio of the Python client's wall time to this library's that passes.
 const LEAST_RATIO: f64 = 20.0;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// One round of one side: wall time, number of fits that succeeded, and the counters of the board.
+/// Measurements of one side in one round: wall time, number of fits that succeeded, and what the
+/// board counted.
 struct Round {
     wall: Duration,
     fitted: usize,
@@ -50,7 +51,7 @@ fn main() -> Outcome<()> {
         .boards(1)
         .detectors(DETECTORS)
         .seed(2)
-        // The map limits modules to a slightly narrower band, and both sides sweep 1.0 to 1.5 GHz.
+        // Both sides sweep 1.0 to 1.5 GHz. The map limits modules to slightly less than this band.
         .band(0.99e9, 1.51e9)
         .start_blocking()?;
     let centres: Vec<f64> = farm.truth().boards[0].modules[0]
@@ -63,7 +64,8 @@ fn main() -> Outcome<()> {
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        // Connected anew, before the time is taken, as the other client has changed settings since.
+        // The Python client has changed settings since the last round, so this connects anew. The
+        // wall time does not include it.
         let array = Array::connect(&map).wait();
         let board = array.board("crs0001").wait()?;
         ours.push(measured(&farm, || work(&board, &centres))?);
@@ -73,7 +75,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Runs one side and reads the board's counters around it.
+/// Runs one side, and measures its wall time and the board's counts.
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
 fn measured(farm: &Farm, side: impl FnOnce() -> Outcome<usize>) -> Outcome<Round> {
     let before = farm.boards()[0].counters();
@@ -142,7 +144,7 @@ fn work(board: &BoardHandle, centres: &[f64]) -> Outcome<usize> {
     Ok(fitted)
 }
 
-/// The Python client as a process, which does the work on request.
+/// The Python client as a process, which does the work each time it is asked.
 struct Peer {
     child: Child,
     requests: ChildStdin,

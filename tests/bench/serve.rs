@@ -1,8 +1,10 @@
-//! Benchmark of the daemon: a tune by it beside the same tune without it, and 256 boards that it
-//! holds for ten minutes. The farm, the daemon and the clients are processes of their own.
+//! Benchmark of the daemon, `twotone serve`. It compares a tune by the daemon with the same tune
+//! without it, and measures the cost of 256 unused boards that the daemon holds (keeps connected)
+//! for ten minutes. The farm (the simulated boards), the daemon and each client are separate
+//! processes.
 //!
-//! `--seconds N` holds the boards for a shorter time, which is too short for a verdict on what is
-//! flat.
+//! `--seconds N` holds the boards for a shorter time, which is too short to tell if memory and
+//! processor time grow.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,23 +20,24 @@ use process::Process;
 mod process;
 mod table;
 
-/// Largest ratio of the times of a tune by the daemon and without it.
+/// Largest ratio of the time of a tune by the daemon to the time of one without it.
 const LONGER: f64 = 1.05;
-/// Number of tunes of each kind.
+/// Number of tunes by the daemon, and of tunes without it.
 const ROUNDS: usize = 7;
-/// Number of boards that are held.
+/// Number of boards that the daemon holds.
 const HELD: usize = 256;
-/// Time for which they are held, in seconds.
+/// Time for which the daemon holds the boards, in seconds.
 const SECONDS: f64 = 600.0;
-/// Longest time of an answer with the metrics of all boards, in milliseconds.
+/// Longest time to fetch the metrics of all boards, in milliseconds.
 const SCRAPE_MS: f64 = 20.0;
-/// Time before the measurement, in seconds. With its 32nd request, after some 100 s, the queue of
-/// each connection gets a second block of memory, which takes turns with the first from then on.
+/// Time for which the boards are held before the measurement, in seconds. After some 100 s, at its
+/// 32nd request, the queue of each connection gets a second block of memory, and uses both from
+/// then on.
 const WARM_UP: f64 = 180.0;
-/// Largest growth of the memory while nothing happens, as a ratio.
+/// Largest ratio of the memory at the end of the measurement to the memory at its start.
 const FLAT: f64 = 1.05;
-/// Largest growth of the processor time from the first fifth of the time to the last. It is some
-/// hundred ticks, and varies with what else the machine does.
+/// Largest ratio of the processor time in the last fifth of the measurement to that in the first
+/// fifth. Each is some hundred ticks, and varies with what else the machine does.
 const STEADY: f64 = 1.2;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -96,7 +99,8 @@ impl Rig {
         })
     }
 
-    /// Time of a tune, in seconds: by the daemon, or without it of the boards of another map.
+    /// Tunes by the daemon, or without it the boards of the map `direct`. Returns the time, in
+    /// seconds.
     fn tune(&self, direct: Option<&str>, out: &Path) -> Outcome<f64> {
         let mut tune = Command::new(env!("CARGO_BIN_EXE_twotone"));
         tune.env("TWOTONE_LOCKS", self.folder.path());
@@ -114,9 +118,9 @@ impl Rig {
         }
     }
 
-    /// Number of descriptors and memory in megabytes of the daemon.
+    /// Returns the number of the daemon's open descriptors, and its memory in megabytes.
     fn resources(&self) -> Outcome<(usize, f64)> {
-        // By then the last scrape's connection is closed at the daemon's end too.
+        // After a second, the daemon has closed the connection of the last scrape too.
         sleep(1);
         let process = format!("/proc/{}", self.daemon.0.id());
         let descriptors = std::fs::read_dir(format!("{process}/fd"))?.count();
@@ -127,8 +131,8 @@ impl Rig {
         Ok((descriptors, kb / 1024.0))
     }
 
-    /// Scrapes the metrics every second for a time in seconds. Returns the processors that the
-    /// daemon used, and the times of the scrapes.
+    /// Scrapes the metrics every second, for `seconds`. Returns the average number of processor
+    /// cores that the daemon used, and the times of the scrapes in milliseconds.
     fn scrape_for(&self, seconds: f64) -> Outcome<(f64, Vec<f64>)> {
         let (before, begun) = (self.daemon.cost()?.processor_s, now());
         let mut scrapes = Vec::new();
@@ -140,7 +144,7 @@ impl Rig {
         Ok((processor_s / begun.elapsed().as_secs_f64(), scrapes))
     }
 
-    /// Time of a scrape of the metrics, in milliseconds.
+    /// Scrapes (fetches) the metrics once. Returns the time of the scrape, in milliseconds.
     fn scrape(&self) -> Outcome<f64> {
         let begun = now();
         let mut stream = TcpStream::connect(&self.listen)?;
@@ -156,10 +160,11 @@ impl Rig {
     }
 }
 
-/// Times of tunes by the daemon and without it, in turn.
+/// Compares the median times of tunes by the daemon and without it.
 fn tunes() -> Outcome<Vec<Value>> {
     let rig = Rig::start(8, 128)?;
-    // The same boards again: the daemon would find its own changed by another program.
+    // The tunes without the daemon have a second farm of the same boards. On the first farm, the
+    // daemon would find its boards changed by another program.
     let map = rig.folder.path().join("direct.toml").display().to_string();
     let size = ["--boards", "8", "--detectors", "128"];
     let _farm = Process::farm(&[&size[..], &["--write-map", &map]].concat())?;
@@ -179,7 +184,7 @@ fn tunes() -> Outcome<Vec<Value>> {
     })])
 }
 
-/// Costs of boards that are held and not used.
+/// Measures the costs of boards that the daemon holds and nobody uses.
 fn held(seconds: f64) -> Outcome<Vec<Value>> {
     let rig = Rig::start(HELD, 4)?;
     rig.scrape_for(WARM_UP.min(seconds))?;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// Prints the rows of a benchmark. A row has `name`, `value`, `unit`, `peer`, `peer_value`,
-/// `ratio`, `limit` and `pass`; those that it lacks are null.
+/// Prints the rows of a benchmark. A row has `name`, `value`, `unit`, `peer` (what the value is
+/// compared with), `peer_value`, `ratio`, `limit` and `pass`; those that it lacks are null.
 pub(crate) fn print(bench: &str, conditions: &Value, rows: &[Value], json: bool) {
     const KEYS: [&str; 8] = [
         "name",

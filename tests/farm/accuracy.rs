@@ -1,4 +1,4 @@
-//! Tests of the accuracy of a tune against the true detectors.
+//! Tests of the accuracy of the tuning algorithm, against the true detectors of simulated boards.
 
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneParams};
 use twotone::score::score;
@@ -6,7 +6,7 @@ use twotone::sim::{Farm, Profile, Truth, TruthDetector};
 
 use super::{connect, tune_all};
 
-/// Live detector that is nearest to a channel's resonance.
+/// Working detector whose resonance is nearest to that of a channel.
 fn nearest<'a>(truth: &'a Truth, board: usize, channel: &ChannelOutcome) -> &'a TruthDetector {
     let fr_hz = channel.fr_hz.expect("a tuned channel has a resonance");
     let detectors = &truth.boards[board].modules[0].detectors;
@@ -45,8 +45,8 @@ fn clean_boards_are_tuned_whole() {
 
 #[test]
 fn errors_are_those_of_the_noise_where_nothing_is_near() {
-    // Detectors hundreds of linewidths apart: at this signal to noise, the effect of nearer ones is
-    // larger than the noise.
+    // The detectors are hundreds of linewidths apart. At this signal-to-noise ratio, nearer
+    // neighbours would shift the fits by more than the noise does.
     let farm = Farm::builder()
         .boards(8)
         .detectors(24)
@@ -91,7 +91,8 @@ fn errors_are_those_of_the_noise_where_nothing_is_near() {
     assert!(rms.iter().all(|rms| (0.5..=1.5).contains(rms)), "{rms:?}");
 }
 
-/// Shares that a tune of a profile must reach.
+/// Shares that the tunes of a detector profile must reach. In the names, `of` is followed by the
+/// total.
 struct Goal {
     profile: Profile,
     boards: usize,
@@ -122,7 +123,8 @@ fn nothing_on_harsh_lines_is_called_tuned_and_far_off() {
         boards: 2,
         found_of_isolated: 0.99,
         false_of_detectors: 0.002,
-        // Crowded lines, whose neighbours change the derivative.
+        // The resonances are crowded, and neighbours change the derivative of the response at a
+        // tone.
         tuned_of_detectors: 0.75,
         wrong_of_reported: 0.15,
     });

@@ -1,4 +1,5 @@
-//! Tests of campaigns as an application runs them: on every kind of runtime, cancelled and dropped.
+//! Tests of campaigns: a command over all boards of a map, run by an application. They run on every
+//! kind of runtime, and are cancelled and dropped.
 
 use std::future::Future;
 use std::path::Path;
@@ -23,7 +24,7 @@ use twotone::sim::Farm;
 
 const DETECTORS: usize = 8;
 
-/// Two boards, and a campaign over them.
+/// A farm of two simulated boards, and a campaign over them.
 fn campaign() -> (Farm, Campaign) {
     let farm = Farm::builder().boards(2).detectors(DETECTORS).seed(3);
     let farm = farm.start_blocking().unwrap();
@@ -32,7 +33,7 @@ fn campaign() -> (Farm, Campaign) {
     (farm, campaign.note("by an application"))
 }
 
-/// Runs a tune with `wait`, in whatever way that waits, and checks its result.
+/// Tunes by `wait`, which runs the campaign and waits in its own way, and checks the result.
 fn check_tune(wait: impl FnOnce(&Campaign, &Path) -> TuneRun) {
     let (_farm, campaign) = campaign();
     let folder = tempfile::tempdir().unwrap();
@@ -100,7 +101,7 @@ fn a_foreign_multi_thread_runtime_awaits_a_campaign() {
     });
 }
 
-/// An executor that knows nothing of tokio: it polls on this thread, and parks it in between.
+/// An executor without tokio: it polls the future on this thread, and parks the thread in between.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 
@@ -125,7 +126,8 @@ fn another_executor_awaits_a_campaign() {
     check_tune(|campaign, out| block_on(campaign.tune(out).into_inner()).unwrap());
 }
 
-/// Cancels a token at the first step of the fine sweep, and counts what it was told.
+/// Observer that cancels a token at the first step of the fine sweep, and lists the calls of
+/// `begin` and `end`.
 #[derive(Default)]
 struct CancelInTheMiddle {
     token: CancellationToken,
@@ -200,7 +202,7 @@ fn a_campaign_whose_future_is_dropped_cleans_up_all_the_same() {
             () = dropped.cancelled() => {}
         }
     });
-    // The record is the last thing that it does.
+    // The campaign writes its record last.
     while !out.join(MANIFEST_FILE).exists() {
         thread::yield_now();
     }

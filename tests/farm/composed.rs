@@ -1,5 +1,6 @@
-//! Tests of algorithms that call other algorithms. The inner ones are called in either idiom, from
-//! a plain function, from an async one and over a whole farm, with the same result each time.
+//! Tests of algorithms that call other algorithms. The outer algorithm waits for the inner ones or
+//! awaits them, and runs in a plain function, in an async one and over a whole farm of simulated
+//! boards. The result is the same each time.
 
 use tworoutine::tworoutine;
 use twotone::algorithms::finding::find_resonances;
@@ -10,7 +11,7 @@ use twotone::sim::Farm;
 
 use super::{BAND_HZ, connect, params};
 
-/// Band within the range of the farm's map.
+/// Band within the range that the farm's map allows.
 const BAND: Band = Band {
     f_min_hz: 1.001e9,
     f_max_hz: 1.099e9,
@@ -26,7 +27,7 @@ fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>
     Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
 }
 
-/// Does the same for an event loop, with some waits left from the prompt.
+/// Does the same in an async function, which still has some waits of the prompt.
 #[tworoutine(Send)]
 async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();
@@ -42,7 +43,7 @@ async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
         .collect())
 }
 
-/// Measures both boards of a farm, which is made anew from the same seed each time.
+/// Measures both boards of a farm. Each call makes a new farm from the same seed.
 fn by<T>(measure: impl FnOnce(&twotone::Array) -> T) -> T {
     let farm = Farm::builder()
         .boards(2)
@@ -69,7 +70,8 @@ fn composed_functions_give_the_same_results_in_both_idioms() {
     });
     assert!(at_the_prompt.iter().all(|lines| lines.len() == 8));
 
-    // The inner waits are on a plain thread here, and in a context below.
+    // Here the inner waits block a plain thread. Below they suspend a context (a future in which a
+    // wait is allowed).
     let waited = by(|array| {
         let each = targets(array).into_iter();
         each.map(|(board, module)| lines(&board, module).wait().unwrap())
@@ -98,8 +100,8 @@ fn composed_functions_give_the_same_results_in_both_idioms() {
             .map(|outcome| outcome.result.unwrap())
             .collect::<Vec<_>>()
     });
-    // The runner's own requests take time on the boards, so the noise is different: a few tens of
-    // Hz on lines that are 50 kHz wide.
+    // The runner's own requests take time on the boards, so the samples have different noise. It
+    // moves the resonances by a few tens of Hz, and they are 50 kHz wide.
     let pairs = over_the_farm
         .iter()
         .flatten()

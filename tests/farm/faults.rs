@@ -1,5 +1,5 @@
-//! Tests in which one board of three has a fault: its error names board, operation and cause, its
-//! tones are as declared or listed, and the other boards are not affected.
+//! Tests in which one of three boards has a fault. Its error names the board, the operation and the
+//! cause. Its tones are as the run declares, or are listed. The other boards are not affected.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn farm() -> twotone::sim::FarmBuilder {
         .band(BAND_HZ.0, BAND_HZ.1)
 }
 
-/// Result of a tune as it is stored, which has no times and no ids.
+/// Result of a tune in the form in which it is stored, which has no times and no identifiers.
 fn stored(outcome: &Outcome<TuneOutcome>) -> String {
     serde_json::to_string(outcome.result.as_ref().expect("it has no fault")).expect("plain data")
 }
@@ -32,7 +32,7 @@ struct Case {
     fault: Scheduled,
     /// The kind of the error; `None` if the fault only costs time.
     kind: Option<ErrorKind>,
-    /// True if the board is never connected.
+    /// True if the fault keeps the board from being connected.
     absent: bool,
 }
 
@@ -44,7 +44,8 @@ fn absent(fault: impl Into<Scheduled>, kind: ErrorKind) -> Case {
     }
 }
 
-/// A fault in the middle of the tune, after a number of calls.
+/// A fault that begins after a number of calls, and ends after another number of them if that is
+/// given.
 fn midway(fault: Fault, calls: (u64, Option<u64>), kind: Option<ErrorKind>) -> Case {
     let fault = match calls {
         (first, Some(count)) => fault.during(first, count),
@@ -72,7 +73,7 @@ fn cases() -> Vec<Case> {
         absent(ServerError {}, K::Protocol),
         absent(CloseMidAnswer { after_bytes: None }, K::ConnectionLost),
         absent(HugeAnswer { bytes: 16 << 20 }, K::Protocol),
-        // A board can be connected without samples; a tune fails without them.
+        // Connecting needs no samples, so the board is connected, and its tune fails.
         midway(wrong().into(), (0, None), Some(K::Protocol)),
         midway(
             Hang { method: samples() }.into(),
@@ -104,7 +105,7 @@ fn cases() -> Vec<Case> {
             (5000, Some(1)),
             Some(K::EpochChanged),
         ),
-        // The board is still down when it is asked again.
+        // The client asks again while the board is still down.
         midway(
             Reboot { down_ms: 300 }.into(),
             (5000, Some(1)),
@@ -128,7 +129,7 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
             .fault(1, case.fault)
             .start_blocking()
             .expect("a farm");
-        // Longer than this, which is more than the deadline even on a loaded machine, is a hang.
+        // This is more than the deadline, even on a loaded machine. Whatever takes longer hangs.
         let array = connecting(&farm).wait_timeout(Duration::from_secs(15));
         let array = array.unwrap_or_else(|_| panic!("{told}: connecting went on"));
         let outcomes = tune_all(&array, &params());
@@ -165,8 +166,8 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
             assert_eq!(error.board(), Some("crs0002"), "{told}");
             assert!(error.operation().is_some(), "{told}: {error}");
         } else if let Some(outcome) = faulty {
-            // A fault that only costs time or a repetition leaves nothing in the result, but for
-            // samples that were taken twice.
+            // A fault that only costs time or a repeated request does not change the result, except
+            // for the noise of samples that were taken twice.
             assert!(outcome.is_well(), "{told}");
         }
         if let (Some(outcome), Some(_)) = (faulty, case.kind) {
@@ -175,8 +176,8 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
     }
 }
 
-/// Asserts that the tones are off, as declared, or that the outcome lists those that may be on; and
-/// that they can be switched off once the fault has ended.
+/// Asserts that the tones are off, as declared, or that the outcome lists those that may be on.
+/// Asserts that they can be switched off once the fault has ended.
 fn check_tones(farm: &Farm, outcome: &Outcome<TuneOutcome>, told: &str) {
     farm.boards()[1].clear_faults();
     let array = connect(farm);

@@ -1,4 +1,5 @@
-//! Test of the calls of a tune on the wire: none is sent twice, and no unchanged setting is sent.
+//! Test of the calls that a tune sends to the board: it repeats none, and sets nothing that is
+//! already set.
 
 use twotone::sim::Farm;
 
@@ -25,11 +26,12 @@ fn settings_that_do_not_change_are_not_sent() {
         count(&after) - count(&before)
     };
 
-    // Before the first tone, and once more when the tones replace the comb: one call in the place
-    // of a thousand amplitudes.
+    // Once before the first tone, and once when the final tones replace the many tones (the comb)
+    // of the network analysis. One call takes the place of a thousand amplitudes.
     assert_eq!(calls("clear_channels"), 2);
-    // Each frequency of each sweep is set once: those of the network analysis, of the delay, of the
-    // fine sweep, and the final ones of the tones; and one marker for each clear and connection.
+    // Each frequency is set once: those of the network analysis, of the cable delay and of the fine
+    // sweep, and the final ones of the tones. One more is set after each clear and connection, as a
+    // marker that shows if the board has restarted.
     let points = tune.network_analysis.frequency_hz.len() as u64;
     let steps = params().fine_sweep.points as u64;
     let tones = (tune.channels.len() + tune.references.len()) as u64;
@@ -45,8 +47,8 @@ fn settings_that_do_not_change_are_not_sent() {
         "{} of {most}",
         calls("set_frequency")
     );
-    // Amplitudes and phases stay during a sweep: they are set at most once for the comb, once for
-    // the tones, and once to 0 for the channels that are left over.
+    // Amplitudes and phases stay during a sweep. They are set at most once for the comb, once for
+    // the final tones, and once to 0 for the channels that are left over.
     assert!(
         calls("set_amplitude") <= 4 * 1024,
         "{}",

@@ -1,4 +1,5 @@
-//! Tests of a board's handle from any thread, under any runtime, and in a context.
+//! Tests of the handle of a board: used from any thread, under any runtime, and in a context (a
+//! future in which a wait suspends instead of blocking).
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -54,7 +55,7 @@ fn one_handle_serves_every_thread_and_every_runtime() {
     );
     drop(many);
 
-    // A runtime without timers and sockets.
+    // This runtime has no timers and no sockets.
     let single = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -71,7 +72,7 @@ fn one_handle_serves_every_thread_and_every_runtime() {
     fine("after all these runtimes are gone", level(board).wait());
 }
 
-/// Number of boards beside the one that is waited for.
+/// Number of boards besides the one that the test waits for.
 const OTHERS: usize = 200;
 
 #[test]
@@ -84,7 +85,7 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
     let mut boards = handles(&farm);
     assert_eq!(boards.len(), 1 + OTHERS);
     let waiting = boards.remove(0);
-    // All run on one thread: if a wait blocked it, none of the others would end.
+    // All futures run on one thread: if a wait blocked it, none of the others would end.
     tworoutine::block_on(async {
         let done = Rc::new(Cell::new(0));
         let others: Vec<_> = boards
@@ -116,8 +117,8 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
     });
 }
 
-/// A run over one connection leaves no room for another run over the same module, whatever
-/// connection that one has, and by whatever name of the board it was made.
+/// While a run uses a module, no other run can use it: neither over another connection, nor by
+/// another name of the board's host.
 #[test]
 fn two_connections_cannot_run_one_module() {
     let farm = Farm::builder().detectors(2).start_blocking().unwrap();
@@ -141,7 +142,8 @@ fn two_connections_cannot_run_one_module() {
     }
 }
 
-/// Port of 127.0.0.1 that leads to the board at `address`, so that `localhost` is a name of it.
+/// Returns a port of 127.0.0.1 that leads to the board at `address`, so that `localhost` with this
+/// port names the board too.
 fn relay(address: SocketAddr) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -162,7 +164,7 @@ fn relay(address: SocketAddr) -> u16 {
     port
 }
 
-/// Checks that no run over one of the targets begins while one over the other is under way.
+/// Checks that no run over one of the targets can begin during a run over the other one.
 fn check_excluded([one, other]: [Target; 2], names: &[&str]) {
     let run = |target: Target| {
         Runner::new().run(vec![target], |board, module| async move {
@@ -181,6 +183,6 @@ fn check_excluded([one, other]: [Target; 2], names: &[&str]) {
         .wait();
     let refused = outcomes[0].result.as_ref().unwrap();
     assert_eq!(refused.as_ref().err(), Some(&ErrorKind::Busy), "{names:?}");
-    // The lease ends with the run.
+    // The module is free again after the run.
     assert!(run(other).wait()[0].result.is_ok(), "{names:?}");
 }

@@ -1,4 +1,5 @@
-//! Tests that every write to a board of an array is checked against the limits of the map.
+//! Tests that every write to a board is checked against the limits of the hardware map (the file
+//! that lists the boards).
 
 use tworoutine::Wait;
 use twotone::algorithms::{Band, TuneParams};
@@ -20,7 +21,7 @@ fn direct_use_of_a_board_keeps_to_the_map() {
     board.nco().set(module, Hertz(1.05e9)).wait().unwrap();
     let before = farm.boards()[0].counters().calls;
     let tone = ToneUpdate::new(channel).offset(Hertz(1e6));
-    // The map of the farm allows -34.5 dBm a tone, which is an amplitude of 0.02.
+    // The map of the farm allows -34.5 dBm for each tone, which is an amplitude of 0.02.
     let loud = board
         .tones()
         .set(module, [tone.amplitude(0.03)])
@@ -51,7 +52,8 @@ fn parameters_out_of_range_are_refused_before_anything_is_set() {
         .band(BAND_HZ.0, BAND_HZ.1);
     let farm = farm.start_blocking().unwrap();
     let array = connect(&farm);
-    // Connects the board, which sets a marker on a board that has none.
+    // The first connection writes a marker to a board that has none. This write must not be counted
+    // below.
     array.board("crs0001").wait().unwrap();
     type Change = fn(&mut TuneParams);
     let wrong: [(&str, ErrorKind, Change); 7] = [

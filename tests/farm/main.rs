@@ -1,4 +1,4 @@
-//! Tests of algorithms on simulated farms, over the wire.
+//! Tests of algorithms on farms (sets of simulated boards), over network connections.
 
 mod accuracy;
 mod campaign;
@@ -22,11 +22,11 @@ use twotone::run::{Outcome, Runner};
 use twotone::sim::Farm;
 use twotone::transport::ConnectOptions;
 
-/// Band that a small farm fills, so that the network analysis of a test is short. The map limits
-/// the modules to a slightly narrower band.
+/// Band of the detectors of a small farm, in Hz. It is narrow, so that the network analysis is
+/// short. The farm's hardware map limits the modules to a slightly narrower band.
 pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.1e9);
 
-/// Parameters for this band, with points as dense as the default ones.
+/// Parameters for [`BAND_HZ`], with points as dense as the default ones.
 pub(crate) fn params() -> TuneParams {
     let network_analysis = NetworkAnalysisParams {
         points: 10_000,
@@ -38,15 +38,15 @@ pub(crate) fn params() -> TuneParams {
     }
 }
 
-/// Longest time of a run, clean-up included.
+/// Longest duration of a run, clean-up included.
 pub(crate) const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Connects with short deadlines.
+/// Connects to the boards of a farm, with short timeouts.
 pub(crate) fn connect(farm: &Farm) -> Array {
     connecting(farm).wait()
 }
 
-/// As [`connect`], but not waited for.
+/// Does the same as [`connect`], but does not wait.
 #[tworoutine]
 pub(crate) async fn connecting(farm: &Farm) -> Array {
     let map = HardwareMap::try_from(farm).expect("a farm's own map");
@@ -57,7 +57,7 @@ pub(crate) async fn connecting(farm: &Farm) -> Array {
     Array::connect_with(&map, &options, 16).await
 }
 
-/// Tunes everything that is connected, and keeps the tones on.
+/// Tunes every connected module, and leaves the tones on.
 pub(crate) fn tune_all(array: &Array, params: &TuneParams) -> Vec<Outcome<TuneOutcome>> {
     let params = params.clone();
     Runner::new()

@@ -1,5 +1,5 @@
-//! Tests with random ranges that end among the detectors of a farm: every module has a tune, and
-//! the detectors within its range are tuned.
+//! Tests of frequency ranges with random ends among the detectors of a farm (simulated boards).
+//! Each module is tuned without an error, and so is every detector within its range.
 
 use twotone::algorithms::{ChannelStatus, NetworkAnalysisParams, Reason, TuneParams, tune};
 use twotone::hal::{Hertz, ModuleLimits};
@@ -15,7 +15,8 @@ fn drawn(index: u64) -> f64 {
     (x >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// True if a detector is within a range, at least `spare_lw` of its linewidths from both ends.
+/// True if the resonance of a detector is within a range, at least `spare_lw` of its linewidths
+/// from both ends.
 fn within(detector: &TruthDetector, range: (f64, f64), spare_lw: f64) -> bool {
     let spare = spare_lw * detector.linewidth_hz;
     (range.0 + spare..=range.1 - spare).contains(&detector.fr_hz)
@@ -45,7 +46,7 @@ fn no_range_costs_a_module_and_what_lies_within_it_is_tuned() {
         ..TuneParams::default()
     };
     for trial in 0..24 {
-        // Each end is within four linewidths of a detector, on either side of it.
+        // Each end is at most four linewidths below or above the resonance of a detector.
         let end = |low: f64, at: u64| {
             let index = low + 0.45 * drawn(2 * trial + at);
             let detector = detectors[(index * detectors.len() as f64) as usize];

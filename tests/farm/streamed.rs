@@ -1,5 +1,5 @@
-//! Tests of samples from the boards' streams in the place of their acquisition calls: they give the
-//! same samples and the same tune.
+//! Tests of algorithms that take samples from the boards' streams instead of acquisition calls:
+//! samples and tunes are the same.
 
 use std::thread;
 use std::time::Duration;
@@ -25,7 +25,8 @@ use super::{BAND_HZ, RUN_DEADLINE, params};
 const TONES: u16 = 4;
 const SAMPLES: u32 = 16;
 
-/// A map without modules, so that those of the bank in use count.
+/// A map that names no modules, so that the board itself says which modules its analog bank in use
+/// has.
 fn map(farm: &Farm) -> HardwareMap {
     let board = &farm.boards()[0];
     let (address, serial) = (board.address(), board.serial());
@@ -35,18 +36,19 @@ fn map(farm: &Farm) -> HardwareMap {
     HardwareMap::parse(&text, "map").expect("a map")
 }
 
-/// Connects with samples from the streams.
+/// Connects to the boards with samples from their streams.
 fn connect_streamed(map: &HardwareMap) -> Array {
     let options = ConnectOptions::new().samples(SampleSource::Stream(ReceiveOptions::new()));
     Array::connect_with(map, &options, 16).wait()
 }
 
-/// The first board without limits, which would send read-backs that are counted too.
+/// Handle of the first board, without the wrapper that checks limits. The wrapper would read
+/// settings back, and these calls would be counted too.
 fn first(array: &Array) -> BoardHandle {
     array.targets()[0].board.clone()
 }
 
-/// Sets the tones to an amplitude and measures them, in one batch.
+/// Sets the tones to an amplitude and takes samples of them, in one batch.
 #[tworoutine(Send)]
 async fn set_and_measure(
     board: &BoardHandle,
@@ -76,7 +78,7 @@ fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     assert_eq!(streamed.mean.len(), called.mean.len());
     for channel in 0..called.mean.len() {
         let off = (streamed.mean[channel] - called.mean[channel]).norm();
-        // Correlated samples: errors of the two means, and 6 sigma of their difference.
+        // 6 sigma of the difference of two means. The factor 2 is for samples that are correlated.
         let sigma = called.scatter[channel].max(streamed.scatter[channel]);
         let most = 6.0 * 2.0 * (2.0 / f64::from(SAMPLES)).sqrt() * sigma;
         assert!(
@@ -88,13 +90,13 @@ fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     }
 }
 
-/// Number of acquisition calls to the board.
+/// Number of acquisition calls that the board has had.
 fn asked(farm: &Farm) -> u64 {
     let counters = farm.boards()[0].counters();
     counters.by_method.get("get_samples").copied().unwrap_or(0)
 }
 
-/// Calls the board as another program.
+/// Calls the board over a connection of its own, as another program would.
 fn another_calls(farm: &Farm, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
     let host = farm.boards()[0].address().to_string().parse().unwrap();
     let client = TuberClient::new(host, ConnectOptions::new());
@@ -187,7 +189,7 @@ fn modules_share_the_stream_of_their_board() {
     }
 }
 
-/// A farm of one board in real time, for streams.
+/// A farm of one board in real time, in which samples take as long as on a real board.
 fn in_real_time(seed: u64) -> Farm {
     let farm = Farm::builder().boards(1).detectors(4).modules(4).seed(seed);
     let farm = farm.time(TimeMode::RealTime { call_us: 0 });
@@ -198,7 +200,7 @@ fn pause(millis: u64) {
     tworoutine::runtime().block_on(async { sleep(Duration::from_millis(millis)).await });
 }
 
-/// A third of a second of samples.
+/// Acquisition of a third of a second.
 fn third() -> Acquire {
     Acquire::new(200).first_channels(TONES)
 }
@@ -217,13 +219,13 @@ fn a_reboot_while_samples_are_taken_is_told() {
     pause(100);
     let sim = &farm.boards()[0];
     sim.inject(Fault::from(Reboot { down_ms: 0 }).from_call(sim.counters().calls));
-    // The board loses its settings before it answers.
+    // The call may fail: the board restarts, and loses its settings, before it answers.
     let _ = another_calls(&farm, |calls| {
         calls.call("Dfmux", "get_timestamp");
     });
     let error = taking.join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
-    // Once the loss was reported, the board is measured anew.
+    // After the error has reported the restart, the next acquisition works again.
     let silent = board.samples().mean(ModuleId::FIRST, third()).wait();
     let silent = silent.unwrap();
     let loudest = silent.mean.iter().map(|z| z.norm()).fold(0.0, f64::max);
@@ -237,7 +239,7 @@ fn samples_of_the_other_bank_are_not_taken_for_a_modules_own() {
     let measure = || board.samples().mean(ModuleId::FIRST, third()).wait();
     measure().unwrap();
     for wait_ms in [100, 0] {
-        // The bank is switched before the acquisition, and in the middle of it.
+        // The analog bank is switched in the middle of the acquisition, and then before it.
         let switch = |high: bool| {
             another_calls(&farm, |calls| {
                 calls.call("Dfmux", "set_analog_bank").arg(high);
@@ -325,7 +327,7 @@ fn a_module_that_falls_silent_is_told_as_such_while_another_is_measured() {
     })
     .unwrap();
     thread::scope(|scope| {
-        // The first acquisition drives the receiver for both.
+        // The first acquisition reads the stream for both.
         let long = scope.spawn(|| board.samples().mean(one, Acquire::new(900)).wait());
         pause(100);
         let error = board.samples().mean(two, third()).wait().unwrap_err();

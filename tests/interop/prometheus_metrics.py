@@ -1,4 +1,4 @@
-"""Reads the metrics of a daemon with the parser of Prometheus' own client, and prints them as JSON."""
+"""Prints the metrics of the daemon as JSON, as the parser of Prometheus' client reads them."""
 
 import json
 import sys

@@ -3,11 +3,11 @@
 
 Usage: rfmux_bench.py ADDRESS SERIAL AMPLITUDE SPAN_HZ CENTRE_HZ...
 
-Imports and connects, prints {"ready": true}, and then for each line on
-standard input does the work once: a network analysis of 50,000 points over
-1.0 to 1.5 GHz, three sweeps of 101 points around each centre, and nonlinear
-fits of all of them. Prints one JSON object a time: seconds by step, and how
-many fits succeeded.
+Imports rfmux, connects to the board and prints {"ready": true}. Then, for each
+line on standard input, does the work once: a network analysis of 50,000 points
+over 1.0 to 1.5 GHz, three sweeps of 101 points around each centre, and a
+nonlinear fit of each sweep. After each work, prints one JSON object: the
+seconds of each step, and the number of fits that succeeded.
 """
 
 import asyncio

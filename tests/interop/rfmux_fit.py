@@ -3,7 +3,8 @@
 
 Usage: rfmux_fit.py SWEEPS
 
-SWEEPS is a board's Arrow file. Prints one JSON object, by channel:
+SWEEPS is the Arrow file of one board in that directory. Prints one JSON object,
+with the fits of each channel under its number:
   {"1": {"points", "skewed": {"fr_hz", "qr"}, "nonlinear": {"fr_hz", "qr", "a"}}}
 A fit that rfmux calls failed is null. What rfmux prints goes to stderr.
 """
@@ -44,7 +45,7 @@ def main(path):
 
 
 def named(params, *names):
-    """The parameters of a fit by the names of the report."""
+    """Return some parameters of a fit, under the names that the report uses."""
     if params is None or params[names[0]] == "nan":
         return None
     ours = {"fr": "fr_hz", "Qr": "qr"}

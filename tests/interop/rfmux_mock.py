@@ -3,9 +3,9 @@
 
 Usage: rfmux_mock.py [--resonators N] [--f-min HZ] [--f-max HZ] [--seed N]
 
-The board's detectors are on module 1. Its samples go to the usual multicast
-group, from 127.0.0.1, on a port of their own: other simulated boards on the
-machine send from that address too.
+The board's detectors are on module 1. Its samples go from 127.0.0.1 to the
+usual multicast group, but to a port of their own, because other simulated boards
+on this machine send from the same address.
 
 Prints one JSON object when the board is ready:
   {"address": "host:port", "stream_port": number}
@@ -46,8 +46,8 @@ async def serve(arguments):
         "resonator_random_seed": arguments.seed,
     }
     crs = await create_mock_crs(udp_port=port, config=config, verbose=False)
-    # Its physics is compiled when it is first used, for one tone and for many
-    # apart, which takes longer than a client waits for an answer.
+    # The simulator compiles its physics at the first use, for one tone and again for
+    # many tones. This takes longer than a client waits for an answer, so it is done here.
     await crs.set_nco_frequency(0.5 * (arguments.f_min + arguments.f_max), module=1)
     for channels in (1, 1024):
         async with crs.tuber_context() as batch:

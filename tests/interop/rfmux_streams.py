@@ -4,9 +4,10 @@
 Usage: rfmux_streams.py SERIAL=ADDRESS... --detector HZ --modulation HZ
 
 Module 1 of every board gets three tones: channel 1 on a detector of the first
-board, whose resonance is modulated, and channels 2 and 3 away from all of
-them, at amplitudes that differ from board to board. Then samples of all boards
-are read at once, and spectra and PFB samples of the first.
+board, whose resonance is modulated, and channels 2 and 3 away from all
+detectors. The amplitudes differ from board to board. Then samples of all boards
+are read at the same time. Spectra and PFB samples (fast samples, before the
+decimation) are read from the first board.
 
 Prints one JSON object:
   {"failures": [text], "measured": {name: value}, "seconds": {step: number}}
@@ -26,10 +27,10 @@ SAMPLES = 400
 ATTEMPTS = 5
 SPECTRUM_SAMPLES = 1192  # two seconds
 NCO_HZ = 1.25e9
-# White noise keeps this share of its variance behind the six moving averages of
-# the decimation: the middle of the B-spline of order 12.
+# The decimation takes six moving averages. This share of the variance of white
+# noise is left after them: the middle value of the B-spline of order 12.
 CIC_NOISE = 655177 / 1663200
-# Offsets from the detector, which has no neighbour within 1 MHz.
+# Offsets of the three tones from the detector, which has no neighbour within 1 MHz.
 OFFSETS_HZ = [0.0, 0.4e6, -0.4e6]
 
 
@@ -42,7 +43,7 @@ def parse(argv):
 
 
 class Findings:
-    """What was measured, and what is wrong with it."""
+    """The measurements, and the failures among them."""
 
     def __init__(self):
         self.failures = []
@@ -88,12 +89,12 @@ async def connect(arguments):
 
 
 async def slow(every, findings):
-    """Samples of all boards at the same time, each its own."""
+    """Read samples of all boards at the same time, and check that each gets its own."""
     import numpy as np
 
     # rfmux binds a socket before it joins a group, and until it joins the kernel
     # gives it the packets of every board that anybody on the machine listens to.
-    # It takes those as samples, with a warning: then this begins anew.
+    # rfmux takes those as samples, with a warning. After a warning this begins anew.
     for attempt in range(1, ATTEMPTS + 1):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -114,7 +115,7 @@ async def slow(every, findings):
         findings.expect(bool(np.all(np.abs(steps - 1) < 1e-3)), f"{crs.serial}: stamps jump")
         samples = complex_of(result)
         findings.expect(samples.shape == (1024, SAMPLES), f"{crs.serial}: {samples.shape}")
-        # The same tones by the other way, away from the detector that moves.
+        # An acquisition call must agree, on the tones away from the modulated detector.
         for channel in (2, 3):
             direct = complex_of(await crs.get_samples(SAMPLES, channel=channel, module=1))
             streamed = samples[channel - 1]
@@ -129,7 +130,7 @@ async def slow(every, findings):
 
 
 async def serials(every, findings):
-    """Whose packets arrive on a socket that rfmux opens for a board."""
+    """Check that a socket that rfmux opens for a board gets the packets of that board alone."""
     from rfmux import streamer
 
     loop = asyncio.get_running_loop()
@@ -153,7 +154,7 @@ async def serials(every, findings):
 
 
 async def spectra(crs, quiet, findings, modulation):
-    """Spectra that rfmux makes of the stream."""
+    """Check spectra that rfmux computes from the stream."""
     import numpy as np
 
     result = await crs.py_get_samples(
@@ -171,9 +172,9 @@ async def spectra(crs, quiet, findings, modulation):
     findings.expect(abs(abs(peak) - modulation) < 1, f"the largest peak is at {peak} Hz")
     findings.expect(height > 20, f"the peak is {height} dB above the floor")
 
-    # White noise, away from detectors: rfmux takes the slope of the filters off
-    # the spectrum, so that density times rate is what the samples would vary by
-    # without them.
+    # Away from detectors the noise is white. rfmux corrects the spectrum for the
+    # filters of the decimation, so the density times the rate is the variance that
+    # the samples would have without these filters.
     density, volts = await noise(crs)
     quiet_density, quiet_volts = await noise(quiet)
     unfiltered = quiet_density * 625e6 / 256 / 64 / 64
@@ -189,7 +190,7 @@ async def spectra(crs, quiet, findings, modulation):
 
 
 async def noise(crs):
-    """The density of channel 2 in W/Hz, and its samples in V."""
+    """Return the noise density of channel 2 in W/Hz, and its samples in V."""
     import numpy as np
 
     result = await crs.py_get_samples(
@@ -200,7 +201,7 @@ async def noise(crs):
 
 
 async def pfb(crs, findings, noise_dbm, volts):
-    """PFB samples by the call, and by their stream."""
+    """Check PFB samples from the acquisition call and from their stream."""
     import numpy as np
 
     def same(what, mean, expected):
@@ -232,9 +233,11 @@ async def pfb(crs, findings, noise_dbm, volts):
 
 
 async def pfb_stream(crs, channels, findings):
-    """20 ms of the PFB stream. Where rfmux finds a gap it tries again, but looks at
-    the packets of the first try too, so that it never finds any without; a
-    machine with other work may well lose some."""
+    """Read 20 ms of the PFB stream.
+
+    A busy machine loses packets, and rfmux then tries again. It checks the packets
+    of its first try again too, so it never succeeds. This starts it anew instead.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             result = await crs.py_run_pfb_streamer(

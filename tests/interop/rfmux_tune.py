@@ -3,16 +3,17 @@
 
 Usage: rfmux_tune.py ADDRESS TRUTH [--board NAME] [--module N]
 
-ADDRESS is the board's ip:port, TRUTH the farm's truth file. Resolves the
-board, runs a network analysis, finds resonances, sweeps each of them, biases
-all, and compares what came out with the truth file.
+ADDRESS is the board's ip:port. TRUTH is the file with the true detectors of the
+simulated boards. Resolves the board, runs a network analysis, finds resonances,
+sweeps each of them, biases all of them, and compares the tones with the truth
+file.
 
 Prints one JSON object:
   {"ok", "failures": [text], "detectors", "found": [Hz], "missed": [id],
    "false": [Hz], "biased": [{"channel", "id", "tone_hz", "amplitude",
    "offset_lw"}], "steps": [{"name", "seconds"}]}
-Exits with 0 if every live detector of the truth was found and biased and
-nothing else was, with 1 otherwise. What rfmux prints goes to stderr.
+Exits with 0 if every working detector of the truth file was found and biased,
+and nothing else was. Exits with 1 otherwise. What rfmux prints goes to stderr.
 """
 
 import argparse
@@ -28,12 +29,12 @@ import warnings
 # kerr_reference_dbm of the simulator's profiles.
 AMPLITUDE = 0.001
 
-# A resonance is found if the dip is this near, linewidths. A nonlinear one is
-# pulled down a little.
+# A resonance counts as found if a dip is this near, in linewidths. The power of
+# the tone shifts a nonlinear resonance down a little.
 FOUND_WITHIN_LW = 0.5
 
-# A tone is on its detector if it is this near, linewidths: rfmux places it
-# where the IQ loop is fastest, and rounds it to a grid of 298 Hz.
+# A tone counts as on its detector if it is this near, in linewidths. rfmux places
+# it where the IQ loop moves fastest with frequency, on a grid of 298 Hz.
 BIASED_WITHIN_LW = 0.6
 
 
@@ -59,13 +60,13 @@ def detectors_of(path, board, module):
 
 
 def nearest(detectors, frequency):
-    """The detector next to a frequency, and the distance in its linewidths."""
+    """Return the detector nearest to a frequency, and the distance in its linewidths."""
     best = min(detectors, key=lambda d: abs(frequency - d["fr_hz"]) / d["linewidth_hz"])
     return best, (frequency - best["fr_hz"]) / best["linewidth_hz"]
 
 
 class Steps:
-    """How long each step took."""
+    """Names of the steps, and the seconds that each took."""
 
     def __init__(self):
         self.taken = []
@@ -121,7 +122,7 @@ async def tune(arguments, detectors, steps):
     report["missed"] = [d["id"] for d in detectors if d["id"] not in matched]
     report["false"].sort()
     if not found or len(found) > 2 * len(detectors):
-        # Sweeping and fitting them all would take long and tell no more.
+        # To sweep and fit so many would take long and show nothing more.
         return report
 
     with steps.step("multisweep"):
@@ -161,7 +162,7 @@ async def tune(arguments, detectors, steps):
 
 
 def judge(report, detectors):
-    """What is wrong with what came out."""
+    """Return what is wrong with the found resonances and the tones."""
     failures = []
     if report["missed"]:
         failures.append(f"detectors not found: {report['missed']}")

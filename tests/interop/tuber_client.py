@@ -3,8 +3,8 @@
 
 Usage: tuber_client.py ADDRESS
 
-Does the same with the sync and the async client, with answers in JSON and in
-CBOR. Prints one JSON object:
+Makes the same calls with the sync and the async form of the client, with
+answers in JSON and in CBOR. Prints one JSON object:
   {"failures": [text], "checks": number, "read": {client: {name: value}}}
 Exits with 0 if there are no failures.
 """
@@ -22,7 +22,7 @@ CBOR = "application/cbor"
 
 
 class Checks:
-    """What holds, and what does not."""
+    """Number of checks, and those that failed."""
 
     def __init__(self):
         self.failures = []
@@ -45,7 +45,7 @@ class Checks:
 
 
 def check_description(checks, board):
-    """What the client made of the board's description of itself."""
+    """Check what the client has read from the board's description of itself."""
     checks.holds("it is described", board._tuber_resolved)
     checks.equal("tuber_is_container", board.tuber_is_container, False)
     checks.equal("UNITS.HZ", board.UNITS.HZ, "hz")
@@ -62,7 +62,7 @@ def check_description(checks, board):
 
 
 def check_results(checks, results):
-    """What the calls of `batch` answered."""
+    """Check the answers to the calls of `batch`."""
     nothing, frequency, amplitude, phase, samples, stamp, off = results
     checks.equal("set_frequency", nothing, None)
     checks.equal("get_frequency", frequency, 1220703.125)
@@ -91,7 +91,7 @@ def batch(board, ctx):
 
 
 def mistakes(ctx):
-    """Calls of which the second and the fourth fail."""
+    """Make calls of which the second and the fourth fail."""
     ctx.set_amplitude(0.25, channel=5, module=1)
     ctx.set_amplitude(0.25, channel=5, module=99)
     ctx.set_amplitude(0.5, channel=5, module=1)
@@ -119,7 +119,7 @@ def simple(checks, address, accept):
             ctx()
             check_results(checks, [future.result() for future in futures])
         with board.tuber_context(module=1) as ctx:
-            # Arguments of the context are those of each call.
+            # The arguments of the context are added to each call.
             ctx.set_amplitude(0.0625, channel=9)
             ctx.get_amplitude(channel=9)
             checks.equal("with the context's arguments", ctx()[1], 0.0625)
@@ -138,7 +138,7 @@ def simple(checks, address, accept):
         checks.equal("what was not run", board.get_amplitude(channel=5, module=1), 0.25)
         whole = board.get_samples(2, module=1)
         checks.equal("all channels", (len(whole.i), len(whole.i[0])), (1024, 2))
-        # CBOR has arrays of numbers. The client prefers JSON unless told.
+        # Only CBOR has arrays of numbers. By default the client prefers JSON.
         kind = "ndarray" if accept == [CBOR] else "list"
         checks.equal("type of samples", type(whole.i).__name__, kind)
         plain = board.tuber_context(convert_json=False)
@@ -158,7 +158,7 @@ async def asynchronous(checks, address, accept):
     checks.equal("one call", await board.get_frequency(channel=1, module=1), 2441406.25)
     async with board.tuber_context() as ctx:
         futures = batch(board, ctx)
-        # The first that is waited for sends them all.
+        # The first future that is awaited sends the whole batch.
         check_results(checks, [await future for future in futures])
     async with board.tuber_context(module=1) as ctx:
         ctx.set_amplitude(0.0625, channel=9)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the real Tuber server serves in the tests, and that server.
+"""Run the real Tuber server with objects for the tests.
 
 Usage: tuberd_registry.py
 
@@ -43,7 +43,7 @@ class Values:
 
 
 class Arrays:
-    """Arrays of numbers, which go as such in CBOR alone."""
+    """Arrays of numbers, which only CBOR can represent as arrays."""
 
     def of(self, dtype, order="C", endian="<"):
         """Two rows of three: 0, 1, the largest; the smallest, 2, 3."""
@@ -70,13 +70,13 @@ class Arrays:
 
 
 class Trouble:
-    """What goes wrong, and how often."""
+    """Calls that fail, and a count of calls."""
 
     def __init__(self):
         self.calls = 0
 
     def count(self):
-        """How often this was called before."""
+        """Number of earlier calls."""
         self.calls += 1
         return self.calls - 1
 
@@ -136,7 +136,7 @@ def main():
 
     def end():
         sys.stdin.read()
-        # The server's threads need not wind down for the tests.
+        # The threads of the server need not end in order, so the process exits at once.
         os._exit(0)
 
     threading.Thread(target=end, daemon=True).start()

@@ -1,4 +1,5 @@
-//! The unmodified client of CRS boards flashes simulated boards.
+//! Tests in which the unmodified Python client of CRS boards flashes (writes the firmware of)
+//! simulated boards.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
@@ -12,11 +13,12 @@ use twotone::sim::{Farm, example_image};
 
 use crate::python::python;
 
-/// Time after a start in which a board can be flashed. The client needs seconds to start.
+/// Time after the start of a board in which it can be flashed. It is long because the client needs
+/// seconds to start.
 const WINDOW: Duration = Duration::from_secs(20);
 
-/// Flashes a board with the client while `faults` act. Returns the output of the client, and what
-/// the board does then.
+/// Flashes a board with the client while `faults` act. Returns the output of the client, and
+/// whether the board starts afterwards.
 fn flash(python: &str, faults: Vec<Scheduled>) -> (String, Then) {
     let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let beacons = port.local_addr().unwrap();
@@ -40,9 +42,9 @@ fn flash(python: &str, faults: Vec<Scheduled>) -> (String, Then) {
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
-    // The client tells failures by words alone.
+    // The client always exits with 0. Only its output tells of a failure.
     assert!(output.status.success(), "{said}");
-    // A board that starts sends beacons again, and one whose flash is not complete never does.
+    // A board that starts again sends beacons. A board whose flash is not complete sends none.
     let socket = UdpSocket::bind(beacons).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(3)))
@@ -54,7 +56,7 @@ fn flash(python: &str, faults: Vec<Scheduled>) -> (String, Then) {
     (said, then)
 }
 
-/// Board after the client.
+/// State of a board after the client has ended.
 enum Then {
     Starts(Box<Farm>),
     IsLost,
@@ -86,8 +88,8 @@ fn its_failures_leave_the_board_as_they_leave_a_real_one() {
     let lost = flash(&python, vec![FlashPowerLoss { written: Some(0) }.into()]);
     assert!(lost.0.contains("operation FAILED"), "{}", lost.0);
     assert!(matches!(lost.1, Then::IsLost), "{}", lost.0);
-    // The client does not read the flash back, and reports a success. The wrong bit is in the
-    // header, so that the board does not start.
+    // The client does not read the flash back, so it reports success. The wrong bit is in the
+    // header of the image, so the board does not start.
     let (said, then) = flash(&python, vec![FlashWrongBit { at: 0x20 }.into()]);
     assert!(said.contains("[0001] complete"), "{said}");
     assert!(matches!(then, Then::IsLost), "{said}");

@@ -1,4 +1,4 @@
-//! Test of the daemon's metrics with the parser of Prometheus' own client.
+//! Test that the parser of Prometheus' own client library reads the metrics of the daemon.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use twotone::sim::Farm;
 
 use crate::python::{Script, python};
 
-/// A process that ends with the test.
+/// A process that is killed when this is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

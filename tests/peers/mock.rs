@@ -1,4 +1,5 @@
-//! Tests of the program and the stream receiver on the board that rfmux simulates.
+//! Tests of the program and of the stream receiver with the board that the Python client rfmux
+//! simulates.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -19,8 +20,9 @@ const RESONATORS: usize = 8;
 const SERIAL: u16 = 0;
 const STREAMED: usize = 3000;
 
-/// Map with a low power: `a` is about 0.001. The noise of the simulated quasiparticles hides so
-/// small a value from a fit, so the linear fit also describes the line.
+/// Map with a low tone power, at which the nonlinearity parameter `a` of the resonators is about
+/// 0.001. The simulated noise hides so small a value from a fit, so a linear fit describes the
+/// resonances too.
 const MAP: &str = r#"
 [[board]]
 name = "mock"
@@ -37,7 +39,8 @@ max_total_dbm = -40.0
 start_power_dbm = -80.0
 "#;
 
-/// Parameters with 5 kHz between points: the lines are 70 kHz wide.
+/// Parameters with 5 kHz between the points of the network analysis. The resonances are 70 kHz
+/// wide.
 const PARAMS: &str = "[network_analysis]\npoints = 20000\nqr_max = 1e5\n";
 
 #[test]
@@ -65,8 +68,8 @@ fn the_program_tunes_the_simulated_board_of_rfmux_as_rfmux_fits_it() {
     streams_without_loss(&mock, &path("run"));
 }
 
-/// Report of a command of the program, which must succeed, with the map of a folder and further
-/// arguments. The command makes the run `out` in that folder.
+/// Runs a command of the program with `map.toml` in `folder` and the arguments `more`. The command
+/// must succeed, and makes the run directory `out` in the same folder. Returns its report.
 fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     let done = Command::new(env!("CARGO_BIN_EXE_twotone"))
         .args([command, "--json"])
@@ -82,7 +85,8 @@ fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap()
 }
 
-/// Captures the stream of the board to disk, in Hz by the tune, which holds before and after.
+/// Captures the stream of the board to disk, calibrated in Hz by the tune, which must be valid at
+/// both ends of the capture.
 fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     let port = mock.said["stream_port"].to_string();
     let run = folder.join("run");
@@ -99,7 +103,7 @@ fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     assert_eq!(module["tune_after"]["state"], "holds", "{said}");
 }
 
-/// Compares our fits with those that rfmux makes of the same points.
+/// Compares our fits with the fits of rfmux to the same points.
 fn agrees_with_rfmux(python: &str, run: &Path) {
     let sweeps = run.join("sweeps/mock.arrow");
     let theirs = Script::new(python, "rfmux_fit.py").args([&sweeps]).run();
@@ -123,7 +127,7 @@ fn agrees_with_rfmux(python: &str, run: &Path) {
     }
 }
 
-/// Checks that the stream of the board is complete and has the tones that the tune left on.
+/// Checks that no sample of the stream is missing, and that it has the tones that the tune left on.
 fn streams_without_loss(mock: &Peer, run: &Path) {
     let source = Source::new(Ipv4Addr::LOCALHOST, SERIAL);
     let port = mock.said["stream_port"].as_u64().unwrap();
@@ -145,7 +149,7 @@ fn streams_without_loss(mock: &Peer, run: &Path) {
     assert_eq!((module.lost, module.late, module.duplicate), (0, 0, 0));
     assert_eq!((board.foreign, board.malformed), (0, 0), "{counters:?}");
     assert_eq!(counters.kernel_drops, 0, "{counters:?}");
-    // Every time stamp is one sample after the one before.
+    // Each time stamp is one sample period after the one before.
     let rate = 625e6 / 256.0 / 64.0 / 64.0;
     let times: Vec<_> = blocks[0].times.iter().map(|time| time.unwrap()).collect();
     let steps = times
@@ -163,7 +167,8 @@ fn streams_without_loss(mock: &Peer, run: &Path) {
             let part = |index: usize| pair[index].as_float().unwrap();
             Complex64::new(part(0), part(1))
         };
-        // Drift by the simulated noise of the board, in diameters of the resonance circle.
+        // Drift of the samples by the simulated noise, as a fraction of the transmission off
+        // resonance.
         let index = usize::try_from(number - 1).unwrap();
         let drift = (means[index] - point("z0")).norm() / point("line").norm();
         println!("channel {number}: {drift:.4} of the line off resonance");
@@ -171,7 +176,7 @@ fn streams_without_loss(mock: &Peer, run: &Path) {
     }
 }
 
-/// Tuned channels of a run.
+/// Entries of the tuned channels of a run.
 fn tune(run: &Path) -> Vec<toml::Table> {
     let text = std::fs::read_to_string(run.join("tune.toml")).unwrap();
     let tune: toml::Table = text.parse().unwrap();
@@ -180,7 +185,8 @@ fn tune(run: &Path) -> Vec<toml::Table> {
     tables.collect()
 }
 
-/// Checks the description of this board: it lists names, each of which the client then asks for.
+/// Checks the description of the simulated board. It only has names, and the client asks for the
+/// description of each.
 fn describes_itself_by_names(mock: &Peer) {
     let host = mock.said["address"].as_str().unwrap().parse().unwrap();
     let client = TuberClient::new(host, ConnectOptions::new());

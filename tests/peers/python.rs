@@ -1,4 +1,4 @@
-//! Python scripts as child processes that end with the test.
+//! Python scripts as child processes, which end with the test.
 
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-/// The interpreter that has the peers' packages, if there is one.
+/// Path of the Python interpreter that has the packages for these tests, if there is one.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("TWOTONE_PYTHON").ok();
     if python.is_none() {
@@ -25,7 +25,7 @@ impl Script {
     pub(crate) fn new(python: &str, name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
         let mut command = Command::new(python);
-        // Without a buffer, so that no output of a library is lost when the process is ended.
+        // Output is not buffered, so that none of it is lost when the process is killed.
         command.arg("-u").arg(folder.join(name));
         Self {
             command,
@@ -66,7 +66,7 @@ impl Script {
         peer
     }
 
-    /// Runs the script to its end, which must be a success. Returns the JSON object that it
+    /// Runs the script to its end, which must be a success. Returns the JSON object that the script
     /// printed.
     #[track_caller]
     pub(crate) fn run(self) -> Value {
@@ -83,7 +83,7 @@ impl Script {
     }
 }
 
-/// A running script. It is ended when this is dropped. It also ends when its standard input is
+/// A running script. It is killed when this is dropped. It also ends when its standard input is
 /// closed, so that it does not outlive a test that is killed.
 pub(crate) struct Peer {
     name: String,
@@ -91,19 +91,20 @@ pub(crate) struct Peer {
     _stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     complaints: std::fs::File,
-    /// The first line that it printed.
+    /// First line that the script printed.
     pub(crate) said: Value,
 }
 
 impl Peer {
-    /// Reads the next line that it prints, a JSON object.
+    /// Reads the next line that the script prints, a JSON object.
     #[track_caller]
     fn line(&mut self) -> Value {
         let mut line = String::new();
         let read = self.stdout.read_line(&mut line);
         let value = read.ok().and_then(|_| serde_json::from_str(&line).ok());
         value.unwrap_or_else(|| {
-            // A script that has closed its output is about to end, and may still print the reason.
+            // A script that has closed its output is about to end, and may still print the reason
+            // to standard error.
             if !line.is_empty() {
                 drop(self.child.kill());
             }
@@ -112,7 +113,7 @@ impl Peer {
         })
     }
 
-    /// Text that it has written to its standard error so far.
+    /// Text that the script has written to its standard error so far.
     fn complaints(&self) -> String {
         let (mut file, mut bytes) = (&self.complaints, Vec::new());
         drop(file.rewind());

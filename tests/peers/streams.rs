@@ -1,4 +1,4 @@
-//! Test of the unmodified Python client on the sample streams of simulated boards.
+//! Test that the unmodified Python client reads the sample streams of simulated boards.
 
 use twotone::sim::{Conditions, Farm, Modulation};
 
@@ -50,7 +50,7 @@ fn rfmux_reads_samples_spectra_and_pfb_samples() {
     for board in boards {
         let read = &report["measured"][format!("packets of {}", board.serial())];
         assert_eq!(read, 200, "{report:#}");
-        // This board has sent the packets that were read. The script has checked that the
+        // The packets that the script has read are from this board. The script has checked that the
         // samples are complete.
         let sent = board.stream_counters("readout")[0];
         assert!(sent.made > 600 && sent.foreign == 0, "{sent:?}");

@@ -1,4 +1,4 @@
-//! Test of the public Tuber client on our server.
+//! Test of the public client of the Tuber protocol with the server of our simulated boards.
 
 use twotone::sim::Farm;
 
@@ -14,7 +14,8 @@ fn the_public_client_uses_a_simulated_board() {
         .run();
     println!("{report:#}");
     assert_eq!(report["failures"].as_array().unwrap().len(), 0);
-    // Sync and async, each in JSON, in CBOR and in the preferred format.
+    // The client has a sync and an async form. Each reads in JSON, in CBOR and in the format that
+    // it prefers.
     assert_eq!(report["read"].as_object().unwrap().len(), 6, "{report:#}");
     assert!(report["checks"].as_u64().unwrap() > 6 * 20, "{report:#}");
     let counters = board.counters();

@@ -1,4 +1,4 @@
-//! Tests of our Tuber client on the real server.
+//! Tests of our client of the Tuber protocol with the real server, tuberd.
 
 use std::future::Future;
 
@@ -11,10 +11,10 @@ use twotone::tworoutine::Wait;
 
 use crate::python::{Peer, Script, python};
 
-/// Answer to calls that were not run.
+/// Result of a call that was not run because an earlier call of the batch failed.
 const NOT_RUN: &str = "Something went wrong in a preceding call";
 
-/// The real server with the objects of `tuberd_registry.py`, and clients of it.
+/// A real server with the objects of `tuberd_registry.py`.
 struct Tuberd {
     port: u16,
     _peer: Peer,
@@ -35,12 +35,13 @@ impl Tuberd {
         )
     }
 
-    /// Two clients: one takes answers in JSON, the other in CBOR. The second one also writes its
-    /// batches in CBOR, from the second batch on, once the server has answered in it.
+    /// Returns two clients. One takes answers in JSON, the other in CBOR. The second one also
+    /// writes its batches in CBOR, from the second batch on, because the server has then answered
+    /// in CBOR once.
     fn clients(&self) -> [TuberClient; 2] {
         let clients = [false, true].map(|cbor| self.client(cbor));
         for client in &clients {
-            // This request is always in JSON.
+            // The first request of a client is always in JSON.
             done(client.batch(false, BatchWriter::list_objects));
         }
         clients
@@ -55,7 +56,7 @@ where
     outcome.wait().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Results of a batch, which must succeed.
+/// Returns the results of a batch, in which every call must succeed.
 #[track_caller]
 fn results(client: &TuberClient, write: impl FnOnce(&mut BatchWriter) + Send) -> Vec<Value> {
     let value = |reply: Reply| match reply.result {
@@ -117,7 +118,8 @@ fn values_go_there_and_back_in_both_formats() {
         for ((name, expected), read) in expected.iter().zip(&read) {
             assert_eq!(read, expected, "{name} of {client:?}");
         }
-        // The same values as arguments: the answers are the values that the server has read.
+        // The same values are sent as arguments. The server answers with the values that it has
+        // read.
         let read = results(&client, |batch| {
             for (_, value) in &expected {
                 batch
@@ -179,7 +181,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         return;
     };
     let client = server.client(true);
-    // A number of half precision is read as single precision; the largest is 65504.
+    // A half-precision number is read as single precision. The largest one is 65504.
     let expected = [
         ("u1", rows!(U8, u8)),
         ("u2", rows!(U16, u16)),
@@ -219,7 +221,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         assert_eq!(&array.data, data, "{dtype} {way:?}");
     }
 
-    // Arrays of any shape, in either order, and between other values.
+    // The arrays have any shape and either order of elements, and are between other values.
     let shapes: [&[u64]; 5] = [&[0], &[5], &[2, 3, 4], &[1, 1, 6], &[3, 0, 2]];
     let read = results(&client, |batch| {
         for shape in shapes {
@@ -255,13 +257,13 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
     assert!(is(q.first(), NdData::I16(vec![0, 1])), "{q:?}");
     assert_eq!(q[1], Value::Int(7));
 
-    // Quadruple precision is an error with a message, after which the client still works.
+    // The client reports quadruple precision as an error with a message, and still works after it.
     let refused = client.call(|batch| {
         batch.call("Arrays", "quadruple");
     });
     let refused = refused.wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Protocol, "{refused}");
-    // A value that the server cannot write is an error of its call alone.
+    // A value that the server cannot write is an error of one call, and not of the batch.
     let replies = done(client.batch(true, |batch| {
         batch.call("Arrays", "complex");
         batch.call("Arrays", "of").arg("u1");
@@ -270,7 +272,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
     assert!(message.contains("complex"), "{message}");
     assert!(matches!(&replies[1].result, Ok(Value::NdArray(_))));
 
-    // Arrays as arguments: the server reads what the client writes.
+    // Arrays are sent as arguments. The server reads what the client writes.
     let shape = twotone::transport::wire::tuber::Shape::new(&[2, 3]).unwrap();
     let read = results(&client, |batch| {
         for (_, data) in &expected {
@@ -288,7 +290,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         assert!(same, "{dtype}: {read:?}");
     }
 
-    // JSON has no arrays of numbers on this server.
+    // In JSON, this server has no arrays of numbers.
     let client = server.client(false);
     let refused = client.call(|batch| {
         batch.call("Arrays", "of").arg("u1");
@@ -349,7 +351,8 @@ fn warnings_and_errors_belong_to_their_calls() {
             let message = went_on[index].result.as_ref().unwrap_err();
             assert!(message.contains(words), "{index}: {message}");
         }
-        // One call alone, and one that the server cannot answer.
+        // A call outside of a batch fails too. After it, a batch has a call whose result the server
+        // cannot write.
         let refused = client.call(|batch| {
             batch.call("Trouble", "fail").arg("that");
         });
@@ -417,7 +420,8 @@ fn objects_describe_themselves_and_those_inside_them() {
             Some(&Value::Bytes((0..=255).collect()))
         );
 
-        // A list of objects of one kind, and a mapping of objects of several kinds.
+        // One object is a list of objects of one kind, and another is a mapping of objects of
+        // several kinds.
         let row = done(client.describe("Row"));
         assert_eq!(row.keys, Some(Value::Int(2)));
         assert!(row.values[0].method("shout").is_some());

@@ -1,4 +1,5 @@
-//! Tests of the commands that describe and sweep boards, and of their output for other programs.
+//! Tests of the commands that describe and sweep boards (`info`, `sweep`, `import`), and of their
+//! output for other programs.
 
 use twotone::record::SweepTable;
 use twotone::sim::fault::{Fault, FaultScript};
@@ -43,13 +44,13 @@ fn info_says_what_answers_and_what_does_not() {
     assert_eq!(run(&["info", &map]).0, 4);
 }
 
-/// Starts a farm of one board on which calls of some methods fail.
+/// Starts a farm (simulated boards) of one board, on which calls of some methods fail.
 fn failing(folder: &std::path::Path, methods: &[&str]) -> SimProcess {
     let kind = "kind = \"error-on-call\"\nmessage = \"i2c read failed\"";
     faulty(folder, kind, methods)
 }
 
-/// Starts a farm of one board that has a fault of this kind in calls of some methods.
+/// Starts a farm of one board, which has a fault of the kind `kind` in calls of some methods.
 fn faulty(folder: &std::path::Path, kind: &str, methods: &[&str]) -> SimProcess {
     let fault = |method: &&str| {
         format!("[[fault]]\n{kind}\nboards = [\"crs0001\"]\nmethod = \"{method}\"\n")
@@ -99,7 +100,7 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
             is_null(board, "/error") && is_null(board, unknown),
             "{method}: {board}"
         );
-        // All other values are there.
+        // The report has all other values.
         for known in [
             "/housekeeping/0/value",
             "/clock",
@@ -122,7 +123,7 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
     }
 }
 
-/// Test if a board of a report has a certain value.
+/// Function that returns true if the report of a board contains the value that a method reads.
 type IsKnown = Box<dyn Fn(&serde_json::Value) -> bool + Sync>;
 
 #[test]
@@ -149,7 +150,7 @@ fn a_question_that_hangs_hides_no_other_answer() {
             Box::new(|board| board["modules"][0]["nco_hz"].is_f64()),
         ),
     ];
-    // All at the same time, as each takes as long as the request that hangs.
+    // All commands run at the same time, because each waits for its request that hangs.
     std::thread::scope(|scope| {
         for (method, _) in &known {
             let sim = faulty(folder.path(), "kind = \"hang\"", &[method]);
@@ -243,7 +244,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     );
     let loaded = twotone::map::HardwareMap::load(&map).unwrap();
     assert!(!any_tone_on(&loaded), "a tone is on");
-    // An existing run is not overwritten.
+    // A sweep does not overwrite an existing run.
     assert_eq!(run(&args).0, 2);
 
     let arrow = sim.text_path("arrow");
@@ -261,7 +262,8 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     assert!(table.points().iter().all(|point| point.noise > Some(0.0)));
     assert!(sim.path("arrow").join("manifest.json").exists());
 
-    // A band of several NCO settings: each point has the setting at which it was measured.
+    // The band is so wide that it needs several NCO settings. Each point names the setting at which
+    // it was measured.
     let wide = sim.text_path("wide");
     let band = ["--f-min", "1.0e9", "--f-max", "2.2e9", "--format", "csv"];
     let free = std::fs::read_to_string(&map).unwrap();
@@ -328,7 +330,7 @@ fn a_python_map_is_imported_and_its_boards_answer() {
         "{report}"
     );
 
-    // A board that its map marks as offline is reported.
+    // The import reports a board that the Python map marks as offline.
     let off =
         "session: 14\nhardware_map: !HardwareMap\n  - !CRS { serial: \"71\", online: false }\n";
     let off = write(sim.folder.path(), "off.yaml", off);
@@ -344,7 +346,8 @@ fn a_python_map_is_imported_and_its_boards_answer() {
         assert!(err.contains(words), "{err}");
     }
 
-    // The map has no range of the detectors, which is an error before anything is set.
+    // The imported map has no frequency range. `tune` and `sweep` refuse it before they set
+    // anything.
     let out = sim.text_path("run");
     for command in ["tune", "sweep"] {
         let (status, _, err) = run(&[command, &imported, "--out", &out]);
@@ -398,7 +401,8 @@ fn a_farm_can_have_real_time_and_faults_from_a_file() {
     let (status, report) = run_json(&["info", &sim.map()]);
     assert_eq!(status, 3, "{report}");
     assert!(report["boards"][0]["error"].is_null() && report["boards"][1]["error"].is_object());
-    // It takes as long as its samples; a farm in virtual time is done in a tenth of that.
+    // In real time a sweep takes as long as its samples. Without `--real-time` it takes less than a
+    // tenth of that.
     let swept = sim.text_path("swept");
     let args = ["sweep", &sim.map(), "--board", "crs0001", "--out", &swept];
     let (status, report) = run_json(&args);

@@ -1,6 +1,6 @@
 //! Tests of capturing sample streams with the program: content of the files, and losses.
 
-/// Calls a method of a board that no client of ours calls.
+/// Calls a method of a simulated board that the program itself never calls.
 macro_rules! tell {
     ($board:expr, $method:literal $(, $arg:expr)*) => {{
         let host: twotone::map::Host = $board.address().to_string().parse().unwrap();
@@ -36,10 +36,10 @@ use super::process::{error_of, rest, run_json, signal_to, twotone, write};
 
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
-/// Start of 2026 in seconds since 1970, at which the time of simulated boards begins.
+/// Start of 2026, in seconds since 1970. The clocks of simulated boards begin at this time.
 const YEAR_2026_S: i64 = 1_767_225_600;
 
-/// Modulation of all resonances.
+/// Modulation of all simulated resonances.
 const MODULATION: Modulation = Modulation {
     amplitude_lw: 0.01,
     frequency_hz: 1.0,
@@ -52,7 +52,7 @@ pub(crate) fn batches(run: &Path, file: &str) -> Vec<RecordBatch> {
     reader.map(|batch| batch.expect("a whole batch")).collect()
 }
 
-/// Times of a file's rows, in seconds of the boards' time.
+/// Times of the rows of a file, in seconds by the clocks of the boards.
 fn times(batches: &[RecordBatch]) -> Vec<f64> {
     let mut times = Vec::new();
     for batch in batches {
@@ -64,7 +64,7 @@ fn times(batches: &[RecordBatch]) -> Vec<f64> {
     times
 }
 
-/// Values of one channel of a list column, by its index.
+/// Values of the channel at the index `at` of a list column.
 fn channel(batches: &[RecordBatch], column: &str, at: usize) -> Vec<f64> {
     let mut values = Vec::new();
     for batch in batches {
@@ -92,15 +92,15 @@ fn channel(batches: &[RecordBatch], column: &str, at: usize) -> Vec<f64> {
     values
 }
 
-/// Numbers under a key of the metadata of a column.
+/// Numbers that the metadata of a column has under a key.
 fn noted(batches: &[RecordBatch], column: &str, key: &str) -> Vec<f64> {
     let schema = batches[0].schema();
     let field = schema.field_with_name(column).expect("the column");
     serde_json::from_str(&field.metadata()[key]).expect("a list of numbers")
 }
 
-/// Asserts that rows are in order and none is made up: sequence numbers, losses and time stamps
-/// agree. Returns the number of rows.
+/// Asserts that the sequence numbers, losses and time stamps of the rows agree, so that rows are in
+/// order and none is invented. Returns the number of rows.
 fn check_rows(batches: &[RecordBatch]) -> usize {
     let (mut sequence, mut lost) = (Vec::<u32>::new(), Vec::<u64>::new());
     for batch in batches {
@@ -176,7 +176,7 @@ impl Lab {
         Self { farm, folder, map }
     }
 
-    /// Makes a farm that is tuned, and returns it with the path of the tune.
+    /// Starts a farm (simulated boards) and tunes it. Returns the farm with the path of its tune.
     fn tuned(detectors: usize, seed: u64) -> (Self, String) {
         let lab = Self::new(detectors, seed);
         let tune = lab.text_path("tune");
@@ -185,7 +185,7 @@ impl Lab {
         (lab, tune)
     }
 
-    /// Captures with `--json`. Returns the exit status and the report.
+    /// Runs `capture` with `--json`. Returns the exit status and the report.
     fn capture(&self, seconds: &str, more: &[&str]) -> (i32, Value) {
         let args = ["capture", &self.map, "--seconds", seconds];
         run_json(&[&args[..], more].concat())
@@ -239,7 +239,7 @@ fn a_modulation_is_captured_in_hertz_with_its_sign_and_at_its_time() {
             let detector = nearest(&known.modules[0].detectors, tone_hz);
             let (amplitude, phase) = sine(&times, &channel(&batches, "df_hz", at));
             let ratio = amplitude / (MODULATION.amplitude_lw * detector.linewidth_hz);
-            // A wrong sign is half a period.
+            // A wrong sign of the calibrated samples would shift the phase by half a period.
             let samples = (phase - MODULATION.phase_rad) / TAU * RATE_HZ;
             let id = (board, at, detector.id);
             assert!(
@@ -288,7 +288,7 @@ fn lost_samples_are_counted_in_the_report_and_in_the_rows() {
         .flat_map(|batch| batch["lost_before"].as_primitive::<UInt64Type>().values())
         .sum();
     assert_eq!(module["lost"], lost);
-    // The last counters are those of the report.
+    // The last counters in the file are those of the report.
     let counted = batches(Path::new(&out), "counters/crs0001.arrow");
     let last = counted.last().unwrap();
     for key in ["expected", "received", "lost", "gaps"] {

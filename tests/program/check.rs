@@ -1,4 +1,4 @@
-//! Tests of usage, maps and parameter files, which no board takes part in.
+//! Tests of usage, hardware maps and parameter files. They need no board.
 
 use twotone::algorithms::{Band, TuneParams};
 use twotone::map::parse_params;
@@ -33,7 +33,7 @@ fn a_result_that_cannot_be_written_is_not_well() {
         let said = twotone(&[asked]).stdout(full).output().unwrap();
         assert_eq!(said.status.code(), Some(3), "{asked}");
     }
-    // Nor is a map, and a path that is no regular file is not replaced.
+    // The same holds for a map. A path that is not a regular file is not replaced.
     let (status, _, said) = run(&["sim", "--boards", "1", "--write-map", "/dev/full"]);
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("/dev/full cannot be written"), "{said}");
@@ -234,7 +234,7 @@ fn addresses_that_can_be_read_in_two_ways_are_refused() {
     ] {
         assert_eq!(check(&[("address", address)]).0, 0, "{address}");
     }
-    // One board with two spellings.
+    // Both boards are the same one, with a different spelling.
     for (one, other) in [
         (("address", "Rfmux7.local"), ("serial", "7")),
         (("address", "b7.lab."), ("address", "b7.lab")),
@@ -255,7 +255,7 @@ fn the_page_on_parameters_has_every_one_at_its_default() {
     let (text, _) = text.split_once("```").unwrap();
     let default = TuneParams::default();
     assert_eq!(parse_params::<TuneParams>(text, "page").unwrap(), default);
-    // Also parameters without a default.
+    // The page also has the parameters without a default.
     let default = TuneParams {
         band: Some(Band::default()),
         ..default
@@ -311,7 +311,7 @@ fn a_farm_ends_with_an_interrupt_and_with_its_parent() {
     sim.signal(rustix::process::Signal::INT);
     assert_eq!(sim.wait(), 0);
 
-    // A farm ends with the shell that has started it.
+    // With `--with-parent`, a farm (`twotone sim`) ends when the shell ends that has started it.
     let program = env!("CARGO_BIN_EXE_twotone");
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("map.toml").display().to_string();

@@ -1,4 +1,5 @@
-//! Tests of the descriptors of a simulator whose boards have faults, and whose clients disappear.
+//! Tests that a simulator closes its descriptors when its boards have faults and their clients
+//! disappear.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -25,7 +26,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     assert!(waited, "{what}");
 }
 
-/// Opens a connection and sends a request for samples and half of a further one.
+/// Opens a connection, and sends a request for samples and the head of a second request.
 fn ask(address: &str) -> TcpStream {
     let body = r#"[{"object":"Dfmux","method":"get_samples","args":[1],"kwargs":{"channel":1,"module":1}}]"#;
     let length = body.len();
@@ -37,8 +38,8 @@ fn ask(address: &str) -> TcpStream {
     client
 }
 
-/// Number of descriptors when it has stayed the same for a while: the simulator opens and closes
-/// some of its own after it is ready.
+/// Waits until the number of descriptors has stayed the same for a while, and returns it. At first
+/// the simulator opens and closes some for itself.
 fn settled_descriptors(sim: &SimProcess) -> usize {
     let (mut number, mut same) = (sim.descriptors(), 0);
     wait_until("descriptors that stay as many", || {
@@ -81,10 +82,10 @@ fn clients_that_have_gone_leave_no_descriptors_whatever_the_fault_is() {
     ] {
         check(fault, drop);
     }
-    // Closes the sending side alone.
+    // These clients close the sending side only.
     check("kind = \"black-hole\"", |client| {
         client.shutdown(Shutdown::Write).unwrap();
-        // The client is kept until the end of the process, so the board closes the connection
+        // The client stays until the end of the test, so that the board must close the connection
         // first.
         std::mem::forget(client);
     });
@@ -101,7 +102,7 @@ fn clients_that_stay_leave_none_when_the_fault_is_over() {
     let before = settled_descriptors(&sim);
     let _clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
     wait_until("not connected", || sim.descriptors() >= before + CLIENTS);
-    // The simulator may have opened something of its own since it was ready.
+    // The simulator may have opened some for itself since it was ready.
     wait_until("descriptors stay", || {
         sim.descriptors() <= before + OF_ITS_OWN
     });

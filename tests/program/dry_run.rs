@@ -1,4 +1,4 @@
-//! Tests of dry runs, and of detectors that the map names.
+//! Tests of dry runs (`--dry-run`), and of detectors that the hardware map names.
 
 use std::fs::File;
 
@@ -11,8 +11,8 @@ use twotone::sim::Truth;
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, run, run_json, write};
 
-/// Map of a farm with its detectors, each called after its module's board and its place, and one
-/// that does not exist.
+/// Writes a map with the detectors of a farm (simulated boards). Each is named after its board and
+/// its place on the module. Each module also has a `lost` detector, which does not exist.
 fn named(sim: &SimProcess) -> String {
     let map = HardwareMap::load(sim.map()).unwrap();
     let truth = std::fs::read(sim.path("truth.json")).unwrap();
@@ -27,11 +27,12 @@ fn named(sim: &SimProcess) -> String {
                 expected: Hertz(hz),
             };
             for (at, detector) in module.detectors.iter().enumerate() {
-                // As after a cooldown: all are a little lower than expected.
+                // The true frequencies are a little lower than the expected ones, as after a
+                // cooldown.
                 let hz = detector.fr_hz + 20e3;
                 detectors.push(entry(format!("{}-{at}", board.name), hz));
             }
-            // Far from all others, as they have some 80 MHz between them.
+            // Halfway between two detectors, which are some 80 MHz apart.
             let between = 0.5 * (module.detectors[0].fr_hz + module.detectors[1].fr_hz);
             detectors.push(entry(format!("{}-lost", board.name), between));
         }
@@ -86,7 +87,7 @@ fn detectors_of_the_map_are_in_every_result() {
     let (_, table, _) = run(&["tune", &map, "--out", &sim.text_path("again")]);
     assert!(table.contains(words), "{table}");
 
-    // A sweep knows where detectors are expected.
+    // The file of a sweep names the frequencies at which detectors are expected.
     let out = sim.text_path("swept");
     let (status, report) = run_json(&["sweep", &map, "--out", &out]);
     assert_eq!(status, 0, "{report}");
@@ -129,7 +130,7 @@ fn a_dry_run_sets_nothing_and_counts_what_would_be_sent() {
         (&0.into(), &7.into())
     );
     let requests = |module: &Value| module["requests"].as_u64().unwrap();
-    // A fine sweep has 41 points.
+    // With detectors in the map there is a fine sweep, which has 41 points.
     assert!(
         requests(&with) > requests(&without) + 41,
         "{with} {without}"
@@ -150,6 +151,6 @@ fn a_dry_run_sets_nothing_and_counts_what_would_be_sent() {
     for words in ["crs0002", "nothing was set on any board", "all"] {
         assert!(table.contains(words), "{words}: {table}");
     }
-    // Without it the run directory is needed.
+    // A tune without `--dry-run` needs `--out`.
     assert_eq!(run(&["tune", &bare]).0, 2);
 }

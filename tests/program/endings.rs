@@ -1,4 +1,4 @@
-//! Tests of the state of a board after each command, by the safe state of its map.
+//! Tests of the state in which each command leaves a board, by the `safe_state` of the map.
 
 use tworoutine::Wait;
 use twotone::Array;
@@ -8,7 +8,7 @@ use twotone::run::ENDINGS;
 
 use super::process::{SimProcess, run, run_json, write};
 
-/// Amplitudes of the first channels of the first module of the only board, and its NCO.
+/// Amplitudes of the first channels of the board's first module, and the frequency of its NCO.
 fn settings(map: &HardwareMap) -> (Vec<f64>, f64) {
     let array = Array::connect(map).wait();
     let target = &array.boards()[0].targets()[0];
@@ -36,7 +36,7 @@ fn a_sweep_leaves_what_it_found_or_nothing() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     let loaded = HardwareMap::load(sim.map()).unwrap();
     for safe_state in ["hold", "previous", "off"] {
-        // Two tones of an observation, one of them outside of the map's range.
+        // As left on by an observation: two tones, one of them outside of the map's range.
         let array = Array::connect(&loaded).wait();
         let board = array.boards()[0].handle();
         let module = ModuleId::FIRST;
@@ -156,7 +156,8 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
             "{band:?}: {err}"
         );
     }
-    // One end is enough: the other one comes from each module, or from the band of the file.
+    // One end of a band is enough. The other one is the end of each module's range, or of the band
+    // in the parameter file.
     for band in [["--f-min", "1.3e9"], ["--f-max", "1.4e9"]] {
         assert_eq!(sweep(&band).0, 4, "{band:?}");
     }
@@ -168,7 +169,7 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
         status == 2 && err.contains("from 1300000000 Hz to 1250000000 Hz"),
         "{err}"
     );
-    // A band within the range is accepted, and the command connects to the boards.
+    // A band within the range is accepted, so the command goes on to connect to the boards.
     let args = [
         "sweep", &map, "--out", &out, "--f-min", "1.3e9", "--f-max", "1.4e9",
     ];
@@ -204,7 +205,7 @@ fn one_end_of_a_band_leaves_the_other_to_each_module() {
         for (index, (low, high)) in bands.into_iter().enumerate() {
             let module = &report["boards"][0]["modules"][index];
             for (key, expected) in [("f_min_hz", low), ("f_max_hz", high)] {
-                // The points lie within the band, up to a step from its ends.
+                // The points are within the band, and end at most one step from its ends.
                 let swept = module[key].as_f64().unwrap();
                 assert!((swept - expected).abs() < 20e3, "{end}: {key} of {module}");
             }

@@ -1,5 +1,5 @@
-//! Tests with a sample of faults at random calls, and of mishaps of the process, with real sockets
-//! and processes. `tests/safety` tries faults exhaustively in memory.
+//! Tests with real sockets and processes: a sample of faults at random calls, and programs that are
+//! killed or suspended. `tests/safety` tries every fault at every request in memory.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -18,13 +18,13 @@ use twotone::sim::fault::{
 
 use super::process::{failure, rest, run, run_json, signal_to, twotone, write};
 
-/// Number of cases of a run.
+/// Number of faults that one test run tries.
 const CASES: u64 = 8;
 
-/// Environment variable with the seed of the sample, which is printed.
+/// Environment variable with the seed of the sample. The tests print the seed.
 const SEED: &str = "TWOTONE_FAULTS_SEED";
 
-/// Random numbers that follow from a seed.
+/// Generator of random numbers from a seed.
 struct Random(u64);
 
 impl Random {
@@ -36,14 +36,14 @@ impl Random {
     }
 }
 
-/// The seed of the sample, and its numbers.
+/// The seed of the sample, and its generator.
 fn sample() -> (u64, Random) {
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or(20_261_129);
     (seed, Random(seed))
 }
 
-/// A fault that ends after some calls, so that the board answers again before the deadline.
+/// Returns a fault that ends after some calls, so that the board answers again before the deadline.
 fn fault(random: &mut Random) -> Scheduled {
     let method = |random: &mut Random| {
         ["get_samples", "get_amplitude", "set_frequency"][random.below(3) as usize].to_owned()
@@ -71,7 +71,7 @@ fn fault(random: &mut Random) -> Scheduled {
     fault.during(random.below(20_000), 1 + random.below(3))
 }
 
-/// Number of tones that the second board drives.
+/// Returns the number of tones that the second board drives.
 fn tones(map: &HardwareMap) -> usize {
     let array = Array::connect(map).wait();
     let targets = array.board_targets("crs0002");
@@ -117,7 +117,8 @@ fn a_fault_at_any_call_leaves_what_is_told() {
     }
 }
 
-/// Checks that the report agrees with the number of tones `on` on the second board.
+/// Checks that the report of the command agrees with `on`, the number of tones that are on on the
+/// second board.
 fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str) {
     // A board that could not be connected has no modules, and nothing was set on it.
     let module = &report["boards"][1]["modules"][0];
@@ -143,24 +144,24 @@ fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
     assert_eq!(status, 0, "{when}: a rerun: {report}");
 }
 
-/// Mishap of the process. Readers that do not read are tested in `unread.rs`, and other programs on
-/// the board in `lock.rs`.
+/// Mishap of the program's process. `unread.rs` tests readers that do not read, and `lock.rs` other
+/// programs on the board.
 #[derive(Debug, Clone, Copy)]
 enum Mishap {
-    /// The process is stopped for longer than its deadline.
+    /// The process is suspended for longer than its deadline.
     Stopped,
     /// The process is killed.
     Killed,
 }
 
-/// Deadline of a command that has a mishap, in seconds.
+/// Deadline of a command whose process has a mishap, in seconds.
 const DEADLINE_S: &str = "20";
 
-/// Time for which the process is stopped, in seconds.
+/// Time for which the process is suspended, in seconds.
 const STOPPED_S: &str = "21";
 
-/// A program that drives tones at this moment. One that has ended between two looks, on a machine
-/// that is busy with other things, is started again.
+/// Starts a program and waits until it drives tones. On a busy machine it may end before this
+/// function notices, and is then started again.
 fn driving(args: &[&str], map: &HardwareMap, out: &Path, when: &str) -> Child {
     for _ in 0..20 {
         let mut child = twotone(args)
@@ -219,7 +220,7 @@ fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
             let report = serde_json::from_str(&said);
             let report = report.unwrap_or_else(|error| panic!("{when}: {error}: {said}{err}"));
             check_told(command, status, &report, tones(&map), &when);
-            // The time in which it was stopped does not count.
+            // The time for which it was suspended does not count for the deadline.
             assert_eq!(status, 0, "{when}: {report}");
         }
         check_next(command, folder.path(), &map, &when);

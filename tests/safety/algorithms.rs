@@ -21,16 +21,17 @@ type Running = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 /// An algorithm, with the settings of its run.
 pub(crate) struct Algorithm {
     pub(crate) name: &'static str,
-    /// Functions of the crate that are parts of it or other forms of it.
+    /// Other functions of the crate that this entry tests too: parts of the algorithm, or other
+    /// forms of it.
     pub(crate) also: &'static [&'static str],
-    /// Starts the algorithm; `None`: every tone is switched off.
+    /// Starts the algorithm. `None` is for `off`, which switches every tone off.
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
-    /// Number of requests from one at which a fault is tried to the next, unless all are asked
-    /// for.
+    /// Step between the requests at which a fault is tried, unless `TWOTONE_SAFETY=all` asks for
+    /// all.
     pub(crate) stride: usize,
-    /// True if it keeps its tones after success.
+    /// True if the algorithm leaves its tones on after success.
     pub(crate) keeps: bool,
     /// True if some tones are on before the run.
     pub(crate) lit: bool,
@@ -206,7 +207,7 @@ fn run_sweep(board: BoardHandle, module: ModuleId) -> Running {
     })
 }
 
-/// Names of the algorithms of the crate, from its sources.
+/// Names of the public algorithms of the crate, from its source files.
 pub(crate) fn of_the_crate() -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("algorithms/src")];

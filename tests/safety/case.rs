@@ -1,4 +1,4 @@
-//! A case of the property: one fault at one request of one algorithm.
+//! A case of the safety test: one fault, in one run of one algorithm.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,28 +16,28 @@ use crate::rig::{Board, CHANNELS, DEADLINE, Format, Rig};
 use crate::state::{State, difference, shape, toned};
 use crate::table::End;
 
-/// Time that is longer than the life of any request.
+/// Time in which any request is executed, however late it is.
 const LANDED: Duration = Duration::from_secs(60);
 
-/// Number of requests until a run has read the settings that it finds.
+/// Number of requests in which a run reads the settings that it finds on the board.
 const UNREAD: usize = 2;
 
-/// Longest time until an abandoned run has ended.
+/// Longest time from the moment at which a run is abandoned to its end.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A run without a fault.
 pub(crate) struct Quiet {
     /// Result of each board.
     results: Vec<Value>,
-    /// Settings after the run.
+    /// Settings of the second board after the run.
     after: State,
-    /// Settings before the run.
+    /// Settings of the second board before the run.
     before: State,
-    /// Channels that are set, if they were recorded.
+    /// Channels that the run sets. Only requests in JSON tell.
     pub(crate) touched: BTreeSet<u16>,
     /// Number of requests to the second board.
     pub(crate) requests: usize,
-    /// Time that it takes.
+    /// Virtual time that the run takes.
     pub(crate) took: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Quiet {
     }
 }
 
-/// Runs without a fault, in each form of batches.
+/// Runs without a fault, one for each encoding of requests.
 pub(crate) struct Quiets {
     pub(crate) cbor: Quiet,
     pub(crate) json: Quiet,
@@ -80,7 +80,7 @@ impl Quiets {
     }
 }
 
-/// A case of the property.
+/// A fault, and the moment at which it happens in a run of an algorithm.
 pub(crate) struct Case {
     pub(crate) algorithm: &'static Algorithm,
     pub(crate) named: &'static str,
@@ -88,14 +88,14 @@ pub(crate) struct Case {
     pub(crate) at: At,
 }
 
-/// Time of a fault.
+/// Moment at which a fault happens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum At {
-    /// The request with this number, from 0.
+    /// At the request with this number, from 0.
     Request(usize),
-    /// This time after the start of the run, on boards that take time.
+    /// This long after the start of the run, on boards that take time for calls and samples.
     Moment(Duration),
-    /// The same, after the request with this number was lost.
+    /// This long after the start of a run whose request with this number is lost.
     MomentAfterLoss(usize, Duration),
 }
 
@@ -121,7 +121,7 @@ impl fmt::Display for At {
 }
 
 impl Case {
-    /// Runs the case, and asserts the property.
+    /// Runs the case, and asserts that the run is safe.
     pub(crate) async fn run(&self, quiets: &Quiets) -> End {
         let when = format!("{}: {} {}", self.algorithm.name, self.named, self.at);
         let (format, quiet) = match self.fault.edits() {
@@ -130,7 +130,8 @@ impl Case {
         };
         let rig = Rig::start(self.algorithm, format, self.at.time()).await;
         let (healthy, faulty) = (&rig.boards[0], &rig.boards[1]);
-        // The same read as before the run without the fault.
+        // `Quiet::run` reads the state too. The same requests before both runs give the same
+        // noise.
         faulty.state().await;
         match self.at {
             At::Request(at) => faulty.tap.arm(Some((at, self.fault))),
@@ -152,7 +153,7 @@ impl Case {
             assert!(given_up <= AT_ONCE, "{when}: given up after {given_up:?}");
         }
 
-        // By then every request was executed, and a run that was dropped has cleaned up.
+        // After this time every request was executed, and a run that was dropped has cleaned up.
         sleep(if outcomes.is_none() { DEADLINE } else { LANDED }).await;
         let end = match &outcomes {
             None => {
@@ -161,7 +162,7 @@ impl Case {
                 End::Restored
             }
             Some(outcomes) => {
-                // These faults affect the whole run.
+                // These faults affect both boards.
                 let of_all = matches!(
                     self.fault,
                     Fault::Cancelled
@@ -202,7 +203,7 @@ impl Case {
     }
 
     fn end(&self, outcome: &Outcome<Value>, quiet: &Quiet, when: &str) -> End {
-        // After a cancel of `off`, there is no clean-up that could go on.
+        // A cancelled `off` has no clean-up that could go on.
         let is_off = self.algorithm.start.is_none();
         let cancelled = matches!(self.fault, Fault::Cancelled | Fault::CancelledAnswered);
         let given_up = is_off && cancelled;
@@ -222,7 +223,8 @@ impl Case {
                 Ok(_) => End::DoneAndListed,
                 Err(_) => End::Listed,
             },
-            // A board that answers again by the deadline is brought to its declared state.
+            // In the other cases the board answers again before the deadline, so the run must bring
+            // it to its declared state.
             (result, false) => {
                 panic!("{when}: {}, {:?}", outcome.hardware, result.as_ref().err())
             }
@@ -233,7 +235,8 @@ impl Case {
         }
     }
 
-    /// Asserts that all tones that can be switched off are off, though none can be read back.
+    /// Asserts that the run has switched every tone off, if it declares that, though it can read
+    /// none back.
     async fn check_dark(&self, board: &Board, when: &str) {
         if self.algorithm.safe_state == SafeState::Off {
             let on = board.state().await.tones;
@@ -245,7 +248,7 @@ impl Case {
     fn most_tuned(&self, quiet: &Quiet) -> usize {
         let without = tuned(&quiet.results[1]);
         match (self.named, self.at) {
-            // A flat channel has no noise; its tone is where it would be.
+            // A flat channel only lacks noise: its detector can be tuned.
             ("channels dead" | "channels saturated", At::Request(0)) => 0,
             ("a detector dies", At::Request(0)) => without.saturating_sub(1),
             _ => without,
@@ -257,7 +260,7 @@ impl Case {
         matches!(self.fault, Fault::World(_))
     }
 
-    /// Declared state if the algorithm does not succeed.
+    /// State that the run declares, in case the algorithm fails.
     fn declared(&self, quiet: &Quiet) -> State {
         match self.algorithm.safe_state {
             SafeState::Off => State::default(),
@@ -275,7 +278,7 @@ impl Case {
         );
     }
 
-    /// Compares the tones of an outcome with the true ones.
+    /// Asserts that every tone of the board is as the outcome says, or its channel is listed.
     async fn check_tones(
         &self,
         board: &Board,
@@ -284,7 +287,7 @@ impl Case {
         when: &str,
     ) {
         let is = board.state().await;
-        // The run cannot know tones that a restart has switched off before they were read.
+        // The run cannot know tones that a restart has switched off before it has read them.
         let unread = match self.at {
             At::Request(at) => at < UNREAD,
             At::Moment(_) | At::MomentAfterLoss(..) => true,
@@ -337,7 +340,7 @@ fn tuned(value: &Value) -> usize {
     channels.map_or(0, |channels| channels.iter().filter(tuned).count())
 }
 
-/// A result as it is stored, without times.
+/// Result as JSON, null if the algorithm failed.
 fn stored(outcome: &Outcome<Value>) -> &Value {
     outcome.result.as_ref().unwrap_or(&Value::Null)
 }

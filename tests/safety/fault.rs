@@ -1,4 +1,4 @@
-//! Faults that one request can have.
+//! Faults that can happen at one request of a run to a board.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::rig::CHANNELS;
 /// A change of the detectors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
-    /// Conditions from the start of the run.
+    /// Conditions of the simulated detectors from the start of the run.
     pub(crate) before: fn() -> Conditions,
-    /// Conditions from the request on.
+    /// Conditions from the faulty request on.
     pub(crate) after: fn() -> Conditions,
 }
 
@@ -22,80 +22,83 @@ impl PartialEq for Change {
     }
 }
 
-/// A fault at one request of a board, with its consequences.
+/// A fault that begins at one request to a board. A request is a batch of calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
-    /// The request reaches the board this time later, and is answered.
+    /// The request reaches the board later by this duration, and is answered.
     Slow(Duration),
-    /// The connection is lost; the request never reaches the board.
+    /// The connection is lost. The board never gets the request.
     Lost,
-    /// The request is executed, and the connection lost before anything of the answer has come.
+    /// The board executes the request. The connection is lost before anything of the answer has
+    /// come.
     AnswerLost,
-    /// The request is executed, and half of the answer comes.
+    /// The board executes the request. The connection is lost in the middle of the answer.
     AnswerCut,
-    /// Request and answer come in pieces of a few bytes.
+    /// The answer comes in about 50 pieces.
     Pieces,
-    /// The connection is lost; the request is executed this time later.
+    /// The connection is lost. The board executes the request later by this duration.
     Late(Duration),
-    /// The same, and the request is executed again after the second time: the network has sent it
-    /// twice.
+    /// The connection is lost. The network delivers the request twice, and the board executes it
+    /// after each of these durations.
     LateTwice(Duration, Duration),
-    /// For this time nothing is answered, on this and on any other connection.
+    /// For this duration, the board executes and answers nothing, on any connection.
     Silent(Duration),
-    /// The connection is lost, and the board accepts no other for this time.
+    /// The connection is lost, and the board accepts no other for this duration.
     Gone(Duration),
-    /// The board restarts with all settings lost, before the request.
+    /// The board restarts and loses all settings, before it gets the request.
     Reboot,
-    /// The first call is refused.
+    /// The first call of the request is refused, so the board executes nothing of the request.
     Refused,
-    /// Half of the calls are executed, and the next one is refused.
+    /// The board executes the first half of the request's calls, and refuses the next one.
     HalfRefused,
     /// The numbers in the answer are strings.
     WrongType,
     /// The numbers in the answer are NaN.
     NoNumbers,
-    /// The answer is no Tuber answer; the request is executed.
+    /// The board executes the request. Its answer is not valid JSON.
     Garbled,
     /// A gateway answers in the place of the board.
     Gateway,
-    /// The answer is longer than the client reads.
+    /// The answer is longer than the client accepts.
     TooLarge,
-    /// The process is stopped for this time, before the request is sent.
+    /// The client's process is suspended for this duration, just before the request reaches the
+    /// board.
     SuspendedBefore(Duration),
-    /// The process is stopped for this time, after the answer has arrived.
+    /// The client's process is suspended for this duration, just after the answer has left the
+    /// board.
     SuspendedAfter(Duration),
-    /// From then on, every read is refused. Settings are accepted.
+    /// From this request on, the board refuses every call that reads, and accepts settings.
     ReadsRefused,
-    /// From then on, every read hangs. Settings are accepted.
+    /// From this request on, every call that reads hangs. The board accepts settings.
     ReadsHang,
-    /// From then on, everything is refused.
+    /// From this request on, the board refuses everything.
     AllRefused,
-    /// The request is not executed, and its connection stays open without an answer.
+    /// The board does not execute the request. The connection stays open without an answer.
     Hangs,
-    /// The request is executed, and its connection stays open without an answer.
+    /// The board executes the request. The connection stays open without an answer.
     AnswerHangs,
-    /// The board takes this time for each request from then on.
+    /// From this request on, the board takes this duration for each request.
     SlowFromThenOn(Duration),
     /// The board reads the request at this rate.
     SlowReader(Pace),
-    /// From then on, all bytes pass at this rate.
+    /// From this request on, all bytes pass at this rate.
     Narrow(Pace),
     /// The detectors change at the request.
     World(Change),
-    /// The run is cancelled.
+    /// The run is cancelled just before the request reaches the board.
     Cancelled,
-    /// The run is cancelled after the answer has arrived.
+    /// The run is cancelled just after the answer has left the board.
     CancelledAnswered,
-    /// The run is cancelled, and its clean-up given up at once.
+    /// The run is cancelled and then abandoned at once, which gives up its clean-up too.
     Abandoned,
-    /// The future of the run is dropped.
+    /// The future of the run is dropped just before the request reaches the board.
     Dropped,
-    /// The future of the run is dropped after the answer has arrived.
+    /// The future of the run is dropped just after the answer has left the board.
     DroppedAnswered,
 }
 
 impl Fault {
-    /// True if the fault edits an answer, which must be JSON then.
+    /// True if the link must use JSON, so that the fault can read requests and edit answers.
     pub(crate) fn edits(self) -> bool {
         self.blinds()
             || matches!(
@@ -104,12 +107,12 @@ impl Fault {
             )
     }
 
-    /// True if nothing can be read back any more.
+    /// True if the run can read nothing back after the fault.
     pub(crate) fn blinds(self) -> bool {
         matches!(self, Self::ReadsRefused | Self::ReadsHang)
     }
 
-    /// True if the state of the tones cannot be read before the deadline, or need not be.
+    /// True if the run cannot read its tones back before its deadline, or does not try to.
     pub(crate) fn is_hopeless(self) -> bool {
         let for_ever = |time: Duration| time >= FOR_EVER;
         match self {
@@ -139,7 +142,7 @@ const fn turns(after: fn() -> Conditions) -> Fault {
     })
 }
 
-/// Conditions in which the channels that the algorithms use have the fault.
+/// Conditions in which all channels that the algorithms use have the fault.
 fn channels(fault: ChannelFault) -> Conditions {
     Conditions {
         channel_faults: (0..usize::from(CHANNELS)).map(|at| (at, fault)).collect(),
@@ -155,7 +158,7 @@ fn detector(fault: DetectorFault) -> Conditions {
     }
 }
 
-/// Conditions in which all detectors are 20 of their linewidths higher.
+/// Conditions in which the resonances of all detectors are 20 linewidths higher.
 fn jump() -> Conditions {
     Conditions {
         common_shift_lw: 20.0,
@@ -163,7 +166,7 @@ fn jump() -> Conditions {
     }
 }
 
-/// Every fault, with its name in the table.
+/// Every fault at a request, with its name in `table.md`.
 pub(crate) const FAULTS: &[(&str, Fault)] = &[
     ("answered 3 s late", Fault::Slow(seconds(3))),
     ("answered 12 s late", Fault::Slow(seconds(12))),
@@ -251,8 +254,8 @@ pub(crate) const FAULTS: &[(&str, Fault)] = &[
     ("dropped, answered", Fault::DroppedAnswered),
 ];
 
-/// Ends of a run at moments between its requests, with their names in the table, and true if an
-/// earlier request is lost.
+/// Every way in which a run ends at a moment between its requests. Each has its name in `table.md`,
+/// the fault, and true if an earlier request of the run is lost.
 pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
     ("cancelled in between", Fault::Cancelled, false),
     ("abandoned in between", Fault::Abandoned, false),
@@ -262,10 +265,10 @@ pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
     ("lost, dropped in between", Fault::Dropped, true),
 ];
 
-/// Number of moments at which each is tried.
+/// Number of moments at which each entry of [`MOMENTS`] is tried.
 pub(crate) const EACH: u32 = 12;
 
-/// Names of all rows of the table, in order.
+/// Names of all rows of a table in `table.md`, in order.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let at_requests = FAULTS.iter().map(|(name, _)| *name);
     at_requests.chain(MOMENTS.iter().map(|(name, ..)| *name))

@@ -1,16 +1,15 @@
-//! Exhaustive test of the property that keeps hardware safe, with any one fault, at any one
-//! request, of any algorithm.
+//! Test that the hardware stays safe, with any one fault, at any one request of any algorithm.
 //!
-//! Two simulated boards run an algorithm in virtual time, over links in memory. One of them has a
-//! fault at one request; each fault at each request is a case. In each case
+//! Two simulated boards run an algorithm in virtual time, over links in memory. One of the boards
+//! has a fault at one request. Each pair of a fault and a request is a case. In each case
 //!
 //! - the run ends by its deadline;
-//! - the tones are as declared, or their channels are listed;
+//! - at the end, every channel has the tone that the run declares, or the run lists the channel;
 //! - the other board's result is, to the byte, the same as without the fault;
-//! - `off` switches everything off when the fault is over, and a rerun gives the same result as a
+//! - when the fault is over, `off` switches everything off, and a rerun gives the same result as a
 //!   run without the fault.
 //!
-//! `table.md` has the ends of the cases, for people to read. It is written anew with
+//! The table in `table.md` shows how each case ends. To write it anew, set
 //! `TWOTONE_SAFETY=all TWOTONE_WRITE_TABLE=1`.
 
 mod algorithms;
@@ -29,7 +28,7 @@ use case::{At, Case, Quiet, Quiets};
 use fault::{EACH, FAULTS, MOMENTS};
 use rig::Format;
 
-/// Runs the cases of one algorithm, and compares their ends with those of the table.
+/// Runs the cases of one algorithm, and compares how they end with `table.md`.
 async fn check(name: &str) {
     let algorithm = ALGORITHMS.iter().find(|one| one.name == name);
     let algorithm = algorithm.expect("it is registered");
@@ -67,8 +66,8 @@ async fn check(name: &str) {
     table::compare(name, &rows);
 }
 
-/// Ends a run between its requests: while it waits for samples, for a new connection, for the end
-/// of a lost request, or to be polled.
+/// Runs the cases in which a run ends between its requests: while it waits for samples, for a new
+/// connection, for the end of a lost request, or to be polled.
 async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, table::Ends)> {
     let time = At::Moment(Duration::ZERO).time();
     let quiet = Quiet::run(algorithm, Format::Cbor, time).await;
@@ -83,7 +82,7 @@ async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, tabl
         for moment in 0..EACH {
             let share = f64::from(2 * moment + 1) / f64::from(2 * EACH);
             let at = if is_after_loss {
-                // The loss delays the run by the life of a request.
+                // The lost request delays the run until the client gives the request up.
                 let longer = took + Duration::from_secs(7);
                 At::MomentAfterLoss(requests / 2, longer.mul_f64(share))
             } else {
@@ -102,7 +101,7 @@ async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, tabl
     rows
 }
 
-/// Every algorithm that sets something is registered.
+/// Every public algorithm of the crate is in [`ALGORITHMS`].
 #[test]
 fn no_algorithm_is_forgotten() {
     let named = algorithms::of_the_crate();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::sleep;
 
-/// Replaces each number by another value.
+/// Replaces each number in a JSON value by another value.
 pub(crate) fn replace_numbers(value: &mut Value, by: &Value) {
     match value {
         Value::Number(_) => *value = by.clone(),
@@ -19,14 +19,14 @@ pub(crate) fn replace_numbers(value: &mut Value, by: &Value) {
     }
 }
 
-/// A rate at which bytes pass.
+/// A rate at which bytes pass: so many bytes, then a pause.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pace {
     pub(crate) bytes: usize,
     pub(crate) every: Duration,
 }
 
-/// A message whose body is still to be read.
+/// A message whose headers have been read, and whose body has not.
 pub(crate) struct Begun {
     message: Message,
     length: usize,
@@ -59,7 +59,7 @@ impl Begun {
 /// A request or an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// First line and headers except for the length, with their line ends.
+    /// First line and headers with their line ends, without the header of the length.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }

@@ -14,27 +14,27 @@ use crate::algorithms::Algorithm;
 use crate::state::State;
 use crate::tap::Tap;
 
-/// Deadline of a run.
+/// Longest duration of a run, clean-up included.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A band that a small farm fills.
+/// Band of the simulated detectors, in Hz. It is narrow because there are few of them.
 pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.01e9);
 
-/// Largest answer that is read, in bytes.
+/// Largest answer that the client accepts, in bytes.
 pub(crate) const ANSWER_LIMIT: usize = 8 << 20;
 
 const PIPE: usize = 1 << 20;
-/// Number of channels that are read: more than the algorithms use.
+/// Number of channels that [`Board::state`] reads: more than the algorithms use.
 pub(crate) const CHANNELS: u16 = 256;
 
-/// Form of the batches on the link.
+/// Encoding of the requests on the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Cbor,
     Json,
 }
 
-/// The boards, each with the link that an algorithm uses and a second one to read its state.
+/// The boards. An algorithm uses the link of each board, and [`Board::state`] a second one.
 pub(crate) struct Rig {
     _farm: Farm,
     pub(crate) boards: Vec<Board>,
@@ -47,7 +47,8 @@ pub(crate) struct Board {
 }
 
 impl Rig {
-    /// Starts and connects the boards. JSON takes longer, and is for answers that are to be edited.
+    /// Starts the boards and connects to them. JSON is slower than CBOR, and only for faults that
+    /// need it.
     pub(crate) async fn start(algorithm: &Algorithm, format: Format, time: TimeMode) -> Self {
         let farm = Farm::builder()
             .boards(2)
@@ -78,8 +79,8 @@ impl Rig {
                 handle: connect(tap.connector(), options).await,
                 tap,
             };
-            // The farm goes through the same requests before each run, so that its noise is the
-            // same.
+            // The noise of a board depends on the requests before. They are the same before every
+            // run, so that its noise is the same.
             board.state().await;
             if algorithm.lit {
                 board.light().await;
@@ -99,7 +100,7 @@ impl Rig {
         self.boards.iter().map(target).collect()
     }
 
-    /// Runs the algorithm on both boards; none if the run is dropped.
+    /// Runs the algorithm on both boards. Returns `None` if the run is dropped.
     pub(crate) async fn run(&self, algorithm: &Algorithm) -> Option<Vec<Outcome<Value>>> {
         let tap = &self.boards[1].tap;
         let runner = (algorithm.settings)(Runner::new().deadline(DEADLINE))
@@ -123,7 +124,7 @@ impl Rig {
         }
     }
 
-    /// Runs the algorithm with nothing that ends it.
+    /// Runs the algorithm on both boards, with no way to cancel or drop this run.
     pub(crate) async fn rerun(&self, algorithm: &Algorithm) -> Vec<Outcome<Value>> {
         let runner = (algorithm.settings)(Runner::new().deadline(DEADLINE));
         match algorithm.start {
@@ -147,7 +148,7 @@ impl Board {
         self.handle.name() == "crs0002"
     }
 
-    /// Switches on the tones that a run finds.
+    /// Switches on two tones, which a run finds when it starts.
     pub(crate) async fn light(&self) {
         let tone = |channel, offset, amplitude| {
             ToneUpdate::new(ChannelId::new(channel).expect("a channel"))
@@ -166,14 +167,15 @@ impl Board {
         lit.expect("a healthy board");
     }
 
-    /// True settings of the board.
+    /// Reads the true settings of the board, past the link that has the fault.
     pub(crate) async fn state(&self) -> State {
         let mut batch = Batch::new();
         let fields = ToneFields::ALL;
         let read = batch.read_tones(ModuleId::FIRST, ChannelId::FIRST, CHANNELS, fields);
         let nco = batch.read_nco(ModuleId::FIRST);
         for _ in 0..3 {
-            // After a restart that this client has not noticed, the first request fails.
+            // The first request after a restart fails, because this client has not noticed the
+            // restart.
             if let Ok(replies) = self.look.run(&batch).await {
                 return State::new(replies.get(read), replies.get(nco).frequency);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use twotone::hal::{Hertz, ToneState};
 
-/// Tones of a module that are on, by channel, and its NCO in Hz.
+/// Tones of a module that are on, by channel, and the frequency of its NCO (oscillator) in Hz.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) tones: BTreeMap<u16, ToneState>,
@@ -21,8 +21,8 @@ impl State {
         }
     }
 
-    /// True if a channel is as in another state. If its tone is off, its other settings do not
-    /// matter.
+    /// True if a channel has the same tone in both states. If both tones are off, their other
+    /// settings do not matter.
     pub(crate) fn agrees(&self, other: &Self, channel: u16) -> bool {
         match (self.tones.get(&channel), other.tones.get(&channel)) {
             (None, None) => true,
@@ -50,7 +50,8 @@ impl State {
     }
 }
 
-/// Amplitudes and frequencies in Hz of the tones that a tune reports as left on, by channel.
+/// Amplitude, and frequency in Hz, of each tone that the result of a tune names as left on, by
+/// channel.
 pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
     let channels = tune["channels"].as_array()?;
     let references = tune["references"].as_array()?;
@@ -72,7 +73,7 @@ pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
 }
 
 impl State {
-    /// True if a channel is as a tune reports it.
+    /// True if a channel is as the result of a tune says. `tune` is from [`toned`].
     pub(crate) fn agrees_with_tune(&self, tune: &BTreeMap<u16, (f64, f64)>, channel: u16) -> bool {
         match (self.tones.get(&channel), tune.get(&channel)) {
             (None, None) => true,
@@ -99,11 +100,12 @@ pub(crate) fn shape(value: &Value) -> Value {
     }
 }
 
-/// First number that differs from that of a run without the fault by more than noise, if there is
-/// one. Both results must have the same [`shape`].
+/// Message about the first number that differs by more than noise from the result of a run without
+/// the fault, `None` if there is no such number. Both results must have the same [`shape`].
 ///
-/// Noise is small against the largest number of each kind, such as the samples of a sweep. A
-/// setting that was undone in the middle of a sweep changes some of them by far more.
+/// Numbers of one kind, such as the samples of a sweep, have the same path in the result. Their
+/// noise is small against the largest of them. If a setting is undone in the middle of a sweep,
+/// some of them change by far more.
 pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
     let mut numbers = BTreeMap::<String, Vec<(f64, f64)>>::new();
     gather(value, quiet, String::new(), &mut numbers);
@@ -126,8 +128,8 @@ pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
 /// Largest noise of a number, as a share of the largest number of its kind.
 const NOISE_SHARE: f64 = 0.05;
 
-/// Numbers that are not compared: noise, counts of changes, and phases, which change with each
-/// setting of the NCO.
+/// Names of the fields that are not compared: noise, counts of changes, and phases, which change
+/// with each setting of the NCO.
 const NOISE: &[&str] = &[
     "epoch",
     "errors",
@@ -152,7 +154,8 @@ fn gather(
     into: &mut BTreeMap<String, Vec<(f64, f64)>>,
 ) {
     match (value, quiet) {
-        // A complex number: its phase changes with each setting of the NCO.
+        // Only the size of a complex number is compared: its phase changes with each setting of the
+        // NCO.
         (Value::Array(values), Value::Array(quiets))
             if values.len() == 2 && quiets.len() == 2 && values[0].is_f64() =>
         {

@@ -1,4 +1,4 @@
-//! Table of the ends of the cases, which is kept in the repository.
+//! The table of how each case ends, `tests/safety/table.md`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,20 +6,22 @@ use std::sync::Mutex;
 
 use crate::fault;
 
-/// End of a case that is allowed.
+/// An end of a case that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     /// The result is, to the byte, that of a run without the fault.
     Same,
-    /// Some samples were taken again: the result has different noise and the same statuses.
+    /// Some samples were taken later or again: the result has different noise and the same
+    /// statuses.
     Again,
-    /// The detectors have changed, and the result says so; the tones are those that it names.
+    /// The detectors have changed, and the result says so. The tones are those that the result
+    /// names.
     Other,
     /// The algorithm failed, and the tones are as declared.
     Restored,
     /// The algorithm failed, and the channels that may not be as declared are listed.
     Listed,
-    /// The algorithm succeeded, and its tones were lost afterwards: they are listed.
+    /// The algorithm succeeded, and its tones were lost afterwards. Their channels are listed.
     DoneAndListed,
 }
 
@@ -40,7 +42,8 @@ impl End {
     }
 }
 
-/// Ends of a row, a letter for each case in order; `.` for one that was not tried.
+/// Ends of the cases of a row: a letter for each case, in order, or `.` for a case that was not
+/// tried.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Ends(String);
 
@@ -49,7 +52,7 @@ impl Ends {
         self.0.push(end.map_or('.', End::letter));
     }
 
-    /// True if each case that was tried ended as in another row.
+    /// True if each case that was tried ended as in the row `kept`.
     fn agrees(&self, kept: &str) -> bool {
         let mut both = self.0.chars().zip(kept.chars());
         self.0.len() == kept.len() && both.all(|(is, was)| is == '.' || is == was)
@@ -95,14 +98,14 @@ pub(crate) fn is_whole() -> bool {
     std::env::var_os("TWOTONE_SAFETY").is_some_and(|which| which == "all")
 }
 
-/// Lock that lets one test write at a time in this process; nextest runs each in its own process.
+/// Lock that lets one test of this process write the table at a time.
 static WRITING: Mutex<()> = Mutex::new(());
 
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/safety/table.md")
 }
 
-/// Rows of the kept table: by algorithm, each fault with its cell.
+/// Cells of the table in the repository, by algorithm and by the name of the fault.
 fn kept() -> BTreeMap<String, BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path()).unwrap_or_default();
     let mut tables = BTreeMap::<String, BTreeMap<_, _>>::new();
@@ -123,7 +126,7 @@ fn kept() -> BTreeMap<String, BTreeMap<String, String>> {
     tables
 }
 
-/// Compares the cells of an algorithm with those of the kept table, or writes them into it.
+/// Compares the cells of an algorithm with the table in the repository, or writes them into it.
 pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
     if std::env::var_os("TWOTONE_WRITE_TABLE").is_none() {
         let kept = kept().remove(name).unwrap_or_default();
@@ -140,7 +143,7 @@ pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
         .map(|(fault, ends)| ((*fault).to_owned(), ends.0.clone()));
     let rows = rows.collect();
     let _writing = WRITING.lock();
-    // Other tests may run in other processes.
+    // Nextest runs each test in a process of its own, so a file locks out the other processes.
     let lock = std::fs::File::create(std::env::temp_dir().join("twotone-safety-table.lock"))
         .expect("a lock");
     lock.lock().expect("a lock");

@@ -16,7 +16,7 @@ use twotone::transport::Connector;
 use crate::fault::{Change, Fault};
 use crate::message::{Message, Pace, replace_numbers};
 
-/// Placeholder of NaN in an answer, until the answer is written as text.
+/// Text in the place of NaN, which a JSON value cannot hold, until the answer is written.
 const NO_NUMBER: &str = "no number";
 
 const PIPE: usize = 1 << 20;
@@ -31,7 +31,7 @@ pub(crate) struct Tap(Arc<Inner>);
 struct Inner {
     board: SimBoard,
     state: Mutex<State>,
-    /// Tokens that end the run from outside.
+    /// Tokens with which the tap cancels, abandons or drops the run.
     pub(crate) cancel: CancellationToken,
     pub(crate) abandon: CancellationToken,
     pub(crate) drop: CancellationToken,
@@ -48,7 +48,7 @@ struct State {
     touched: BTreeSet<u16>,
     silent_until: Option<Instant>,
     gone_until: Option<Instant>,
-    /// Fault of all requests that follow, or of all reads that follow.
+    /// Fault of every later request, or of every later read.
     from_then_on: Option<Fault>,
     pace: Option<Pace>,
     /// Time that the board takes for each request.
@@ -78,7 +78,7 @@ impl Tap {
         &self.0.drop
     }
 
-    /// Counts requests from now on, with the fault at one of them.
+    /// Counts requests from now on. `fault` is the number of one of them, and its fault.
     pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
         if let Some((_, Fault::World(Change { before, .. }))) = fault {
             self.0.board.set_conditions(1, before());
@@ -90,7 +90,8 @@ impl Tap {
         };
     }
 
-    /// Ends the run after `time`. The request with the number `lost` is lost, if it is set.
+    /// Ends the run after `time`, as the fault `how` says. If `lost` is set, the request with that
+    /// number is lost.
     pub(crate) fn end_after(&self, time: Duration, how: Fault, lost: Option<usize>) {
         self.arm(lost.map(|lost| (lost, Fault::Lost)));
         let tap = self.clone();
@@ -113,17 +114,17 @@ impl Tap {
         }
     }
 
-    /// Number of requests since it was armed.
+    /// Number of requests since [`Self::arm`].
     pub(crate) fn requests(&self) -> usize {
         self.state().requests
     }
 
-    /// Time at which the fault began, if it did.
+    /// Moment at which the fault began, if it did.
     pub(crate) fn fired(&self) -> Option<Instant> {
         self.state().fired
     }
 
-    /// Channels that requests in JSON have set since it was armed.
+    /// Channels that requests in JSON have set since [`Self::arm`].
     pub(crate) fn touched(&self) -> BTreeSet<u16> {
         self.state().touched.clone()
     }
@@ -147,7 +148,7 @@ impl Tap {
                 }
                 let (ours, theirs) = duplex(SOCKET);
                 drop(tworoutine::spawn(async move {
-                    // The client sees the end of the connection itself.
+                    // The error tells nothing more: the client sees that the connection has ended.
                     let _ = tap.carry(theirs).await;
                 }));
                 Ok(ours)
@@ -235,7 +236,7 @@ impl Tap {
         }
     }
 
-    /// Answer of a board on which some requests are refused or hang from then on.
+    /// Answer in the place of the board's, if all later requests or reads are refused or hang.
     async fn instead(&self, request: &Message) -> io::Result<Option<Message>> {
         let from_then_on = self.state().from_then_on;
         let first = match from_then_on {
@@ -260,7 +261,7 @@ impl Tap {
         Ok(Some(answer))
     }
 
-    /// Answer to a request with a fault; `None` if the connection is lost.
+    /// Answer to a request that has `fault`, `None` if the connection is lost.
     async fn answer(
         &self,
         fault: Option<Fault>,
@@ -310,7 +311,7 @@ impl Tap {
                 let mut body = answer.json();
                 replace_numbers(&mut body, &replaced);
                 answer.set_json(&body);
-                // Some servers write NaN in this way, which is no valid JSON.
+                // Some servers write NaN without quotation marks, which is not valid JSON.
                 let text = String::from_utf8(answer.body).map_err(io::Error::other)?;
                 answer.body = text.replace(&format!("\"{NO_NUMBER}\""), "NaN").into();
                 answer
@@ -361,12 +362,12 @@ impl Tap {
         let tap = self.clone();
         drop(tworoutine::spawn(async move {
             sleep(time).await;
-            // The answer is not read.
+            // Nobody reads the answer: the connection of the request is lost.
             let _ = tap.execute(&request).await;
         }));
     }
 
-    /// Executes the first calls of a request, and refuses the next one.
+    /// Executes the first `count` calls of a request, and refuses the next one.
     async fn up_to(&self, request: &Message, count: usize) -> io::Result<Message> {
         let mut part = request.clone();
         let calls = request.calls();

@@ -1,4 +1,4 @@
-//! Tests with clocks of boards that fail during a capture, and packets that change their form.
+//! Tests of captures in which clocks of boards fail, or packets change their form.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::super::process::run;
 use super::endings::{begun, ended, wait_for_packets};
 use super::{Lab, batches, check_rows};
 
-/// Number of rows by the origin of their time, without rows that have no time.
+/// Number of rows for each source of their time. Rows without a time are not counted.
 fn sources(found: &[RecordBatch]) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
     for batch in found {
@@ -40,7 +40,7 @@ fn doubts(module: &Value) -> String {
     doubts.collect::<Vec<_>>().join("; ")
 }
 
-/// Checks that every doubt of a module is in the manifest.
+/// Checks that the manifest contains every doubt of a module.
 fn check_noted(noted: &BoardRecord, module: &Value) {
     for doubt in module["doubts"].as_array().unwrap() {
         let told = format!("module {}: {}", module["module"], doubt.as_str().unwrap());
@@ -62,7 +62,8 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         })
     };
     let step = |seconds| Fault::from(ClockStep { seconds });
-    // The fault, the name of its counter, a part of the doubt, and true if the samples have times.
+    // Each case has a fault, the name of its counter, a part of the doubt, and true if the samples
+    // have times.
     let cases: [(Scheduled, &str, &str, bool); 7] = [
         (
             step(3600.0).from_call(400),
@@ -130,7 +131,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         let of = |source: &str| sources.get(source).copied().unwrap_or(0);
         let received = count(module, "received");
         if *has_times {
-            // The times go on as the sequence numbers do.
+            // The times go on in step with the sequence numbers.
             assert_eq!(check_rows(&found) as u64, received);
             assert_eq!(of("stamp") + of("sequence"), received, "{sources:?}");
             assert!(
@@ -152,10 +153,10 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
     let first = &report["boards"][0]["modules"][0];
     let step_s = first["clock_step_s"].as_f64().unwrap();
     assert!((step_s - 3600.0).abs() < 1e-6 && first["clock_step_sequence"].is_u64());
-    // A clock without a fault is not doubted.
+    // There is no doubt about a clock without a fault.
     let right = &report["boards"][cases.len()];
     let (is_whole, right) = (&right["ok"], &right["modules"][0]);
-    // A machine that is too busy for the boards loses samples, which is reported.
+    // A machine that is too busy for the simulated boards loses samples. The report says so.
     assert!(is_whole == true || count(right, "lost") > 0, "{right}");
     assert_eq!(
         (doubts(right).as_str(), &right["clock_source"]),
@@ -179,7 +180,7 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     let farm = Farm::builder().boards(2).detectors(1).seed(72);
     let farm = farm.fault(0, no_year.clone()).fault(1, no_year);
     let lab = Lab::of(farm.start_blocking().unwrap());
-    // The first has a time code, and the other makes its time up.
+    // The first board reads a time code. The other one has none and makes its time up.
     tell!(lab.farm.boards()[0], "set_timestamp_port", "SMA");
     let out = lab.text_path("samples");
     let (status, report) = lab.capture("0.3", &["--out", &out]);
@@ -196,12 +197,12 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     ] {
         assert!(doubts(module).contains(says), "{module}");
     }
-    // A stamp without a year gets this computer's year only if its day is today's.
+    // A stamp without a year gets the year of this computer only if its day is today's.
     let found = batches(Path::new(&out), module["file"].as_str().unwrap());
     let with_year = sources(&found).remove("year").unwrap_or(0);
     assert_eq!(with_year + count(module, "timeless"), received);
 
-    // The largest offset of a clock can be given, for made-up times as well.
+    // `--clock-within` sets the largest offset of a clock, and applies to made-up times too.
     let out = lab.text_path("within");
     let (status, report) = lab.capture("0.3", &["--out", &out, "--clock-within", "60"]);
     assert_eq!(status, 3, "{report}");
@@ -211,8 +212,9 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
 
 #[test]
 fn packets_that_change_their_form_are_told_as_that() {
-    // The report describes the clocks all the same: the first has no time code, and the other is
-    // 5 s behind this computer. The time of simulated boards begins with the year 2026.
+    // The report also has doubts about the clocks: the first board has no time code, and the clock
+    // of the other one is 5 s behind this computer's. The clocks of simulated boards begin with the
+    // year 2026.
     let year_begins = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let since = year_begins.elapsed().unwrap();
     let farm = Farm::builder().boards(2).detectors(1).seed(73);

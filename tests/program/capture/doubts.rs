@@ -1,4 +1,4 @@
-//! Tests of doubtful captures: by the tune, the modules, and boards that do not answer.
+//! Tests of captures with doubts: about the tune, the modules, or boards that do not answer.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ fn standing(report: &Value, board: usize) -> &Value {
 fn a_tune_of_another_phase_epoch_calibrates_nothing() {
     let (lab, tune) = Lab::tuned(4, 42);
     let out = lab.text_path("samples");
-    // The NCO is away and back: all tones are as they were, and turned.
+    // The NCO is set to another frequency and back. All tones are as before, but with other phases.
     let map = HardwareMap::load(&lab.map).unwrap();
     for board in Array::connect(&map).wait().boards() {
         let (nco, module) = (board.handle().nco(), ModuleId::FIRST);
@@ -135,7 +135,7 @@ fn a_tune_that_does_not_have_the_module_is_void() {
         table.contains("the run has no tune of this module"),
         "{table}"
     );
-    // A tune without any tuned channel of the module counts as void too.
+    // A tune counts as void too if no channel of the module is tuned.
     let file = Path::new(&tune).join("tune.toml");
     let failed = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, failed.replace("\"tuned\"", "\"failed\"")).unwrap();
@@ -150,7 +150,8 @@ fn modules_are_those_of_the_bank_in_use() {
     let farm = Farm::builder().boards(2).detectors(2).seed(48);
     let lab = Lab::of(farm.start_blocking().unwrap());
     tell!(lab.farm.boards()[0], "set_analog_bank", true);
-    // The map lists module 1 of both boards, which the first board does not have now.
+    // The map lists module 1 of both boards. With this analog bank, the first board has no module
+    // 1.
     let out = lab.text_path("low");
     let (status, report) = lab.capture("0.2", &["--out", &out]);
     assert_eq!(status, 3, "{report}");
@@ -203,7 +204,7 @@ fn a_board_that_does_not_answer_is_captured_and_told() {
     assert_eq!(status, 3);
     assert!(table.contains("unreachable"), "{table}");
 
-    // The packets of the two modules cannot be told apart.
+    // Packets of modules 1 and 5 cannot be told apart.
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let second = map.find("[[board]]\nname = \"crs0002\"").unwrap();
     let twins = format!(
@@ -227,7 +228,8 @@ fn samples_without_a_time_and_packets_of_another_serial_number_are_told() {
     lab.farm.boards()[0].inject(Fault::from(StaleStamps {}));
     lab.farm.boards()[1].inject(Fault::from(WrongSerial { serial: 77 }));
     let map = std::fs::read_to_string(&lab.map).unwrap();
-    // A board with modules in the map, and one whose modules the map leaves to the board.
+    // The first map lists the modules of the boards. The second one lists none, so each board tells
+    // its own.
     let keep = |line: &&str| !line.starts_with("[[board.module]]");
     let bare: String = map
         .split("\n\n")
@@ -266,8 +268,8 @@ fn packets_of_two_boards_from_one_address_are_told() {
     let out = lab.text_path("samples");
     let capture = begun(&lab, &out, &["--seconds", "2"]);
     wait_for_packets(board, 300);
-    // 50 packets of each module, as if the board was replaced by another one shortly before the
-    // end.
+    // 50 packets of each module bear another serial number, as if another board had replaced this
+    // one shortly before the end.
     board.inject(Fault::from(WrongSerial { serial: 77 }).during(800, 50));
     let (status, report, _) = ended(capture);
     assert_eq!(status, 3, "{report}");
@@ -332,7 +334,7 @@ fn modules_are_chosen_and_strange_ones_refused() {
     let (status, _, err) = run(&args);
     assert_eq!(status, 2, "{err}");
     assert!(err.contains("the map has no module 7"), "{err}");
-    // If the map leaves the modules to the board, the board describes them.
+    // If the map lists no modules of a board, the board itself tells them.
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let short = &map[..map.find("[[board.module]]").unwrap()];
     let short = write(lab.folder.path(), "short.toml", short);

@@ -51,7 +51,7 @@ pub(super) fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
     child
 }
 
-/// The hidden folder of a run that is being made.
+/// Returns the hidden folder in which a run directory is made before it gets the name `out`.
 pub(super) fn hidden_beside(out: &str) -> Option<PathBuf> {
     let out = Path::new(out);
     let start = format!(".{}.", out.file_name().unwrap().to_str().unwrap());
@@ -107,7 +107,8 @@ fn a_stream_that_stops_or_begins_late_is_told() {
         "{two}"
     );
 
-    // The first board is still silent, and streams again after the second one has for a while.
+    // The first board is still silent. It streams again after the second board has streamed for a
+    // while.
     let sent = other.stream_counters("readout")[0].made;
     let out = lab.text_path("late");
     std::thread::scope(|scope| {
@@ -127,7 +128,7 @@ fn a_stream_that_stops_or_begins_late_is_told() {
 fn samples_written_before_the_disk_was_full_are_kept() {
     let lab = Lab::new(2, 62);
     let out = lab.text_path("samples");
-    // A file may grow to some 6 MB, which a module with all channels has after a second.
+    // No file may grow beyond some 6 MB. A module with all channels reaches this in a second.
     let script = "trap '' XFSZ; ulimit -f 6000; exec \"$@\"";
     let program = env!("CARGO_BIN_EXE_twotone");
     let args = [
@@ -176,7 +177,7 @@ fn a_queue_that_is_full_loses_rows_that_are_counted() {
     let lab = Lab::new(2, 63);
     let map = HardwareMap::load(&lab.map).unwrap();
     let array = Array::connect(&map).wait();
-    // A queue that is smaller than a row.
+    // The queue is smaller than a row.
     let params = CaptureParams {
         seconds: 0.3,
         queue_bytes: 4 << 10,
@@ -209,7 +210,8 @@ fn modules_share_the_queue() {
     let lab = Lab::of(farm.start_blocking().unwrap());
     let map = HardwareMap::load(&lab.map).unwrap();
     let array = Array::connect(&map).wait();
-    // The samples of eight modules are twice as many bytes, if they were kept until the end.
+    // The queue has space for half of the samples of the eight modules, so they must be written
+    // meanwhile.
     let params = CaptureParams {
         seconds: 0.5,
         queue_bytes: 8 << 20,
@@ -259,7 +261,7 @@ fn boards_that_say_nothing_are_waited_for_so_long_and_no_longer() {
     assert_eq!(silent.error.unwrap().kind, Some(ErrorKind::Timeout));
     assert_eq!(other.unwrap().state, TuneState::Holds);
     assert!(!captured.is_whole() && captured.boards[1].is_whole());
-    // The plan of a capture already shows that nothing is calibrated.
+    // The plan of a capture shows too that nothing is calibrated on the silent board.
     let boards = plan(&map, &array, Some(&tune), &params).wait();
     let calibrated = boards.iter().map(|board| board.modules[0].calibrated.len());
     assert_eq!(calibrated.collect::<Vec<_>>(), [0, 4]);

@@ -1,5 +1,5 @@
-//! Tests of captures by a program that was stopped meanwhile, and of streams that end early:
-//! samples that are due are there, or are reported as missing.
+//! Tests of captures whose program is suspended meanwhile, and of streams that end early. Every
+//! sample that is due (expected in the time of the capture) is in the file, or reported as missing.
 
 use std::process::Stdio;
 
@@ -12,17 +12,17 @@ use super::super::process::{signal_to, twotone};
 use super::endings::{begun, ended, hidden_beside, pause, wait_for_packets};
 use super::{Lab, RATE_HZ, batches, check_rows};
 
-/// Moment at which the program is stopped.
+/// Moment at which the program is suspended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum At {
-    /// Just after the stream was joined, when little has been read.
+    /// Just after the program has joined the stream, when it has read little.
     Start,
-    /// When this many samples have been made since it began to write.
+    /// When the boards have made this many samples since the program began to write.
     Samples(u64),
 }
 
 /// Asserts that all samples that are due were received, or are reported as lost or missing. Returns
-/// the number of those that were not received.
+/// the number of samples that were not received.
 fn check_due(module: &Value, expected: f64) -> u64 {
     let number = |key: &str| {
         module[key]
@@ -30,14 +30,14 @@ fn check_due(module: &Value, expected: f64) -> u64 {
             .unwrap_or_else(|| panic!("{key}: {module}"))
     };
     let due = number("due");
-    // Streams of two boards do not begin at the same time.
+    // The streams of the two boards do not begin at the same time.
     assert!(
         (0.95 * expected..expected + 2.0).contains(&(due as f64)),
         "{module}"
     );
     let lost = number("lost") + number("missing");
     let told = number("received") + lost;
-    // Packets may have been under way at the end.
+    // Some packets may have been under way at the end.
     assert!(
         told.abs_diff(due) <= 50 + due / 500,
         "{told} of {due}: {module}"
@@ -51,8 +51,8 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
     let board = &lab.farm.boards()[0];
     let of = |seconds: f64| (seconds * RATE_HZ) as u64;
     for (seconds, at, stopped_s) in [
-        // Stopped over the end of the capture, for longer than the rest, in the middle, at the
-        // start, and for longer than all of it.
+        // The program is suspended over the end of a long capture and of a short one, in the
+        // middle, at the start, and for longer than the whole capture.
         ("2", At::Samples(of(0.8)), 2.0),
         ("0.5", At::Samples(of(0.1)), 1.0),
         ("2", At::Samples(of(0.2)), 0.8),
@@ -77,7 +77,7 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
                 while hidden_beside(&out).is_none() {
                     pause();
                 }
-                // The stream is sent as soon as it is joined.
+                // A board sends its stream as soon as somebody joins it.
                 wait_for_packets(board, 1);
                 capture
             }
@@ -91,7 +91,7 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
         for board in 0..2 {
             let module = &report["boards"][board]["modules"][0];
             let number = |key: &str| module[key].as_u64().unwrap();
-            // Before and during the stop, more samples may have come than were due.
+            // More samples may have come before and during the suspension than were due.
             let told = ["received", "lost", "missing"]
                 .map(number)
                 .iter()
@@ -110,7 +110,8 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
         }
         let is_lost = report["lost"] != 0;
         assert_eq!(status, if is_lost { 3 } else { 0 }, "{case}: {report}");
-        // The kernel holds some seconds of two boards if it grants the buffer.
+        // If the kernel grants the buffer that the program asks for, it holds the packets of two
+        // boards for some seconds.
         let mut missing = (0..2).map(|board| &report["boards"][board]["modules"][0]["missing"]);
         if report["buffer_shortfall"].is_null() {
             assert!(missing.all(|missing| *missing == 0), "{case}: {report}");
@@ -124,7 +125,8 @@ fn samples_beyond_the_kernels_buffer_are_counted() {
     let farm = Farm::builder().boards(1).detectors(2).seed(82);
     let lab = Lab::of(farm.start_blocking().unwrap());
     let board = &lab.farm.boards()[0];
-    // 2384 samples a second of four modules: less than a second fits into the kernel's buffer.
+    // A module makes 2384 samples a second. The kernel's buffer holds less than a second of four
+    // modules.
     let rate_hz = 4.0 * RATE_HZ;
     tell!(board, "set_decimation", 4_u8, false);
     let out = lab.text_path("samples");
@@ -148,7 +150,7 @@ fn a_stream_that_ends_shortly_before_the_end_lacks_samples() {
     let board = &lab.farm.boards()[0];
     let out = lab.text_path("samples");
     let capture = begun(&lab, &out, &["--seconds", "3", "--channels", "4"]);
-    // The stream ends half a second before the end of the capture, which no sequence number shows.
+    // The stream ends half a second before the capture. No later sequence number shows the loss.
     wait_for_packets(board, (2.4 * RATE_HZ) as u64);
     board.inject(Fault::from(PacketLoss { rate: 1.0, seed: 1 }));
     let (status, report, _) = ended(capture);
