@@ -1,6 +1,6 @@
 //! Captures of the sample streams of an array. A capture writes samples to disk while they arrive,
-//! also as shifts of the resonances in Hz if a tune is given, and counts all losses.
-//! `docs/capture.md` describes captures.
+//! and counts all losses. With the results of a tune, it also writes the samples as shifts of the
+//! resonances in Hz. `docs/capture.md` describes captures.
 //!
 //! ```no_run
 //! use twotone::capture::{CaptureParams, capture, plan};

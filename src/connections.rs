@@ -208,8 +208,9 @@ async fn connect(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHa
     options.serial = options.serial.or(serial);
     if let Some(life) = entry.request_life() {
         options.request_life = life;
-        // An operation may have to wait for one request life, until a lost request can no longer be
-        // executed. So it has at least two request lives: one for this wait, and one for itself.
+        // A request life is the longest time for which a board may still execute a lost request. An
+        // operation may first have to wait for one request life. So it gets at least two: one for
+        // this wait, and one for itself.
         options.request_timeout = options.request_timeout.max(2 * life);
     }
     (entry.kind.family().connect)(&entry.name, host, options).await

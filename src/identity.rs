@@ -384,7 +384,7 @@ address = "10.0.0.3"
             Another,
             "its hardware address is 02:00:00:00:00:ab; ",
         );
-        // Boards that share one address.
+        // Two boards share one address.
         check("b1", (None, &[2, 1], &[2], None), Confirmed, "its packets");
         check(
             "b1",

@@ -41,8 +41,8 @@ pub const TUNE_BYTES: u64 = 4 << 30;
 /// 1.8 MB.
 pub const MODULE_BYTES: u64 = 8 << 20;
 
-/// Largest size of the file with the true values of a simulated farm, in bytes: enough for some
-/// 500,000 detectors.
+/// Largest size of the file with the true parameters of simulated detectors, in bytes: enough for
+/// some 500,000 detectors.
 pub const TRUTH_BYTES: u64 = 256 << 20;
 
 /// Reads the text of the file at `path`, as [`read`] does.

@@ -52,7 +52,7 @@
 //! | [`prelude`] | the names that a tuning program imports |
 //! | `cli` | the command line of `twotone`, for programs that add kinds of boards (feature `cli`) |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates below this one |
-//! | `sim`, `score` | simulated farms, and the score of a tune on them (feature `sim`) |
+//! | `sim`, `score` | farms of simulated boards, and the score of a tune on them (feature `sim`) |
 
 // The module `cli` names this crate `twotone`, as a program that links it does.
 #[cfg(feature = "cli")]

@@ -4,9 +4,9 @@
 //! settings. Therefore a program that sets something first takes the lock of each of its boards. A
 //! lock is a file with the identity of the program, locked while the program holds the board, and
 //! removed afterwards. Another program is refused with an error that names the holder, or it takes
-//! the board over. After a take-over the first program sends no request that sets something. The
-//! board may still execute requests that were sent before, for some seconds. Locks do not protect
-//! against programs on other hosts.
+//! the board over. After a take-over the first program sends no request that sets something. For
+//! some seconds, the board may still execute requests that the first program sent earlier. Locks do
+//! not protect against programs on other hosts.
 //!
 //! The files are in `/run/lock`, or in `/tmp/twotone-locks` if `/run/lock` is not a folder for all
 //! users, or in the folder that the environment variable `TWOTONE_LOCKS` names. While a program
@@ -309,7 +309,8 @@ fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
     let mut number = 0;
     loop {
         let own = format!("{name}.{process}-{number}");
-        // Programs in containers may have the same process number.
+        // Programs in different containers may have the same process number, and so the same file
+        // name.
         if folder.file(&own)?.is_some() {
             number += 1;
             continue;

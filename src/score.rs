@@ -1,4 +1,4 @@
-//! Score of a tune, by comparison with the true values of a simulated farm.
+//! Score of a tune, by comparison with the true parameters of the detectors of simulated boards.
 
 use std::collections::HashSet;
 
@@ -7,11 +7,12 @@ use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
 use twotone_sim::{Truth, TruthDetector};
 
-/// Score of a tune, by comparison with the true values of a simulated farm (the truth).
+/// Score of a tune, by comparison with the true parameters of the detectors of simulated boards
+/// (the truth).
 ///
-/// The truth has the parameters of the detectors at low power. If the loss of a detector depends on
-/// power, as in the simulator's profiles `lab` and `harsh`, the derivative of its transmission with
-/// respect to its resonance frequency differs, at the power of its tone, from that of the truth, so
+/// The truth has the parameters of the detectors at low power. In the simulator's profiles `lab`
+/// and `harsh`, the loss of a detector depends on power. The derivative of the transmission with
+/// respect to the resonance frequency then differs between the power of the tone and low power, so
 /// that a correct tune counts as wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
@@ -21,7 +22,8 @@ pub struct Score {
     /// Those of `detectors` that have no neighbour within 20 linewidths and are at least 1 dB
     /// deep. A search should find them.
     pub isolated: usize,
-    /// Isolated detectors with a candidate within half a linewidth.
+    /// Isolated detectors with a candidate (a resonance that the search has found) within half a
+    /// linewidth.
     pub found: usize,
     /// Candidates with no detector within a linewidth.
     #[serde(rename = "false")]
@@ -186,7 +188,7 @@ mod tests {
                     (y - y0 - a / (1.0 + 4.0 * y * y)).abs() < 1e-6,
                     "a {a} y0 {y0} y {y}"
                 );
-                // Nothing above it solves it too.
+                // No larger value solves the equation.
                 let above = (1..2000).map(|n| y + 1e-5 + f64::from(n) * 1e-3);
                 let crossed = above
                     .into_iter()

@@ -70,8 +70,8 @@ impl RecordReport {
         self.record_error.is_none() && self.missing_files.is_empty()
     }
 
-    /// Returns the completion of a campaign with this record, if the campaign alone has
-    /// `completion`.
+    /// Returns the degree to which a campaign was done and recorded. `completion` is the degree to
+    /// which it was done.
     pub(super) fn lower(&self, completion: Completion) -> Completion {
         match completion {
             Completion::Complete | Completion::Interrupted if !self.is_whole() => {
@@ -130,8 +130,8 @@ pub(super) struct ModuleNotes<'a> {
     pub(super) hardware: &'a HardwareState,
 }
 
-/// Returns sentences about the modules of a board for the manifest, in which `error` is the error
-/// of the board.
+/// Returns sentences about the modules of a board for the manifest. `error` is the error of the
+/// board, which the manifest has in another field.
 pub(super) fn module_warnings<'a>(
     error: Option<&Failure>,
     modules: impl Iterator<Item = ModuleNotes<'a>>,

@@ -9,8 +9,8 @@ use crate::record::{DetectorStatus, DetectorTune};
 /// Largest distance of a resonance from the frequency at which its detector is expected, as a
 /// fraction of that frequency.
 const MOST_SHIFT: f64 = 1e-3;
-/// Smallest ratio of the distances of the second-nearest and the nearest choice. Below this ratio,
-/// either choice may be right.
+/// Smallest ratio of the distance of the second-nearest choice to that of the nearest choice. Below
+/// this ratio, either choice may be right.
 const UNAMBIGUOUS: f64 = 2.0;
 
 /// A resonance that was found.
@@ -104,7 +104,7 @@ fn status(resonance: &Resonance) -> DetectorStatus {
 }
 
 /// Returns the index and distance of the number nearest to `to` in a sorted list, and the distance
-/// of the second-nearest. This distance is infinite if the list has one number.
+/// of the second-nearest number. The second distance is infinite if the list has one number.
 fn nearest(list: &[f64], to: f64) -> Option<(usize, f64, f64)> {
     let above = list.partition_point(|one| *one < to);
     // The two nearest numbers are among the two below and the two above.
@@ -134,13 +134,15 @@ mod tests {
             (&[1000.0], &[1000.0], &[Ok(0)]),
             (&[1000.0], &[1000.9], &[Ok(0)]),
             (&[1000.0], &[1001.1], &[Err(NotFound)]),
-            // All have moved by the same, and by less than a third of their distance.
+            // Both resonances have moved by the same amount, which is less than a third of their
+            // distance.
             (&[1000.0, 1003.0], &[1000.9, 1003.9], &[Ok(0), Ok(1)]),
             (&[1000.0, 1002.0], &[1000.9, 1002.9], &[Err(Ambiguous); 2]),
-            // One of two has no resonance: that of the other is not taken for it.
+            // One of two detectors has no resonance. It does not get the resonance of the other
+            // detector.
             (&[1000.0, 1000.9], &[1000.0], &[Ok(0), Err(Ambiguous)]),
             (&[1000.0, 1000.4], &[1000.2], &[Err(Ambiguous); 2]),
-            // A resonance that no detector of the map has.
+            // One of the resonances belongs to no detector of the map.
             (&[1000.0], &[999.8, 1000.3], &[Err(Ambiguous)]),
         ];
         for (expected, found, choices) in cases {

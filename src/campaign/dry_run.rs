@@ -53,8 +53,8 @@ pub struct DryRunBoard {
     reached: bool,
     /// Facts that the board did not report about itself, a sentence each.
     pub doubts: Vec<String>,
-    /// Time from a request to its answer, in seconds: the shortest of three times in which a tone
-    /// was read. `None` if the tone could not be read.
+    /// Time from a request to its answer, in seconds. A tone is read three times, and the shortest
+    /// time counts. `None` if the tone could not be read.
     pub round_trip_s: Option<f64>,
     /// Modules of the board.
     pub modules: Vec<DryRunModule>,
@@ -208,8 +208,8 @@ fn expected(map: &HardwareMap, board: &str, module: ModuleId) -> Vec<f64> {
     expected
 }
 
-/// Returns the times from a request to its answer, in seconds, of the boards that answer. Each is
-/// the least of three.
+/// Returns the times from a request to its answer, in seconds, of the boards that answer. The time
+/// of a board is the shortest of three.
 async fn round_trips(array: &Array) -> BTreeMap<String, f64> {
     let asking = array.boards().iter().filter_map(|board| {
         let (handle, name) = (board.handle().clone(), board.name().to_owned());

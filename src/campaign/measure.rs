@@ -104,8 +104,8 @@ impl Campaign {
         self.cancel.is_cancelled() && outcomes.iter().any(|outcome| outcome.result.is_err())
     }
 
-    /// Records outcomes by `write`, with a manifest that lists `boards`. Returns the outcomes with
-    /// the report of the record.
+    /// Records outcomes with the function `write` and a manifest that lists `boards`. Returns the
+    /// outcomes with the report of the record.
     pub(super) async fn record<T: Send + 'static>(
         &self,
         started: UtcTime,

@@ -22,7 +22,7 @@ use crate::{Array, ArrayBoard};
 /// Pause before the connection to a board that did not answer is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Default of the longest time of each board.
+/// Default of the longest time for the switch-off of a board.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Report of a switch-off. It serializes to the JSON object of `twotone off --json`.
@@ -112,8 +112,8 @@ impl OffReport {
 pub(super) async fn run(campaign: Campaign) -> OffReport {
     let map = &campaign.map;
     let at_once = campaign.concurrency.min(map.boards().len()).max(1);
-    // If the boards cannot all run at the same time, the process may open few files only, and uses
-    // none of them to listen.
+    // The boards cannot all run at the same time only if the process may open few files. It then
+    // uses none of these files to listen to streams.
     let listening = match at_once < map.boards().len() {
         true => Listening::none(map),
         false => campaign.access.listening(map),
@@ -179,7 +179,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
                 let why = "interrupted before it answered";
                 return OffBoard::unknown(name, &Error::new(ErrorKind::Cancelled, why));
             }
-            // The connection is not dropped half-way: it ends by its own deadlines, with a more
+            // An attempt to connect is not dropped half-way. Its own deadlines end it, with a more
             // specific error.
             mut array = counted(&time, connecting) => {
                 // The lock is taken from any program that has it. Otherwise that program would
@@ -223,7 +223,8 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     }
 }
 
-/// Awaits a future to its end, even beyond the allowance, and charges its time to the allowance.
+/// Awaits a future to its end, even if the allowed time is over before, and subtracts its time from
+/// the allowance.
 async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match time.within(future.as_mut()).await {

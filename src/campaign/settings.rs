@@ -81,8 +81,8 @@ impl Campaign {
     }
 
     /// Sets the longest time of each module, including clean-up. For a switch-off, it is the
-    /// longest time of each board. The default is 10 minutes, or 30 s for a switch-off. It has no
-    /// effect on a capture.
+    /// longest time of each board. The default is 10 minutes, or 30 s for a switch-off. A capture
+    /// ignores this time.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -90,8 +90,8 @@ impl Campaign {
     }
 
     /// Sets the largest number of modules that the campaign works on at a time. For a switch-off,
-    /// it is the number of boards. 0 counts as 1. The default is all. It has no effect on a
-    /// capture.
+    /// it is the number of boards. 0 counts as 1. By default there is no limit. A capture ignores
+    /// this number.
     #[must_use]
     pub fn concurrency(self, modules: usize) -> Self {
         Self {

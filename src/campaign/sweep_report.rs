@@ -28,7 +28,7 @@ pub struct SweptBoard {
     reached: bool,
     /// Error of the board, if it could not be used.
     pub error: Option<Failure>,
-    /// Result of the check that it is the board in the map. `None` if it was not checked.
+    /// Result of the check that the board is the one in the map. `None` if this was not checked.
     pub identity: Option<Identity>,
     /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,
@@ -54,7 +54,8 @@ pub struct SweptModule {
     /// Status of the measurement of the delay. This field and the other optional fields below are
     /// `None` if the module was not swept.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of the parts of the sweep at different NCO frequencies.
+    /// Status of the join of the parts of the sweep that were measured at different NCO
+    /// frequencies.
     pub join_status: Option<JoinStatus>,
     /// Number of points of the sweep.
     pub points: usize,

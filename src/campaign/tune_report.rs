@@ -39,7 +39,7 @@ pub struct TunedBoard {
     pub error: Option<Failure>,
     /// Facts that the board did not report about itself, with the assumptions in their place.
     pub doubts: Vec<String>,
-    /// Result of the check that it is the board in the map. `None` if it was not checked.
+    /// Result of the check that the board is the one in the map. `None` if this was not checked.
     pub identity: Option<Identity>,
     /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,
@@ -77,7 +77,8 @@ pub struct TunedModule {
     pub warnings: Vec<String>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
-    /// Status of the join of the parts of the network analysis at different NCO frequencies.
+    /// Status of the join of the parts of the network analysis that were measured at different NCO
+    /// frequencies.
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,

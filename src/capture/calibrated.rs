@@ -131,7 +131,7 @@ mod tests {
         let z0 = sample(fr_hz, qi, tone_hz);
         assert!((z0 - resonator.transmission(tone_hz, Direction::Up)).norm() < 1e-6);
         let calibration = Calibration::at(&resonator, tone_hz).unwrap();
-        // The readout has changed since.
+        // The gain and the phase of the readout have changed since the calibration.
         let change = Complex64::from_polar(0.89, 0.1);
         let calibration = changed_by(change, calibration);
         let channels: Vec<_> = (1..=3).map(|n| ChannelId::new(n).unwrap()).collect();

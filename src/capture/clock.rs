@@ -232,7 +232,7 @@ mod tests {
                 &[Some(0.0), None, Some(0.125), Some(-3600.0)],
                 vec![(3, 0, -3600.0)],
             ),
-            // The first of the two is the wrong one.
+            // The first of the four clocks is the wrong one.
             (
                 &[Some(3600.0), Some(0.5), Some(0.25), Some(0.0)],
                 vec![(0, 2, 3599.75)],
@@ -241,7 +241,7 @@ mod tests {
                 &[Some(-9.0), None, Some(0.0), Some(0.5)],
                 vec![(0, 2, -9.0)],
             ),
-            // Neither is known to be right.
+            // It is not known which of the two clocks is right.
             (
                 &[None, Some(5.0), Some(2.0)],
                 vec![(1, 2, 3.0), (2, 1, -3.0)],

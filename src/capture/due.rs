@@ -65,9 +65,9 @@ mod tests {
     fn samples_that_are_due_and_not_there_are_counted_at_any_rate() {
         for (rates, due_s, expected) in [
             (&[(500.0, 1500)][..], 3.0, (1500, 0)),
-            // More than was asked for.
+            // More samples than were due have come.
             (&[(500.0, 1600)], 3.0, (1500, 0)),
-            // Under way: 50 ms and 16 samples.
+            // The samples of the last 50 ms, and 16 more, may still be on their way.
             (&[(500.0, 1460)], 3.0, (1500, 0)),
             (&[(500.0, 1440)], 3.0, (1500, 60)),
             (&[(500.0, 500)], 3.0, (1500, 1000)),
@@ -75,10 +75,11 @@ mod tests {
             (&[(38_000.0, 37_000)], 1.0, (38_000, 0)),
             // A short capture.
             (&[(500.0, 40)], 0.2, (100, 60)),
-            // A clock that is slower by 150 parts in a million, for a day, and by 300.
+            // A clock that is slower by 150 parts in a million for a day, and one that is slower by
+            // 300.
             (&[(500.0, 43_193_520)], 86_400.0, (43_200_000, 0)),
             (&[(500.0, 43_187_040)], 86_400.0, (43_200_000, 12_960)),
-            // Two rates: the rest is missing at the last one.
+            // The stream has had two rates. The missing samples are counted at the second rate.
             (&[(500.0, 500), (1000.0, 1000)], 3.0, (2500, 1000)),
             (&[(500.0, 500), (1000.0, 2000)], 3.0, (2500, 0)),
         ] {

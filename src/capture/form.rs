@@ -1,8 +1,10 @@
-//! Description of changes of the form of a module's samples during a capture.
+//! Description of changes of the form of a module's samples (the number of channels and the
+//! decimation stage) during a capture.
 
 use twotone_hal::{StreamForm, StreamStatus};
 
-/// Describes changes of the form of a stream, and the samples that lack channels of the file.
+/// Describes changes of the form of a stream, and the number of samples that lack channels of the
+/// file.
 pub(super) fn doubt(status: &StreamStatus) -> Option<String> {
     let shape = |form: StreamForm| format!("{} channels at stage {}", form.channels, form.stage);
     let change = status.first_form_change.map(|change| {

@@ -53,7 +53,8 @@ pub struct ModulePlan {
     pub is_expected: bool,
     /// Channels to write, in order. `None` for all channels of a packet.
     pub channels: Option<Vec<ChannelId>>,
-    /// Calibrations by channel, corrected by [`Standing::reference`]. Empty unless the tune holds.
+    /// Calibrations by channel, corrected by [`Standing::reference`]. Empty unless the tune still
+    /// holds ([`Standing::state`]).
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Ids of the detectors of the map, by their channels in the tune.
     pub detectors: BTreeMap<ChannelId, String>,

@@ -348,8 +348,8 @@ impl Intake {
         format!("another serial number, {serial:04}{of}")
     }
 
-    /// Returns the failure of a stream that sent nothing, or that began late, ended early or began
-    /// anew, which its sequence numbers do not show.
+    /// Returns the failure of a stream that sent nothing, began late, ended early or began anew.
+    /// The sequence numbers of the stream do not show these failures.
     fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<Failure> {
         let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
             return Some(Failure::of_kind(ErrorKind::Timeout, "nothing came from it"));
@@ -385,7 +385,7 @@ fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
             format!("nothing came from it; {bear}"),
         ),
         (_, 0) => return None,
-        // The kind is the same as that of a board that is not the one in the map.
+        // This is also the kind of the error of a board that is not the one in the map.
         _ => (
             ErrorKind::InvalidArgument,
             format!("{bear}: another board sends from there, or has taken its place"),

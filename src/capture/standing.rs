@@ -18,9 +18,10 @@ use crate::record::{Failure, ModuleTune, polar};
 
 /// Largest common phase change of the reference tones since the tune, in rad. [`MOST_GAIN`] is the
 /// largest common change of their amplitudes, as a factor. Smaller changes are corrected. Drift
-/// stays within these limits for hours. A phase epoch is a period in which a module keeps its phase
-/// reference, for instance until its NCO is set. The phases of another phase epoch are within this
-/// limit by chance in one case of sixteen.
+/// stays within these limits for hours.
+///
+/// A phase epoch is a period in which a module keeps its phase reference, for instance until its
+/// NCO is set. In one case of sixteen, the phases of another epoch are within this limit by chance.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
 /// Largest relative deviation of three quarters of the reference tones from their common change. A
@@ -280,8 +281,8 @@ mod tests {
         assert_eq!(standing.state, TuneState::Holds);
         let off = standing.reference().unwrap() - Complex64::from_polar(0.9, 0.1);
         assert!(off.norm() < 1e-12, "{standing:?}");
-        // Another length of the line turns each tone in proportion to its frequency, none of them
-        // far.
+        // With another length of the line, the phase of each tone turns in proportion to its
+        // frequency. No phase turns far.
         for (most_rad, state) in [(0.02, TuneState::Holds), (0.15, TuneState::Void)] {
             let along = (0..8).map(|at| f64::from(at) / 3.5 - 1.0);
             let ratios: Vec<_> = along.map(|at| Complex64::cis(at * most_rad)).collect();

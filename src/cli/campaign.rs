@@ -1,4 +1,5 @@
-//! Campaigns of the program: they show progress on the terminal, and end after an interrupt.
+//! Campaigns (tunes, sweeps, captures and switch-offs) of the program: they show progress on the
+//! terminal, and end after an interrupt.
 
 use std::path::Path;
 use std::sync::Arc;

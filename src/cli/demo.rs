@@ -1,4 +1,4 @@
-//! `twotone demo`: tunes a simulated farm and scores the result.
+//! `twotone demo`: tunes a farm of simulated boards and scores the result.
 
 use std::path::PathBuf;
 use std::{fs, io};

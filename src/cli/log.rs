@@ -11,8 +11,8 @@ use tracing_subscriber::{EnvFilter, registry};
 use super::output;
 
 /// Starts the log. `verbose` is the number of times that the option `--verbose` was given. A daemon
-/// logs one level more, and writes to the journal if systemd connects its standard error to the
-/// journal.
+/// logs one more level than other commands, and writes to the journal if systemd connects its
+/// standard error to the journal.
 pub(crate) fn begin(verbose: u8, is_daemon: bool) {
     let level = match verbose + u8::from(is_daemon) {
         0 => "warn",

@@ -114,7 +114,7 @@ fn undrawn(length: u64) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
 }
 
-/// Returns begin and end of a stage within a tune, in thousandths, and the name of the stage.
+/// Returns begin and end of a stage, in thousandths of the whole tune, and the name of the stage.
 fn extent(stage: Stage) -> (u64, u64, &'static str) {
     match stage {
         Stage::CableDelay => (0, 30, "cable delay"),

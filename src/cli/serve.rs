@@ -51,7 +51,7 @@ pub(crate) struct Serve {
     /// (`StateDirectory=`), or `/var/lib/twotone`.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Folder of the run directories that are named by a relative path. If it is absent: `runs` in
+    /// Folder for run directories that commands name by a relative path. If it is absent: `runs` in
     /// the folder of the state.
     #[arg(long, value_name = "DIR")]
     runs: Option<PathBuf>,
@@ -76,8 +76,9 @@ fn parse_group(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Interval between two checks that the boards still have their turns, unless systemd asks for
-/// another interval. In a turn, the daemon asks a board a question or connects it.
+/// Interval between two checks of the daemon, unless systemd asks for another interval. In a turn
+/// of a board, the daemon asks the board a question or connects it. A check verifies that some
+/// board has had a turn recently.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Longest time for which the ending daemon waits for clients to read their last answers.
@@ -231,8 +232,8 @@ impl Daemon {
         }
     }
 
-    /// Starts to connect the boards. Adds the tones that are read back to the records of the jobs
-    /// that were interrupted.
+    /// Starts to connect the boards. When a board is connected, its tones are read back, and the
+    /// records of the interrupted jobs on this board get the result.
     fn keep_connected(&self) {
         for report in &self.interrupted {
             let command = report.command.join(" ");

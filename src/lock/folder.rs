@@ -219,17 +219,17 @@ mod tests {
         // The usual folder does not exist, as in a container.
         assert_eq!(found().unwrap(), temporary);
         assert_eq!(mode(&temporary), FOR_ALL);
-        // A folder that root could use and others could not.
+        // Only root can use this folder.
         fs::create_dir(&usual).unwrap();
         set_mode(&usual, 0o755);
         assert_eq!(found().unwrap(), temporary);
         set_mode(&usual, FOR_ALL);
         assert_eq!(found().unwrap(), usual);
-        // A file in its place.
+        // The usual path leads to a file.
         fs::remove_dir(&usual).unwrap();
         fs::write(&usual, "").unwrap();
         assert_eq!(found().unwrap(), temporary);
-        // A folder that was made with a umask.
+        // The temporary folder was made with a umask.
         set_mode(&temporary, 0o700);
         assert_eq!(found().unwrap(), temporary);
         assert_eq!(mode(&temporary), FOR_ALL);

@@ -121,7 +121,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Reads an object, or a sentence, which run directories of formats before 2 have in its place.
+/// Reads an object. Also reads a sentence, which run directories of formats before 2 have in its
+/// place.
 impl<'de> Deserialize<'de> for Failure {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

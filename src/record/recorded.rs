@@ -118,8 +118,9 @@ impl RunDirectory {
     /// file other than of [`Weight::Further`] is left out, the run is written under the name
     /// `NAME-kept` to the first of these places that has enough space: the intended parent folder,
     /// the working directory, the folder for temporary files. If none has enough space, the run
-    /// goes to the place, the requested one included, with the fewest missing files of these
-    /// weights. If files were made before, it then stays with them. Nothing is ever overwritten.
+    /// goes to the place with the fewest missing files of these weights. The requested place is one
+    /// of those that are compared. If files were made before, it then stays with them. Nothing is
+    /// ever overwritten.
     ///
     /// `broken` is the reason that the files which were made before are incomplete, if they are.
     /// Such a run does not get its final name, but is kept as by [`RunDirectory::keep`].
@@ -170,8 +171,8 @@ impl RunDirectory {
     }
 }
 
-/// Prepares run directories in alternative places for a run that was to be at `wanted`, on this
-/// device.
+/// Prepares run directories in alternative places for a run that was to be at `wanted`. The parent
+/// folder of `wanted` is used only if it is still on the device with the number `device`.
 fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDirectory> {
     // The bare mount point of an unmounted disk is not used, because the next mount would hide the
     // run.

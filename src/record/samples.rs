@@ -35,8 +35,9 @@ pub struct SampleColumns {
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Ids of the detectors of the map, by channel. Some channels may have no detector.
     pub detectors: BTreeMap<ChannelId, String>,
-    /// Factor by which the samples of the reference tones have changed since the tune, if it was
-    /// measured. The calibrations in `calibrated` already include this factor.
+    /// Factor by which the samples of the reference tones, which are off resonance, have changed
+    /// since the tune, if it was measured. The calibrations in `calibrated` already include this
+    /// factor.
     pub reference: Option<Complex64>,
     /// Number of steps of `i` and `q` in one readout count. The default is 256.
     pub steps_per_count: f64,

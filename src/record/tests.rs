@@ -98,7 +98,7 @@ fn a_run_appears_all_at_once() {
         "µ"
     );
     assert_eq!(Manifest::read(&path).unwrap(), manifest_at(&path));
-    // Others may read it, as far as the umask lets them.
+    // Other users may read the run, as far as the umask allows.
     use std::os::unix::fs::PermissionsExt;
     let plain = parent.path().join("plain");
     fs::create_dir(&plain).unwrap();
@@ -112,7 +112,7 @@ fn manifest_at(path: &Path) -> Manifest {
         text.contains("\"started\": \"2026-11-22T12:37:27.123Z\""),
         "{text}"
     );
-    // The end is the moment of writing, the one thing that no test can know.
+    // The end of the run is the time of writing, which a test cannot know.
     let ended: serde_json::Value = serde_json::from_str(&text).unwrap();
     let ended = serde_json::from_value(ended["ended"].clone()).unwrap();
     Manifest {
@@ -212,7 +212,8 @@ fn racer() {
     for file in ["a", "b/c", "d"] {
         write_text(&run, file, &me).unwrap();
     }
-    // All have prepared before any commits: the parent closes this pipe then.
+    // The parent closes this pipe after all processes have prepared their runs, so that none
+    // commits before.
     println!("\nprepared");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     match run.commit() {
@@ -258,7 +259,7 @@ fn of_processes_that_race_for_a_name_one_wins() {
             Some(_) => losers += 1,
             None => panic!("a racer neither won nor lost"),
         }
-        // Read on, so that it never writes into a closed pipe.
+        // The rest of the output is read, so that the process never writes into a closed pipe.
         lines.for_each(drop);
         assert!(racer.wait().unwrap().success());
     }
@@ -272,7 +273,7 @@ fn of_processes_that_race_for_a_name_one_wins() {
 fn a_map_is_recorded_to_the_byte() {
     let record = MapRecord::of(&map());
     assert_eq!(record.text, map().text());
-    // By `printf '# µ\n[[board]]\n...' | sha256sum`.
+    // The sum was computed with `printf '# µ\n[[board]]\n...' | sha256sum`.
     assert_eq!(
         record.sha256,
         "9210b8ddb6e8459d4fbaabdb30184ddf9b5279302f99b5e2bfca855b08a390cf"
@@ -369,7 +370,7 @@ mod arrow {
     #[test]
     fn tables_of_any_length_do() {
         let one = table().points()[2];
-        // Below, at and beyond the length of a record batch.
+        // Lengths below, at and beyond that of a record batch.
         for rows in [0, 1, 65_536, 65_537, 140_000] {
             let mut table = SweepTable::default();
             for row in 0..rows {
@@ -415,7 +416,8 @@ mod arrow {
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1 << (at % 8);
-            // Damage to a number or to padding goes unseen; that it is read at all is the test.
+            // Damage to a number or to padding is not noticed. The test is that reading does not
+            // panic.
             let _ = SweepTable::read_arrow(Cursor::new(&damaged), "damaged.arrow");
         }
     }

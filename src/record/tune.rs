@@ -1,4 +1,4 @@
-//! The tune of a run directory, `tune.toml`.
+//! The tune of a run directory, `tune.toml`: the results of tuning its modules.
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -15,8 +15,8 @@ use super::journal::{Journal, Record, Start};
 use super::{Channels, HardwareState, SafeState};
 use crate::record::Failure;
 
-/// Number of requests that the client of the board refuses to send before a clean-up gives up. The
-/// client would refuse the same request again.
+/// Number of times that the client of the board may refuse to send a request before a clean-up
+/// gives up. The client would refuse the same request again.
 pub(super) const REFUSALS: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -107,7 +107,7 @@ impl Journal {
     }
 
     /// Makes a journal of `module` that begins with the settings of the module, read back from the
-    /// board: the NCO and `fields` of every channel, and all settings of those that are on.
+    /// board: the NCO and `fields` of every channel, and all settings of the channels that are on.
     ///
     /// # Errors
     /// As [`Board::run`], and if the board has no such module or does not know operations on tones.
@@ -123,7 +123,8 @@ impl Journal {
     }
 
     /// Reads back the settings of the module: the NCO and `fields` of every channel, and all
-    /// settings of those that are on. For a module that may have been set without this journal.
+    /// settings of the channels that are on. Call this for a module that may have been set without
+    /// this journal.
     ///
     /// # Errors
     /// As [`Board::run`].

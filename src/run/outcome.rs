@@ -65,7 +65,7 @@ pub enum HardwareState {
     /// A state that differs, or may differ, from the intended one: the declared safe state, or the
     /// settings of the algorithm if they were to be kept.
     Left {
-        /// Channels that drive a tone and should drive none, or another one.
+        /// Channels that drive a tone and should drive none, or should drive another tone.
         left_on: Channels,
         /// Channels whose settings are not known.
         unknown: Channels,
@@ -99,7 +99,7 @@ impl HardwareState {
         !matches!(self, Self::Left { .. })
     }
 
-    /// Channels that drive a tone and should drive none, or another one.
+    /// Channels that drive a tone and should drive none, or should drive another tone.
     pub fn left_on(&self) -> Channels {
         match self {
             Self::Left { left_on, .. } => left_on.clone(),

@@ -128,9 +128,9 @@ impl Runner {
         self
     }
 
-    /// Brings each module to its safe state, but a module whose safe state is `hold` back to its
-    /// settings before the run, so that no setting of the algorithm stays. For algorithms that only
-    /// measure. See [`Ending::AsFound`].
+    /// Brings each module to its safe state. A module whose safe state is `hold` is brought back to
+    /// its settings before the run, so that no setting of the algorithm stays. Use this for
+    /// algorithms that only measure. See [`Ending::AsFound`].
     #[must_use]
     pub fn leave_as_found(mut self) -> Self {
         self.ending = Ending::AsFound;

@@ -28,8 +28,8 @@ pub(super) struct Supervised {
     pub(super) twice: bool,
     /// True if a module that keeps its tones is read back once more after all targets have ended.
     pub(super) is_looked_at_last: bool,
-    /// Record of the settings that were written. The runner reads the record after this context:
-    /// for the last read-back, and if the context ends without an outcome.
+    /// Record of the settings that were written. The runner reads the record after this context has
+    /// ended: for the last read-back, and if the context ends without an outcome.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
     /// Number of repetitions of operations on the board.
     repeats: Arc<AtomicU32>,

@@ -27,8 +27,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes a target of `module` on `board`. Its only limit is that the peak of the comb stays
-    /// below full scale ([`ModuleLimits::crest`]), and its safe state is all tones off.
+    /// Makes a target of `module` on `board`. Its only limit is that the peak of the comb, which is
+    /// the sum of all tones, stays below full scale ([`ModuleLimits::crest`]). Its safe state is
+    /// all tones off.
     pub fn new(board: BoardHandle, module: ModuleId) -> Self {
         Self {
             board,

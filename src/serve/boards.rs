@@ -50,7 +50,7 @@ pub(crate) struct BoardReport {
     pub(crate) round_trip_s: Option<f64>,
     /// Number of times that the board was connected.
     pub(crate) connects: u64,
-    /// Address in the name of the board's lock. It is looked up when the board is connected.
+    /// Address that names the lock of the board. It is looked up when the board is connected.
     #[serde(skip)]
     place: String,
     /// Modules of the board, as they were read back when the board was connected, or after the

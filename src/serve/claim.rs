@@ -139,7 +139,7 @@ serial = "2"
         check("sets a", "sets a 2", true, false);
         check("sets", "sets a 2", true, false);
         check("sets a", "sets bare", false, false);
-        // A board that lists no modules has those that are named.
+        // If the map lists no modules of a board, any module that a claim names exists.
         check("sets bare 3", "sets bare 4", false, false);
         check("sets bare 3", "sets bare", true, false);
     }

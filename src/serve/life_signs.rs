@@ -45,7 +45,7 @@ mod tests {
     async fn a_daemon_whose_boards_have_no_turns_is_not_alive() {
         const MOMENT: Duration = Duration::from_secs(1);
         let mut signs = LifeSigns::new();
-        // It may take its time to begin.
+        // The first turn may come late.
         sleep(LONGEST_SILENCE - MOMENT).await;
         assert!(signs.is_alive(0));
         for turns in 1..100 {

@@ -322,8 +322,8 @@ mod tests {
         }
     }
 
-    /// The missing folder stands in for a full disk, on which nothing can be written until there is
-    /// space again.
+    /// The test renames the folder to simulate a full disk, on which nothing can be written until
+    /// there is space again.
     #[test]
     fn ends_that_could_not_be_written_are_written_later() {
         let folder = tempfile::tempdir().unwrap();
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(has(1), [1]);
         assert_eq!(has(2), [1, 2]);
         assert_eq!(has(3), [2, 3]);
-        // Their facts are to be written all the same.
+        // The facts about all three jobs are still to be written.
         assert_eq!(unsaved.events.len(), 3);
     }
 
@@ -399,7 +399,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (records, _) = JobRecords::open(folder.path()).unwrap();
         for id in 1..=MOST_RECORDS as u64 + 2 {
-            // Without a disk that is waited for.
+            // The facts are only put into memory, so that the test does not wait for the disk.
             records.over().insert(id, report(id, State::Ended));
         }
         let last = MOST_RECORDS as u64 + 3;

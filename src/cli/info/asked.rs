@@ -62,8 +62,8 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
     })
 }
 
-/// Returns the answer to a request, or the reason why there is none. Returns neither if nothing was
-/// requested, because the board does not have the operation.
+/// Returns the answer to a request, or the reason why there is none. Returns neither if the board
+/// does not have the operation, because nothing is requested then.
 async fn answer<O: Operation, T>(
     question: Option<Question<O>>,
     repeats: &mut u32,

@@ -21,10 +21,11 @@ use crate::cli::output::complain;
 use crate::cli::remote::pass_interrupts_on;
 use crate::serve::{BoardReport, Event, Failure, Host, JobReport, Link, State, Submission};
 
-/// First pause before a connection that was cut is made again. Each further pause is twice as long.
+/// First pause before the program makes a cut connection again. Each further pause is twice as
+/// long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest pause before a connection is made again.
+/// Longest pause before the program makes a cut connection again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Number of the interrupt after which the program no longer waits for the hosts that have received

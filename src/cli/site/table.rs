@@ -183,7 +183,7 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
         });
         let directory = report.and_then(|report| report["run_directory"].as_str());
         let directory = directory.map(|path| format!("{}:{path}", outcome.host));
-        // A cell that is too long is cut, and a remark is not.
+        // A cell that is too long is cut, but a remark is not.
         let (cell, sentence) = match directory {
             Some(path) if path.chars().count() > WIDEST => {
                 (String::new(), Some(format!("run directory: {path}")))

@@ -52,7 +52,7 @@ impl Tuned {
     fn report(&self, change: impl FnOnce(&mut TuneOutcome)) -> TuneReport {
         let mut tune = self.tune.clone();
         change(&mut tune);
-        // As a tune gathers them.
+        // The outcome of a tune has the warnings of all stages.
         let stages = [
             tune.cable_delay.warnings(),
             tune.network_analysis.warnings(),

@@ -26,7 +26,7 @@ fn content(file: &'static str, weight: Weight, from: usize) -> Content<'static> 
     Content::new(file, weight, move |writer| {
         tried.set(tried.get() + 1);
         if tried.get() <= from {
-            // What fits is written.
+            // The part for which there is space is written.
             writer.write_all(&[0; 20_000]).unwrap();
             return Err(full(file));
         }
@@ -69,7 +69,7 @@ fn a_file_without_room_is_left_out_and_named() {
     assert_eq!(names_in(&path.join("sweeps")), ["b"]);
     assert_eq!(read(&path).missing, recorded.missing);
     let reason = &recorded.missing[0].reason;
-    // A file that is missing says nothing about a board.
+    // The error of a missing file has no certainty, which is about boards only.
     assert_eq!(
         (reason.kind, reason.certainty),
         (Some(ErrorKind::Storage), None)
@@ -110,7 +110,7 @@ fn run_on_a_disk_that_is_filled_meanwhile() {
     assert_eq!(recorded.path.as_deref(), Some(path));
     assert_eq!(read(path).missing, []);
     assert_eq!(names_in(path), ["manifest.json", "sweeps", "tune.toml"]);
-    // Files that the manifest cannot name are told to the caller.
+    // The manifest cannot name these files, so the caller is told.
     assert_eq!(files(&recorded), ["sweeps/a", "sweeps/b"]);
     for one in &recorded.missing {
         let (first, unnamed) = one.reason.message.split_once("; ").unwrap();
@@ -205,7 +205,7 @@ fn a_folder_that_was_moved_is_found_and_one_that_was_removed_is_replaced() {
         assert_eq!(names_in(&moved.join("run")), ["manifest.json", "tune.toml"]);
     }
 
-    // The hidden folder alone: its place is the next best one.
+    // Only the hidden folder is removed. The next best place is beside the requested one.
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("run");
     let run = RunDirectory::prepare(&path).unwrap();
@@ -263,7 +263,7 @@ fn data_that_lie_there_already_stay_and_are_named_elsewhere() {
         "{remarks:?}"
     );
 
-    // Data that are gone are told to be.
+    // If data are gone, the error says so.
     let run = RunDirectory::prepare(parent.path().join("other")).unwrap();
     drop(run.create("samples").unwrap());
     let hidden = names_in(parent.path()).remove(0);

@@ -30,13 +30,13 @@ pub(super) enum Fault {
     LoseAnswer,
     /// The link breaks before this operation. This operation and those after it are not executed.
     Break,
-    /// The answer is lost, and the rest of the batch is executed only after this time, in no fixed
-    /// order with requests on the next link.
+    /// The answer is lost, and the rest of the batch is executed only after this duration, in no
+    /// fixed order with requests on the next link.
     Late(Duration),
     /// The operation is sent, not answered, sent again, and answered. The first request is executed
-    /// only after this time.
+    /// only after this duration.
     Repeated(Duration),
-    /// The board answers nothing and executes nothing for this time.
+    /// The board answers nothing and executes nothing for this duration.
     Dead(Duration),
     /// The board restarts with all settings lost.
     Reboot,
@@ -46,7 +46,7 @@ pub(super) enum Fault {
     Nan,
     /// The code that talks to the board panics.
     Panic,
-    /// The process is stopped for this time, while the board runs on.
+    /// The process is stopped for this duration, while the board runs on.
     Suspended(Duration),
 }
 
@@ -66,7 +66,7 @@ struct State {
     operations: usize,
     /// Number of the operation that fails, with its fault, if any.
     fault: Option<(usize, Fault)>,
-    /// Faults at every operation whose description begins with these words.
+    /// Faults that occur at every operation whose description begins with these words.
     always: Vec<(Fault, &'static str)>,
     /// Channels whose tones the board refuses to switch on.
     refused: Vec<u16>,

@@ -75,7 +75,7 @@ async fn giving_up_the_clean_up_says_what_is_left() {
     });
     assert_eq!(began.elapsed(), 2 * SECOND);
     let outcome = only(outcomes);
-    // The clear was sent: they may be off by now.
+    // The request that clears the tones was sent, so the tones may be off by now.
     assert_eq!(
         outcome.hardware.unknown(),
         list(&[1, 3]),
@@ -130,7 +130,7 @@ async fn previous_settings_come_back() {
     let before = fake.settings();
     let target = || vec![Target::new(fake.handle(), module()).safe_state(SafeState::Previous)];
 
-    // Offsets, amplitudes, and a tone that was off.
+    // Offsets, amplitudes and a tone that was off are restored.
     let outcome = only(runner().run(target(), fail).await);
     assert_eq!(
         outcome.hardware,
@@ -158,7 +158,7 @@ async fn previous_settings_come_back() {
         fake.most()
     );
 
-    // And the NCO, with everything that was cleared.
+    // The NCO is restored too, with all tones that the run has cleared.
     let outcome = only(
         runner()
             .run(target(), |board, module| async move {
@@ -256,8 +256,8 @@ async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
 
 #[tworoutine::test(start_paused = true)]
 async fn a_batch_that_was_repeated_may_still_be_on_its_way() {
-    // Operation 3 is the setting of the algorithm. It is done once more while the clean-up reads
-    // back.
+    // Operation 3 is the setting of the algorithm. The repeated request executes it once more while
+    // the clean-up reads back.
     for late in [SECOND / 2, SECOND, 2 * SECOND] {
         let fakes = [Fake::new("b").with(3, Fault::Repeated(late))];
         let run = runner().request_life(3 * SECOND);

@@ -68,7 +68,8 @@ async fn begins_with_what_is_set() {
         Some(Hertz(7e6)),
         "the offset of a tone that is on is read"
     );
-    // Description; amplitudes and NCO; the settings of the one channel that is on.
+    // The operations are the description, amplitudes and NCO, and the settings of the one channel
+    // that is on.
     assert_eq!(fake.operations(), 5, "{:?}", fake.log());
 }
 
@@ -137,7 +138,7 @@ async fn a_batch_whose_caller_went_away_is_in_doubt() {
     let gone = tokio::time::timeout(Duration::from_millis(1), board.run(&set)).await;
     assert!(gone.is_err());
     assert_eq!(journal.snapshot().unknown, [channel(1)]);
-    // The next batch comes after it on the board, so it ends the doubt.
+    // The board executes the next batch after this one, which ends the doubt.
     let mut again = Batch::new();
     again.set_tone(module(), tone(1, 2.0, 0.2));
     board.run(&again).await.unwrap();

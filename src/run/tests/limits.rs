@@ -10,7 +10,7 @@ use crate::run::{Journal, Limits, ModuleLimits};
 const LIMITS: ModuleLimits = ModuleLimits {
     f_min: Some(Hertz(0.9e9)),
     f_max: Some(Hertz(1.1e9)),
-    // Amplitudes 0.1 and 0.15: the fake's full scale is 0 dBm.
+    // These limits are amplitudes of 0.1 and 0.15, because the fake's full scale is 0 dBm.
     max_tone: Some(Dbm(-20.0)),
     max_total: Some(Dbm(-16.478_174_818_886_377)),
     crest: 5.5,
@@ -123,11 +123,11 @@ async fn a_tone_that_was_on_before_the_run_counts() {
     let board = limited(&fake, LIMITS).await;
     let error = board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
-    // Tone 7 is above the limit of one tone, and may be lowered all the same.
+    // Tone 7 is above the limit of one tone. It may be lowered nevertheless.
     board.run(&tones(&[tone(7, 5.0, 0.12)])).await.unwrap();
     board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap();
     assert_eq!(fake.on(), [1, 7]);
-    // If it may be off by now, an amplitude of 0.11 may raise it.
+    // If the tone may be off by now, an amplitude of 0.11 may raise it.
     fake.fail(0, super::board::Fault::LoseAnswer);
     board.run(&tones(&[tone(7, 5.0, 0.0)])).await.unwrap_err();
     let error = board.run(&tones(&[tone(7, 5.0, 0.11)])).await.unwrap_err();
@@ -157,7 +157,7 @@ async fn a_comb_has_headroom() {
         let all = [1, 2, 3, 4, 5, 6, 7, 8].map(|n| tone(n, f64::from(n), amplitude));
         [tones(&all)]
     };
-    // 5.5 sqrt(8 a^2 / 2) against the sum of all, 8 a: the smaller of the two counts.
+    // The peak is the smaller of 5.5 sqrt(8 a^2 / 2) and the sum of all amplitudes, 8 a.
     assert_eq!(check(free, &comb(0.125)).await, Ok(()));
     let message = "channel 8: the comb would peak at 1.008 of full scale; scale all amplitudes by \
                    0.992 or less, or use fewer tones";
@@ -186,7 +186,8 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
         batch.set_tone(module(), tone(1, 100.0, 0.05));
     });
     assert_eq!(check(LIMITS, &[back]).await, high);
-    // The frequency of a tone that is off is not limited, until it is switched on there.
+    // The frequency of a tone that is off is not limited. It is checked when the tone is switched
+    // on.
     let off = tones(&[tone(1, 101.0, 0.0)]);
     let on = tones(&[ToneUpdate::new(channel(1)).amplitude(0.05)]);
     assert_eq!(check(LIMITS, &[off, on]).await, high);
@@ -200,8 +201,8 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
     assert_eq!(check(LIMITS, slice::from_ref(&alone)).await, nowhere);
     assert_eq!(check(ModuleLimits::default(), &[alone]).await, Ok(()));
 
-    // The NCO moves first and the offsets after it, in one batch or in two; measured in between,
-    // the comb would be out of range.
+    // The NCO moves first and the offsets after it, in one batch or in two. If the comb were
+    // measured in between, it would be out of range.
     let nco = batch(|batch| {
         batch.set_nco(module(), Hertz(1.05e9));
     });

@@ -77,7 +77,8 @@ async fn an_error_comes_through_every_wrapper_as_it_was() {
 async fn the_journal_believes_an_error_no_more_than_it_says() {
     use Certainty as C;
     use ErrorKind as K;
-    // Kind, certainty, operations that were executed, and the channels that are on, and unknown.
+    // Kind and certainty of the error, number of operations that were executed, number of channels
+    // that are on, and number of unknown channels.
     let cases: [(K, C, Option<usize>, usize, usize); 8] = [
         (K::Rejected, C::NotExecuted, Some(0), 0, 0),
         (K::Rejected, C::NotExecuted, None, 1, 1),

@@ -62,7 +62,7 @@ async fn a_board_that_comes_back_in_time_is_switched_off() {
 
 #[tworoutine::test(start_paused = true)]
 async fn one_that_does_not_is_not_said_to_be_off() {
-    // Before it has described itself, and after.
+    // The board fails before it has described itself, or after.
     let every: Channels = (1..=CHANNELS).map(channel).collect();
     for (at, unknown) in [(0, Channels::All), (1, every)] {
         let dead = lit("dead").with(at, Fault::Dead(1000 * SECOND));
@@ -105,7 +105,7 @@ async fn tones_that_cannot_be_cleared_together_are_switched_off_one_by_one() {
         assert!(outcome.is_well(), "{fault:?}: {outcome:?}");
         assert_eq!(fake.on(), [0u16; 0], "{fault:?}");
     }
-    // A board that refuses to set tones but clears them; nothing is known of the tones yet.
+    // This board refuses to set tones, but clears them. Nothing is known of the tones yet.
     let fake = lit("b").always(Fault::Refuse, "set");
     let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
     assert!(outcome.is_well(), "{outcome:?}");
@@ -143,7 +143,7 @@ async fn a_board_that_refuses_all_is_asked_until_the_time_is_over_and_tells_what
 
 #[tworoutine::test(start_paused = true)]
 async fn a_process_that_was_stopped_past_the_deadline_switches_off_all_the_same() {
-    // While the board describes itself, is cleared, is read back.
+    // The process is stopped while the board describes itself, is cleared, or is read back.
     for at in 0..3 {
         let fake = lit("b").with(at, Fault::Suspended(1000 * SECOND));
         let outcome = &Runner::new()

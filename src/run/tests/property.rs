@@ -125,7 +125,7 @@ async fn one_fault_anywhere(safe_state: SafeState) {
     let result = |outcome: &Outcome<Vec<Complex64>>| format!("{:?}", outcome.result);
 
     for fault in FAULTS {
-        // A few operations further than the run without a fault, into its clean-up.
+        // The faults reach a few operations beyond the run without a fault, into its clean-up.
         for at in 0..operations + 4 {
             let when = format!("{safe_state}: {fault:?} at operation {at} of {operations}");
             let fakes = farm();

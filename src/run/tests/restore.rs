@@ -57,7 +57,8 @@ async fn a_measurement_leaves_what_it_found_or_nothing() {
             }
         }
     }
-    // With `hold`, the tones of the run stay on, also if the runner keeps them after success.
+    // With `hold`, the tones of the run stay on. This is also the case if the runner keeps them
+    // after success.
     for (ending, on) in [(Ending::SafeState, 8), (Ending::Kept, 8)] {
         let fake = observing();
         let runner = match ending {
@@ -109,7 +110,7 @@ async fn an_nco_that_is_elsewhere_is_told_though_no_tone_was_on() {
         "{hardware}"
     );
     assert_eq!(fake.on(), [0u16; 0]);
-    // An NCO whose move is answered as done, but which stays where it is.
+    // The board answers that it has moved the NCO, but the NCO stays where it is.
     let fake = Fake::new("b").always(Fault::Lie, "set the NCO of module 1 to 1000000000");
     let hardware = run(runner(), &fake, SafeState::Previous).await;
     let told = "the NCO is at 1500000000 Hz and was at 1000000000 Hz before";
@@ -155,8 +156,8 @@ async fn a_setting_that_hangs_uses_up_a_part_of_the_time() {
         let fake = hanging.clone();
         async move {
             let measured = measure(board, module).await;
-            // The first batch of the clean-up switches the tones off and is refused at the NCO.
-            // Switching off alone comes after it.
+            // The first batch of the clean-up switches the tones off and is refused at the NCO. The
+            // next batch only switches off.
             fake.fail(2, Fault::Dead(10 * SECOND));
             measured
         }

@@ -160,7 +160,7 @@ async fn a_module_has_one_run_at_a_time() {
     assert_eq!(second.hardware, HardwareState::Untouched);
     // The lease ends with the run.
     assert!(only(runner().run(vec![target()], slow).await).is_well());
-    // The same module twice in one list is a mistake, however few run at once.
+    // The same module twice in one list is an error for any concurrency.
     let twice = runner()
         .concurrency(1)
         .run(vec![target(), target()], slow)
@@ -305,7 +305,7 @@ fn channels_are_told_and_stored() {
         serde_json::from_str::<HardwareState>(&written).unwrap(),
         left
     );
-    // Versions before format 2 wrote a sentence.
+    // Versions before format 2 wrote a sentence in place of the failure.
     let sentence = r#"{"state":"left","left_on":[],"unknown":[],"not_restored":[],"reason":"x"}"#;
     let read: HardwareState = serde_json::from_str(sentence).unwrap();
     let HardwareState::Left { reason, .. } = read else {
@@ -381,7 +381,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
             .all(|outcome| outcome.hardware == HardwareState::Kept)
     );
 
-    // A board that restarted, and one in which another program has set a tone.
+    // One board restarts. On another one, another program sets a tone.
     let (_, outcomes) = one_after_the_other(Fake::forget).await;
     assert_eq!(
         outcomes[0].hardware.not_restored(),
@@ -394,7 +394,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.0, 0.7))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
 
-    // All settings of a tone count, not its amplitude alone, and the NCO counts.
+    // All settings of a tone are compared, not only its amplitude. The NCO is compared too.
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.5, 0.1))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
     let (_, outcomes) = one_after_the_other(|fake| fake.move_nco(1.1e9)).await;
@@ -403,7 +403,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
     };
     assert!(nco.contains("1100000000"), "{nco}");
 
-    // A board that does not answer any more: its tones may still be on.
+    // The board does not answer any more, so its tones may still be on.
     let (_, outcomes) = one_after_the_other(|fake| {
         fake.fail(0, Fault::Dead(1000 * SECOND));
     })
@@ -417,7 +417,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
 
 #[tworoutine::test(start_paused = true)]
 async fn the_last_reading_keeps_to_the_deadline_and_hears_a_cancel() {
-    // Without a cancel, and with one after 20 s.
+    // The first run is not cancelled, and the second one is cancelled after 20 s.
     for (after, longest) in [(1000 * SECOND, 100 * SECOND), (20 * SECOND, 27 * SECOND)] {
         let cancel = CancellationToken::new();
         let began = Instant::now();
@@ -447,7 +447,7 @@ async fn giving_up_is_immediate_while_an_algorithm_cannot_be_ended() {
     let run = runner().cancel(cancel.clone()).abandon(abandon.clone());
     let run = run.run(targets(&fakes), |board, module| async move {
         two_tones(&board, module).await?;
-        // The batch stays under way when its caller is dropped.
+        // The board executes the batch further when its caller is dropped.
         let mut slow = twotone_hal::Batch::new();
         slow.read_nco(module);
         board.run(&slow).await?;

@@ -98,7 +98,7 @@ async fn a_dry_run_keeps_settings_and_counts_requests() {
         (channel(2), Some(Hertz(3e6)))
     );
     assert_eq!(replies.get(nco).frequency, Hertz(1.2e9));
-    // The noise is one count; a tone that is on has far more.
+    // The noise is one count. A tone that is on has far more counts.
     let mean = replies.get(mean).mean;
     assert!(mean[0].norm() < 5.0 && mean[1].norm() > 1e4, "{mean:?}");
 
@@ -107,7 +107,7 @@ async fn a_dry_run_keeps_settings_and_counts_requests() {
     let traffic = dry_run.traffic(module());
     let counted = (traffic.requests, traffic.operations, traffic.tones_set);
     assert_eq!((counted, traffic.ncos_set), ((1, 5, 1), 1));
-    // Seven samples settle.
+    // Seven samples are acquired while the filters settle.
     assert_eq!(traffic.samples, 17);
     assert!((traffic.acquiring_s.unwrap() - 17.0 / 600.0).abs() < 1e-12);
 }
