@@ -401,7 +401,7 @@ fn a_farm_can_have_real_time_and_faults_from_a_file() {
     let (status, report) = run_json(&["info", &sim.map()]);
     assert_eq!(status, 3, "{report}");
     assert!(report["boards"][0]["error"].is_null() && report["boards"][1]["error"].is_object());
-    // In real time a sweep takes as long as its samples. Without `--real-time` it takes less than a
+    // In real time a sweep takes as long as its samples. Without `--real-time` it takes about a
     // tenth of that.
     let swept = sim.text_path("swept");
     let args = ["sweep", &sim.map(), "--board", "crs0001", "--out", &swept];

@@ -1,4 +1,5 @@
-//! Tests with boards that are not those of the map: their streams show it before a tone is set.
+//! Tests with boards that are not those of the hardware map. The serial numbers in the packets of
+//! their streams show it before a tone is set.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -6,7 +7,7 @@ use twotone::sim::{Farm, Streaming};
 
 use super::process::{error_of, run, run_json, write};
 
-/// A farm of two boards, with a map that was made from the farm's own by a change.
+/// A farm (simulated boards) of two boards, and a changed copy of the farm's own map.
 struct Lab {
     farm: Farm,
     folder: TempDir,
@@ -26,7 +27,8 @@ impl Lab {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Number of calls on board `at` of methods with this beginning.
+    /// Number of calls, on the board with the index `at`, of methods whose name begins with
+    /// `beginning`.
     fn told(&self, at: usize, beginning: &str) -> u64 {
         let methods = self.farm.boards()[at].counters().by_method;
         let told = methods
@@ -36,7 +38,7 @@ impl Lab {
     }
 }
 
-/// Exchanges the two serial numbers of a map.
+/// Exchanges the serial numbers of the two boards of a map.
 fn swapped(map: String) -> String {
     let map = map.replace("serial = \"0001\"", "serial = \"new\"");
     let map = map.replace("serial = \"0002\"", "serial = \"0001\"");
@@ -122,7 +124,7 @@ fn info_shows_the_identity_in_packets_beside_that_of_the_map() {
     assert_eq!(other["serial"], "0077");
     assert_eq!(other["identity"]["state"], "another", "{other}");
     assert_eq!(other["identity"]["packet_serials"], serde_json::json!([2]));
-    // The board has answered all the same.
+    // The wrong board answers nevertheless.
     assert!(
         other["firmware"].is_string() && other["error"].is_null(),
         "{other}"
@@ -171,7 +173,7 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
             (&"unknown".into(), &why.into())
         );
     }
-    // The serial number in its packets is shown, so that a person can compare it.
+    // The report has the serial number in the board's packets, so that a person can compare it.
     let streaming = Lab::new(Streaming::WhenJoined, nameless);
     let (status, report) = run_json(&["info", &streaming.map]);
     assert_eq!(status, 0, "{report}");

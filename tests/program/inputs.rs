@@ -1,5 +1,5 @@
-//! Tests with input files that are no files, too large, or full of mistakes: the program reports
-//! that at once and does nothing.
+//! Tests with inputs that are not files, are too large, or are full of mistakes. The program
+//! reports that at once, and does nothing else.
 
 use std::fs::File;
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,7 @@ use super::process::{run, twotone, write};
 const MAP: &str = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n\
                    serial = \"1\"\n[[board.module]]\nnumber = 1\nf_min_hz = 1e9\nf_max_hz = 1.5e9\n";
 
-/// Each command that reads a file, with `FILE` in the place of its path.
+/// Every command that reads a file. `FILE` stands for its path.
 const READERS: [&[&str]; 12] = [
     &["check", "FILE"],
     &["check", "MAP", "--params", "FILE"],
@@ -28,7 +28,8 @@ const READERS: [&[&str]; 12] = [
     &["sim", "--boards", "1", "--faults", "FILE"],
 ];
 
-/// Checks that each command that reads the file at `path` prints `words` and does nothing else.
+/// Checks that every command refuses the file at `path` with a message that contains `words`, and
+/// does nothing else.
 fn check(folder: &Path, path: &str, words: &str) {
     let map = write(folder, "map.toml", MAP);
     let out = folder.join("run").display().to_string();

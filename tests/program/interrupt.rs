@@ -12,7 +12,7 @@ use twotone::sim::fault::{BlackHole, Fault};
 
 use super::process::{SimProcess, rest, signal_to, twotone, write};
 
-/// True if any channel of the first board's modules in the map drives a tone.
+/// True if any channel of the first board drives a tone, in the modules that the map lists.
 pub(crate) fn any_tone_on(map: &HardwareMap) -> bool {
     let array = Array::connect(map).wait();
     array.boards()[0].targets().iter().any(|target| {
@@ -74,7 +74,8 @@ fn a_second_interrupt_leaves_at_once_and_names_what_is_left_on() {
             "it ended before it drove a tone"
         );
     }
-    // From now on the first board accepts requests and never answers: no clean-up reaches it.
+    // From now on the first board accepts requests and never answers, so the clean-up cannot reach
+    // it.
     farm.boards()[0].inject(Fault::from(BlackHole {}));
     signal_to(&tune, Signal::INT);
     std::process::Command::new("sleep")

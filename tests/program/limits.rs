@@ -1,5 +1,5 @@
-//! Tests with few threads, files or little memory: each command works, or ends with a status and a
-//! message that names the limit. It neither panics nor hangs.
+//! Tests with few threads, few files or little memory. Each command works, or ends with an exit
+//! status and a message that names the limit. No command panics or hangs.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
@@ -11,26 +11,26 @@ use rustix::process::{Signal, getuid};
 
 use super::process::{SimProcess, signal_to, write};
 
-/// A limit of the system.
+/// A limit of the operating system for a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
-    /// Number of threads beside the first. Each has so large a stack that the limit of the memory
-    /// limits their number, independent of the user and of other programs.
+    /// Number of threads besides the first. The limit is set for the memory, and each thread has a
+    /// huge stack. So it does not depend on the user or on other programs.
     Threads(u64),
-    /// Number of threads, the first included, of a user who runs nothing else. Only root can become
-    /// another user.
+    /// Number of threads, including the first, of a user who runs nothing else. Only root can
+    /// become such a user.
     ThreadsOfUser(u64),
     /// Number of open files.
     Files(u64),
-    /// Address space, in KiB.
+    /// Size of the address space, in KiB.
     Memory(u64),
 }
 
-/// Stack of each thread in KiB, if stacks limit the threads.
+/// Size of the stack of each thread in KiB, for [`Limit::Threads`].
 const STACK_KIB: u64 = 4 << 20;
 
 impl Limit {
-    /// The limit as commands of a shell.
+    /// Returns shell commands that set the limit.
     pub(crate) fn shell(self) -> String {
         match self {
             Self::Threads(count) => {
@@ -38,7 +38,7 @@ impl Limit {
                 format!("ulimit -v {memory}; export RUST_MIN_STACK={stack}")
             }
             Self::ThreadsOfUser(count) => format!("ulimit -u {count}"),
-            // Without descriptors that the program would inherit from the test runner.
+            // Closes the descriptors that the program would inherit from the test runner.
             Self::Files(count) => {
                 format!("exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n {count}")
             }
@@ -47,7 +47,7 @@ impl Limit {
     }
 }
 
-/// The program under a limit, ready to be started.
+/// Command that runs the program under a limit, ready to be started.
 pub(crate) fn twotone_under(limit: Limit, args: &[&str]) -> Command {
     let script = format!("{}; exec \"$@\"", limit.shell());
     let mut command = Command::new("sh");
@@ -56,7 +56,7 @@ pub(crate) fn twotone_under(limit: Limit, args: &[&str]) -> Command {
     command
 }
 
-/// A copy of the program, a farm, and a folder that any user can write to.
+/// A copy of the program, a farm (simulated boards), and a folder that any user can write to.
 struct Bench {
     sim: SimProcess,
     program: PathBuf,
@@ -64,7 +64,7 @@ struct Bench {
     runs: u64,
 }
 
-/// End of a command.
+/// Exit status and output of a command that has ended.
 struct Ending {
     status: Option<i32>,
     said: String,
@@ -95,15 +95,16 @@ impl Bench {
         }
     }
 
-    /// A number from `least` to `most`.
+    /// Returns a random number from `least` to `most`.
     fn random(&mut self, least: u64, most: u64) -> u64 {
-        // Knuth's generator, of which the high bits are random enough here.
+        // Knuth's generator. Its high bits are random enough here.
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005);
         self.seed = self.seed.wrapping_add(1_442_695_040_888_963_407);
         least + (self.seed >> 33) % (most - least + 1)
     }
 
-    /// Runs a command under a limit to its end. A command that hangs is ended with status 124.
+    /// Runs a command under a limit to its end. A command that hangs is killed after a minute, with
+    /// status 124.
     fn run(&mut self, limit: Limit, args: &[&str]) -> Ending {
         self.runs += 1;
         let mut command = Command::new("timeout");
@@ -130,7 +131,7 @@ impl Bench {
     }
 }
 
-/// Waits for the end of a command. A simulator that is ready is interrupted.
+/// Waits for the end of a command. Interrupts a simulator once it is ready.
 fn ended(mut child: Child) -> Ending {
     let mut said = String::new();
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -179,7 +180,7 @@ fn a_command_works_or_names_the_limit() {
             }
             let Ending { status, said } = bench.run(limit, &args);
             let case = format!("{limit:?} {args:?}: status {status:?}, said: {said}");
-            // No signal, no panic (101), no end by the time limit (124).
+            // Excludes a signal, a panic (101), and the time limit (124).
             assert!(
                 status.is_some_and(|status| [0, 2, 3, 4].contains(&status)),
                 "{case}"
@@ -187,7 +188,8 @@ fn a_command_works_or_names_the_limit() {
             assert!(!said.contains("panicked"), "{case}");
             let names = ["`ulimit -u`", "`ulimit -n ", "`ulimit -n`", "`ulimit -v "];
             let named = names.iter().any(|name| said.contains(name));
-            // On a busy machine the kernel drops packets of a capture, which is told.
+            // On a busy machine the kernel drops packets of a capture. The program then reports the
+            // loss.
             let lost = status == Some(3) && said.contains(" lost, missing or not written in ");
             assert!(status == Some(0) || named || lost, "{case}");
         }

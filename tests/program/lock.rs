@@ -1,4 +1,4 @@
-//! Tests of two programs on one board.
+//! Tests of two programs that use one board at the same time.
 
 use std::fs;
 use std::net::TcpListener;
@@ -38,8 +38,8 @@ fn slow() -> SimProcess {
     ])
 }
 
-/// Runs the program to its end, with its own folder of locks. Returns its status, its report (null
-/// if there is none) and its standard error.
+/// Runs the program to its end, with `locks` as the folder of its locks. Returns its exit status,
+/// its report (null if there is none) and its standard error.
 fn run_with(locks: &Path, args: &[&str]) -> (Option<i32>, Value, String) {
     let mut command = twotone(&[args, &["--json"]].concat());
     let done = command.env("TWOTONE_LOCKS", locks).output().unwrap();
@@ -48,7 +48,7 @@ fn run_with(locks: &Path, args: &[&str]) -> (Option<i32>, Value, String) {
     (done.status.code(), report, err)
 }
 
-/// Waits for the end of a tune. Returns its status, its report and its standard error.
+/// Waits for the end of a tune. Returns its exit status, its report and its standard error.
 fn end(mut tune: Child) -> (Option<i32>, Value, String) {
     let (out, err) = (rest(tune.stdout.take()), rest(tune.stderr.take()));
     let report = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}\n{err}"));
@@ -104,7 +104,8 @@ fn a_board_that_is_taken_over_is_no_more_set_by_the_first() {
     assert_eq!(status, Some(3), "{err}");
     let told = report.to_string();
     assert!(told.contains("has taken this board over"), "{told}");
-    // The clean-up of the first tune has switched nothing off.
+    // The tones of the second tune are still on: the clean-up of the first one has switched nothing
+    // off.
     assert!(any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
 }
 
@@ -130,7 +131,8 @@ fn off_switches_off_what_another_program_works_on() {
 fn a_program_of_another_host_is_seen_by_what_it_sets() {
     let sim = slow();
     let first = tuning(&sim, "first");
-    // Another folder of locks stands for another host, whose locks are not visible.
+    // A program on another host cannot see the locks of this host. A second folder of locks has the
+    // same effect.
     let locks = sim.path("locks");
     fs::create_dir(&locks).unwrap();
     let (map, out) = (sim.map(), sim.text_path("second"));
@@ -149,7 +151,8 @@ fn a_program_of_another_host_is_seen_by_what_it_sets() {
         for words in ["another program sets module 1 right now", "--ignore-others"] {
             assert!(told.contains(words), "{option:?}: {told}");
         }
-        // Taking over has no effect on a program of another host, so it is not suggested.
+        // `--take-over` has no effect on a program of another host, so the message does not suggest
+        // it.
         assert!(!told.contains("(--take-over)"), "{told}");
         assert_eq!(report["boards"][0]["taken_over"], Value::Null, "{told}");
     }
@@ -208,7 +211,7 @@ fn programs_leave_no_locks_behind() {
         let left: Vec<_> = fs::read_dir(&locks).unwrap().collect();
         assert!(left.is_empty(), "{args:?}: {left:?}");
     }
-    // No other program knows the boards that a program simulates itself, so it locks none.
+    // `demo` needs no locks, because no other program knows the boards that it simulates itself.
     let nowhere = out("nowhere");
     let demo = ["demo", "--boards", "1", "--detectors", "2"];
     let (status, report, err) = run_with(
@@ -294,7 +297,7 @@ fn a_holder_that_does_not_say_who_it_is_is_told_without_what_is_not_known() {
     assert_eq!(*taken, unknown, "{report}");
 }
 
-/// Writes a map of one board at an address.
+/// Writes a map of one board at `address`. Returns its path.
 fn map_of(folder: &Path, address: &str) -> String {
     let map = format!(
         "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"{address}\"\n\
@@ -306,7 +309,7 @@ fn map_of(folder: &Path, address: &str) -> String {
 #[test]
 fn an_interrupt_while_connecting_leaves_a_report_and_true_words() {
     let folder = tempfile::tempdir().unwrap();
-    // A board that accepts connections and does not answer.
+    // This board accepts connections and does not answer.
     let board = TcpListener::bind("127.0.0.1:0").unwrap();
     let map = map_of(folder.path(), &board.local_addr().unwrap().to_string());
     for command in ["tune", "sweep"] {
@@ -327,10 +330,11 @@ fn an_interrupt_while_connecting_leaves_a_report_and_true_words() {
     }
 }
 
-/// Method that is called first when the settings of a module are read.
+/// First method that is called to read the settings of a module.
 const READ_FIRST: &str = "get_nco_frequency";
 
-/// Starts a farm of two boards, the second of which never answers calls of a method; with its map.
+/// Starts a farm of two simulated boards. The second one never answers calls of `method`. Returns
+/// the farm, a folder, and the path of the map in it.
 fn hanging(method: &str) -> (Farm, tempfile::TempDir, String) {
     let farm = Farm::builder()
         .boards(2)
@@ -366,7 +370,7 @@ fn an_interrupt_ends_the_watch_for_other_programs() {
         let (status, report, err) = end(run);
         assert_eq!(status, Some(130), "{report} {err}");
         assert_eq!(report["interrupted"], true, "{report}");
-        // The board was connected before.
+        // The board was connected before the interrupt.
         let hardware = &report["boards"][1]["modules"][0]["hardware"];
         assert_eq!(hardware["state"], "untouched", "{report}");
         assert_eq!(asked(), before + 1, "it went on asking");

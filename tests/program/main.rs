@@ -1,5 +1,4 @@
-//! Tests of the installed program, run as an operator runs it: commands, exit status, files,
-//! interrupts.
+//! Tests of the program as an operator runs it: commands, exit status, files, and interrupts.
 
 mod ask;
 mod capture;

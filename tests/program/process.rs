@@ -1,4 +1,4 @@
-//! The program as a child process, and a farm that another process runs.
+//! The program as a child process, and a farm (simulated boards) in another process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// Folder of the locks of all programs that tests start, in the place of that of the host.
+/// Folder for the locks of all programs that tests start, in place of the folder of the host.
 pub(crate) fn locks() -> PathBuf {
     let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("locks");
     std::fs::create_dir_all(&locks).expect("a folder");
     locks
 }
 
-/// The program with arguments, ready to be started.
+/// Command that runs the program with arguments, ready to be started.
 pub(crate) fn twotone(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
     command.args(args).stdin(Stdio::null());
@@ -29,19 +29,20 @@ pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     (status, text(&output.stdout), text(&output.stderr))
 }
 
-/// Runs the program with `--json`. Returns its exit status and the one object that it printed.
+/// Runs the program with `--json`. Returns its exit status and the one JSON object that it printed.
 pub(crate) fn run_json(args: &[&str]) -> (i32, Value) {
     let (status, out, err) = run(&[args, &["--json"]].concat());
     assert_eq!(out.lines().count(), 1, "stdout: {out}\nstderr: {err}");
     (status, serde_json::from_str(&out).expect("one JSON object"))
 }
 
-/// Error of a report, a board or a module as text, with all its parts. Empty if it has none.
+/// Returns the error of a report, of a board or of a module as text, with all its parts; empty if
+/// there is none.
 pub(crate) fn error_of(one: &Value) -> String {
     failure(&one["error"])
 }
 
-/// A failure of a report as text, with all its parts. Empty if it is null.
+/// Returns an error as text, with all its parts; empty if it is null.
 pub(crate) fn failure(failure: &Value) -> String {
     if failure.is_null() {
         return String::new();
@@ -55,7 +56,7 @@ pub(crate) fn failure(failure: &Value) -> String {
     failure.to_string()
 }
 
-/// `twotone sim` in a process of its own, with its map and truth in a folder.
+/// `twotone sim` in a process of its own, with its map and its true detectors in a folder.
 pub(crate) struct SimProcess {
     child: Child,
     _out: BufReader<ChildStdout>,
@@ -105,12 +106,12 @@ impl SimProcess {
         signal_to(&self.child, signal);
     }
 
-    /// Its process number.
+    /// Process number of the simulator.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Number of descriptors that it has open.
+    /// Number of descriptors that the simulator has open.
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.id());
         std::fs::read_dir(folder).expect("it is running").count()
@@ -135,7 +136,7 @@ pub(crate) fn signal_to(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(id.expect("a process id"), signal).expect("it is running");
 }
 
-/// Reads the rest of a child's output.
+/// Reads the rest of a child's output as text.
 pub(crate) fn rest(stream: Option<impl Read>) -> String {
     let mut text = String::new();
     stream

@@ -1,4 +1,4 @@
-//! Tests of runs whose disk is full at the end, or whose folder was moved or removed.
+//! Tests of runs whose disk is full at the end, or whose folder is moved or removed during the run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use twotone::record::{Manifest, TuneRecord};
 
 use super::process::{SimProcess, error_of, failure, twotone};
 
-/// Runs the program with `--json` while no file may grow beyond `kb` kB, as on a full disk.
+/// Runs the program with `--json`. No file may grow beyond `kb` kB, which has the effect of a full
+/// disk.
 fn run_limited(kb: u32, args: &[&str]) -> (i32, Value, String) {
     let script = format!("trap '' XFSZ; ulimit -f {kb}; exec \"$@\"");
     let program = env!("CARGO_BIN_EXE_twotone");
@@ -35,7 +36,7 @@ fn missing(report: &Value) -> Vec<&str> {
 fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     let sim = SimProcess::start(&["--boards", "2", "--detectors", "8", "--seed", "5"]);
     let (map, out) = (sim.map(), sim.text_path("run"));
-    // The sweeps have 2 MB for each board.
+    // The file of sweeps needs 2 MB for each board.
     let (status, report, err) = run_limited(400, &["tune", &map, "--out", &out]);
     assert_eq!(status, 3, "{report}");
     let swept = ["sweeps/crs0001.arrow", "sweeps/crs0002.arrow"];
@@ -69,8 +70,8 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
         assert_eq!(module.channel.len(), 8);
     }
 
-    // A sweep is of no use without its points: every board's file is tried, and those that can be
-    // written are kept.
+    // A sweep is of no use without its points. The program tries the file of every board, and keeps
+    // those that it can write.
     let out = sim.text_path("swept");
     for more in [&[][..], &["--format", "csv"]] {
         let args = [&["sweep", &map, "--out", &out], more].concat();
@@ -83,7 +84,7 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     }
 }
 
-/// Mishap of the folder of a run while it is made.
+/// Mishap of the folder of a run during the run.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Moved,
@@ -92,8 +93,8 @@ enum Fate {
     Taken,
 }
 
-/// Runs the program in its own folder, and lets the mishap happen to its run directory meanwhile.
-/// Returns the exit status, the report, and the folder.
+/// Runs the program in a folder of its own, and lets the mishap happen to its run directory once
+/// `is_far` is true. Returns the exit status, the report, and the folder.
 fn run_fated(
     fate: Fate,
     args: &[&str],
@@ -150,7 +151,7 @@ fn run_fated(
 
 #[test]
 fn a_run_whose_folder_went_away_goes_to_the_next_best_place() {
-    // In real time a run takes long enough.
+    // In real time a run takes long enough for the mishap.
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--real-time"]);
     let map = sim.map();
     for (fate, words) in [
@@ -183,7 +184,7 @@ fn a_capture_whose_folder_went_away_says_where_its_samples_are() {
         let (status, report, _folder) = run_fated(fate, &args, begun);
         assert_eq!(status, 3, "{fate:?}: {report}");
         if let Fate::Removed = fate {
-            // It ends when the mishap is noticed, and not after three seconds.
+            // The capture ends when the program notices the mishap, and not after three seconds.
             assert!(
                 report["boards"][0]["modules"][0]["missing"].as_u64() > Some(300),
                 "{report}"

@@ -1,4 +1,5 @@
-//! Tests of the daemon: commands by its socket, questions by its port, and its ends.
+//! Tests of the daemon `twotone serve`: commands at its Unix socket, questions at its TCP port, and
+//! its end.
 
 mod ends;
 mod http;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use super::process::{run, signal_to, twotone};
 
-/// `twotone serve` in a process of its own, with its socket and its state in a folder.
+/// The daemon in a process of its own, with its Unix socket and its state in a folder.
 pub(crate) struct Daemon {
     child: Child,
     _out: BufReader<ChildStdout>,
@@ -28,13 +29,13 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon for a map, and waits until it is ready. `folder` may have the state of an
-    /// earlier one.
+    /// Starts a daemon for a map, and waits until it is ready. `folder` may contain the state of an
+    /// earlier daemon.
     pub(crate) fn start(folder: &Path, map: &str) -> Self {
         Self::start_with(folder, map, |command| command)
     }
 
-    /// The same, with changes to the command.
+    /// Does the same as [`Self::start`], with changes to the command.
     pub(crate) fn start_with(
         folder: &Path,
         map: &str,
@@ -64,12 +65,12 @@ impl Daemon {
         }
     }
 
-    /// Its address for the option `--host`.
+    /// Address of the daemon for the option `--host`.
     pub(crate) fn host(&self) -> String {
         format!("unix:{}", self.folder.join("control.sock").display())
     }
 
-    /// A client with arguments, ready to be started.
+    /// Client of the daemon with arguments, ready to be started.
     pub(crate) fn client(&self, args: &[&str]) -> Command {
         let mut command = twotone(&["--host", &self.host()]);
         command.args(args);
@@ -81,7 +82,7 @@ impl Daemon {
         run(&[&["--host", &self.host()], args].concat())
     }
 
-    /// Gives a command and does not wait for its end. Returns the number of the job.
+    /// Gives the daemon a command and does not wait for its end. Returns the number of the job.
     pub(crate) fn detach(&self, args: &[&str]) -> u64 {
         let (status, out, err) = self.run(&[args, &["--detach", "--json"]].concat());
         assert_eq!(status, 0, "{err}");
@@ -89,31 +90,31 @@ impl Daemon {
         job["id"].as_u64().expect("a number")
     }
 
-    /// Path of a run directory that was named by a relative path.
+    /// Path of a run directory that a client has named by the relative path `name`.
     pub(crate) fn run_directory(&self, name: &str) -> PathBuf {
         self.folder.join("state/runs").join(name)
     }
 
-    /// Asks by the port. Returns the status and the body.
+    /// Sends a question to the port. Returns the HTTP status and the body of the answer.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let stream = TcpStream::connect(self.listen).expect("it listens");
         exchange(stream, head.as_bytes())
     }
 
-    /// Asks by the port for JSON.
+    /// Sends a question to the port. Returns the answer, which must be JSON.
     pub(crate) fn json(&self, path: &str) -> Value {
         let (status, body) = self.get(path);
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Facts about a job.
+    /// Returns what the daemon says about a job.
     pub(crate) fn job(&self, id: u64) -> Value {
         self.json(&format!("/jobs/{id}"))
     }
 
-    /// Waits until a job has a state.
+    /// Waits until a job has a state. Returns what the daemon says about the job.
     pub(crate) fn wait_for(&self, id: u64, state: &str) -> Value {
         loop {
             let job = self.job(id);
@@ -127,13 +128,13 @@ impl Daemon {
         }
     }
 
-    /// Sends bytes by the port. Returns the status and the body of the answer.
+    /// Sends a request to the port. Returns the HTTP status and the body of the answer.
     pub(crate) fn send_by_port(&self, request: &str) -> (u16, String) {
         let stream = TcpStream::connect(self.listen).expect("it listens");
         exchange(stream, request.as_bytes())
     }
 
-    /// Sends bytes by the socket. Returns the status and the body of the answer.
+    /// Sends a request to the Unix socket. Returns the HTTP status and the body of the answer.
     pub(crate) fn send_by_socket(&self, request: &str) -> (u16, String) {
         let stream = UnixStream::connect(self.folder.join("control.sock")).expect("it listens");
         exchange(stream, request.as_bytes())
@@ -143,7 +144,7 @@ impl Daemon {
         signal_to(&self.child, signal);
     }
 
-    /// Waits for its end. Returns its exit status.
+    /// Waits for the end of the daemon. Returns its exit status.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
@@ -156,10 +157,10 @@ impl Drop for Daemon {
     }
 }
 
-/// Sends a request. Returns the status and the body of the answer, which ends with the connection;
-/// status 0 if there is none.
+/// Sends a request, and reads the answer until the connection ends. Returns the HTTP status and the
+/// body; status 0 if there is no answer.
 fn exchange(mut stream: impl Read + Write, request: &[u8]) -> (u16, String) {
-    // A server that refuses may have closed already.
+    // A daemon that refuses the request may have closed the connection already.
     drop(stream.write_all(request));
     let mut answer = Vec::new();
     drop(stream.read_to_end(&mut answer));

@@ -1,4 +1,5 @@
-//! Tests of commands for a site: daemons of several hosts side by side, some down, some hanging.
+//! Tests of commands for a site (several control hosts, each with a daemon). Some hosts are down,
+//! and some hang.
 
 mod ends;
 mod refused;
@@ -17,7 +18,7 @@ use super::interrupt::any_tone_on;
 use super::process::{SimProcess, failure, run, run_json, twotone, write};
 use super::serve::Daemon;
 
-/// A control host with a farm and its daemon.
+/// A control host: a farm (simulated boards), and a daemon that holds it.
 pub(crate) struct ControlHost {
     pub(crate) sim: SimProcess,
     pub(crate) daemon: Daemon,
@@ -25,7 +26,7 @@ pub(crate) struct ControlHost {
 }
 
 impl ControlHost {
-    /// Starts a farm and its daemon.
+    /// Starts a daemon for a farm.
     pub(crate) fn start(farm: SimProcess) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let daemon = Daemon::start(folder.path(), &farm.map());
@@ -36,12 +37,12 @@ impl ControlHost {
         }
     }
 
-    /// One that tunes in a moment.
+    /// Starts a control host whose tunes take a moment only.
     pub(crate) fn quick(boards: &str) -> Self {
         Self::start(SimProcess::start(&["--boards", boards, "--detectors", "4"]))
     }
 
-    /// Kills the daemon, and starts it again if `again`.
+    /// Kills the daemon. Starts it again if `again` is true.
     pub(crate) fn kill(&mut self, again: bool) {
         self.daemon.signal(Signal::KILL);
         self.daemon.wait();
@@ -50,7 +51,7 @@ impl ControlHost {
         }
     }
 
-    /// The line of the site file for its socket.
+    /// Line of the site file with the address of the daemon.
     pub(crate) fn control(&self) -> String {
         format!("control = '{}'", self.daemon.host())
     }
@@ -60,15 +61,15 @@ impl ControlHost {
     }
 }
 
-/// A site file.
+/// A site file, which lists the control hosts.
 pub(crate) struct SiteFile {
     folder: TempDir,
     path: String,
 }
 
 impl SiteFile {
-    /// Hosts with further lines in the tables of each. Connections that are cut are tried
-    /// `attempts` times.
+    /// Writes a site file. Each host has a name and further lines. A connection that is cut is
+    /// tried `attempts` times.
     pub(crate) fn new(attempts: u32, hosts: &[(&str, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut text = format!("[ssh]\nsilence_seconds = 4\nattempts = {attempts}\n");
@@ -87,7 +88,7 @@ impl SiteFile {
         [&["--site", &self.path], args].concat()
     }
 
-    /// A command for the site, ready to be started.
+    /// Command for the site, ready to be started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         twotone(&self.words(args))
     }
@@ -101,13 +102,13 @@ impl SiteFile {
     }
 }
 
-/// Names of the hosts in an answer, in its order.
+/// Names of the hosts in an answer, in the order of the answer.
 fn names(answer: &Value) -> Vec<&str> {
     let hosts = answer["hosts"].as_array().unwrap().iter();
     hosts.map(|host| host["host"].as_str().unwrap()).collect()
 }
 
-/// The entry of a host in an answer.
+/// Entry of a host in an answer.
 #[track_caller]
 pub(crate) fn host<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let mut hosts = answer["hosts"].as_array().unwrap().iter();
@@ -115,7 +116,7 @@ pub(crate) fn host<'a>(answer: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{answer}"))
 }
 
-/// Checks the error of a host: its kind, its certainty and some of its words.
+/// Checks the error of a host: its kind, its certainty, and words in it.
 #[track_caller]
 pub(crate) fn check_error(host: &Value, kind: Value, certainty: Value, words: &str) {
     let error = &host["error"];
@@ -136,7 +137,7 @@ fn all_hosts_are_one_array_with_one_table_and_one_object() {
         4,
         &[
             ("north", north.control()),
-            // Keys of a deployment change nothing.
+            // Commands ignore the keys that only a deployment needs.
             (
                 "south",
                 format!("map = 'a.toml'\nbecome = 'sudo'\n{}", south.control()),
@@ -198,8 +199,8 @@ fn all_hosts_are_one_array_with_one_table_and_one_object() {
     );
     assert!(rows[2].contains(&place), "{table}");
     assert!(table.contains("off` switches them off"), "{table}");
-    // The settings that were read back after the tune, its tones beside those of the detectors
-    // included.
+    // The daemons read the tones back after the tune. A board also has tones beside those of its
+    // detectors.
     let wait_for_tones = |are_so: fn(&[u64]) -> bool| loop {
         let (status, answer) = site.json(&["status"]);
         assert_eq!(status, 0, "{answer}");
@@ -229,7 +230,7 @@ fn all_hosts_are_one_array_with_one_table_and_one_object() {
     let (status, answer) = site.json(&["info"]);
     assert_eq!(status, 0, "{answer}");
     assert_eq!(host(&answer, "east")["report"]["boards"][0]["kind"], "crs");
-    // A busy computer may lose packets.
+    // A busy computer may lose packets, which is status 3.
     let (status, table, err) = site.run(&["capture", "--seconds", "0.1", "--out", "samples"]);
     assert!(
         matches!(status, 0 | 3) && table.contains("received"),
@@ -253,7 +254,7 @@ fn a_host_that_is_down_and_one_that_hangs_stop_nobody() {
     let north = ControlHost::quick("1");
     let folder = tempfile::tempdir().unwrap();
     let hanging = folder.path().join("hanging.sock");
-    // It takes connections, and answers none.
+    // This host accepts connections, and answers none.
     let _hangs = UnixListener::bind(&hanging).unwrap();
     let down = folder.path().join("down.sock");
     let at = |path: &Path| format!("control = 'unix:{}'", path.display());
@@ -320,7 +321,7 @@ fn the_state_of_one_daemon_is_told_without_a_site() {
     let (status, answer) = run_json(&["--host", &alone.daemon.host(), "status"]);
     assert_eq!(status, 0, "{answer}");
     let told = &answer["hosts"][0];
-    // It is not known any more.
+    // The number of tones of a board that is down is not known any more.
     assert_eq!(
         told["tones_unknown"],
         json!(["crs0001", "crs0002"]),

@@ -1,4 +1,4 @@
-//! Tests with terminals and pipes that are not read.
+//! Tests in which nobody reads the terminal or the pipe that the program writes to.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,8 +11,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::limits::{Limit, twotone_under};
 use super::process::{SimProcess, rest, run_json, signal_to, twotone};
 
-/// Limits with which the program has all its threads, only the one that drives everything, none, or
-/// only some that write.
+/// Limits under which the program has all its threads, only the one that drives the connections,
+/// none, or only some of the threads that write.
 const LIMITS: [Limit; 4] = [
     Limit::Files(1024),
     Limit::Threads(1),
@@ -20,7 +20,7 @@ const LIMITS: [Limit; 4] = [
     Limit::Memory(400_000),
 ];
 
-/// Opens a terminal that is not read. Returns the end to be read, and the end of the program.
+/// Opens a terminal that nobody reads. Returns the end for a reader, and the end for the program.
 fn terminal() -> (File, File) {
     let reader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&reader).unwrap();
@@ -38,8 +38,8 @@ fn fill(end: &File) {
     let flags = rustix::fs::fcntl_getfl(end).unwrap();
     let nonblocking = flags | rustix::fs::OFlags::NONBLOCK;
     rustix::fs::fcntl_setfl(end, nonblocking).unwrap();
-    // Writes until nothing is accepted for a while: at first the system moves a part of the text
-    // to other buffers.
+    // Writes until the terminal accepts nothing for a while. A single failed write is not enough,
+    // because at first the system moves a part of the text to other buffers.
     let wait = rustix::time::Timespec {
         tv_sec: 0,
         tv_nsec: 200_000_000,
@@ -107,12 +107,12 @@ fn a_result_that_is_not_read_can_be_interrupted_and_is_told() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Everything else is done when the manifest exists.
+        // The program writes the manifest last. After that it only waits for a reader.
         while !run.join("manifest.json").exists() {
             assert!(tune.try_wait().unwrap().is_none(), "it waits for no reader");
         }
         let mut said = tune.stderr.take();
-        // Repeated until it has an effect: the program may not be in its last wait yet.
+        // The first signals may have no effect, if the program is not in its last wait yet.
         while tune.try_wait().unwrap().is_none() {
             signal_to(&tune, Signal::INT);
             std::thread::yield_now();

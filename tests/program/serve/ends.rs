@@ -1,4 +1,4 @@
-//! Ends of the daemon: asked for, and not.
+//! Ends of the daemon: on request, by a kill, and with a disk that is full.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -27,7 +27,7 @@ fn a_daemon_that_is_stopped_ends_its_jobs_and_restores_the_hardware() {
     assert_eq!(daemon.wait(), Some(0));
     assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
     assert!(!folder.path().join("control.sock").exists());
-    // Its end is on record, and nothing was interrupted.
+    // Both jobs are on record as ended by the daemon, and not as interrupted by a crash.
     let daemon = Daemon::start(folder.path(), &sim.map());
     for id in [running, waiting] {
         let job = daemon.job(id);
@@ -61,7 +61,7 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
     wait_for_tones(&sim);
     daemon.signal(Signal::KILL);
     daemon.wait();
-    // The socket and the locks that it has left hinder nobody.
+    // The socket and the locks that the killed daemon has left do not hinder the next one.
     let daemon = Daemon::start(folder.path(), &sim.map());
     assert_eq!(daemon.job(id)["state"], "interrupted");
     let (status, _, err) = daemon.run(&["follow", &id.to_string()]);
@@ -76,13 +76,14 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
     let boards = daemon.json("/boards");
     let on = boards[0]["modules"][0]["tones_on"].as_u64().unwrap();
     assert!(on > 0, "{boards}");
-    // Numbers go on.
+    // The numbers of jobs go on where the killed daemon stopped.
     assert_eq!(daemon.detach(&["off"]), id + 1);
     daemon.wait_for(id + 1, "ended");
     assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
 }
 
-/// A relay to a board, which keeps what is sent to it. It sends nothing before it is opened.
+/// A relay between the daemon and a board, which keeps what the daemon sends. It passes nothing on
+/// before it is opened.
 struct Relay {
     address: String,
     sent: Arc<Mutex<Vec<u8>>>,
@@ -102,7 +103,7 @@ impl Relay {
                 let (mut ours, mut theirs) = (ours.unwrap(), TcpStream::connect(&board).unwrap());
                 let (mut back, mut answers) =
                     (ours.try_clone().unwrap(), theirs.try_clone().unwrap());
-                // Either end may be gone at any time, which ends the copy.
+                // Either end may be gone at any time. That ends the copy.
                 thread::spawn(move || drop(std::io::copy(&mut answers, &mut back)));
                 let kept = Arc::clone(&kept);
                 thread::spawn(move || {
@@ -124,7 +125,7 @@ impl Relay {
         }
     }
 
-    /// Place of a word in what was sent, such as the first call of a method.
+    /// Position of the first `word` in what was sent, such as the name of a method.
     fn first(&self, word: &str) -> Option<usize> {
         let sent = self.sent.lock().unwrap();
         let mut windows = sent.windows(word.len());
@@ -153,7 +154,7 @@ fn after_a_kill_the_board_is_read_back_before_anything_is_sent() {
         "relay.toml",
         &text.replace(&board, &relay.address),
     );
-    // A command that is there before the board is.
+    // This thread gives a command before the board can be reached.
     let (sent, open) = (Arc::clone(&relay.sent), Arc::clone(&relay.open));
     let early = thread::spawn(move || {
         let mut stream = loop {
@@ -177,7 +178,7 @@ fn after_a_kill_the_board_is_read_back_before_anything_is_sent() {
     assert_eq!(told.0, 0, "{told:?}");
     let place = |word: &str| relay.first(word).unwrap_or(usize::MAX);
     let read = place("get_amplitude");
-    // No command was taken before, and nothing was set.
+    // Before the board was read back, the daemon took no command and set nothing.
     for later in ["TAKEN", "clear_channels", "set_"] {
         assert!(
             read < place(later),
@@ -211,22 +212,22 @@ fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &sim.map());
-    // As on a full disk.
+    // Without this folder nothing can be recorded, as on a full disk.
     std::fs::remove_dir(folder.path().join("state/jobs")).unwrap();
     let (status, out, err) = daemon.run(&["off"]);
     assert_eq!(status, 0, "{err}");
     assert!(out.contains("off, read back"), "{out}");
     assert!(err.contains("the job is not on record"), "{err}");
-    // Those who come later are told the same, as long as the daemon lives.
+    // As long as the daemon lives, a later client gets the same output.
     let (status, later, err) = daemon.run(&["follow", "1"]);
     assert_eq!((status, later), (0, out), "{err}");
     assert!(err.contains("the job is not on record"), "{err}");
-    // With room again, it is on record.
+    // Once there is space again, the daemon records the job.
     std::fs::create_dir(folder.path().join("state/jobs")).unwrap();
     assert_eq!(daemon.run(&["info"]).0, 0);
     let events = folder.path().join("state/jobs/1.events");
     while !events.exists() {}
-    // One whose output was given up has its end.
+    // The end of a job is known even if its output has been removed.
     std::fs::remove_file(events).unwrap();
     let (status, out, err) = daemon.run(&["follow", "1"]);
     assert_eq!((status, out.as_str()), (0, ""), "{err}");

@@ -1,4 +1,4 @@
-//! Questions and commands over HTTP, of friends and others.
+//! Questions and commands over HTTP, of clients that may ask, and of others.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ pub(super) fn daemon(folder: &tempfile::TempDir) -> (SimProcess, Daemon) {
     (sim, daemon)
 }
 
-/// A request with lines in its head and a body.
+/// Returns the text of a request with a first line, further lines of the head, and a body.
 pub(super) fn request(first: &str, lines: &[&str], body: &str) -> String {
     let mut text = format!("{first} HTTP/1.1\r\nConnection: close\r\n");
     for line in lines {
@@ -49,7 +49,8 @@ fn questions_have_answers_and_commands_are_refused_by_the_port() {
             403,
         ),
         ("DELETE /jobs/1", vec!["Host: localhost"], 405),
-        // A page of another host whose name was made to lead here.
+        // A web page can make its own host name lead to this computer. The `Host` line then has
+        // that name.
         ("GET /boards", vec!["Host: evil.example:8742"], 403),
         ("GET /boards", vec!["Host: 127.0.0.1.evil.example"], 403),
         ("GET /boards", vec![], 403),
@@ -151,7 +152,7 @@ fn a_thousand_requests_at_once_have_answers() {
         .map(|number| {
             let listen = daemon.listen;
             let text = request("GET /boards", &["Host: localhost"], "");
-            // All are connected before any is answered.
+            // Every client of the port is connected before it sends its request.
             let stream = match number % 2 {
                 0 => Err(TcpStream::connect(listen).unwrap()),
                 _ => Ok(()),
@@ -175,7 +176,8 @@ fn a_thousand_requests_at_once_have_answers() {
 fn slow_and_broken_clients_are_sent_away_and_hold_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let (_sim, daemon) = daemon(&folder);
-    // More than may be connected at the same time say nothing, or half of it.
+    // There are more clients than may be connected at the same time. They send nothing, or half of
+    // a request.
     let mut silent: Vec<TcpStream> = (0..600)
         .map(|number| {
             let mut stream = TcpStream::connect(daemon.listen).unwrap();
@@ -187,12 +189,13 @@ fn slow_and_broken_clients_are_sent_away_and_hold_up_nobody() {
             stream
         })
         .collect();
-    // The other door is open all the same, and this one once the first have been sent away.
+    // The Unix socket answers nevertheless. The port answers once the daemon has sent the first
+    // clients away.
     let (status, _) = daemon.send_by_socket(&request("GET /healthz", &["Host: x"], ""));
     assert_eq!(status, 200);
     assert_eq!(daemon.get("/healthz").0, 200);
     let mut rest = Vec::new();
-    // It ends: the daemon has closed it.
+    // The read ends, because the daemon has closed the connection.
     drop(silent[0].read_to_end(&mut rest));
     drop(silent);
     let many_lines = vec!["X: y"; 1000];

@@ -1,4 +1,5 @@
-//! Jobs: their turns, their followers, and those who give them.
+//! Jobs of the daemon: their order, the clients that follow them, and the programs that compete
+//! with them.
 
 use std::process::Stdio;
 
@@ -11,7 +12,7 @@ use super::Daemon;
 use crate::interrupt::any_tone_on;
 use crate::process::{SimProcess, rest, run_json, signal_to};
 
-/// A farm whose tunes take some seconds.
+/// A farm (simulated boards) whose tunes take some seconds.
 pub(crate) fn slow(modules: &str) -> SimProcess {
     SimProcess::start(&[
         "--boards",
@@ -34,7 +35,7 @@ pub(crate) fn wait_for_tones(sim: &SimProcess) {
 
 #[test]
 fn jobs_on_other_modules_run_at_once_and_those_on_the_same_one_after_the_other() {
-    // Its tunes take a minute or more.
+    // A tune of this farm takes a minute or more.
     let sim = SimProcess::start(&[
         "--boards",
         "1",
@@ -54,7 +55,7 @@ fn jobs_on_other_modules_run_at_once_and_those_on_the_same_one_after_the_other()
     daemon.wait_for(other, "running");
     let waiting = daemon.wait_for(second, "queued");
     assert_eq!(waiting["waits_for"], json!([first]), "{waiting}");
-    // A question waits for nobody.
+    // A command that only asks does not wait for a job.
     let (status, _, err) = daemon.run(&["info"]);
     assert_eq!(status, 0, "{err}");
     assert_eq!(daemon.job(first)["state"], "running");
@@ -63,7 +64,8 @@ fn jobs_on_other_modules_run_at_once_and_those_on_the_same_one_after_the_other()
         daemon.wait_for(first, "ended"),
         daemon.wait_for(second, "running"),
     );
-    // As numbers: as texts, times with and without trailing zeros have no order.
+    // Times are compared as numbers. As texts they would not sort, because some have trailing
+    // zeros.
     let times = |job: &Value, name: &str| {
         let time: UtcTime = serde_json::from_value(job[name].clone()).unwrap();
         time.unix_seconds()
@@ -112,7 +114,7 @@ fn a_job_goes_on_without_its_client_and_two_others_see_the_same() {
         "{one}"
     );
     assert_eq!(one, another);
-    // It is told to those who come later too.
+    // A client that follows later gets the same output.
     assert_eq!(daemon.run(&["follow", "1"]).1, one);
     assert!(
         daemon
@@ -200,10 +202,10 @@ fn a_second_program_is_refused_and_told_the_remedy() {
         advice.contains(&format!("twotone --host {}", daemon.host())),
         "{advice}"
     );
-    // Asking is for everybody.
+    // Any program may ask the board while the daemon holds it.
     let (status, _) = run_json(&["info", &sim.map()]);
     assert_eq!(status, 0);
-    // A program that takes the board over has it, and the daemon has it again afterwards.
+    // A program can take the board over. Afterwards the daemon gets it back.
     let (status, report) = run_json(&["tune", &sim.map(), "--out", &out, "--take-over"]);
     assert_eq!(status, 0, "{report}");
     let (status, _, err) = daemon.run(&["tune", "--out", "again"]);

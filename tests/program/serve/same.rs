@@ -1,4 +1,4 @@
-//! A command by the daemon is as the command without it.
+//! Test that a command by the daemon has the same output, exit status and files as without it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::Daemon;
 use crate::process::{SimProcess, run, write};
 
-/// Names of all fields of a value, with their paths.
+/// Collects the names of all fields of a value, with their paths.
 fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => object.iter().for_each(|(name, value)| {
-            // Names that depend on what was measured or sent.
+            // These names depend on what was measured or sent, so they are left out.
             let path = match path.ends_with("_reasons") {
                 true => path.to_owned(),
                 false => format!("{path}.{name}"),
@@ -32,14 +32,14 @@ fn all_fields(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// A text without its digits and the spaces that align them.
+/// Returns a text without its numbers and without the spaces that align them.
 fn without_numbers(text: &str) -> String {
     let words = text.split_whitespace();
     let words = words.map(|word| word.trim_matches(|c: char| c.is_ascii_digit() || c == '.'));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Files of a run directory, by their names.
+/// Returns the names of the files of a run directory, with their paths in it.
 fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).expect("a run directory") {
@@ -64,7 +64,7 @@ fn output_exit_status_and_files_are_the_same() {
     let (map, truth) = (sim.map(), sim.text_path("truth.json"));
     let out = |name: &str| folder.path().join(name).display().to_string();
     let params = write(folder.path(), "params.toml", "seed = \"none\"\n");
-    // Each has a place for its run directory if it makes one.
+    // A command with a name makes a run directory, in a place that is called after the name.
     let commands: &[(&str, &[&str])] = &[
         ("tune", &["tune", &map, "--truth", &truth, "--note", "a b"]),
         (
@@ -79,7 +79,7 @@ fn output_exit_status_and_files_are_the_same() {
         ("", &["tune", &map, "--dry-run"]),
         ("", &["info", &map, "--readings"]),
         ("", &["off", &map]),
-        // Those that are refused.
+        // The last two commands are refused.
         ("nobody", &["tune", &map, "--board", "nobody"]),
         ("params", &["tune", &map, "--params", &params]),
     ];
@@ -127,7 +127,7 @@ fn output_exit_status_and_files_are_the_same() {
     }
 }
 
-/// Runs a command. A capture is made again until no packet was lost, which a busy computer loses.
+/// Runs a command. Repeats a capture until it loses no packet, because a busy computer loses some.
 fn whole(
     place: &str,
     name: &str,
@@ -166,7 +166,7 @@ fn a_map_is_not_needed_and_another_one_is_refused() {
     );
     let runs = daemon.json("/runs");
     assert_eq!(runs[0]["name"], "tonight", "{runs}");
-    // The tune is named as it was made.
+    // `--tune` finds the tune by the relative path under which it was made.
     let args = [
         "capture",
         "--seconds",
@@ -178,7 +178,7 @@ fn a_map_is_not_needed_and_another_one_is_refused() {
     ];
     let samples = daemon.run_directory("samples").join("manifest.json");
     let (status, _, err) = daemon.run(&args);
-    // A busy computer may lose packets.
+    // A busy computer may lose packets, which is status 3.
     assert!(matches!(status, 0 | 3) && samples.exists(), "{err}");
     let text = fs::read_to_string(sim.map()).unwrap();
     let other = write(

@@ -1,4 +1,5 @@
-//! Clients that are slow, that read nothing, and boards that do not answer: others work on.
+//! Tests of clients that are slow or read nothing, and of boards that do not answer. They do not
+//! hold up others.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -28,7 +29,7 @@ fn a_client_whose_request_comes_byte_by_byte_is_answered_and_others_in_between()
     for stream in slow {
         assert_eq!(super::exchange(stream, b"").0, 200);
     }
-    // A command whose body is slow, at the socket.
+    // The same with a command at the Unix socket, whose body is slow.
     let text = request("POST /jobs", &["Host: x"], "{\"command\":[\"info\"]}");
     let mut stream = UnixStream::connect(folder.path().join("control.sock")).unwrap();
     for byte in text.as_bytes() {
@@ -39,7 +40,7 @@ fn a_client_whose_request_comes_byte_by_byte_is_answered_and_others_in_between()
     assert_eq!(super::exchange(stream, b"").0, 201);
 }
 
-/// Sends a request again and again until no more is taken, and reads no answer.
+/// Sends a request again and again until the connection accepts no more. Reads no answer.
 fn stuff(mut stream: impl Write, request: &str) {
     loop {
         match stream.write(request.as_bytes()) {
@@ -72,7 +73,7 @@ fn clients_that_read_no_answer_hold_up_nobody() {
             by_socket.push(stream);
         }
     }
-    // A job whose followers read nothing comes to its end, and those who read see it.
+    // A job ends even if some of its followers read nothing. Other followers see its end.
     let id = daemon.detach(&["tune", "--out", "tonight"]);
     for _ in 0..16 {
         let mut stream = UnixStream::connect(&socket).unwrap();
@@ -87,7 +88,8 @@ fn clients_that_read_no_answer_hold_up_nobody() {
         assert_eq!(daemon.get(path).0, 200);
     }
     assert_eq!(daemon.run(&["off"]).0, 0);
-    // They were there all the time, and what they were sent is theirs.
+    // These clients stayed connected all the time, and can still read what the daemon has sent
+    // them.
     let mut first = [0; 15];
     by_port[0].set_nonblocking(false).unwrap();
     by_port[0].read_exact(&mut first).unwrap();
@@ -107,7 +109,7 @@ fn a_board_that_stalls_holds_up_no_other() {
     ]);
     let works = SimProcess::start(&["--boards", "2", "--detectors", "4"]);
     let folder = tempfile::tempdir().unwrap();
-    // The first board of the one farm, and the second of the other.
+    // The map has the first board of one farm, and the second board of the other farm.
     let texts = [&stalls, &works].map(|sim| std::fs::read_to_string(sim.map()).unwrap());
     let second = texts[1].rfind("[[board]]").unwrap();
     let map = write(
@@ -117,7 +119,7 @@ fn a_board_that_stalls_holds_up_no_other() {
     );
     let daemon = Daemon::start(folder.path(), &map);
     assert_eq!(daemon.json("/healthz")["boards"]["connected"], 2);
-    // It stalls in the middle of a job.
+    // The board `crs0001` stalls in the middle of a job.
     let id = daemon.detach(&["tune", "--board", "crs0001", "--out", "stalled"]);
     super::jobs::wait_for_tones(&stalls);
     stalls.signal(Signal::STOP);
@@ -125,14 +127,15 @@ fn a_board_that_stalls_holds_up_no_other() {
     assert_eq!(status, 0, "{err}");
     assert_eq!(daemon.get("/metrics").0, 200);
     assert_eq!(daemon.job(id)["state"], "running");
-    // It is known as gone once its job is over, and the other one is not.
+    // The daemon notices that `crs0001` is gone once its job is over. The other board stays
+    // connected.
     assert_eq!(daemon.run(&["cancel", &id.to_string(), "--abandon"]).0, 0);
     let job = daemon.wait_for(id, "ended");
     assert_ne!(job["status"], 0, "{job}");
     while daemon.json("/boards")[0]["connected"] != false {}
     assert_eq!(daemon.json("/boards")[1]["connected"], true);
     assert_eq!(daemon.json("/healthz")["ok"], true);
-    // Of a job on both, the other board has its result.
+    // A job on both boards has a result of the other board.
     let (status, out, err) = daemon.run(&["tune", "--out", "both", "--json"]);
     assert_eq!(status, 3, "{out}{err}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -163,7 +166,7 @@ fn questions_are_answered_while_the_locks_of_the_boards_wait() {
     let with_locks = |command: &mut std::process::Command| {
         command.env("TWOTONE_LOCKS", &locks);
     };
-    // Another daemon has the boards, so that this one asks for their locks again and again.
+    // Another daemon holds the boards, so this daemon asks for their locks again and again.
     let other = tempfile::tempdir().unwrap();
     let _other = Daemon::start_with(other.path(), &sim.map(), |command| {
         with_locks(command);
@@ -173,14 +176,15 @@ fn questions_are_answered_while_the_locks_of_the_boards_wait() {
         with_locks(command);
         command
     });
-    // Number of boards whose lock could not be looked at.
+    // Number of boards whose lock this daemon could not look at.
     let waited = || {
         let boards = daemon.json("/boards");
         let boards = boards.as_array().unwrap().iter();
         boards.filter(|board| board["error"].is_string()).count()
     };
     assert_eq!(waited(), 0);
-    // As a program that is stopped in the middle of its look.
+    // This lock of the folder has the effect of a program that is suspended while it looks at the
+    // locks.
     let held = std::fs::File::open(&locks).unwrap();
     held.lock().unwrap();
     while waited() == 0 {}

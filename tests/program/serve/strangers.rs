@@ -1,10 +1,11 @@
-//! Requests of those who are not meant: other programs at the port, and pages in a browser.
+//! Tests of requests that the daemon must refuse: from other programs at its port, and from pages
+//! in a browser.
 
 use super::Daemon;
 use super::http::{daemon, request};
 use super::jobs::slow;
 
-/// Lines with which a request is made to look like another, or like one of somebody who may.
+/// Lines that disguise a request as another one, or as one of a client that has permission.
 const DISGUISES: [&[&str]; 9] = [
     &["Host: localhost"],
     &["Host: 127.0.0.1:8742", "X-HTTP-Method-Override: POST"],
@@ -42,7 +43,7 @@ fn the_port_changes_nothing_whatever_a_request_says() {
     let sim = slow("1");
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &sim.map());
-    // A job that could be ended. It is given up with the daemon.
+    // A job that a successful request would end.
     let id = daemon.detach(&["tune", "--out", "tonight"]);
     daemon.wait_for(id, "running");
     let before = daemon.json("/jobs").as_array().unwrap().len();
@@ -88,7 +89,8 @@ fn questions_for_another_host_and_of_pages_are_refused() {
         ("", &["Host: localhost:8742"], 200),
         ("", &["Host: 127.0.0.1", "Sec-Fetch-Site: none"], 200),
         ("http://127.0.0.1:8742", &["Host: localhost"], 200),
-        // A page of another host whose name was made to lead here.
+        // A web page can make its own host name lead to this computer. The `Host` line then has
+        // that name.
         ("", &["Host: evil.example:8742"], 403),
         (
             "",
@@ -101,11 +103,11 @@ fn questions_for_another_host_and_of_pages_are_refused() {
         ("", &["Host: 0.0.0.0"], 403),
         ("", &["Host:"], 403),
         ("", &[], 403),
-        // Two names, of which one is right.
+        // The request names two hosts, and one of them is right.
         ("http://evil.example", &["Host: localhost"], 403),
         ("", &["Host: localhost", "Host: evil.example"], 403),
         ("", &["Host: evil.example", "Host: localhost"], 403),
-        // A page of another site, by its script or by an image.
+        // The request comes from a page of another site: from a script, or for an image.
         ("", &["Host: localhost", "Origin: http://evil.example"], 403),
         (
             "",
@@ -127,8 +129,8 @@ fn questions_for_another_host_and_of_pages_are_refused() {
     }
 }
 
-/// Requests as browsers send them for a page of `http://evil.example`: a form, and a script that
-/// needs no permission (`fetch` with `no-cors`).
+/// Requests that browsers send for a page of `http://evil.example`: from a form, and from a script
+/// that needs no permission (`fetch` with `no-cors`).
 const PAGES: [&[&str]; 3] = [
     &[
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -149,7 +151,7 @@ const PAGES: [&[&str]; 3] = [
         "Sec-Fetch-Mode: no-cors",
         "Sec-Fetch-Site: cross-site",
     ],
-    // One without an origin of its own, in a frame or of a file.
+    // The page has no origin of its own, because it is in a frame or from a file.
     &["Content-Type: text/plain", "Origin: null"],
 ];
 
@@ -163,7 +165,8 @@ fn a_page_in_a_browser_posts_in_vain() {
             let lines = [&[host], page].concat();
             for path in ["POST /jobs", "POST /jobs/1/cancel"] {
                 let request = request(path, &lines, command);
-                // The socket may have been forwarded to a port.
+                // The Unix socket must refuse them too, because somebody may have forwarded it to a
+                // port.
                 for (status, answer) in [
                     daemon.send_by_port(&request),
                     daemon.send_by_socket(&request),

@@ -1,4 +1,5 @@
-//! Ends of jobs at several hosts: interrupts, clients that go, daemons that are killed or hang.
+//! Tests of the end of jobs at several hosts: interrupts, clients that go, and daemons that are
+//! killed or hang.
 
 use std::process::{Child, Stdio};
 
@@ -9,7 +10,7 @@ use super::{ControlHost, SiteFile, check_error, host};
 use crate::process::{rest, signal_to};
 use crate::serve::jobs::{slow, wait_for_tones};
 
-/// Two hosts whose tunes take some seconds, and their site.
+/// Starts two hosts whose tunes take some seconds, and writes their site file.
 fn two(attempts: u32) -> ([ControlHost; 2], SiteFile) {
     let hosts = [slow("1"), slow("1")].map(ControlHost::start);
     let tables = [("north", hosts[0].control()), ("south", hosts[1].control())];
@@ -23,7 +24,8 @@ fn start(site: &SiteFile, args: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Waits for the end of a client with `--json`. Returns its status, its answer, and what it said.
+/// Waits for the end of a client with `--json`. Returns its exit status, its answer, and its
+/// standard error.
 pub(super) fn end(mut client: Child) -> (Option<i32>, Value, String) {
     let (out, err) = (rest(client.stdout.take()), rest(client.stderr.take()));
     let status = client.wait().unwrap().code();
@@ -76,7 +78,7 @@ fn an_interrupt_while_hosts_are_looked_for_ends_at_once_and_gives_nothing() {
     let tables = [("north", format!("control = 'unix:{}'", path.display()))];
     let site = SiteFile::new(4, &tables);
     let client = start(&site, &["tune", "--out", "tonight", "--json"]);
-    // It asks, and gets no answer.
+    // The client has connected, and gets no answer.
     let _asked = hanging.accept().unwrap();
     signal_to(&client, Signal::INT);
     let (status, answer, err) = end(client);
@@ -104,7 +106,7 @@ fn jobs_go_on_without_their_client_and_are_found_again() {
         "{told}"
     );
     let follow = || start(&site, &["follow", "north:1", "south:1", "--json"]);
-    // One that is killed takes nothing with it.
+    // A client that is killed does not end the jobs that it follows.
     let mut killed = follow();
     hosts.iter().for_each(|one| wait_for_tones(&one.sim));
     killed.kill().unwrap();
@@ -122,7 +124,7 @@ fn jobs_go_on_without_their_client_and_are_found_again() {
         table.contains("tuned") && !table.contains("north"),
         "{table}"
     );
-    // A job that somebody has given there prints its text.
+    // A job that was given to one daemon alone has no JSON report. The client prints its text.
     let id = hosts[0].daemon.detach(&["off"]);
     hosts[0].daemon.wait_for(id, "ended");
     let (status, out, err) = site.run(&["follow", &id.to_string(), "--only", "north"]);
@@ -210,7 +212,7 @@ fn a_daemon_that_hangs_in_the_middle_holds_nobody_up() {
     let north = host(&answer, "north");
     check_error(north, json!("timeout"), json!("unknown"), "follow north:1");
     assert_eq!(host(&answer, "south")["status"], 0, "{answer}");
-    // When it goes on, so does its job.
+    // When the daemon goes on, so does its job.
     hosts[0].daemon.signal(Signal::CONT);
     let (status, answer) = site.json(&["follow", "north:1"]);
     assert!(matches!(status, 0 | 3), "{answer}");

@@ -1,4 +1,5 @@
-//! Commands that hosts refuse, commands for the boards of some hosts, and wrong usage.
+//! Tests of commands that hosts refuse, of commands for the boards of some hosts, and of wrong
+//! usage.
 
 use serde_json::{Value, json};
 
@@ -26,10 +27,10 @@ fn a_host_that_refuses_is_named_with_its_reason() {
         (&north["status"], &host(&answer, "south")["status"]),
         (&json!(2), &json!(0))
     );
-    // It was refused by both now.
+    // This time both hosts refuse the command.
     let (status, table, _) = site.run(&["tune", "--out", "tonight"]);
     assert_eq!(status, 2, "{table}");
-    // One that the daemon does not even take.
+    // The daemons do not even make a job of this command.
     let (status, answer) = site.json(&["tune", "--out", "again", "--module", "77"]);
     assert_eq!(status, 2, "{answer}");
     check_error(

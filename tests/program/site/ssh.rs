@@ -1,5 +1,5 @@
-//! The daemon of a host that is reached over ssh: a real sshd, for one connection at a time,
-//! without a port and without root.
+//! Tests of the daemon of a host that is reached over ssh. A real sshd runs for one connection at a
+//! time, without a port and without root.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -13,14 +13,14 @@ use super::ends::end;
 use super::{ControlHost, SiteFile, check_error, host};
 use crate::serve::jobs::{slow, wait_for_tones};
 
-/// Settings of an ssh that reaches this computer, for a site file in `folder`. `None` if there is
-/// no sshd here, or if it does not take this user.
+/// Configures ssh for the site file in `folder`, so that every host name leads to this computer.
+/// Returns `None` if there is no sshd here, or if it refuses this user.
 fn settings(folder: &Path) -> Option<()> {
     if !Path::new("/usr/sbin/sshd").exists() {
         println!("left out: no sshd (package openssh-server)");
         return None;
     }
-    // As root it insists on this folder.
+    // If it runs as root, sshd needs this folder.
     let _ = fs::create_dir("/run/sshd");
     for key in ["host", "user"] {
         let mut keygen = Command::new("ssh-keygen");
@@ -59,7 +59,8 @@ fn settings(folder: &Path) -> Option<()> {
     Some(())
 }
 
-/// A host that ssh reaches, whose tunes take some seconds, and its site. `None` as above.
+/// Starts a host that ssh reaches and whose tunes take some seconds, and writes its site file.
+/// Returns `None` in the same cases as [`settings`].
 fn slow_host() -> Option<(ControlHost, SiteFile)> {
     let north = ControlHost::start(slow("1"));
     let site = SiteFile::new(4, &[("north", north.control().replace("unix:", ""))]);
@@ -81,7 +82,7 @@ fn an_interrupt_at_the_terminal_is_for_the_jobs_and_not_for_ssh() {
     };
     let client = start_tune(&site);
     wait_for_tones(&north.sim);
-    // A terminal sends it to the whole group.
+    // A terminal sends the interrupt to the whole process group.
     kill_process_group(Pid::from_child(&client), Signal::INT).unwrap();
     let (status, answer, err) = end(client);
     assert_eq!(status, Some(130), "{err}");
@@ -97,7 +98,7 @@ fn a_connection_that_is_cut_is_made_anew_and_the_same_job_is_followed_on() {
     };
     let client = start_tune(&site);
     wait_for_tones(&north.sim);
-    // It has no other children than ssh. Which of its threads has started it is not known.
+    // The only child of the client is ssh. Any of the client's threads may have started it.
     let tasks = fs::read_dir(format!("/proc/{}/task", client.id())).unwrap();
     let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
     let children: String = children.map(Result::unwrap).collect();
@@ -154,13 +155,13 @@ fn daemons_are_reached_over_ssh_as_a_deployment_reaches_their_hosts() {
         "/nowhere/control.sock",
     );
     assert!(north.has_tones_on() && east.has_tones_on());
-    // The daemon knows who asks.
+    // The daemon knows the user who has given the job.
     assert!(north.daemon.job(1)["by"].is_string());
     let (status, table, err) = site.run(&["off", "--only", "north", "--only", "east"]);
     assert_eq!(status, 0, "{table}{err}");
     assert!(!north.has_tones_on() && !east.has_tones_on());
 
-    // A host with another key is not reached, and the remedy is told.
+    // ssh refuses a host whose key is not the known one. The error names the remedy.
     fs::write(site.folder().join("known"), "").unwrap();
     let (status, answer) = site.json(&["status"]);
     assert_eq!(status, 4, "{answer}");
