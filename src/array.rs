@@ -1,4 +1,4 @@
-//! The connected boards of a hardware map.
+//! The connected boards of a hardware map, which lists the boards of an array.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Score of a tune, by comparison with the true parameters of the detectors of simulated boards.
+//! Score of a tune (the tones that were set on resonances), by comparison with the true parameters
+//! of simulated detectors.
 
 use std::collections::HashSet;
 

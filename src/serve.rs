@@ -1,5 +1,5 @@
-//! The daemon of a control host. It keeps the boards of a map connected, and executes commands as
-//! jobs.
+//! The daemon of a control host, which is a computer that controls boards. It keeps the boards of a
+//! map connected, and executes commands as jobs.
 //!
 //! Jobs on different modules run at the same time. Jobs on the same module run one after the other,
 //! unless [`Claim`] lets them run together. A job continues after the client that submitted it has

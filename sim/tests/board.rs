@@ -1,5 +1,5 @@
-//! Tests of requests to a board over its socket: samples, time, batches, and data of the board
-//! itself.
+//! Tests of requests to a board over its socket: samples, time, batches, and the data that the
+//! board reports about itself.
 
 mod client;
 
@@ -92,7 +92,7 @@ fn time_advances_by_acquisitions_and_round_trips() {
         (0.0199..0.0201).contains(&passed_s),
         "{passed_s}: the setting's round trip has passed"
     );
-    // 596.046 samples a second at stage 6, twice that at stage 5.
+    // The board takes 596.046 samples a second at stage 6, and twice as many at stage 5.
     let answers = board.json(&json!([
         call("get_samples", json!([5961]), at(1)),
         call("get_timestamp", json!([]), json!({})),

@@ -128,7 +128,7 @@ fn in_real_time_an_acquisition_takes_its_time() {
         stamp["sbs"].as_f64().unwrap() + stamp["ss"].as_f64().unwrap() / 156.25e6
     };
     let before = seconds(&mut board);
-    // 30 samples at 596 a second: 50 ms.
+    // 30 samples at 596 samples a second take 50 ms.
     let at = json!({"channel": 1, "module": 1});
     let first = board.ok("get_samples", json!([30]), at.clone());
     let after = seconds(&mut board);

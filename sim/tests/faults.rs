@@ -107,7 +107,7 @@ fn close_mid_answer() {
     let error = board.read().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     check_neighbour(&farm);
-    // The call was run nevertheless.
+    // The call was executed nevertheless.
     farm.boards()[0].clear_faults();
     assert_eq!(
         connect(&farm).ok("get_amplitude", json!([]), at(1)),
@@ -175,7 +175,7 @@ fn hang() {
     board.patience(Duration::from_millis(300));
     assert!(board.read().is_err());
     check_neighbour(&farm);
-    // The calls before it were run, those after it were not.
+    // The calls before the one that hangs were executed, and the calls after it were not.
     assert_eq!(
         connect(&farm).ok("get_amplitude", json!([]), at(1)),
         json!(0.25)

@@ -107,7 +107,7 @@ fn an_answer_can_be_had_in_cbor() {
     let body = json!([call("get_analog_bank", json!([]), json!({}))]).to_string();
     let http = board.post(headers, body.as_bytes());
     assert_eq!(http.header("content-type"), Some("application/cbor"));
-    // A list of one map, from "result" to false.
+    // The answer is a list of one map, from "result" to false.
     assert!(
         http.body.ends_with(b"\xa1\x66result\xf4"),
         "{:x?}",
@@ -183,8 +183,8 @@ fn a_farm_that_cannot_be_built_is_refused() {
 
 #[test]
 fn a_port_in_use_is_named() {
-    // A fixed port works on every board, since each has its own address. It also works in the
-    // second farm, which has other addresses.
+    // A fixed port works on every board, because each board has its own address. It also works in a
+    // second farm, whose boards have other addresses.
     let first = Farm::builder()
         .boards(2)
         .detectors(0)

@@ -63,7 +63,7 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
     let is = |stage: Value| get("get_decimation", json!({}), stage);
     check(vec![
         is(json!(6)),
-        // 157 Mbit/s at stage 6, twice as much with each stage below.
+        // The stream needs 157 Mbit/s at stage 6, and twice as much with each lower stage.
         set(4, false, json!(null)),
         is(json!(4)),
         refused(
@@ -90,7 +90,7 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
         refused(6, false, json!(["1"]), "Invalid 'module' argument"),
         set(6, false, json!([])),
         is(Value::Null),
-        // By the name that older clients use.
+        // Older clients use the argument name `modules`.
         (
             "set_decimation",
             json!([]),
@@ -149,7 +149,7 @@ fn the_fast_stream_takes_one_two_or_four_channels_that_fit_the_link() {
         refused(json!([0]), "Channel must be between 1 and 1024"),
         refused(json!(1025), "Channel must be between 1 and 1024"),
         is(1, json!([13, 23, 37, 1024])),
-        // Four channels are 629 Mbit/s, and the readout stream 157.
+        // Four channels need 629 Mbit/s, and the readout stream needs 157 Mbit/s.
         (
             "set_pfb_streamer",
             json!([]),

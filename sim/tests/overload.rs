@@ -113,7 +113,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
         .detectors(16)
         .stream_port(port);
     let farm = farm.start_blocking().unwrap();
-    // Each request has a new connection, since a board closes idle ones.
+    // Each request has a new connection, because a board closes idle connections.
     let client = |index: usize| Client::connect(farm.boards()[index].address());
     for index in 0..BOARDS {
         let kwargs = json!({"stage": 1, "short": true});

@@ -66,8 +66,8 @@ fn start() -> (Farm, Client, Listener) {
     (farm, client, listener)
 }
 
-/// Gain of a bin at an offset from its middle, in thousandths of its output's
-/// rate: the transform of the filter bank's window, from another program.
+/// Gain of a bin at an offset from its middle, in thousandths of its output's rate. Another program
+/// computed these values as the transform of the filter bank's window.
 const GAIN: [(u32, f64); 4] = [(100, 0.7756), (123, 0.6795), (246, 0.1964), (350, 0.0274)];
 
 #[test]

@@ -149,7 +149,7 @@ async fn a_board_answers_others_while_it_acquires() {
     let begun = Instant::now();
     one.send(&[get_samples(600)]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    // A request for the same module, during the acquisition.
+    // Another client sets the same module during the acquisition.
     other.run(&[set_amplitude(0.002)]).await;
     assert!(
         begun.elapsed() < Duration::from_millis(510),
@@ -158,8 +158,8 @@ async fn a_board_answers_others_while_it_acquires() {
     );
     let sizes = sizes(&one.receive().await[0]);
     assert!(begun.elapsed() > Duration::from_secs(1));
-    // The setting acts from the sample in which it was made, as the filters settle: half of it
-    // after the delay of 5 ms, all of it after 10 ms.
+    // The setting acts from the sample in which it was made. Because the filters settle, the
+    // samples show half of the change after the delay of 5 ms, and all of it after 10 ms.
     let number = (0.5 * RATE_HZ) as usize;
     let low = sizes[0];
     for (k, size) in sizes.iter().enumerate() {
@@ -184,7 +184,7 @@ async fn filters_remember_within_a_batch_and_forget_while_time_passes() {
     assert!((fresh[11] / fresh[0] - 2.0).abs() < 0.05, "{fresh:?}");
     client.run(&[set_amplitude(0.001)]).await;
     tokio::time::sleep(Duration::from_millis(15)).await;
-    // Another setting of the module does not bring the old one back.
+    // Another setting of the module does not bring the old amplitude back.
     let phase = call(
         "set_phase",
         json!([0.0]),
@@ -296,7 +296,7 @@ async fn a_script_acts_on_its_boards_in_its_time() {
             assert_eq!(waited, slow && index == 1, "board {index} at {at_s} s");
         }
     }
-    // The second call after three seconds fails, on both boards.
+    // On both boards, the second of the calls that come after three seconds fails.
     tokio::time::sleep_until(begun + Duration::from_millis(3500)).await;
     for client in &mut clients {
         client.send(&[get.clone(), get.clone(), get.clone()]).await;

@@ -209,7 +209,7 @@ fn the_converters_samples_show_the_tone() {
             .collect()
     };
     let (i, q) = (parts("i"), parts("q"));
-    // The Fourier sum at the tone against that at another frequency.
+    // The Fourier sum at the tone is compared with the sum at another frequency.
     let sum = |cycles: f64| {
         let (mut re, mut im) = (0.0, 0.0);
         for (k, (i, q)) in i.iter().zip(&q).enumerate() {

@@ -230,7 +230,7 @@ fn the_stream_follows_decimation_length_and_modules() {
                     let ticks = (parts(&header) - parts(&before)) / 4096;
                     assert_eq!(ticks, u64::from(step) << header.stage);
                 } else {
-                    // Some samples of either stage lie between the two.
+                    // Between the two packets, there are some samples of either stage.
                     let ticks = (parts(&header) - parts(&before)) / 4096;
                     let (most, least) = (
                         (ticks >> header.stage.min(before.stage)) + 1,
@@ -357,7 +357,8 @@ fn the_stream_and_the_control_protocol_show_the_same_samples() {
     }
     listener.join(board.ip());
     headers(&mut listener, 20);
-    // A setting changes between them, and both show how it settles.
+    // The amplitude changes while the board streams. The samples of the call and those of the
+    // stream both show how it settles.
     let at = json!({"channel": 3, "module": 1});
     let answers = client.json(&json!([
         client::call("set_amplitude", json!([0.002]), at.clone()),
@@ -379,7 +380,7 @@ fn the_stream_and_the_control_protocol_show_the_same_samples() {
         size(0),
         size(19)
     );
-    // The second call takes the samples from its own time on.
+    // The second call takes samples from the end of the first call on.
     let (first, second) = (number(ts[0]), number(numbers(&all["ts"])[0]));
     assert!(second >= first + 20, "{first} {second}");
     let mut compared = 0;

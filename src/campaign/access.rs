@@ -1,5 +1,5 @@
-//! Connections for campaigns that set something. They make sure that the boards are those of the
-//! map, and that no other program sets them.
+//! Connections for tunes, sweeps and other campaigns that set something. They make sure that the
+//! boards are those of the map, and that no other program sets them.
 
 use std::time::Duration;
 

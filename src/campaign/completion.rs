@@ -1,4 +1,4 @@
-//! Common parts of the reports of campaigns.
+//! Common parts of the reports of campaigns (tunes, sweeps, captures and switch-offs).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Reasons that a campaign is refused.
+//! Reasons that a campaign (a tune, sweep, capture or switch-off) is refused.
 
 use crate::record::RecordError;
 

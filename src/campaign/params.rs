@@ -27,7 +27,8 @@ const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 /// for each module:
 /// * the band is the range of the module;
 /// * the number of points of the network analysis is large enough for the range;
-/// * on boards with a power scale, the amplitude of tones gives the start power of the module;
+/// * on boards with a power scale, the amplitude of tones is the one that gives the start power of
+///   the module in the map;
 /// * on these boards, the network analysis and the measurement of the delay, which use many tones
 ///   at the same time, use half this amplitude, or less if tones on all channels would together
 ///   exceed the limit of the total power.

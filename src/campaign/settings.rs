@@ -1,4 +1,4 @@
-//! Settings that all campaigns have in common.
+//! Settings that all campaigns (tunes, sweeps, captures and switch-offs) have in common.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ use crate::map::HardwareMap;
 use crate::record::{Manifest, RecordError, UtcTime};
 use crate::run::{Runner, Target};
 
-/// Longest time that the clean-up of a module may take, in seconds. It is short, because operators
-/// must learn soon which tones of a lost board may be on.
+/// Longest time, in seconds, of the clean-up that brings a module to its declared state. The time
+/// is short, because operators must learn soon which tones of a lost board may be on.
 const LONGEST_CLEANUP_S: f64 = 30.0;
 
 /// A hardware map, the settings of a run over its boards, and the runs themselves.

@@ -1,4 +1,4 @@
-//! Tune of an array.
+//! Tune of an array: the search for the resonances of every module, and a tone on each resonance.
 
 use std::path::PathBuf;
 

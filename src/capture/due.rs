@@ -1,5 +1,5 @@
-//! Comparison of the number of samples that are due from a module with the samples that were
-//! received or counted as lost.
+//! Comparison of the samples that should have come from a module (that are due) with the samples
+//! that were received or counted as lost.
 //!
 //! The length of a capture is measured by the clock of this computer. If the process was stopped in
 //! the meantime, or a stream ended, samples may be missing without a gap in the sequence numbers.

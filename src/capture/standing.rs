@@ -1,5 +1,6 @@
-//! Check of a tune on a board. The tune holds if its tones are set as in the tune, and if the
-//! phases and amplitudes of the reference tones have not changed much.
+//! Check of a tune on a board. A tune is the result of an earlier run that has set a tone on each
+//! resonance. The tune holds if the tones are still set in the same way, and if the phases and
+//! amplitudes of the reference tones, which are off resonance, have not changed much.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;

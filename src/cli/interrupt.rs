@@ -1,5 +1,5 @@
-//! Interrupts (Ctrl-C): the first one ends the campaign and starts its clean-up, the second one
-//! skips the rest of the clean-up.
+//! Interrupts (Ctrl-C): the first one ends the campaign, whose clean-up then brings the modules to
+//! their declared states. The second one skips the rest of the clean-up.
 
 use std::future::Future;
 use std::iter::repeat;

@@ -11,7 +11,7 @@ use twotone::hal::ModuleId;
 use super::output::complain;
 use super::screen::Screen;
 
-/// Bars of a campaign. They are drawn if standard error is a terminal.
+/// Progress bars of a tune or a sweep. They are drawn if standard error is a terminal.
 pub(crate) struct Bars {
     is_quiet: bool,
     drawn: OnceLock<Drawn>,

@@ -1,4 +1,4 @@
-//! `twotone serve`: the daemon of a control host.
+//! `twotone serve`: the daemon of a control host, which is a computer that controls boards.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! `twotone tune`: tunes every module of a hardware map.
+//! `twotone tune`: finds the resonances of every module of a hardware map, and sets a tone on each.
 
 mod table;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Run directories, which appear in one step.
+//! Run directories, each of which holds the files of one run. A run directory appears in one step.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};

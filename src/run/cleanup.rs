@@ -1,4 +1,5 @@
-//! Clean-up: brings a module to its declared state, and reports the state that was reached.
+//! Clean-up: brings a module to the state that its target declares, and reports the state that was
+//! reached.
 
 use std::time::Duration;
 

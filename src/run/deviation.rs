@@ -1,4 +1,4 @@
-//! Comparison of the channels of a module with its declared state.
+//! Comparison of the channels of a module with the state that its target declares.
 
 use twotone_hal::{ChannelId, Hertz, Radians, ToneSettings, ToneState};
 

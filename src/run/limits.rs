@@ -18,8 +18,8 @@ use super::Journal;
 /// The description that this board returns contains the limits, so that an algorithm can respect
 /// them.
 ///
-/// The present settings of the module come from the wrapped journal. A channel that may have one of
-/// two settings counts with the worse one. A write that lowers an amplitude is never refused
+/// The present settings of the module come from the wrapped [`Journal`]. A channel that may have
+/// one of two settings counts with the worse one. A write that lowers an amplitude is never refused
 /// because of a power.
 ///
 /// Powers are checked after every operation. The frequency of a tone that a batch sets is checked

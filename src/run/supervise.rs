@@ -1,4 +1,4 @@
-//! Supervision of one target from its start to its end.
+//! Supervision of one target (a module of a board) from its start to its end.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};

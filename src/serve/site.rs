@@ -1,4 +1,5 @@
-//! The site file: the control hosts of a site, and how to reach the daemon of each host.
+//! The site file: the control hosts (computers that control boards) of a site, and how to reach the
+//! daemon of each host.
 //!
 //! `cargo xtask deploy` reads the same file with a parser of its own, because `xtask` does not
 //! depend on the other packages. Both parsers are tested with `xtask/packaging/site.toml`.

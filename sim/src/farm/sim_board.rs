@@ -29,7 +29,7 @@ impl SimBoard {
         self.simulated.board()
     }
 
-    /// Kind of the board, by its name in hardware maps.
+    /// Kind of the board, by its name in hardware maps (lists of the boards of an array).
     pub fn kind(&self) -> &'static str {
         self.board().kind().name
     }

@@ -9,7 +9,7 @@ use twotone_physics::TruthDetector;
 pub struct Truth {
     /// Seed from which the farm was built.
     pub seed: u64,
-    /// Boards, in the order of the hardware map.
+    /// Boards, in the order of the farm's hardware map (its list of boards).
     pub boards: Vec<BoardTruth>,
 }
 

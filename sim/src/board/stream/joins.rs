@@ -183,7 +183,7 @@ Idx Device        MCA        SRC    INC    EXC
         check(FILTERS, 3, [127, 0, 0, 9], false);
         check(FILTERS, 3, [127, 0, 0, 5], false);
         check(FILTERS, 3, [127, 0, 0, 6], false);
-        // One member more than joined sources.
+        // The group has one member more than joined sources.
         check(FILTERS, 4, [127, 0, 0, 6], true);
         check("", 1, [127, 0, 0, 6], true);
         check("", 0, [127, 0, 0, 6], false);

@@ -53,7 +53,7 @@ impl Outbox {
         set_ip_multicast_ttl(&socket, 0)?;
         set_ip_multicast_loop(&socket, true)?;
         socket.set_nonblocking(true)?;
-        // The system may grant less.
+        // The system may grant a smaller buffer.
         let _ = set_socket_send_buffer_size(&socket, SEND_BUFFER);
         Ok(Self {
             socket,

@@ -72,7 +72,7 @@ pub(super) fn send_due(
     had.is_behind
 }
 
-/// Source of the time code, as in stamps.
+/// Source of the time code, in the form that time stamps have.
 pub(super) fn source(settings: &Settings) -> StampSource {
     match settings.timestamp_port {
         names::BACKPLANE => StampSource::Backplane,
