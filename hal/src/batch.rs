@@ -36,8 +36,9 @@ pub enum Op {
         /// Settings to read of each channel.
         fields: ToneFields,
     },
-    /// Switch off every tone of a module, and set the offset, phase and rotation of each to 0. If
-    /// these three are read back afterwards, a board may report them as 0 or as never set.
+    /// Switch off every tone of a module, and set the offset, the phase and the rotation of each to
+    /// 0 (see [`ToneUpdate`]). If these three are read back afterwards, a board may report them as
+    /// 0 or as never set.
     ClearTones {
         /// The module to clear.
         module: ModuleId,
@@ -298,9 +299,9 @@ impl Batch {
         self.tones.clear();
     }
 
-    /// Refuses the batch if it has an operation that the caller does not know. Boards and wrappers
-    /// call this method before they send anything, because they cannot execute, record or check an
-    /// operation that they do not know.
+    /// Refuses the batch if it has an operation that the caller does not know. Boards, and wrappers
+    /// around boards, call this method before they send anything, because they cannot execute,
+    /// record or check an operation that they do not know.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the first operation for which `knows` returns false. The

@@ -18,7 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// An argument cannot be used, for example because it is out of its range; nothing was sent.
     InvalidArgument,
-    /// A limit of the board or of the hardware map forbids the operation; nothing was sent.
+    /// A limit of the board, or a limit that the hardware map (the list of the boards) sets,
+    /// forbids the operation; nothing was sent.
     Limit,
     /// The board does not have this operation.
     Unsupported,

@@ -12,15 +12,15 @@ const SLACK: usize = 60;
 
 /// Returns `text` in a form that is safe to show: one line of limited length.
 ///
-/// Texts of a board, a map or another file are data. If such a text were shown unchanged, it could
-/// clear a terminal, change its title, reverse the direction of writing, or imitate a line or a
-/// name of this program. So each invisible character is replaced by its escape, such as `\n` and
-/// `\u{1b}`. Invisible characters are control characters, line ends, marks of direction and of
-/// format, joiners, selectors of variants, fillers, and blanks that are not spaces. Spaces stay,
-/// and so do marks that are drawn on the character before them, such as accents. A text that would
-/// be longer than 2060 characters in this form is cut to 2000 or a few less, and a note with the
-/// number of the other characters follows. If `legible` is called with a text that it has returned,
-/// it returns this text unchanged.
+/// Texts from a board, a hardware map or another file are data. If such a text were shown
+/// unchanged, it could clear a terminal, change its title, reverse the direction of writing, or
+/// imitate a line or a name of this program. So each invisible character is replaced by its escape,
+/// such as `\n` and `\u{1b}`. Invisible characters are control characters, line ends, marks of
+/// direction and of format, joiners, selectors of variants, fillers, and blanks that are not
+/// spaces. Spaces stay, and so do marks that are drawn on the character before them, such as
+/// accents. A text that would be longer than 2060 characters in this form is cut to 2000 or a few
+/// less, and a note with the number of the other characters follows. If `legible` is called with a
+/// text that it has returned, it returns this text unchanged.
 ///
 /// ```
 /// use twotone_hal::legible;

@@ -38,7 +38,8 @@ impl MemoryModule {
         &self.description
     }
 
-    /// Frequency of the NCO, or 0 if there is no NCO, and the current phase epoch.
+    /// Frequency of the NCO, or 0 if there is no NCO, and the current
+    /// [`PhaseEpoch`](crate::PhaseEpoch).
     pub fn nco(&self) -> NcoState {
         NcoState {
             frequency: self.settings.nco().unwrap_or_default(),

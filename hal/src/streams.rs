@@ -56,7 +56,7 @@ pub use times::{ClockSource, ClockSourceKind, ClockStep, TimeFindings};
 /// * The streams work whether or not the board answers on its control connection.
 #[async_trait]
 pub trait Streams: Any + fmt::Debug + Send + Sync {
-    /// The board's name in the hardware map.
+    /// The board's name in the hardware map, the file that lists the boards.
     fn name(&self) -> &str;
 
     /// Modules that may send samples, for a board that has not described itself.

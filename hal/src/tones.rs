@@ -1,4 +1,4 @@
-//! Tones: the comb that a module drives through its feedline.
+//! Tones: the carriers that a module drives through its feedline. Together they are a comb.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! Values in doubt, and the comparison of readings with the values that were set.
+//! Comparison of the settings that are read back with those that were set. A setting is in doubt if
+//! it may have one of several values, because the outcome of a write is not known.
 
 use super::tone::Bits;
 use super::{Difference, MOST_DOUBTS, ModuleSettings, Setting, SettingKey};

@@ -38,8 +38,8 @@ impl TimeOrigin {
 pub struct StreamBlock {
     /// Number of the stream at its receiver, from 0. It identifies the board and the module.
     pub stream: usize,
-    /// Decimation stage of all samples, as the boards of this family number their stages; 0 if
-    /// they have none.
+    /// Decimation stage of all samples, as the board's family (the boards of one implementation of
+    /// [`Streams`](super::Streams)) numbers its stages; 0 if it has none.
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,

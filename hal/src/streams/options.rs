@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Options of a receiver. A family ignores the options that have no meaning for it.
+/// Options of a receiver. A family (the boards of one implementation of
+/// [`Streams`](super::Streams)) ignores the options that have no meaning for it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReceiveOptions {

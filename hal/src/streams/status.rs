@@ -76,7 +76,8 @@ impl Coverage {
 pub struct StreamForm {
     /// Number of channels that are sent.
     pub channels: usize,
-    /// Decimation stage, as the family numbers its stages; 0 if the family has none.
+    /// Decimation stage, as the board's family (the boards of one implementation of
+    /// [`Streams`](super::Streams)) numbers its stages; 0 if the family has none.
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,
@@ -111,7 +112,8 @@ pub struct StreamCounters {
     pub late: u64,
     /// Samples that arrived a second time.
     pub duplicate: u64,
-    /// Samples whose sequence number is far from the expected one.
+    /// Samples whose sequence number is far from the expected one. They are not counted as
+    /// received.
     pub stale: u64,
     /// Number of times that the stream started again. The samples between the end of the stream and
     /// its new start do not count as expected.
