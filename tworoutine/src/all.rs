@@ -1,4 +1,5 @@
-//! Waiting for many futures at once, each in a context of its own.
+//! Waiting for many futures at once. Each is a [context](crate::context()) of its own, with its own
+//! stack.
 
 use std::future::IntoFuture;
 

@@ -1,9 +1,9 @@
-//! Number of waits that block threads of each runtime.
+//! Counts of the waits that block threads, for each runtime.
 //!
-//! A wait on a worker of a multi-thread runtime hands the worker's tasks to another thread of the
-//! runtime's pool. If the pool has no thread left, the tasks that the waits need do not run, and
-//! the runtime deadlocks. Tokio does not report the size of the pool, so the number of waits is
-//! limited.
+//! A wait on a worker of a multi-thread runtime blocks the worker's thread and hands its tasks to
+//! another thread of the runtime's pool. If the pool has no thread left, the tasks that the waits
+//! need do not run, and the runtime deadlocks. Tokio does not report the size of the pool, so the
+//! number of waits is limited.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! Waits outside contexts. The runtime that a thread belongs to determines how the thread can
-//! block.
+//! Waits outside [contexts](crate::context()), which block the thread. The runtime that a thread
+//! belongs to determines how the thread can block.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -14,7 +14,7 @@ use crate::waiting::WaitError;
 use crate::{blocked, cpu, only_thread, runtime};
 
 /// Blocks this thread until the future is ready. While the thread unwinds, the future is only
-/// polled once.
+/// polled once, and an error is returned if it is not ready.
 pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let Ok(handle) = Handle::try_current() else {
         return block_plain(future);

@@ -38,8 +38,8 @@ impl Config {
         }
     }
 
-    /// Sets the size of the stack of a context, in bytes of address space. The default is 1 MiB,
-    /// the minimum 64 KiB.
+    /// Sets the size of the stack of a [context](crate::context()), in bytes of address space. The
+    /// default is 1 MiB, the minimum 64 KiB.
     ///
     /// Every poll of a context runs on such a stack. So code with large arrays or deep recursion
     /// needs more, especially in a debug build. Only pages that are touched take memory. A guard
@@ -51,8 +51,8 @@ impl Config {
         self
     }
 
-    /// Sets the largest number of unused stacks that the process keeps for later contexts, in
-    /// addition to up to 64 of each thread. The default is 16,384.
+    /// Sets the largest number of unused stacks that the process keeps for later contexts. Each
+    /// thread keeps up to 64 more. The default is 16,384.
     #[must_use]
     pub fn idle_stacks(mut self, stacks: usize) -> Self {
         self.idle_stacks = stacks;
@@ -60,9 +60,9 @@ impl Config {
     }
 
     /// Sets the largest number of waits outside contexts that may block threads of the same
-    /// multi-thread runtime at once. The default is 480, a little below tokio's default of 512
-    /// additional threads, beyond which a runtime deadlocks. [`set_max_blocked_waits`] sets the
-    /// number for one runtime.
+    /// multi-thread runtime at once. The default is 480. It is a little below tokio's default of
+    /// 512 additional threads: with more waits than threads, a runtime deadlocks.
+    /// [`set_max_blocked_waits`] sets the number for one runtime.
     #[must_use]
     pub fn max_blocked_waits(mut self, waits: usize) -> Self {
         self.max_blocked_waits = waits;

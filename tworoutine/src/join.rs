@@ -1,4 +1,4 @@
-//! The handle of a spawned context.
+//! The handle of a spawned [context](crate::context()), which is a future with a stack of its own.
 
 use std::any::Any;
 use std::fmt;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task;
 
 /// Handle of a context that [`spawn`](crate::spawn) or [`spawn_local`](crate::spawn_local) started.
-/// It is a future of the result of the context.
+/// It is a future whose output is the result of the context.
 ///
 /// If the handle is dropped, the context goes on. The handle is `Send` if the result is, and can be
 /// awaited or waited for on any thread and any runtime.
@@ -30,11 +30,11 @@ enum Kind<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Cancels the context the next time that its thread would run it.
+    /// Cancels the context. This takes effect when its thread would next run it.
     ///
     /// The stack of the context is unwound from its current wait, everything on it is dropped, and
-    /// the handle resolves to an error with [`is_cancelled`](JoinError::is_cancelled). A context
-    /// that has ended already keeps its result.
+    /// the output of the handle is an error with [`is_cancelled`](JoinError::is_cancelled). A
+    /// context that has ended already keeps its result.
     pub fn abort(&self) {
         match &self.0 {
             Kind::Local(task) => task.abort(),

@@ -1,4 +1,5 @@
-//! Local runtimes, which run contexts and their tasks on one thread.
+//! Local runtimes, which run [contexts](crate::context()) (futures with stacks of their own) and
+//! their tasks on one thread.
 
 use std::future::Future;
 use std::pin::pin;

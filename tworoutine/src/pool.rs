@@ -1,4 +1,5 @@
-//! The pinned pool: threads that each run a local runtime. Tasks never change thread.
+//! The pinned pool, which runs the contexts of [`spawn`](crate::spawn()): threads that each run a
+//! single-threaded runtime. Tasks never change thread.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! Prefetching of the memory of contexts.
+//! Prefetching of the memory of [contexts](crate::context()), which are futures with stacks of
+//! their own.
 //!
 //! With thousands of contexts, the memory of the next context is in no cache of the processor. So
 //! it is prefetched while earlier contexts run. This affects only the speed of a program.
@@ -18,7 +19,8 @@ const BEGINNING: usize = 896;
 const ABOVE: usize = 640;
 /// Number of bytes that such a context typically touches below that stack pointer.
 const BELOW: usize = 256;
-/// Number of bytes of a fiber and of the future that follows it in memory.
+/// Number of bytes of a fiber (the state of a context's stack) and of the future after it in
+/// memory.
 const STATE: usize = 256;
 
 /// Number of addresses that are translated together.
@@ -39,7 +41,7 @@ struct Order {
     suspended: usize,
 }
 
-/// Addresses of a fiber, as they were when it was suspended.
+/// Addresses of the memory of a fiber, as they were when it was suspended.
 #[derive(Clone, Copy)]
 struct Suspended {
     state: usize,

@@ -29,10 +29,10 @@ impl<F: Future> Tworoutine<F> {
         Self { future }
     }
 
-    /// Runs the call and blocks only this execution context until it is done.
+    /// Runs the call, and blocks only the caller until the call is done.
     ///
-    /// Inside a context only that context is suspended. On a plain thread the thread blocks. The
-    /// documentation of the crate lists the effect at each place of call.
+    /// Inside a [context](crate::context()), only that context is suspended. On a plain thread the
+    /// thread blocks. The documentation of the crate lists the effect at each place of call.
     ///
     /// # Panics
     ///

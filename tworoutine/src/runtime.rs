@@ -10,20 +10,20 @@ use crate::starting::{FewestThreads, service};
 
 /// Returns the process-wide multi-thread runtime, which starts on first use and never stops.
 ///
-/// It drives every wait on a plain thread. It drives every socket and timer that is made inside
-/// `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is waited for on a
-/// plain thread. Such sockets and timers work from any thread and any other runtime, because this
-/// runtime always runs. It has one worker for each core, or the number of workers in the
-/// environment variable `TOKIO_WORKER_THREADS`. If the system does not grant so many threads, it is
-/// single-threaded, as [`start`](crate::start()) describes.
+/// The process-wide runtime drives every wait on a plain thread. It drives every socket and timer
+/// that is made inside `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that
+/// is waited for on a plain thread. Such sockets and timers work from any thread and any other
+/// runtime, because this runtime always runs. It has one worker for each core, or the number of
+/// workers in the environment variable `TOKIO_WORKER_THREADS`. If the system does not grant so many
+/// threads, it is single-threaded, as [`start`](crate::start()) describes.
 ///
 /// # Panics
 ///
 /// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime uses the
 /// real clock, so the test's clock would jump to its next deadline while this runtime is working.
 /// Also if the system grants no thread or no descriptors for this runtime, or if
-/// `TOKIO_WORKER_THREADS` is not a valid number: [`start`](crate::start()) returns that as an
-/// error, with the same text.
+/// `TOKIO_WORKER_THREADS` is not a valid number. [`start`](crate::start()) returns the latter
+/// problems as an error, with the same text.
 #[track_caller]
 pub fn runtime() -> &'static Handle {
     assert!(

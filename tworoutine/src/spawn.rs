@@ -1,4 +1,4 @@
-//! Functions that start contexts.
+//! Functions that start [contexts](crate::context()), which are futures with stacks of their own.
 
 use std::future::Future;
 

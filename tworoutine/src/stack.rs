@@ -1,4 +1,4 @@
-//! Stacks of fibers, which are counted and reused.
+//! Stacks of fibers. They are counted and reused. A fiber runs a [context](crate::context()).
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use crate::config::{self, lock};
 use crate::prefetch;
 use crate::waiting::WaitError;
 
-/// Stack with a guard page below it: two memory mappings.
+/// Stack with a guard page below it. It takes two memory mappings.
 ///
 /// Stacks begin at different distances from the top of their last page. If all began at the top,
 /// the few cache lines that each blocked context uses would compete for the same sets of the
@@ -102,7 +102,7 @@ static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
     Some((mappings - mappings / 16) / 2)
 });
 
-/// Takes a stack for a poll.
+/// Takes a stack for a poll of a context.
 ///
 /// # Panics
 ///

@@ -1,6 +1,6 @@
-//! The runtimes of the crate: the process-wide runtime, and the pinned pool, whose contexts never
-//! change thread. They are started with all threads of the settings, with one thread or with none,
-//! as the system grants them.
+//! The runtimes of the crate: the process-wide runtime, and the pinned pool, which runs the
+//! contexts of [`spawn`](crate::spawn()). They are started with all threads of the settings, with
+//! one thread or with none, as the system grants them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -114,8 +114,8 @@ impl std::error::Error for StartError {
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
 /// Largest number of workers that is accepted. Linux supports no more processors than that.
 const MOST_WORKERS: usize = 8192;
-/// Number of file descriptors of a runtime: its epoll instance and a copy of it, its wake-up, and
-/// its receiver of signals.
+/// Number of file descriptors of a runtime. They are its epoll instance and a copy of it, its
+/// wake-up, and its receiver of signals.
 const PER_RUNTIME: usize = 4;
 /// Number of file descriptors with which tokio receives signals. Tokio panics if the system does
 /// not grant them.

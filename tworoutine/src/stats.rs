@@ -1,4 +1,4 @@
-//! Numbers of contexts and stacks.
+//! Numbers of [contexts](crate::context()) (futures with stacks of their own) and of stacks.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! Detection of the end of a thread, when its thread-locals are destroyed.
 //!
-//! A context that is stored in a thread-local is dropped when the thread ends. If its fiber were
-//! unwound at that time, code on the fiber could use thread-locals that no longer exist. So a
-//! context must be able to detect that its thread is ending.
+//! A [context](crate::context()) that is stored in a thread-local is dropped when the thread ends.
+//! If its stack were unwound at that time, code on the stack could use thread-locals that no longer
+//! exist. So a context must be able to detect that its thread is ending.
 //!
 //! Thread-locals are destroyed in the reverse order of their creation. A sentinel is a thread-local
 //! that sets a flag when it is destroyed. If a context is stored in a thread-local that is older

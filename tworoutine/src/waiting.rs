@@ -12,7 +12,7 @@ use crate::context::Context;
 /// Adds `.wait()` and `.wait_timeout(limit)` to every future: boxed futures, join handles, and
 /// everything else that can be awaited.
 pub trait Wait: IntoFuture + Sized {
-    /// Blocks this execution context until the future is ready. See [`wait`].
+    /// Blocks the caller until the future is ready. See [`wait`].
     ///
     /// # Panics
     ///
@@ -36,11 +36,11 @@ pub trait Wait: IntoFuture + Sized {
 
 impl<F: IntoFuture> Wait for F {}
 
-/// Runs a future and blocks only this execution context until the future is ready.
+/// Runs a future, and blocks only the caller until the future is ready.
 ///
-/// Inside a context only that context is suspended. On a plain thread the process-wide runtime
-/// drives the future while the thread blocks. On a thread of a multi-thread runtime, the runtime
-/// moves the thread's other tasks away, and the thread blocks.
+/// Inside a [context](crate::context()), only that context is suspended. On a plain thread the
+/// process-wide runtime drives the future while the thread blocks. On a thread of a multi-thread
+/// runtime, the runtime moves the thread's other tasks away, and the thread blocks.
 ///
 /// Arguments are evaluated before the wait begins. On a plain thread no runtime is entered at that
 /// time, so write `wait(async { sleep(d).await })`. `wait(sleep(d))` makes the timer outside a

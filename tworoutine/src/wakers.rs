@@ -1,7 +1,7 @@
-//! Wakers that code on a fiber polls with.
+//! Wakers with which the code on a fiber (the stack of a context) polls futures.
 //!
 //! A stack frame of a poll on a suspended fiber outlives the executor's own `Context`, and the
-//! executor may poll the context later with another waker. A frame keeps the waker that it began
+//! executor may poll the fiber later with another waker. A frame keeps the waker that it began
 //! with; a new frame gets the latest waker. A wake-up that goes to an old waker may be lost. That
 //! does no harm, because a future is polled again if the fiber was suspended during its poll.
 

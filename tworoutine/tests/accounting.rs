@@ -1,5 +1,5 @@
-//! Test of the numbers of contexts and stacks. There is only one test, because the numbers are
-//! those of the whole process.
+//! Test of the numbers of contexts (futures that can wait on stacks of their own) and of stacks.
+//! There is only one test, because the numbers are those of the whole process.
 #![cfg(feature = "fibers")]
 
 use std::future::pending;
@@ -23,7 +23,7 @@ fn contexts_and_stacks() {
     config.clone().apply().unwrap();
     assert_eq!(config.apply(), Err(tworoutine::AlreadyRunning));
 
-    // Contexts that await share a stack. Only a context that waits has its own.
+    // Contexts that only await share a stack. Only a context that waits has its own.
     block_on(async {
         let gate = Rc::new(Notify::new());
         let start = |waits: bool| {

@@ -214,7 +214,8 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
     }
 }
 
-// Tests of threads that end with a suspended context in a thread-local.
+// Tests of threads that end while a suspended context (a future with a stack of its own) is in a
+// thread-local.
 
 type Kept = RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>;
 
@@ -238,7 +239,8 @@ impl Drop for UsesThreadLocal {
 /// thread-local.
 fn keep_suspended(others_first: bool) {
     if others_first {
-        // The thread makes contexts, and so a sentinel, before `KEPT` exists.
+        // The first context of a thread creates a thread-local of the crate, the sentinel, whose
+        // destruction shows that the thread ends. Here that is before `KEPT` exists.
         futures::executor::block_on(context(async {}));
     }
     KEPT.with_borrow_mut(|kept| {
@@ -274,7 +276,8 @@ fn a_context_dropped_while_its_thread_ends_is_leaked() {
     }
 }
 
-/// When it is dropped at the end of its thread, it waits and cancels the future that it waits for.
+/// Value that waits when it is dropped at the end of its thread, and cancels the future of this
+/// wait.
 struct WaitsAtTheEnd;
 
 impl Drop for WaitsAtTheEnd {

@@ -1,5 +1,5 @@
-//! Tests of every order of wake-ups of small programs, on an executor that polls only contexts that
-//! were woken.
+//! Tests of every order of wake-ups of small programs. The executor of the tests polls a program
+//! only after a wake-up.
 #![cfg(feature = "fibers")]
 
 mod programs;
@@ -133,7 +133,7 @@ impl Execution {
     }
 }
 
-/// Tries every schedule that begins with the steps `done`.
+/// Tries every sequence of steps that begins with the steps `done`.
 fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tried: &mut u64) {
     for fresh_wakers in [false, true] {
         let mut execution = Execution::new(op, count, true, fresh_wakers);

@@ -1,4 +1,5 @@
-//! Tests of contexts on other threads, and of computations on the CPU pool.
+//! Tests of contexts (futures with stacks of their own) on other threads, and of computations on
+//! the CPU pool.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -204,7 +205,7 @@ fn computations_may_run_event_loops_and_offload() {
     let nested = |n: usize| {
         offload(move || match n % 2 {
             0 => tworoutine::block_on(inside(n)),
-            // This is another runtime, with a wait in it.
+            // This case makes another runtime, and waits in it.
             _ => {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 runtime.block_on(async { inside(n).wait() })

@@ -1,5 +1,5 @@
-//! Runs random programs on every kind of runtime, compares them with a plain async reference, and
-//! checks for lost wake-ups and leaks.
+//! Runs random programs on every kind of runtime, compares their values with those of the same
+//! programs in plain async code, and checks for lost wake-ups and leaks.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -54,7 +54,7 @@ impl Random {
     }
 }
 
-/// Returns the event of this number. The number determines its kind.
+/// Returns event number `number`. The number determines the kind of the event.
 fn event(number: usize) -> Pin<Box<dyn Future<Output = ()>>> {
     let pause = Duration::from_millis(number as u64 / 10 % 4);
     match number % 10 {
@@ -234,7 +234,7 @@ pub(crate) fn soak(seed: u64, seconds: u64) {
     assert_eq!(settle(&AtomicIsize::new(0)), NOTHING);
 }
 
-/// Runs contexts on the pinned pool that all wait for the last of them.
+/// Runs contexts on the threads of `spawn`. All of them wait until the last one waits too.
 fn barrier(count: usize) {
     let barrier = Arc::new(tokio::sync::Barrier::new(count));
     let arrive =

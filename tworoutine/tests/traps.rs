@@ -26,8 +26,9 @@ async fn pause(milliseconds: u64) {
     sleep(ms(milliseconds)).await;
 }
 
-// Lost wake-ups. In each test, a branch is woken while another branch has suspended the context,
-// and nothing wakes the context after that.
+// Lost wake-ups. In each test, two branches share a context (a future with a stack of its own). One
+// branch is woken while the other one has suspended the context, and nothing wakes the context
+// after that.
 
 /// Returns a channel whose value arrives after some milliseconds.
 fn later(milliseconds: u64) -> oneshot::Receiver<()> {
@@ -70,8 +71,8 @@ async fn a_wake_of_an_outer_wait_during_an_inner_one_is_not_lost() {
 
 #[tworoutine::test(start_paused = true)]
 async fn wakes_at_two_depths_are_not_lost() {
-    // The outer wait polls its future again and so finds its own branch ready. The outermost future
-    // must be polled again too.
+    // The outer wait polls its future again, and so finds that its own branch is ready. The
+    // outermost future must be polled again too.
     let program = context(async {
         let outer = async {
             let (beside, _) = join!(later(10), async { pause(20).wait() });
@@ -129,7 +130,8 @@ fn the_waker_may_change_while_a_context_waits() {
     let gates = (first.clone(), second.clone(), third.clone());
     let mut program = pin!(context(async move {
         gates.0.wait();
-        // This frame polls with its first waker, although the executor changes the waker twice.
+        // This stack frame polls with its first waker, although the executor changes the waker
+        // twice.
         let mut inner = Box::pin(gates.2);
         poll_fn(move |cx| {
             gates.1.clone().wait();

@@ -69,8 +69,8 @@ impl Way {
     }
 }
 
-/// Returns the time in which `count` contexts of `spawn` start, wait at a barrier until all have
-/// reached it, and end.
+/// Returns the time in which `count` contexts (futures with stacks of their own) start on the
+/// threads of `spawn`, wait at a barrier until all have reached it, and end.
 fn barrier(count: usize) -> Duration {
     let barrier = Arc::new(Barrier::new(count));
     let start = Instant::now();

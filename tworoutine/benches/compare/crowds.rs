@@ -21,7 +21,8 @@ pub(crate) fn local() -> LocalRuntime {
         .expect("a runtime")
 }
 
-/// Returns the time in which `count` contexts at once wait for the time `pause` each.
+/// Returns the time in which `count` contexts (futures with stacks of their own), all at once, wait
+/// for the time `pause` each.
 pub(crate) fn contexts(runtime: &LocalRuntime, count: usize, pause: Duration) -> Duration {
     let start = Instant::now();
     runtime.block_on(async {

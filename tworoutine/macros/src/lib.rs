@@ -33,7 +33,8 @@ pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Runs an `async fn main` as a context of a local runtime.
+/// Runs an `async fn main` as a context (a future with a stack of its own) on a single-threaded
+/// runtime of its own.
 ///
 /// It is the same as a call of `tworoutine::block_on` with the body: a wait inside suspends only
 /// the body, and contexts that the body started with `spawn_local` go on.
@@ -56,7 +57,8 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Runs an `async fn` as a test, with its body as a context of a local runtime.
+/// Runs an `async fn` as a test. Its body is a context (a future with a stack of its own) on a
+/// single-threaded runtime of its own.
 ///
 /// With `start_paused = true`, which needs the feature `test-util` of `tworoutine`, the runtime has
 /// a virtual clock. The clock does not advance while any task can run, and jumps to the next

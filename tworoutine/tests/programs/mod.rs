@@ -1,4 +1,5 @@
-//! Programs of nested waits, joins, selects, cancels and panics as data, and their execution.
+//! Programs as data, and their execution. A program nests waits, joins, selects, cancels and
+//! panics.
 
 use std::future::{Future, pending};
 use std::panic::AssertUnwindSafe;
@@ -21,9 +22,9 @@ pub(crate) enum Op {
     Wait(usize),
     /// Programs that run one after the other.
     Seq(Vec<Self>),
-    /// Programs that run as branches of one context.
+    /// Programs that run as branches of one context (a future with a stack of its own).
     Join(Vec<Self>),
-    /// An async program that is waited for.
+    /// A program in an async block. The block is waited for.
     Nest(Box<Self>),
     /// A program that runs as its own context and is awaited.
     Context(Box<Self>),
@@ -44,7 +45,8 @@ pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) event: Rc<dyn Fn(usize) -> Event>,
-    /// True if waits are `.wait()`; false in the reference, in which they are `.await`.
+    /// True if waits are calls of `.wait()`. False if they are `.await`, for the reference that
+    /// shows the right value.
     pub(crate) waits: bool,
     /// Number of test values that stacks and futures hold. It must be zero in the end.
     pub(crate) held: Arc<AtomicIsize>,
@@ -70,13 +72,13 @@ impl World {
         Held(self.held.clone())
     }
 
-    /// Waits for a future, or awaits it in the reference.
+    /// Waits for a future, or awaits it if the program is the reference.
     async fn wait(&self, run: Run) -> Value {
         let _held = self.hold();
         if self.waits { run.wait() } else { run.await }
     }
 
-    /// Makes a future a context, or leaves it as it is in the reference.
+    /// Makes a future a context, or leaves it as it is if the program is the reference.
     fn context(&self, run: Run) -> Run {
         if self.waits {
             Box::pin(context(run))
