@@ -133,9 +133,9 @@ pub struct CrsBoard {
     connector: Connector,
     runtime: Handle,
     life: Arc<BoardLife>,
-    /// Modules of both analog banks, by number from 1.
+    /// Modules of both analog banks (groups of four modules), by number from 1.
     modules: Vec<Module>,
-    /// Link for readings of the board as a whole.
+    /// Link (queue of requests) for readings of the board as a whole.
     of_board: Mutex<Option<Link>>,
     /// Link for sensors and rails. `None` before the first reading, while a reading uses the link,
     /// and after a reading that failed or was dropped.
@@ -154,9 +154,9 @@ struct Module {
 }
 
 impl CrsBoard {
-    /// Connects to the board at `host`. `name` is the name of the board in the hardware map. The
-    /// process-wide runtime ([`tworoutine::runtime()`]) drives the sockets, so that the board can
-    /// be used from any thread and under any runtime.
+    /// Connects to the board at `host`. `name` is the name of the board in the hardware map, the
+    /// file that lists the boards. The process-wide runtime ([`tworoutine::runtime()`]) drives the
+    /// sockets, so that the board can be used from any thread and under any runtime.
     ///
     /// # Errors
     /// If no answer comes within the deadlines of `options`, if the server is no CRS board, or if

@@ -1,7 +1,7 @@
-//! A link: a queue of exchanges (requests with their answers) with one board. After each request,
-//! the link awaits the answer, until the deadline of the request at the latest. A [`Keeper`]
-//! verifies each new connection before its first request: it checks that the board has kept its
-//! settings.
+//! A link: a queue of exchanges with one board. An exchange is a request ([`Post`]) with its
+//! answer. After each request, the link awaits the answer, until the deadline of the request at the
+//! latest. A [`Keeper`] verifies each new connection before its first request: it checks that the
+//! board has kept its settings.
 //!
 //! After a request was sent, the link awaits its answer even if the caller has dropped the future,
 //! and later requests wait for that answer. The reason: a real server was seen to finish a batch
@@ -135,8 +135,8 @@ impl Queued {
     /// Awaits the answer, until the deadline at the latest.
     pub(crate) async fn answer(mut self) -> Result<Answer> {
         loop {
-            // The driver enforces the deadline of a post that it has sent. This timer is for a post
-            // that still waits in the queue.
+            // The task that serves the queue enforces the deadline of a post that it has sent. This
+            // timer is for a post that still waits in the queue.
             let expires = self.deadline + QUEUE_GRACE;
             let expired = {
                 let _runtime = self.runtime.enter();
@@ -165,7 +165,8 @@ fn runtime_ended() -> Error {
 /// Shortest new time for an exchange whose deadline passed while the process was stopped.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Time that a waiting caller adds to its deadline, so that the error of the driver comes first.
+/// Time that a waiting caller adds to its deadline, so that the error of the task that serves the
+/// queue comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
 fn is_unsure(error: &Error) -> bool {
@@ -182,8 +183,8 @@ fn is_passing(error: &Error) -> bool {
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Time for which the verification of one connection is valid for the next, if the server closes
-/// each connection after its first answer. A board takes longer to restart. If a board restarts
-/// faster, the next verification finds the restart.
+/// each connection after its first answer. A board takes longer than this to restart. If a board
+/// restarts faster, the next verification finds the restart.
 const VERIFICATION_HOLDS_FOR: Duration = Duration::from_secs(1);
 
 /// Longest time for a verification before a post that only switches tones off. Such a post is sent

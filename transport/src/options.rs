@@ -9,19 +9,19 @@ use twotone_hal::ReceiveOptions;
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum SampleSource {
-    /// The acquisition call of the board, whose answer holds the samples.
+    /// A call of the board that acquires samples and returns them in its answer.
     #[default]
     Rpc,
-    /// The sample stream of the board, from the time at which the earlier settings of the batch
-    /// were made.
+    /// The sample stream of the board. The samples are taken after the board has made the earlier
+    /// settings of the batch.
     ///
     /// Each acquisition of a batch costs two round trips. The second one comes after the samples
     /// and checks that the board has kept its settings. The answers are small, and the samples of
     /// all channels come at the rate of the stream, even if other hosts receive it too. Samples
     /// with a decimation other than the described one end the [epoch](twotone_hal::Epoch) of the
     /// board. If the time code of the board is not recent, or if its clock stands still or is set
-    /// forward, the times of the samples cannot be compared with the time of the settings. The
-    /// acquisition call is then used for 10 s, with a warning.
+    /// forward, the times of the samples cannot be compared with the time of the settings. For the
+    /// next 10 s, acquisitions then use [`SampleSource::Rpc`], with a warning.
     ///
     /// [`ConnectOptions::serial`] must be set.
     Stream(ReceiveOptions),
@@ -35,7 +35,7 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// Longest time of a request. The time includes a new connection and one repetition, but not
     /// the acquisitions of the request. A request that may be repeated after a timeout has this
-    /// time twice. The default is 10 s.
+    /// time for each of its two attempts. The default is 10 s.
     pub request_timeout: Duration,
     /// Time without use after which a connection is closed. The default is 4 s: servers close an
     /// idle connection after 5 s, and may or may not execute a request that they receive while

@@ -1,4 +1,4 @@
-//! Interface between a link and the checks of its board.
+//! Interface between a link (a queue of requests to a board) and the checks of the board.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use twotone_hal::{Result, Safety};
 use super::Line;
 use crate::http::Post;
 
-/// The way in which the previous connection ended.
+/// The way in which the previous connection to the board ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
     /// The connection was closed with no request under way: by this client because it was idle, or
@@ -24,8 +24,9 @@ pub(crate) enum Before {
 /// it any more.
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync + 'static {
-    /// Checks that `post` was written for the present [epoch](twotone_hal::Epoch) of the board. It
-    /// is called before each verification for the post. An error becomes the answer to the post.
+    /// Checks that `post`, a request, was written for the present [epoch](twotone_hal::Epoch) of
+    /// the board. This method is called before each [`Keeper::verify`] for the post. An error
+    /// becomes the answer to the post.
     fn admit(&mut self, post: &Post) -> Result<()>;
 
     /// True if the connection must be verified again although it is still open.

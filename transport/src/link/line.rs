@@ -1,11 +1,12 @@
-//! The connection of a link. A new one is opened when the previous one has ended.
+//! The connection of a link (a queue of requests to a board). A new one is opened when the previous
+//! one has ended.
 //!
 //! Some servers, and proxies in front of them, close each connection after its first answer. They
 //! announce the end (`Connection: close`, HTTP/1.0) or close without notice. With such a server
-//! every exchange needs a new connection. The first connection that ends in this way shows this
-//! behaviour. The [`Connector`] stores the finding for all connections to the board, so that no
-//! later request is written into a connection that is being closed. The finding is withdrawn when a
-//! connection stays open.
+//! every exchange needs a new connection. The first connection that ends in this way shows that the
+//! server does this. The [`Connector`] stores the finding for all connections to the board, so that
+//! no later request is written into a connection that is being closed. The finding is withdrawn
+//! when a connection stays open.
 
 use std::time::Duration;
 
@@ -68,8 +69,8 @@ impl Line {
         self.connector.one_exchange.get()
     }
 
-    /// Stops using the connection, which has no request under way, and returns the way in which it
-    /// ended. `None` if there is no connection.
+    /// Stops using the connection, and returns the way in which the connection ended. No request
+    /// may be under way on it. `None` if there is no connection.
     pub(super) fn abandon(&mut self) -> Option<Before> {
         let connection = self.connection.take()?;
         if connection.is_closed() {
@@ -117,8 +118,8 @@ impl Line {
         Ok(())
     }
 
-    /// Sends a post on the open connection and awaits the answer. After a failure there is no
-    /// connection any more.
+    /// Sends a post (a request) on the open connection and awaits the answer. After a failure there
+    /// is no connection any more.
     pub(super) async fn exchange(
         &mut self,
         post: &Post,

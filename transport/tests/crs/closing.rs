@@ -46,7 +46,7 @@ async fn its_state_is_looked_at_before_each_request_at_a_bounded_price() {
         let board = connect(&scripted).await;
         let tones = || (1..=50).map(|channel| tone(channel).offset(Hertz(1e6)).amplitude(0.01));
         board.run(&batch(1, tones())).await.unwrap();
-        // By now the client knows how the server ends its connections.
+        // After the first requests, the client knows how the server ends its connections.
         board.run(&set(1, 0.02)).await.unwrap();
         for step in 0..4 {
             let before = (scripted.calls(), scripted.requests());

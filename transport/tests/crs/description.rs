@@ -60,7 +60,8 @@ async fn a_reading_finds_the_board_as_it_is_now() {
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.0.lock().unwrap().stage = 0;
     scripted.script([Next::Reboot]);
-    // A session begins: the description and the settings are read in the same epoch of the board.
+    // The batch with which an algorithm begins: the description and the settings must be of the
+    // same epoch of the board.
     let mut session = Batch::new();
     let (described, nco) = (session.describe(), session.read_nco(module(1)));
     let replies = board.run(&session).await.unwrap();

@@ -157,7 +157,8 @@ async fn a_lost_marker_is_waited_for_too() {
         let board = connect_with(&scripted, ConnectOptions::new())
             .await
             .unwrap();
-        // The first answer is for the reading before the marker, the second for setting the marker.
+        // The client first reads settings and then sets the marker, by which it detects a restart.
+        // The second of these requests is lost.
         scripted.script([Next::Slow(Duration::ZERO), Next::LandLate(late)]);
         board.run(&set(1, 0.1)).await.unwrap();
         let last = batch(1, [tone(8).offset(Hertz(1e6))]);

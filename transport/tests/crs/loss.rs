@@ -14,7 +14,7 @@ async fn a_lost_reading_is_asked_again() {
     scripted.script([Next::CloseInAnswer]);
     let replies = board.run(&batch).await.unwrap();
     assert_eq!(replies.get(mean).mean.len(), CHANNELS);
-    // A request is repeated only once, so the second loss is reported.
+    // A request whose answer is lost is repeated only once, so the second loss is reported.
     let good = [
         Next::CloseInAnswer,
         Next::Slow(Duration::ZERO),

@@ -27,8 +27,8 @@ async fn many_operations_travel_in_one_request() {
     let means: Vec<f64> = replies.get(mean).mean.iter().map(|z| z.re).collect();
     assert_eq!(means, [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(replies.get(second).channel(0).len(), 2);
-    // The samples for settling are taken first, then the requested ones. Fields that are not set
-    // are not sent.
+    // The samples that are discarded while filters settle are taken first, then the requested ones.
+    // Fields that are not set are not sent.
     assert_eq!(scripted.executed("get_samples")[1..], [7.0, 3.0, 7.0, 2.0]);
     assert!(scripted.executed("set_phase").is_empty());
 }

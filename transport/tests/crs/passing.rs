@@ -1,4 +1,4 @@
-//! Transient failures: operations that only read are repeated.
+//! Transient failures, after which operations that only read are repeated.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ fn two_steps() -> (Batch, [twotone_hal::Ticket<twotone_hal::AcquireMean>; 2]) {
     (batch, [first, second])
 }
 
-/// Connects to a board and verifies it.
+/// Connects to a board, and runs a first batch so that the connection has been verified.
 async fn ready() -> (Scripted, CrsBoard) {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
@@ -337,7 +337,8 @@ async fn an_operation_not_executed_after_a_refusal_is_written_as_for_the_first_t
     let (scripted, board) = ready().await;
     let home = scripted.setting("frequency", 1, 8).unwrap();
     assert!(home > 1e6);
-    // The last channel, whose frequency is the marker, is switched on at the NCO.
+    // The last channel is switched on at the NCO. Before that, its frequency is the marker, by
+    // which the client detects a restart.
     let mut batch = read(1);
     batch.acquire_mean(module(1), Acquire::new(2));
     batch.set_tones(module(1), [tone(8).amplitude(0.1)]);

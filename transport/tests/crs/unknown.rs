@@ -43,7 +43,8 @@ async fn describe(scripted: &Scripted) -> Description {
 #[tokio::test(start_paused = true)]
 async fn a_board_that_says_everything_leaves_no_doubt() {
     let scripted = talkative();
-    // Boards refuse calls for modules of the bank that is not selected with this error.
+    // A board has two banks of four modules. With this error, boards refuse calls for modules of
+    // the bank that is not selected.
     scripted.0.lock().unwrap().refusals = [5, 6, 7, 8]
         .map(|module| ("get_dac_scale", Some(module), usize::MAX))
         .to_vec();

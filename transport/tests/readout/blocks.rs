@@ -1,4 +1,4 @@
-//! Blocks of samples of CRS boards, through the traits that all families share.
+//! Blocks of samples of CRS boards, through the traits that all board families share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ async fn boards_share_a_receiver_and_each_stream_has_its_samples() {
     let blocks = receive(&mut *receiver, 24, 24 * 11).await;
     assert_eq!(blocks.len(), 24);
     for block in blocks {
-        // Module 7 is number 3 of its bank.
+        // Module 7 is number 3 of the second bank of four modules.
         let (board, number) = (block.stream / 2, [1, 3][block.stream % 2]);
         assert_eq!((block.samples(), block.channels()), (11, 128));
         assert_eq!(receiver.channels(block.stream).unwrap().len(), 128);

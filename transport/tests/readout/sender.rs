@@ -24,8 +24,8 @@ pub(crate) fn steps(source: Source, module: ModuleId, sequence: u32, channel: us
     [of_module * 1000 - of_sample, -of_module - 7 * of_sample]
 }
 
-/// Time stamp of a packet. It advances by a sample period of stage 6 with each packet, and passes
-/// the end of a year.
+/// Time stamp of a packet. It advances by a sample period of decimation stage 6 with each packet,
+/// and its date passes the end of a year.
 fn stamp(sequence: u32) -> Stamp {
     const PERIOD: u64 = 4096 << 6;
     let parts = u64::from(Stamp::PARTS_PER_SECOND) - 20 * PERIOD + PERIOD * u64::from(sequence);

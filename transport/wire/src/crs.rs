@@ -37,7 +37,8 @@ pub const PFB_PORT: u16 = 9877;
 /// Sample rate of each channel of the PFB stream, in Hz.
 pub const PFB_SAMPLE_RATE_HZ: f64 = 625e6 / 256.0;
 
-/// Number of modules of an analog bank. Packets number a module within its bank.
+/// Number of modules of an analog bank, which is a group of modules of a board. Packets number a
+/// module within its bank.
 pub const MODULES_IN_BANK: u8 = 4;
 
 /// Number of steps in one readout count. The integers in packets are in steps.

@@ -1,4 +1,5 @@
-//! Packets of the PFB stream: many samples of a few channels before the decimation.
+//! Packets of the PFB stream. Each has many samples of a few channels, from the polyphase filter
+//! bank before the decimation.
 
 use super::stamp::Stamp;
 use super::{PacketError, pairs, put_pairs, u16_at, u32_at};

@@ -1,4 +1,4 @@
-//! Packets of the readout stream: a decimated sample of every channel of one module.
+//! Packets of the readout stream. Each has a decimated sample of every channel of one module.
 
 use super::stamp::Stamp;
 use super::{PFB_SAMPLE_RATE_HZ, PacketError, pairs, put_pairs, u16_at, u32_at};

@@ -17,8 +17,8 @@ pub struct Stamp {
     pub second: u32,
     /// Fraction of the second, in parts. [`Stamp::PARTS_PER_SECOND`] parts are one second.
     pub part: u32,
-    /// Control bits of the time code, its source, and the flag of a recent time code, as they are
-    /// sent.
+    /// Control bits of the time code, its source, and the flag that it was received recently, as
+    /// one number of the packet.
     pub control: u32,
     /// Second of the day, from the straight binary seconds of the time code.
     pub second_of_day: u32,
@@ -118,8 +118,8 @@ impl Stamp {
         self.control & 0x3_ffff
     }
 
-    /// Returns the stamp with another source, and with the flag of a recent time code set or
-    /// cleared.
+    /// Returns the stamp with another source. The flag that the time code was received recently is
+    /// set to `is_recent`.
     #[must_use]
     pub fn with_source(self, source: StampSource, is_recent: bool) -> Self {
         let recent = if is_recent { Self::RECENT } else { 0 };
