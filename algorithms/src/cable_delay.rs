@@ -1,4 +1,4 @@
-//! Measurement of the delay of a module's line.
+//! Measurement of the delay of a module's line: its feedline, cables and amplifiers.
 
 use serde::{Deserialize, Serialize};
 use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};

@@ -21,13 +21,14 @@ pub struct Calibration {
     /// Sample that the tone gives if the resonance has not shifted, after the rotation by
     /// `rotation_rad`.
     pub z0: Complex64,
-    /// Transmission of the line at the tone, after the rotation by `rotation_rad`.
+    /// Transmission of the line (feedline, cables and amplifiers) at the tone, after the rotation
+    /// by `rotation_rad`.
     pub line: Complex64,
-    /// Coupling `A` of the resonator model.
+    /// Coupling `A` of the resonator: see [`Resonator::coupling`].
     pub coupling: Complex64,
     /// Total quality factor.
     pub qr: f64,
-    /// Nonlinearity at the tone's power.
+    /// Nonlinearity of the resonator at the tone's power: see [`Resonator::a`].
     pub a: f64,
     /// Rotation that is set on the board, in radians: the board multiplies samples by
     /// `exp(-i rotation_rad)`.

@@ -1,9 +1,10 @@
 //! Join of pieces (chunks) of a sweep that were measured at different settings of the NCO.
 //!
 //! Each NCO setting has its own phase reference and a slightly different gain. Neighbouring chunks
-//! overlap by several points. A robust ratio of their complex samples over the overlap, with the
-//! delay removed, brings the chunks to one scale. A single shared point would not be enough,
-//! because it could lie on a resonance.
+//! overlap by several points. One of them is multiplied by the ratio of their complex samples over
+//! the overlap. This brings both to one scale. The ratio is a median of many points, after the
+//! delay is removed. A single shared point would not be enough, because it could lie on a
+//! resonance.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ crate::status::names_of_status! {
     }
 }
 
-/// Chunks on the scale of the first.
+/// Chunks that were brought to the scale of the first chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
     /// Success if all chunks were joined, else the first failure. A failure does not remove data.

@@ -1,4 +1,5 @@
-//! Estimation of the delay of a line from its phase over frequency.
+//! Estimation of the delay of a line (feedline, cables and amplifiers) from its phase over
+//! frequency.
 //!
 //! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase changes by more than pi between
 //! neighbouring points. So the phase is not unwrapped. The estimate is the `tau` at which
@@ -13,7 +14,8 @@ use crate::robust::{median, spread};
 
 /// Speed of light, in metres per second.
 const SPEED_OF_LIGHT: f64 = 299_792_458.0;
-/// Residual phase above which a point is an outlier, in multiples of the robust spread.
+/// Residual phase above which a point is an outlier, in multiples of the spread of the residual
+/// phases.
 const REJECT: f64 = 3.5;
 /// Smallest residual phase that makes a point an outlier, in radians.
 const LEAST_REJECT: f64 = 0.05;
@@ -147,8 +149,8 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
 /// Searches the delay from coarse to fine. `None` if even the points that are nearest to each other
 /// are too far apart for `max_tau_s`.
 fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
-    // The largest delay changes the phase by at most pi over one of the first stretches, unless the
-    // points are too far apart for such short stretches.
+    // The first stretches are so short that the largest delay changes the phase by at most pi over
+    // one of them, if the points are dense enough for this.
     let nearest = f
         .windows(2)
         .map(|w| w[1] - w[0])
@@ -162,7 +164,8 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
     let (mut low, mut high) = (-max_tau_s, max_tau_s);
     let mut best = 0.0;
     loop {
-        // The peak of a stretch has a width of about one over the stretch.
+        // As a function of the delay, the sum over a stretch has a peak with a width of about
+        // `1 / stretch`.
         let step = 0.2 / stretch;
         let count = (((high - low) / step).ceil() as usize).clamp(1, 4096);
         let mut greatest = f64::NEG_INFINITY;

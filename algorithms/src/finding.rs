@@ -22,13 +22,13 @@ use crate::robust::{median, sweep_noise};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindMethod {
-    /// Correlation with resonators of many widths and all allowed asymmetry angles. It is the most
-    /// sensitive method.
+    /// Correlation with resonators of many widths and all allowed asymmetry angles
+    /// ([`FindParams::max_phi_rad`]). It is the most sensitive method.
     #[default]
     MatchedFilter,
     /// Prominence of dips in |S21| in decibels.
     Prominence,
-    /// Speed along the loop in the IQ plane. It is insensitive to ripple of the line.
+    /// Speed along the loop in the IQ plane. It is insensitive to ripple of the feedline.
     IqSpeed,
 }
 
@@ -45,8 +45,8 @@ pub struct FindParams {
     pub false_alarms: f64,
     /// Linewidth of the narrowest resonance that is searched for, in hertz.
     pub min_linewidth_hz: f64,
-    /// Linewidth of the widest resonance that is searched for, in hertz. A wider dip is a box mode
-    /// or ripple of the line.
+    /// Linewidth of the widest resonance that is searched for, in hertz. A wider dip is a resonance
+    /// of the detectors' housing (a box mode), or ripple of the feedline.
     pub max_linewidth_hz: f64,
     /// Largest asymmetry angle of a resonator, in radians.
     pub max_phi_rad: f64,

@@ -159,7 +159,8 @@ impl NetworkAnalysisOutcome {
         warnings
     }
 
-    /// Returns the sweep as input of a search, with the delay `tau_s` of the line.
+    /// Returns the sweep as input of a search, with the delay `tau_s` of the feedline and its
+    /// cables.
     pub fn as_sweep(&self, tau_s: f64) -> WideSweep<'_> {
         WideSweep {
             frequency_hz: &self.frequency_hz,
@@ -179,10 +180,10 @@ impl NetworkAnalysisOutcome {
     }
 }
 
-/// Sweeps `band` with interleaved combs. Each comb covers the whole part of the band that one NCO
-/// setting reaches. From step to step, each tone moves upward through the interval between itself
-/// and the next tone. A wider band takes several NCO settings, whose data are joined over their
-/// overlaps, with the delay `tau_s` removed.
+/// Sweeps `band` with interleaved combs. Each comb of tones covers the whole part of the band that
+/// one NCO setting reaches. From step to step, each tone moves upward through the interval between
+/// itself and the next tone. A wider band takes several NCO settings. Their data are joined over
+/// their overlaps, after the delay `tau_s` of the line is removed.
 ///
 /// The NCO is set so that the mirror image of each tone about the NCO is half way between two
 /// points of the sweep, apart from the random shifts. This is not possible if the range of the NCO

@@ -63,7 +63,7 @@ pub struct PlaceOutcome {
     pub module: ModuleId,
     /// Epoch of the board in which the result is valid.
     pub epoch: Epoch,
-    /// Phase epoch in which the calibrations are valid.
+    /// Phase epoch (period of one phase reference) in which the calibrations are valid.
     pub phase_epoch: PhaseEpoch,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,

@@ -25,8 +25,8 @@ pub enum PlacementRule {
 pub struct PlacementParams {
     /// The rule.
     pub rule: PlacementRule,
-    /// Nonlinearity from which on the rule [`PlacementRule::Stable`] places the tone above the
-    /// resonance.
+    /// Nonlinearity ([`Resonator::a`]) from which on the rule [`PlacementRule::Stable`] places the
+    /// tone above the resonance.
     pub high_power_a: f64,
     /// Detuning of tones that [`PlacementRule::Stable`] places on resonators with a nonlinearity
     /// of `high_power_a` or more, in linewidths. It includes the pull of [`crate::resonator`].

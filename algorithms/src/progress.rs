@@ -8,7 +8,7 @@ use twotone_hal::ModuleId;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
-    /// Measuring the delay of the line.
+    /// Measuring the delay of the feedline and its cables.
     CableDelay,
     /// Sweeping the whole band.
     NetworkAnalysis,

@@ -1,4 +1,4 @@
-//! Linear fit of one notch on a sloped line to a piece of a sweep.
+//! Linear fit to a piece of a sweep: the notch of one resonator in a sloped line.
 //!
 //! For a resonator of given frequency and width, the model `c0 + c1 t + d / (1 + 2 i y)` is linear
 //! in the three complex numbers `c0`, `c1` and `d`. Here `t` is the frequency and `y` the detuning
@@ -24,8 +24,9 @@ pub(crate) struct Projection {
 }
 
 /// Fits a notch centred at `t = 0` to samples. `points` yields `(t, y, z)`: the frequency relative
-/// to the centre in any unit, the detuning in linewidths including the pull, and the sample. `None`
-/// if there are fewer than five points, or if all of them are in the wings of the notch.
+/// to the centre in any unit, the detuning in linewidths, including the pull of
+/// [`crate::resonator`], and the sample. `None` if there are fewer than five points, or if all of
+/// them are in the wings of the notch.
 pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Option<Projection> {
     let zero = Complex64::new(0.0, 0.0);
     let (mut n, mut t1, mut t2) = (0.0, 0.0, 0.0);

@@ -25,14 +25,16 @@ pub const BIFURCATION: f64 = 0.769_800_358_919_501;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// From low to high frequency: the smallest root, until it vanishes.
+    /// From low to high frequency: the smallest root of the equation of `y`, until this root
+    /// vanishes.
     #[default]
     Up,
-    /// From high to low frequency: the largest root, until it vanishes.
+    /// From high to low frequency: the largest root of the equation of `y`, until this root
+    /// vanishes.
     Down,
 }
 
-/// Solves `y = y0 + a / (1 + 4 y^2)` on the branch of a sweep in `direction`.
+/// Solves `y = y0 + a / (1 + 4 y^2)` for `y`, on the branch of a sweep in `direction`.
 ///
 /// Never panics. If an argument is not finite, neither is the result.
 pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {

@@ -23,7 +23,7 @@ pub(crate) struct Tone {
     pub rotation_rad: f64,
 }
 
-/// Means of one step.
+/// Means of the samples of one step of a measurement.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Means {
     /// One mean for each tone, without the phase and the rotation of the tone itself.
@@ -118,7 +118,8 @@ impl<'a> Session<'a> {
         let mut of_module = of(&description)?;
         let mut epoch = description.epoch;
         let nco = match of_module.nco {
-            // The description and the NCO are read in one batch, so that both are of one epoch.
+            // The description and the NCO are read in one batch, so that both are of one epoch: the
+            // board has not restarted in between.
             Some(_) => {
                 let mut batch = Batch::new();
                 let described = batch.describe();

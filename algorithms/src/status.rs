@@ -1,4 +1,4 @@
-//! Names of statuses in files and tables.
+//! Names of the statuses of results in files and tables.
 
 /// Implements `ALL`, `is_success` and `as_str` for a status, from the list of its variants with
 /// their names. The variant `Success` comes first.

@@ -10,8 +10,8 @@ use super::{FindParams, WideSweep};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// A neighbour is closer than [`FindParams::crowded_lw`] linewidths, so that the lines may need
-    /// a joint fit.
+    /// A neighbour is closer than [`FindParams::crowded_lw`] linewidths, so that the two resonances
+    /// may need a joint fit.
     Crowded,
     /// A neighbour is closer than [`FindParams::collided_lw`] linewidths, so that both share one
     /// tone.
@@ -33,9 +33,9 @@ pub struct Candidate {
     pub q: f64,
     /// Depth of the dip, in decibels.
     pub depth_db: f64,
-    /// Coupling `A` of the resonator model.
+    /// Coupling `A` of the resonator: see [`crate::resonator::Resonator::coupling`].
     pub coupling: Complex64,
-    /// Reduction of chi-squared compared with a line without the resonance.
+    /// Reduction of chi-squared by the resonance, compared with the feedline alone.
     pub statistic: f64,
     /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,

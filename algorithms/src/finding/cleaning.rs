@@ -17,8 +17,8 @@ use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 const DIVIDE_LW: f64 = 60.0;
 /// Half width of the piece of sweep that is fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
-/// Largest number of peaks beside one line that are examined. Further peaks beside it are ignored,
-/// but the line may still be split into a pair of lines.
+/// Largest number of peaks beside one line that are examined. Further peaks beside this line are
+/// ignored, but the line may still be split into a pair of lines.
 const MOST_ATTEMPTS: usize = 3;
 /// Residual, as a fraction of the loop's diameter, above which one linear resonator does not
 /// explain the sweep.
@@ -189,7 +189,8 @@ fn line_for(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) ->
         FitStatus::TooWide | FitStatus::OutsideSweep => return None,
         _ => template,
     };
-    // If the fit succeeds with a large width, the narrow template is on the flank of a box mode.
+    // If the fit succeeds with a large width, the narrow template is on the flank of a wide dip,
+    // such as a resonance of the housing.
     let too_wide = model.linewidth_hz() > params.max_linewidth_hz
         || (fit.status.is_success() && lw > params.max_linewidth_hz);
     let residual = if agrees {

@@ -4,8 +4,8 @@ use super::{FindParams, Flattened, Peak};
 use crate::robust::{SIGMA_PER_MAD, median};
 
 /// Returns the peaks of the speed |dS/df| relative to its median, in descending order of their
-/// statistic. The speed along the loop of a resonator is a Lorentzian with the linewidth of the
-/// resonator.
+/// [`statistic`](super::Candidate::statistic). The speed along the loop of a resonator is a
+/// Lorentzian with the linewidth of the resonator.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let n = flat.z.len();
     let speed: Vec<f64> = (0..n)

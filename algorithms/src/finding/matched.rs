@@ -1,10 +1,10 @@
 //! Peaks of a matched filter.
 //!
-//! At each frequency, and for each of a grid of widths, the sweep is compared with a sloped line
-//! with and without a resonator. The best complex coupling follows in closed form. If the angle of
-//! this coupling is outside the allowed range, only its component within the range counts. The
-//! statistic is the reduction of chi-squared. Its distribution on white noise is known, so the
-//! threshold follows from the allowed number of false alarms.
+//! At each frequency, and for each of a grid of widths, the sweep is compared with a model of the
+//! feedline (a sloped line) with and without a resonator. The best complex coupling follows in
+//! closed form. If the angle of this coupling is outside the allowed range, only its component
+//! within the range counts. The statistic is the reduction of chi-squared. Its distribution on
+//! white noise is known, so the threshold follows from the allowed number of false alarms.
 
 use super::{FindParams, Flattened, Peak};
 use crate::projection::{Projection, project};

@@ -3,7 +3,8 @@
 use super::{FindParams, Flattened, Peak};
 
 /// Returns the dips whose prominence is at least the smallest depth and is above the noise, in
-/// descending order of their statistic. The width is taken at half of the prominence.
+/// descending order of their [`statistic`](super::Candidate::statistic). The width is taken at half
+/// of the prominence.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     // Peaks of the attenuation in decibels.
     let height: Vec<f64> = flat
@@ -11,9 +12,9 @@ pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
         .iter()
         .map(|z| -20.0 * z.norm().max(1e-9).log10())
         .collect();
-    // Noise of one quadrature, in decibels relative to the line. The prominence is a difference of
-    // extreme values among many points. The threshold of the matched filter also allows for the
-    // number of points, so it is used here.
+    // Noise of one quadrature, in decibels relative to the transmission of the feedline. The
+    // prominence is a difference of extreme values among many points. The threshold of the matched
+    // filter also allows for the number of points, so it is used here.
     let noise_db = 20.0 / std::f64::consts::LN_10 * flat.noise / 2f64.sqrt();
     let least = params
         .min_depth_db

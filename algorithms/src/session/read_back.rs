@@ -19,7 +19,7 @@ pub(super) struct ReadBack {
 /// Differences that count as rounding of the board. Phases are not compared.
 const ROUNDING: Rounding = Rounding {
     frequency: Hertz(1.0),
-    // Half a step of 16 bits.
+    // Half a step of an amplitude of 16 bits.
     amplitude: 1.0 / 65_536.0,
     angle: Radians(std::f64::consts::TAU),
 };
