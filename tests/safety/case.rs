@@ -16,7 +16,7 @@ use crate::rig::{Board, CHANNELS, DEADLINE, Format, Rig};
 use crate::state::{State, difference, shape, toned};
 use crate::table::End;
 
-/// Time in which any request is executed, however late it is.
+/// Time after which no request is under way any more, however late it is executed.
 const LANDED: Duration = Duration::from_secs(60);
 
 /// Number of requests in which a run reads the settings that it finds on the board.
@@ -33,7 +33,7 @@ pub(crate) struct Quiet {
     after: State,
     /// Settings of the second board before the run.
     before: State,
-    /// Channels that the run sets. Only requests in JSON tell.
+    /// Channels that the run sets. They are recorded from requests in JSON only.
     pub(crate) touched: BTreeSet<u16>,
     /// Number of requests to the second board.
     pub(crate) requests: usize,

@@ -1,8 +1,8 @@
-//! Test in which boards and clients come and go for a while: connections are cut, refused, ignored
-//! and left open, boards restart, clients are killed. At the end, neither side holds more resources
-//! than at the beginning.
+//! Test in which simulated boards and their clients come and go for a while. Connections are cut,
+//! refused, ignored and left open, boards restart, and clients are killed. At the end, neither the
+//! simulator nor this process holds more resources than at the beginning.
 //!
-//! It takes some seconds, or as long as `cargo xtask soak --minutes N` says.
+//! The test takes some seconds, or as long as `cargo xtask soak --minutes N` says.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,13 +19,14 @@ use super::process::{SimProcess, twotone, write};
 
 const BOARDS: usize = 4;
 
-/// Time for which the boards have faults, if [`MINUTES`] is not set.
+/// Duration of the faults, if [`MINUTES`] is not set.
 const SHORT: Duration = Duration::from_secs(6);
 
-/// Environment variable with this time in minutes.
+/// Environment variable with the duration of the faults, in minutes.
 const MINUTES: &str = "TWOTONE_SOAK_MINUTES";
 
-/// Faults that follow each other, with the shares of a round after which each begins and ends.
+/// Faults of a round, one after the other. Each has the shares of the round after which it begins
+/// and ends.
 const ROUND: [(&str, f64, f64); 6] = [
     ("kind = \"refuse\"", 0.05, 0.2),
     ("kind = \"black-hole\"", 0.3, 0.5),
@@ -35,10 +36,10 @@ const ROUND: [(&str, f64, f64); 6] = [
     ("kind = \"reboot\"\ndown_ms = 50", 0.92, 0.95),
 ];
 
-/// Makes a script of rounds of faults: of all boards in one round, of every other board in the
-/// next.
+/// Makes a script with rounds of faults. In one round all boards have the faults, and in the next
+/// one every other board.
 fn script(lasting: Duration) -> String {
-    // The number of faults in a script is limited.
+    // A script can only have a limited number of faults, so a long script has long rounds.
     let round_s = (lasting.as_secs_f64() / 500.0).max(2.0);
     let rounds = (lasting.as_secs_f64() / round_s).ceil() as usize;
     let mut text = String::new();
@@ -74,7 +75,7 @@ fn measure(map: &HardwareMap) -> usize {
         .count()
 }
 
-/// Sends requests to the boards and closes the connections without waiting for the answers.
+/// Sends requests to the boards, and closes the connections without waiting for the answers.
 fn cut(map: &HardwareMap) {
     let request = b"POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
     let clients = map.boards().iter().map(|board| {
@@ -100,16 +101,16 @@ fn own_tasks() -> usize {
     tworoutine::runtime().metrics().num_alive_tasks()
 }
 
-/// Resources that both sides hold when nothing is under way.
+/// Resources that the simulator and this process hold when nothing is under way.
 struct Quiet {
-    /// Number of tasks of this process.
+    /// Number of async tasks of this process.
     tasks: usize,
     own: Holds,
     simulator: Holds,
 }
 
-/// Resources that both sides hold after boards without faults were measured: then everything that
-/// is made only once exists, such as the runtimes that wait for boards.
+/// Measures boards without faults, and returns the resources that both sides hold afterwards. By
+/// then everything exists that is made only once, such as the runtimes that wait for boards.
 fn begin_with(boards: &str) -> Quiet {
     let tasks = own_tasks();
     let sim = SimProcess::start(&["--boards", boards, "--detectors", "2"]);
@@ -146,7 +147,8 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let began = begin_with(&boards);
     let sim = SimProcess::start(&["--boards", &boards, "--detectors", "2", "--faults", &faults]);
     let map = HardwareMap::load(sim.map()).unwrap();
-    // A long script of faults takes memory from the start, so the simulator is measured again.
+    // A long script of faults takes memory from the start, so the memory of the simulator is
+    // measured again.
     let simulator = began.simulator.with_memory_of(Holds::of(sim.id()));
 
     let begin = Instant::now();
@@ -166,6 +168,6 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let own = began.own.waited_for("this process", std::process::id());
     println!("simulator: {simulator:?}\n    then {simulator_then:?}");
     println!("this process: {:?}\n    then {own:?}", began.own);
-    // Without this the test would also succeed if no fault had an effect.
+    // Without this check the test would also succeed if the faults had no effect.
     assert!(answered < rounds * BOARDS, "no fault was met");
 }

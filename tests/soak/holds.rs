@@ -1,4 +1,5 @@
-//! Resources of the system that a process holds, and the wait until it has given them back.
+//! Resources of the operating system that a process holds, and a wait until the process has
+//! released them.
 
 use std::fs;
 use std::process::Command;
@@ -6,19 +7,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Largest increase of the resident memory of a process. Without a leak it was up to 3 MiB after
-/// six seconds and up to 6 MiB after three minutes, after which it did not grow.
+/// Largest allowed increase of the resident memory of a process. Without a leak the increase was up
+/// to 3 MiB after six seconds and up to 6 MiB after three minutes, and then stopped.
 const ALLOWANCE_BYTES: usize = 16 << 20;
 
-/// Settings with which the allocator of glibc gives freed memory back to the system. Without them
-/// it keeps tens of megabytes of the largest answers, which hide a leak.
+/// Environment variables that make the allocator of glibc release freed memory to the system.
+/// Without them it keeps tens of megabytes of the largest answers, which hide a leak.
 const GIVING_BACK: [(&str, &str); 2] = [
     ("MALLOC_TRIM_THRESHOLD_", "131072"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),
 ];
 
-/// True if this process and those that it starts give freed memory back. If they do not, runs the
-/// test with this name once more in a process that does, and fails if that one fails.
+/// True if this process and the processes that it starts release freed memory. If they do not, runs
+/// the test named `test` once more in a process that does, and fails if that one fails.
 pub(crate) fn gives_back(test: &str) -> bool {
     if GIVING_BACK
         .iter()
@@ -34,7 +35,7 @@ pub(crate) fn gives_back(test: &str) -> bool {
     false
 }
 
-/// Resources that a process holds, by the kernel's accounts.
+/// Resources that a process holds, according to the kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holds {
     /// Number of open descriptors of any kind, sockets included.
@@ -64,7 +65,8 @@ impl Holds {
         }
     }
 
-    /// Returns these resources with the memory of another process or time.
+    /// Returns these resources with the memory of `other`, which is another process or another
+    /// time.
     pub(crate) fn with_memory_of(self, other: Self) -> Self {
         Self {
             memory_bytes: other.memory_bytes,
@@ -72,7 +74,7 @@ impl Holds {
         }
     }
 
-    /// Kinds of resources of which this has more than `before`, beyond the allowance.
+    /// Names of the resources of which this has more than `before`, beyond the allowance.
     fn more_than(&self, before: &Self) -> Vec<&'static str> {
         let most_memory = before.memory_bytes + ALLOWANCE_BYTES;
         [
@@ -86,8 +88,8 @@ impl Holds {
         .collect()
     }
 
-    /// Waits until a process holds no more than this, and returns what it holds then. Fails if it
-    /// still holds more after a minute.
+    /// Waits until a process holds no more than these resources, and returns what it holds then.
+    /// Fails if the process still holds more after a minute.
     pub(crate) fn waited_for(&self, who: &str, process: u32) -> Self {
         let mut now = Self::of(process);
         let is_given_back = within_a_minute(|| {
@@ -107,7 +109,7 @@ fn number(status: &str, key: &str) -> usize {
     word.and_then(|word| word.parse().ok()).expect(key)
 }
 
-/// Waits until `done` is true. Fails if it is not after a minute.
+/// Waits until `done` is true. Fails if it is still false after a minute.
 pub(crate) fn wait_until(what: &str, done: impl FnMut() -> bool) {
     assert!(within_a_minute(done), "{what}");
 }

@@ -1,7 +1,7 @@
-//! Test in which programs are killed at random moments: a run directory that has its final name is
-//! complete, no board stays locked, and the next program starts and succeeds.
+//! Test in which programs are killed at random moments. After a kill, a run directory that has its
+//! final name is complete, no board is locked, and the next program starts and succeeds.
 //!
-//! Each command is killed some times, or as often as `cargo xtask soak --kills N` says.
+//! Each command is killed a few times, or as often as `cargo xtask soak --kills N` says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,12 +26,13 @@ const SHORT: u64 = 4;
 /// Environment variable with the number of kills of each command.
 const KILLS: &str = "TWOTONE_SOAK_KILLS";
 
-/// Environment variable with the seed of the moments; by default the process number is the seed.
+/// Environment variable with the seed of the random moments. By default the seed is the process
+/// number.
 const SEED: &str = "TWOTONE_SOAK_SEED";
 
 const BOARDS: usize = 2;
 
-/// Commands that make a run directory, with their arguments besides map and name.
+/// Commands that make a run directory, with their arguments besides the map and `--out`.
 const COMMANDS: [(&str, &[&str]); 3] = [
     ("tune", &[]),
     ("sweep", &["--no-listen"]),
@@ -41,19 +42,19 @@ const COMMANDS: [(&str, &[&str]); 3] = [
 /// Moment at which a program is killed.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// This time after its start.
+    /// This long after the start of the program.
     After(Duration),
-    /// Once this many files of its run exist, in any folder.
+    /// Once the run has this many files, in any folder.
     Files(u64),
     /// Once its run directory has its final name.
     Named,
 }
 
-/// Random numbers that follow from a seed.
+/// Generator of random numbers from a seed.
 struct Random(u64);
 
 impl Random {
-    /// A number below `end`.
+    /// Returns a number below `end`.
     fn below(&mut self, end: u64) -> u64 {
         // SplitMix64, of Steele, Lea and Flood (2014).
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -63,7 +64,7 @@ impl Random {
     }
 }
 
-/// All files below a folder, without those that are removed meanwhile.
+/// Returns all files below a folder. Files that are removed meanwhile may be missing.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -77,7 +78,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Starts the program and kills it at a moment, unless it ends before.
+/// Starts the program and kills it at a moment, unless the program ends before.
 fn kill(args: &[&str], runs: &Path, moment: Moment) {
     let begin = Instant::now();
     let mut child = twotone(args)
@@ -94,7 +95,7 @@ fn kill(args: &[&str], runs: &Path, moment: Moment) {
     while child.try_wait().unwrap().is_none() && !has_come() {
         let _ = told.recv_timeout(Duration::from_millis(1));
     }
-    // It may have ended just now.
+    // The kill fails if the program has ended just now.
     let _ = child.kill();
     child.wait().unwrap();
 }
@@ -152,7 +153,7 @@ fn check_whole(run: &Path, command: &str, map: &HardwareMap) {
     }
 }
 
-/// Checks everything in the folder of the runs; true if a run has its final name.
+/// Checks everything in the folder of the runs. Returns true if the run has its final name.
 fn check_left(runs: &Path, name: &str, command: &str, map: &HardwareMap) -> bool {
     for entry in fs::read_dir(runs).into_iter().flatten() {
         let found = entry.unwrap().file_name().into_string().unwrap();
@@ -199,7 +200,7 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let args = with(runs, name);
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let (status, out, err) = run(&args);
-            // A busy computer loses samples, which a capture reports by its status.
+            // A busy computer loses samples. A capture reports this by its status.
             let is_lossy = command == "capture" && status == 3;
             assert!(status == 0 || is_lossy, "{command}: {out}\n{err}");
             check_whole(&runs.join(name), command, &map);
@@ -234,7 +235,7 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let left = files(&runs);
             let next = if is_there { "next" } else { "run" };
             succeeds(&runs, next);
-            // The files that the killed program left are still there.
+            // The next command has not removed the files that the killed program had left.
             assert!(
                 left.iter().all(|file| file.exists()),
                 "{moment:?}: {left:?}"

@@ -1,5 +1,5 @@
-//! Test with many boards, of which a tenth fails at a time, each tenth in its turn: every outcome
-//! is reported, and the results of the other boards are the same as without faults.
+//! Test with many simulated boards. In each turn another tenth of them fails. Every failure is
+//! reported, and the results of the other boards are the same as without faults.
 //!
 //! There are a few dozen boards, or as many as `cargo xtask soak --boards N` says.
 
@@ -22,13 +22,13 @@ const SHORT: u64 = 40;
 /// Environment variable with the number of boards.
 const BOARDS: &str = "TWOTONE_SOAK_BOARDS";
 
-/// Number of turns. In each of them, one board of this number fails.
+/// Number of turns. In each turn, one board of every [`TURNS`] boards fails.
 const TURNS: usize = 10;
 
 /// Number of turns of the short version; otherwise all turns are run.
 const SHORT_TURNS: usize = 2;
 
-/// Faults that make a tune fail, from the first call on or from a later one on. Faults that cost
+/// Faults that make a tune fail. They begin at the first call or at a later one. Faults that cost
 /// the time of several requests come last, and the short version does not reach them.
 fn faults() -> Vec<Scheduled> {
     let samples = || "get_samples".to_owned();
@@ -53,11 +53,11 @@ fn faults() -> Vec<Scheduled> {
     ]
 }
 
-/// Largest difference of a frequency from that of another tune of the same board, in linewidths. On
-/// a busy computer a board may get more requests, and then its noise is different.
+/// Largest difference between the frequencies that two tunes of the same board find, in linewidths.
+/// On a busy computer a board may get more requests, and then its noise is different.
 const NOISE_LW: f64 = 0.01;
 
-/// Boards with few detectors in a narrow band, so that a tune of a board is short.
+/// A farm whose boards have few detectors in a narrow band, so that a tune is short.
 fn farm(boards: usize) -> FarmBuilder {
     Farm::builder()
         .boards(boards)
@@ -66,12 +66,13 @@ fn farm(boards: usize) -> FarmBuilder {
         .band(1.0e9, 1.03e9)
 }
 
-/// Tunes all boards with the program. Returns its exit status, its report and its manifest.
+/// Tunes all boards with the program. Returns its exit status, the report and the manifest.
 fn tuned(farm: &Farm, folder: &Path) -> (i32, Value, Manifest) {
     let map = write(folder, "map.toml", &farm.map_toml());
     let run = folder.join("run");
     let out = run.display().to_string();
-    // With streams the results would depend on the time of each packet.
+    // The tune takes no samples from streams, because its results would then depend on the time of
+    // each packet.
     let args = [
         "tune",
         &map,
@@ -87,8 +88,8 @@ fn tuned(farm: &Farm, folder: &Path) -> (i32, Value, Manifest) {
     (status, report, manifest)
 }
 
-/// A board of a report, without values that differ from run to run and without the numbers of its
-/// channels.
+/// Returns the entry of a board in a report, without its channels' numbers and without values that
+/// differ from run to run.
 fn lasting(board: &Value) -> Value {
     let mut board = board.clone();
     let mut remove = |list: &str, names: &[&str]| {
@@ -123,7 +124,7 @@ fn boards(report: &Value) -> &[Value] {
     report["boards"].as_array().unwrap()
 }
 
-/// Messages of the errors of a board and of its modules.
+/// Returns the error messages of a board and of its modules.
 fn errors(board: &Value) -> Vec<&str> {
     let modules = board["modules"].as_array().unwrap();
     let all = std::iter::once(board).chain(modules);

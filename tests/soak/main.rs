@@ -1,5 +1,5 @@
-//! Tests over long times, under load, and with programs that are killed. `cargo test` has a short
-//! version of each; `cargo xtask soak` has the long ones.
+//! Long tests, tests under load, and tests in which programs are killed. `cargo test` runs a short
+//! version of each, and `cargo xtask soak` the long one.
 
 mod comes_and_goes;
 mod holds;
@@ -11,13 +11,14 @@ mod process;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Lets one test of this program run at a time: each would count the resources of the others.
+/// Lets only one test of this program run at a time, because each would count the resources of the
+/// others.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The number in an environment variable; the short version's if it is not set.
+/// Returns the number in an environment variable, or `short` if the variable is not set.
 fn asked_for(variable: &str, short: u64) -> u64 {
     let text = std::env::var(variable).ok();
     text.map_or(short, |text| text.parse().expect("a whole number"))

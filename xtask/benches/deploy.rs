@@ -1,5 +1,6 @@
-//! Benchmark of deployments: to one throw-away host, to eight side by side, and the same again.
-//! `cargo xtask bench` names the archive and makes sure that there can be such hosts.
+//! Benchmark of deployments to one throw-away control host and to eight at the same time. Each
+//! deployment is repeated, which changes nothing. `cargo xtask bench` names the archive and makes
+//! sure that this computer can run such hosts.
 
 #![allow(
     clippy::disallowed_methods,
@@ -23,13 +24,13 @@ mod lab;
 #[path = "../../tests/bench/table.rs"]
 mod table;
 
-/// Variable with the path of the archive that is deployed.
+/// Environment variable with the path of the archive to deploy.
 const VARIABLE: &str = "TWOTONE_RELEASE";
 
-/// Deployments of each kind, each to new hosts.
+/// Number of deployments of each kind. Each has new hosts.
 const ROUNDS: usize = 3;
 
-/// A map whose board is not there. The daemon is healthy without it.
+/// A map with a board that does not exist. The daemon is healthy without it.
 const MAP: &str = "[[board]]\nname = 'b0'\nkind = 'crs'\naddress = '127.0.0.1:9'\n";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -43,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let conditions = json!({
         "archive": archive.rsplit('/').next(), "archive_bytes": size, "rounds": ROUNDS,
         "hosts": "throw-away ones on this machine, with systemd and sshd, on a bridge without delay",
-        // As `Lab::site` has it.
+        // The site file of `Lab::site` has the same value.
         "new_version_must_be_steady_s": 1,
         "processors": std::thread::available_parallelism()?.get(),
     });
@@ -51,7 +52,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Rows of deployments to so many hosts, which have nothing before.
+/// Deploys to hosts on which nothing is installed, and deploys the same again. Returns the rows of
+/// the table.
 fn deployments(hosts: usize, archive: &str, size: u64) -> Result<Vec<Value>, Box<dyn Error>> {
     let (mut first, mut again) = (Vec::new(), Vec::new());
     let (mut sent, mut sent_again) = (0, 0);
@@ -88,8 +90,8 @@ fn deployments(hosts: usize, archive: &str, size: u64) -> Result<Vec<Value>, Box
     ])
 }
 
-/// Deploys to all hosts, each of which must come to `result`. Returns the seconds, and the bytes
-/// that were sent to all of them.
+/// Deploys to all hosts, which must all have the result `result`. Returns the time in seconds, and
+/// the number of bytes sent to all hosts together.
 fn deploy(lab: &Lab, archive: &str, result: &str) -> Result<(f64, u64), Box<dyn Error>> {
     let begun = now();
     let told: Told = lab.deploy(&["--archive", archive]);

@@ -1,9 +1,9 @@
-//! `cargo xtask deploy`: brings the control hosts of a site to a version, and back to an earlier
-//! one.
+//! `cargo xtask deploy`: deploys a version to the control hosts of a site (the computers that run
+//! the daemon), or goes back to an earlier version.
 //!
 //! It runs the `ssh` of this computer. A host changes its version by itself, with the script
-//! `xtask/packaging/libexec/activate`, and goes back by itself if the new version is not healthy.
-//! `docs/deployment.md` is the guide for users.
+//! `xtask/packaging/libexec/activate`. If the new version is not healthy, the host goes back by
+//! itself. `docs/deployment.md` is the guide for users.
 
 mod check;
 pub(crate) mod firmware;
@@ -309,7 +309,7 @@ mod tests {
         };
         let alive = std::process::id();
         for (claim, expected) in [
-            // Linux gives no such number to a process.
+            // Linux gives no process a number as large as this.
             ("1a-7fffffff other@here 3 s ago", Some("1a-7fffffff")),
             ("1a-7fffffff tester@elsewhere 3 s ago", None),
             (&*format!("1a-{alive:x} tester@here 3 s ago"), None),

@@ -31,7 +31,7 @@ use crate::test::python;
 use crate::workspace::Workspace;
 use crate::{Result, child};
 
-/// Folder of the files that are packed in addition to the program, relative to the root.
+/// Folder of the files that the archive contains in addition to the program, relative to the root.
 const INPUTS: &str = "xtask/packaging";
 
 /// Programs that this command runs, each with the Debian package that contains it.
@@ -325,7 +325,7 @@ fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// A made-up commit of this workspace.
+    /// Returns a made-up commit of this workspace.
     pub(super) fn source() -> Source {
         Source {
             root: Workspace::here().expect("tests run in the workspace").root,
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn bytes_are_packed_whatever_their_number() {
         for number in [0, 1, 1 << 20] {
-            // Not compressible, so that both pipes are filled.
+            // Random bytes cannot be compressed, so that they fill both pipes.
             let mut state = 1_u32;
             let bytes: Vec<u8> = std::iter::repeat_with(|| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

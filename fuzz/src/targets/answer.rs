@@ -64,8 +64,8 @@ fn run(format: Format, bytes: &[u8]) -> String {
     outline
 }
 
-/// Reads the value as an array of numbers into a buffer that is not empty, and asserts that the
-/// content of the buffer remains.
+/// Reads the value as an array of numbers into a buffer that is not empty. Asserts that the numbers
+/// that were in the buffer are still there.
 fn flat(start: Cursor<'_>, value: Option<&Value>, length: usize) {
     let mut out = vec![7.5];
     match { start }.array_into(&mut out) {

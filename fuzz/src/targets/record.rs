@@ -1,4 +1,5 @@
-//! Targets that read the files of run directories: manifests and tunes.
+//! Targets that read the files of run directories: `manifest.json`, and `tune.toml` with the
+//! results of tunes.
 
 use std::fs;
 use std::path::Path;

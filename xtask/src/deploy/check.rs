@@ -186,8 +186,8 @@ impl Facts {
         problems
     }
 
-    /// Returns a problem if the version can only read an older format of the state than that of the
-    /// current version. `known` is the format number that the version can read.
+    /// Returns a problem if the version cannot read the state folder because the current version
+    /// uses a newer format. `known` is the format number that the version can read.
     pub(crate) fn older_state(
         &self,
         version: &str,

@@ -172,7 +172,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let deeper = scratch.path().join("a folder/below another");
         fs::create_dir_all(&deeper).unwrap();
-        // A file that is left from before has other permissions.
+        // An old file with other permissions is in the folder already.
         fs::create_dir_all(deeper.join("it-1/bin")).unwrap();
         fs::write(deeper.join("it-1/bin/it"), "").unwrap();
         let only_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);

@@ -206,7 +206,8 @@ impl Build<'_> {
         Ok(folder.join("dist/twotone"))
     }
 
-    /// True if the option `--target` is given to cargo, which then builds in a folder of this name.
+    /// True if cargo gets the option `--target`. It then builds in a subfolder with the name of the
+    /// target.
     fn is_cross(&self) -> Result<bool> {
         Ok(self.target != host()? || matches!(self.glibc, Glibc::Release(..)))
     }

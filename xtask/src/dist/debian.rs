@@ -300,7 +300,8 @@ mod tests {
                 (line[1], line[3], line[4]),
                 ("root/root", "2026-11-22", "21:04")
             );
-            // Files that only a deployment uses, and texts that the file `copyright` has already.
+            // The package lacks files that only a deployment uses, and texts that `copyright`
+            // contains.
             assert!(
                 !line[5].contains("libexec") && !line[5].contains("LICENSE"),
                 "{line:?}"

@@ -1,7 +1,8 @@
-# Installs, upgrades, removes and purges a package in a throw-away root: an overlay over the root of
-# this computer, in a mount namespace of its own. Nothing of it is left.
+# Installs, upgrades, removes and purges a package in a throw-away root. The root is an overlay over
+# the root of this computer, in a mount namespace of its own. Nothing of it is left afterwards.
 #
-# Arguments: an empty folder to mount on, and the package. Status 77: no such root can be made here.
+# Arguments: an empty folder to mount on, and the package. The exit status is 77 if this computer
+# cannot make such a root.
 set -eu
 scratch=$1
 package=$2
@@ -16,7 +17,7 @@ root=$scratch/root
         mount -t proc proc "$root/proc"
 } || exit 77
 cp "$package" "$root/tmp/rehearsed.deb"
-# The index of all manual pages takes long, and is not what is rehearsed.
+# Without this file, dpkg does not make the index of all manual pages, which takes long.
 rm -f "$root/var/lib/man-db/auto-update"
 
 inside() {
@@ -34,7 +35,8 @@ must_not() {
         exit 1
     fi
 }
-# With the pages, which images for containers leave out. Without a terminal to ask.
+# Installs the documentation pages too, which images for containers leave out. Without a terminal,
+# dpkg cannot ask.
 install() {
     inside dpkg --path-include='*' --install /tmp/rehearsed.deb >"$scratch/log" 2>&1 </dev/null || {
         cat "$scratch/log" >&2

@@ -145,7 +145,7 @@ mod tests {
         let mut tree = Tree::default();
         tree.put("lib/systemd/system/twotone.service", changed);
         match (check(&tree, scratch.path()), expected) {
-            // No systemd, or an old one.
+            // This computer has no systemd, or one that is too old for the check.
             (Ok(Checked::Not(_)), _) => {}
             (found, None) => assert_eq!(found, Ok(Checked::Good)),
             (found, Some(words)) => {
@@ -181,17 +181,18 @@ mod tests {
             "ExecStart=/opt/twotone/current/bin/twotone serve --map /etc/twotone/map.toml",
             "StateDirectory=twotone",
             "RuntimeDirectory=twotone",
-            // The locks of boards are seen by other programs.
+            // Other programs must see the locks of boards.
             "ReadWritePaths=-/run/lock",
             "BindPaths=-/tmp/twotone-locks",
-            // The socket is given to the group of `--group`.
+            // With `--group` the daemon gives its socket to a group.
             "SystemCallFilter=@chown",
         ] {
             assert!(has(line), "{line}");
         }
-        // The daemon tells who gives a command. Other users would be `nobody` to it.
+        // The daemon tells who gives a command. With this setting all other users would be
+        // `nobody`.
         assert!(!SERVICE.contains("\nPrivateUsers="));
-        // tworoutine reads a kernel setting that it would hide.
+        // tworoutine reads a kernel setting in `/proc`, which this setting would hide.
         assert!(!SERVICE.contains("\nProcSubset="));
     }
 

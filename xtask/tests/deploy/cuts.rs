@@ -1,10 +1,11 @@
-//! Connections that are cut: anywhere, and the deployment comes to its end all the same.
+//! Tests of deployments whose connection is cut at any moment. They end well nevertheless.
 
 use super::lab::until;
 use super::releases::{Daemon, Releases};
 use super::{KEYS, site};
 
-/// Bytes that were there and that were to be sent, each time that an upload began.
+/// For each upload: the number of bytes that were on the host already, and the number still to
+/// send.
 fn uploads(progress: &str) -> Vec<(u64, u64)> {
     let lines = progress.lines().filter_map(|line| {
         let (_, rest) = line.split_once("sends ")?;
@@ -22,7 +23,7 @@ fn an_upload_goes_on_where_it_was_cut() {
     let lab = site(1);
     let host = &lab.hosts[0];
     let archive = releases.make("0.1.0~1", Daemon::Good);
-    // 2 MB/s, so that the upload takes a few seconds.
+    // The link has 2 MB/s, so that the upload takes a few seconds.
     let slow = ["tc", "qdisc", "add", "dev", "v10", "root", "tbf"];
     let rate = ["rate", "16mbit", "burst", "64kb", "latency", "400ms"];
     let status = lab.command(&[slow.as_slice(), &rate].concat()).status();
@@ -32,12 +33,12 @@ fn an_upload_goes_on_where_it_was_cut() {
     };
     let start = || lab.start_deploy(&["--archive", &archive]);
 
-    // The deployer is killed.
+    // The first deployer is killed during the upload.
     let killed = start();
     host.until("a part is there", &some(500_000));
     assert_eq!(uploads(&killed.kill())[0].0, 0);
 
-    // The link is cut, and comes back.
+    // During the second deployment the link is cut, and comes back.
     let cut = start();
     host.until("the upload goes on", "pgrep -f 'dd .*seek=[1-9]'");
     host.until("more is there", &some(4_000_000));
@@ -57,8 +58,9 @@ fn an_upload_goes_on_where_it_was_cut() {
     );
 }
 
-/// A command that sshd runs in the place of any other one: at the `N`th it cuts the connection,
-/// before or after it has done what it was asked for.
+/// Program that sshd runs in place of every requested command. It runs the requested command
+/// itself. At the command with the number `n` it cuts the connection, before or after that command
+/// has run.
 const CUTTER: &str = "#!/bin/sh
 read -r n when </tmp/cut
 echo $((n - 1)) $when >/tmp/cut
@@ -69,7 +71,8 @@ status=$?
 exit $status
 ";
 
-/// Cuts a deployment at each of its commands in turn, `before` or `after` it.
+/// Repeats a deployment, and each time cuts the connection `before` or `after` another one of its
+/// commands.
 fn cut_at_each_command(when: &str) {
     let releases = Releases::new();
     let lab = site(1);
@@ -84,7 +87,7 @@ fn cut_at_each_command(when: &str) {
     );
     for n in 1.. {
         let (version, archive) = &archives[n % 2];
-        // Bytes that it does not have must be sent.
+        // Without this version on the host, the deployment must send the archive.
         host.sh(&format!(
             "rm -rf /opt/twotone/versions/{version}; echo {n} {when} >/tmp/cut"
         ));
@@ -101,7 +104,7 @@ fn cut_at_each_command(when: &str) {
         assert_eq!(left.split(' ').find(left_over), None, "{when} command {n}");
         let to_come = host.sh("cut -d ' ' -f 1 /tmp/cut").parse::<i32>();
         if to_come.expect("a number") >= 1 {
-            // It has taken fewer commands than that.
+            // This deployment needed fewer than `n` commands, so each one has been cut.
             assert!(n > 10, "{n} commands");
             return;
         }

@@ -1,14 +1,15 @@
-//! The daemon as a service: it hangs, crashes and is killed, its disk is full, and its journal is
-//! read.
+//! Tests of the daemon as a service: it hangs, crashes and is killed, its disk is full, and a
+//! person reads its journal.
 
 use super::lab::{Host, Lab};
 use super::releases;
 
-/// Socket of the daemon, as clients name it.
+/// Option of clients that names the socket of the daemon.
 const HOST: &str = "--host unix:/run/twotone/control.sock";
 
-/// A host with the package, simulated boards and the daemon. The boards are as `sim` has it, and
-/// the service has further `settings`. Before the daemon starts, `before` is run.
+/// Starts a host with the Debian package, simulated boards and the daemon. `sim` has the arguments
+/// of the simulator, and `settings` further settings of the service. The script `before` runs
+/// before the daemon starts.
 fn host(sim: &str, settings: &str, before: &str) -> Lab {
     let lab = Lab::start(1);
     let host = &lab.hosts[0];
@@ -30,7 +31,7 @@ fn host(sim: &str, settings: &str, before: &str) -> Lab {
     lab
 }
 
-/// Answer of the daemon to a question.
+/// Asks the port of the daemon. Returns the answer.
 fn get(host: &Host, path: &str) -> String {
     host.sh(&format!(
         "bash -c 'exec 3<>/dev/tcp/127.0.0.1/8742
@@ -39,7 +40,7 @@ fn get(host: &Host, path: &str) -> String {
     ))
 }
 
-/// Exit status of a command, and all that it says.
+/// Runs a command of `twotone`. Returns its exit status and its output.
 fn said(host: &Host, command: &str) -> (Option<i32>, String) {
     let output = host.try_sh(&format!("twotone {command} 2>&1"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -73,7 +74,7 @@ fn systemd_starts_a_daemon_again_that_hangs_or_is_gone() {
                  grep -q network_analysis <&3'"
             ),
         );
-        // Each of these is no sign of a version that cannot run.
+        // A restart does not count towards the limit of systemd, since the version itself can run.
         host.sh(&format!(
             "systemctl reset-failed twotone; systemctl kill --kill-whom=main --signal={signal} \
              twotone"
@@ -97,7 +98,7 @@ fn systemd_starts_a_daemon_again_that_hangs_or_is_gone() {
         let tones = tones.unwrap_or_else(|| panic!("{signal}: {told}"));
         assert!(tones.contains("board crs0001 module 1"), "{tones}");
         assert!(!tones.contains(" 0 tones"), "{tones}");
-        // Tones are as they were until somebody says something else.
+        // The restarted daemon leaves the tones as they are.
         let boards = get(host, "/boards");
         assert!(!boards.contains("\"tones_on\":0"), "{boards}");
         assert!(!boards.contains("\"tones_on\":null"), "{boards}");
@@ -123,7 +124,7 @@ fn the_journal_of_one_board_has_what_is_about_it() {
     let has = |field: &str, words: &str| of(field).iter().any(|line| line.contains(words));
     assert!(has("F_BOARD=crs0001", "connected"));
     assert!(has("F_BOARD=crs0002", "connected"));
-    // Each step of the job is of its board.
+    // The entries about the steps of the job have the field of their board only.
     assert!(has("F_BOARD=crs0002", "network_analysis"));
     assert!(!has("F_BOARD=crs0001", "network_analysis"));
     assert!(has("F_BOARD=crs0002 F_JOB=1", "network_analysis"));
@@ -156,7 +157,7 @@ fn a_full_disk_is_told_and_the_daemon_works_on() {
     );
     assert!(told.contains("nothing was sent to any board"), "{told}");
     assert!(told.contains("the job is not on record"), "{told}");
-    // Those who come later are told the same.
+    // A later client gets the same answer.
     let (status, told) = said(host, "follow 2");
     assert_eq!(status, Some(2), "{told}");
     assert!(told.contains("no room for"), "{told}");
@@ -167,7 +168,8 @@ fn a_full_disk_is_told_and_the_daemon_works_on() {
     assert_eq!(status, Some(0), "{told}");
     assert_eq!(process(), before, "it was never started again");
 
-    // A crash on a full disk, in the middle of a job that was on record before.
+    // The daemon crashes on a full disk, in the middle of a job that was recorded before the disk
+    // was full.
     host.sh("rm /var/lib/twotone/fill");
     host.sh("systemctl stop sim twotone; rm /tmp/map.toml
          systemd-run --quiet --unit=sim twotone sim --boards 1 --detectors 200 --real-time \\
@@ -192,7 +194,7 @@ fn a_full_disk_is_told_and_the_daemon_works_on() {
         "{told}"
     );
 
-    // With room again, it works as before.
+    // Once there is space again, the daemon works as before.
     host.sh("rm /var/lib/twotone/fill");
     let (status, told) = said(host, &format!("{HOST} info"));
     assert_eq!(status, Some(0), "{told}");

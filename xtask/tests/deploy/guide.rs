@@ -1,4 +1,5 @@
-//! The commands of the operator's guide, given one by one to a host with nothing installed.
+//! Test that runs the commands of the operator's guide one by one, on a host with nothing
+//! installed.
 
 use super::lab::Lab;
 use super::releases;
@@ -19,7 +20,7 @@ fn ten_commands_lead_from_an_empty_host_to_a_tuned_site() {
     assert_eq!(commands.len(), 10);
     let mut told = Vec::new();
     for command in commands {
-        // A person takes a moment between two commands, in which the boards start.
+        // A person takes a moment between two commands. Meanwhile the simulated boards start.
         if command.contains("twotone check") {
             host.until(
                 "the boards wrote their map",

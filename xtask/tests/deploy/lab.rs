@@ -1,4 +1,5 @@
-//! Throw-away control hosts, as `lab.sh` makes them: real systemd, a real sshd, a real network.
+//! Throw-away control hosts that `lab.sh` makes, with a real systemd, a real sshd and a real
+//! network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,18 +9,18 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Longest time for anything to come about. It is far more than any takes.
+/// Longest time to wait for anything. It is far longer than anything takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Interval at which a condition is looked at.
+/// Interval at which a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
-/// A site: a network that nobody else sees, with control hosts on it. It ends with the test,
-/// however that ends.
+/// A site: control hosts on a network that nobody else sees. It ends with the test, even if the
+/// test fails or is killed.
 pub(crate) struct Lab {
     folder: TempDir,
     site: Child,
-    /// Closed at the end of the test, which ends the site.
+    /// Pipe that is closed at the end of the test, which ends the site.
     _stays: ChildStdin,
     /// Process that holds the namespaces of the site.
     process: String,
@@ -35,12 +36,13 @@ pub(crate) struct Host {
 }
 
 impl Lab {
-    /// Starts a site with so many hosts, and waits until they answer.
+    /// Starts a site with `hosts` hosts, and waits until they answer.
     pub(crate) fn start(hosts: usize) -> Self {
         Self::start_with(hosts, |_| {})
     }
 
-    /// Starts a site whose folder is changed by `before` before its hosts start.
+    /// Does the same as [`Self::start`], and calls `before` with the folder of the site before the
+    /// hosts start.
     pub(crate) fn start_with(hosts: usize, before: impl Fn(&Path)) -> Self {
         let folder = TempDir::with_prefix("tt").expect("a folder");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/lab.sh");
@@ -101,12 +103,12 @@ impl Lab {
         lab
     }
 
-    /// Path of a file of the site, as its own programs see it.
+    /// Path of a file of the site, for programs that run in the site.
     pub(crate) fn path_inside(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Path of a file of the site, as it is seen from outside.
+    /// Path of a file of the site, for this test.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let base = self
             .folder
@@ -124,13 +126,13 @@ impl Lab {
         fs::write(self.path(name), text).expect("the folder of the site is writable");
     }
 
-    /// Command line by which a program runs in the namespaces of the site.
+    /// Beginning of a command line that runs a program in the namespaces of the site.
     fn enter(&self) -> Vec<String> {
         let words = ["nsenter", "-t", &self.process, "-m", "-n", "-p", "--"];
         words.map(str::to_owned).to_vec()
     }
 
-    /// A command that runs in the site.
+    /// Command that runs in the site, ready to be started.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         command(&self.enter(), words)
     }
@@ -169,14 +171,14 @@ impl Lab {
         });
     }
 
-    /// Takes the power from a host, and gives it back.
+    /// Takes the power from a host, gives it back, and waits until the host answers.
     pub(crate) fn lose_power(&mut self, index: usize) {
         self.cut_power(index);
         self.boot(index);
         self.await_ssh(index);
     }
 
-    /// Takes the power from a host.
+    /// Takes the power from a host: all its processes are killed.
     pub(crate) fn cut_power(&self, index: usize) {
         let host = &self.hosts[index];
         let mut kill = self.command(&["kill", "-9", &host.process]);
@@ -188,14 +190,15 @@ impl Lab {
         });
     }
 
-    /// Sets the link of a host `up` or `down`.
+    /// Sets the network link of a host `up` or `down`.
     pub(crate) fn link(&self, index: usize, state: &str) {
         let link = format!("v{}", self.hosts[index].number);
         let status = self.command(&["ip", "link", "set", &link, state]).status();
         assert!(status.expect("ip runs").success());
     }
 
-    /// Writes a site file for the hosts: `keys` is in the defaults, and `of` in the table of each.
+    /// Writes a site file for the hosts. `keys` goes into the defaults, and `of` returns the keys
+    /// of one host.
     pub(crate) fn site(&self, keys: &str, of: impl Fn(usize) -> String) {
         let mut text = format!(
             "[ssh]\nconfig = 'ssh_config'\nconnect_seconds = 4\nsilence_seconds = 4\n\
@@ -212,12 +215,12 @@ impl Lab {
         self.write("site.toml", &text);
     }
 
-    /// A command of `cargo xtask deploy` in the site.
+    /// Command that runs `cargo xtask deploy` in the site, ready to be started.
     fn deployer(&self, words: &[&str]) -> Command {
         self.verb("deploy", words)
     }
 
-    /// A command of `cargo xtask` in the site.
+    /// Command that runs a verb of `cargo xtask` in the site, ready to be started.
     fn verb(&self, verb: &str, words: &[&str]) -> Command {
         let site = self.path_inside("site.toml");
         let first = [env!("CARGO_BIN_EXE_xtask"), verb, "--json", "--site", &site];
@@ -229,7 +232,7 @@ impl Lab {
         command
     }
 
-    /// A command of `twotone --site` in the site.
+    /// Command that runs `twotone --site` in the site, ready to be started.
     pub(crate) fn of_site(&self, program: &str, words: &[&str]) -> Command {
         let site = self.path_inside("site.toml");
         let first = [program, "--json", "--site", &site];
@@ -245,19 +248,19 @@ impl Lab {
         Deployer(command.spawn().expect("xtask runs"))
     }
 
-    /// Runs another verb of `cargo xtask`, which must fail, and returns its messages.
+    /// Runs a verb of `cargo xtask`, which must fail. Returns its standard error.
     pub(crate) fn verb_fails(&self, verb: &str, words: &[&str]) -> String {
         let output = self.verb(verb, words).output().expect("xtask runs");
         assert!(!output.status.success());
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// Runs another verb of `cargo xtask`, and returns what it tells.
+    /// Runs a verb of `cargo xtask`, and returns its output.
     pub(crate) fn xtask(&self, verb: &str, words: &[&str]) -> Told {
         Told::of(&self.verb(verb, words).output().expect("xtask runs"))
     }
 
-    /// Runs `cargo xtask deploy`, and returns what it tells of each host.
+    /// Runs `cargo xtask deploy`, and returns its output.
     pub(crate) fn deploy(&self, words: &[&str]) -> Told {
         Told::of(&self.deployer(words).output().expect("xtask runs"))
     }
@@ -267,7 +270,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         let _ = self.site.kill();
         let _ = self.site.wait();
-        // Groups of processes that are gone. Those of others are not empty, or have other names.
+        // Removes the control groups of the hosts. Groups of other tests have other names.
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         let mut mounts = mounts
             .lines()
@@ -294,7 +297,7 @@ impl Drop for Lab {
 }
 
 impl Host {
-    /// Path of a file of the host, as the site sees it.
+    /// Beginning of a command line that runs a program in the namespaces of the host.
     fn enter(&self) -> Vec<String> {
         let inner = [
             "nsenter",
@@ -342,14 +345,14 @@ impl Host {
 pub(crate) struct Deployer(Child);
 
 impl Deployer {
-    /// Waits for its end.
+    /// Waits for the end of the run, and returns its output.
     pub(crate) fn wait(self) -> Told {
         Told::of(&self.0.wait_with_output().expect("it ends"))
     }
 
-    /// Kills it, and returns what it has said of its progress.
+    /// Kills the run, and returns the messages about its progress.
     pub(crate) fn kill(self) -> String {
-        // The program is the child of the one that enters the namespaces.
+        // The child of this process is `nsenter`, and xtask is the child of that.
         let children = format!("/proc/{0}/task/{0}/children", self.0.id());
         let children = fs::read_to_string(children).expect("it runs");
         let killed = Command::new("kill").arg("-9").arg(children.trim()).status();
@@ -379,18 +382,18 @@ impl Told {
         }
     }
 
-    /// Value that it tells of a host under a key.
+    /// Value that the report has under `key` in the entry of a host.
     pub(crate) fn host(&self, index: usize, key: &str) -> &Value {
         &self.report["hosts"][index][key]
     }
 
-    /// Makes sure of the result of the first host, and of words in its text.
+    /// Asserts that the first host has this result, and these words in its text.
     #[track_caller]
     pub(crate) fn expect(&self, result: &str, words: &str) {
         self.expect_of(0, result, words);
     }
 
-    /// Makes sure of the result of a host, and of words in its text.
+    /// Asserts that a host has this result, and these words in its text.
     #[track_caller]
     pub(crate) fn expect_of(&self, index: usize, result: &str, words: &str) {
         let text = self.host(index, "text").as_str().unwrap_or_default();
@@ -409,7 +412,7 @@ fn command(enter: &[String], words: &[&str]) -> Command {
     command
 }
 
-/// Waits for a condition.
+/// Waits until a condition returns a value, and returns that.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();

@@ -1,10 +1,10 @@
-# Throw-away control hosts: each an overlay of the root of this computer in namespaces of its own,
-# with systemd as its first process and a real sshd, at an address on a bridge that nobody else sees.
-# All of it is gone when the process `site` ends. Needs root.
+# Makes throw-away control hosts. Each is an overlay of the root of this computer in namespaces of
+# its own. Its first process is systemd, it has a real sshd, and its address is on a bridge that
+# nobody else sees. Everything is gone when the process of `site` ends. Needs root.
 #
 #   lab.sh site BASE             makes the bridge, and stays until its standard input ends
 #   lab.sh host BASE NAME N      starts host 192.0.2.N, the first time or after a power loss
-#   lab.sh kernel BASE NAME N    is what `host` starts in the namespaces of the host
+#   lab.sh kernel BASE NAME N    runs in the namespaces of the host; only `host` starts it
 set -eu
 task=$1
 base=$2
@@ -20,7 +20,7 @@ site() {
     cat >/dev/null
 }
 
-# Gives the root of a host what is its own, and takes away what must not be inherited.
+# Gives a host the files that must be its own, and removes those that it must not inherit.
 furnish() {
     root=$1 name=$2
     echo "$name" >"$root/etc/hostname"
@@ -56,7 +56,8 @@ host() {
         sed "s/^/192.0.2.$number /; s/ [^ ]*\$//" "$root/etc/ssh/ssh_host_ed25519_key.pub" \
             >>"$base/known_hosts"
     fi
-    # A group of its own for its processes, which systemd finds as the top one.
+    # The processes of the host have a control group of their own, which systemd takes for the top
+    # one.
     top=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
     group=$top/tt-deploy-$(basename "$base")-$name
     mkdir -p "$group"
@@ -64,7 +65,7 @@ host() {
     ip link delete "v$number" 2>/dev/null || true
     ip link add "v$number" type veth peer name "p$number"
     ip link set "v$number" master br0 up
-    # Not in the folder of a test, which may vanish.
+    # A process must not stay in the folder of a test, which may vanish.
     cd /
     machine=$(cat "$base/$name.machine" 2>/dev/null || uname -m)
     setarch "$machine" unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child \
@@ -92,7 +93,7 @@ kernel() {
     ip link set eth0 up
     cd "$root"
     mount -t proc proc proc
-    # Else the settings of the kernel of this computer could be written from the host.
+    # The kernel settings of this computer must not be writable from the host.
     mount --bind proc/sys proc/sys
     mount -o remount,bind,ro proc/sys
     mount -t sysfs -o ro sysfs sys

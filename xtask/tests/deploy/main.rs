@@ -1,6 +1,7 @@
-//! Deployments to throw-away hosts, with real parts: systemd, sshd, the program of this workspace.
+//! Tests of deployments to throw-away hosts, with a real systemd, a real sshd and the program of
+//! this workspace.
 //!
-//! They need root, and are run by `cargo xtask test hosts`.
+//! They need root. `cargo xtask test hosts` runs them.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,13 +22,13 @@ mod unhealthy;
 use lab::Lab;
 use releases::{Daemon, Releases};
 
-/// A map whose board is not there. The daemon is healthy without it.
+/// A map with a board that does not exist. The daemon is healthy without it.
 const MAP: &str = "[[board]]\nname = 'b0'\nkind = 'crs'\naddress = '127.0.0.1:9'\n";
 
 /// Keys of a site file: the map, and a daemon that has 4 s to start.
 const KEYS: &str = "map = 'map.toml'\nservice = { TimeoutStartSec = '4', RestartSec = '0.2' }";
 
-/// A site of so many hosts.
+/// Starts a site with `hosts` hosts.
 fn site(hosts: usize) -> Lab {
     let lab = Lab::start(hosts);
     lab.write("map.toml", MAP);
@@ -35,7 +36,7 @@ fn site(hosts: usize) -> Lab {
     lab
 }
 
-/// Script whose output differs if anything was changed or started again.
+/// Script whose output differs if anything on the host was changed or restarted.
 const TRACES: &str = "systemctl show -p MainPID twotone; \
                       find /opt /etc /var/lib/twotone -printf '%p %T@ %l\\n' | sort";
 
@@ -78,7 +79,7 @@ fn a_host_gets_a_version_and_then_the_next_one_and_nothing_twice() {
         "versions/0.1.0~1"
     );
 
-    // Other settings of the service alone are activated too.
+    // New settings of the service are activated even if the version is the same.
     lab.site(&KEYS.replace("'4'", "'5'"), |_| String::new());
     let told = lab.deploy(&["--archive", &second]);
     told.expect("active", "0.1.0~2 is healthy");
@@ -90,7 +91,7 @@ fn a_host_gets_a_version_and_then_the_next_one_and_nothing_twice() {
         "versions/0.1.0~1"
     );
 
-    // A version that was changed on the host is none.
+    // A version whose files were changed on the host counts as absent, so it is sent again.
     host.sh("echo >>/opt/twotone/current/MANIFEST.toml");
     lab.deploy(&["--archive", &second])
         .expect("active", "0.1.0~2 is healthy");
@@ -158,7 +159,7 @@ fn versions_are_told_gone_back_to_and_pruned() {
     lab.deploy(&["rollback"])
         .expect("active", "0.1.0~3 is healthy");
 
-    // A state that older versions cannot read.
+    // The fourth version has a state that older versions cannot read.
     let fourth = releases.make_with("0.1.0~4", Daemon::Good, |tree| {
         let newer = |text: &str| text.replace("state_format = 1", "state_format = 2");
         releases::edit(&tree.join("MANIFEST.toml"), newer);

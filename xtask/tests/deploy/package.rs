@@ -1,4 +1,5 @@
-//! The Debian package on a host: installed, upgraded, removed and purged under systemd.
+//! Test of the Debian package on a host: it is installed, upgraded, removed and purged under
+//! systemd.
 
 use super::lab::Lab;
 use super::releases::{self, Daemon, Releases};
@@ -23,7 +24,7 @@ fn the_package_starts_nothing_unasked_and_leaves_maps_and_runs() {
     host.sh("systemctl enable --now twotone && twotone health");
     assert_eq!(state(), "enabled active ");
 
-    // A deployment would hide its service.
+    // A deployment is refused, because its service would hide the service of the package.
     lab.write("map.toml", MAP);
     lab.site(KEYS, |_| String::new());
     let releases = Releases::new();
@@ -55,7 +56,7 @@ fn the_package_starts_nothing_unasked_and_leaves_maps_and_runs() {
         ""
     );
 
-    // Now it can be deployed to, with the map that is there.
+    // Without the package, the host accepts a deployment.
     lab.deploy(&["--archive", &archive, "--replace-map"])
         .expect("active", "0.1.0~1 is healthy");
 }

@@ -1,10 +1,10 @@
-//! Reasons against a deployment are found before anything is switched.
+//! Tests that a problem is found before the host is switched to another version.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};
 use super::{KEYS, MAP, TRACES, site};
 
-/// Puts a program before the one of the system.
+/// Script that puts a program before the one of the system on the PATH.
 fn fake(program: &str, script: &str) -> String {
     format!(
         "printf '#!/bin/sh\\n%s\\n' '{script}' >/usr/local/bin/{program}; \
@@ -127,7 +127,7 @@ fn faults_that_the_check_cannot_detect_are_found_before_the_switch() {
         assert_eq!(host.sh("systemctl show -p MainPID twotone"), running);
     };
 
-    // The program is none.
+    // The program in this release cannot be run.
     let broken = releases.make_with("0.1.0~2", Daemon::Good, |tree| {
         super::releases::replace(&tree.join("bin/twotone"), "no program\n");
     });
@@ -135,7 +135,7 @@ fn faults_that_the_check_cannot_detect_are_found_before_the_switch() {
         .expect("failed", "0.1.0~2 does not run here");
     same();
 
-    // The map is none.
+    // This map is not valid.
     let third = releases.make("0.1.0~3", Daemon::Good);
     lab.write("map.toml", "[[board]]\nname = 'b0'\nkin = 'crs'\n");
     lab.deploy(&["--archive", &third])
@@ -143,7 +143,7 @@ fn faults_that_the_check_cannot_detect_are_found_before_the_switch() {
     same();
     lab.write("map.toml", MAP);
 
-    // The disk is full in the middle of the upload, although `df` had said otherwise.
+    // The disk is full in the middle of the upload, although `df` has reported enough space.
     host.sh("mount -t tmpfs -o size=2M tmpfs /opt/twotone/versions");
     host.sh(&fake("df", "printf \"a\\na b c 99999999 e f\\n\""));
     let told = lab.deploy(&["--archive", &third]);
@@ -179,7 +179,7 @@ fn two_deployers_do_not_meet() {
     lab.deploy(&["--archive", &other])
         .expect("active", "0.1.0~2 is healthy");
 
-    // The claim of a deployer that was killed holds nobody up.
+    // The claim of a deployer that was killed does not keep others off the host.
     host.sh("rm /tmp/go");
     start().kill();
     let third = releases.make("0.1.0~3", Daemon::Good);
@@ -187,7 +187,7 @@ fn two_deployers_do_not_meet() {
         .expect("active", "0.1.0~3 is healthy");
     assert!(!host.try_sh("test -e /opt/twotone/claim").status.success());
 
-    // One of another computer does so only for as long as it may be alive.
+    // The claim of a deployer on another computer does so only until it counts as void.
     let fifth = releases.make("0.1.0~5", Daemon::Good);
     host.sh("echo 1-1 somebody@elsewhere >/opt/twotone/claim");
     lab.deploy(&["--archive", &fifth])
@@ -198,7 +198,7 @@ fn two_deployers_do_not_meet() {
     lab.deploy(&["rollback"])
         .expect("active", "0.1.0~3 is healthy");
 
-    // The host is no longer as it was found.
+    // Somebody changes the version of the host after the deployer has checked the host.
     host.sh("rm -rf /tmp/go /opt/twotone/versions/0.1.0~1");
     let fourth = start();
     host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current; touch /tmp/go");
@@ -225,7 +225,7 @@ fn a_daemon_with_a_job_is_not_interrupted_unless_told() {
     lab.deploy(&["--archive", &first])
         .expect("active", "healthy");
 
-    // A board that takes its time, and a tune of it.
+    // The tune of this slow board takes a while.
     let twotone = "/opt/twotone/versions/0.1.0~1/bin/twotone";
     host.sh(&format!(
         "systemd-run --quiet --unit=sim {twotone} sim --boards 1 --detectors 32 --real-time \

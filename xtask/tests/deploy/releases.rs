@@ -1,4 +1,4 @@
-//! Releases for the tests: the one that the tests were given, under other versions and with faults.
+//! Releases for the tests: copies of one given release, with other versions and with faults.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,26 +7,26 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Variable with the path of an archive of `cargo xtask dist --quick`.
+/// Environment variable with the path of an archive of `cargo xtask dist --quick`.
 const VARIABLE: &str = "TWOTONE_RELEASE";
 
 /// Behaviour of `twotone serve` in a release.
 pub(crate) enum Daemon {
-    /// It serves.
+    /// The daemon works.
     Good,
-    /// It ends at once.
+    /// The daemon ends at once.
     Ends,
-    /// It never gets ready.
+    /// The daemon never gets ready.
     Hangs,
-    /// It serves, and says that it is not healthy.
+    /// The daemon works, and reports that it is not healthy.
     Sick,
-    /// It serves for a moment, and ends.
+    /// The daemon works for a moment, and then ends.
     Short,
-    /// It serves, but tells its version only when the file `/tmp/go` is there.
+    /// The daemon works, but the program tells its version only once the file `/tmp/go` exists.
     Waits,
 }
 
-/// Folder with archives, which goes with the test.
+/// Folder with archives, which is removed at the end of the test.
 pub(crate) struct Releases {
     folder: TempDir,
 }
@@ -43,18 +43,18 @@ impl Releases {
         Self { folder }
     }
 
-    /// Path of the program.
+    /// Path of the program of the given release.
     pub(crate) fn program(&self) -> String {
         let program = self.folder.path().join("given/bin/twotone");
         program.display().to_string()
     }
 
-    /// Makes an archive with another version, and a daemon like this. Returns its path.
+    /// Makes an archive with another version and with the behaviour `daemon`. Returns its path.
     pub(crate) fn make(&self, version: &str, daemon: Daemon) -> String {
         self.make_with(version, daemon, |_| {})
     }
 
-    /// As [`Self::make`], with further changes of the tree.
+    /// Does the same as [`Self::make`], with further changes of the tree.
     pub(crate) fn make_with(
         &self,
         version: &str,
@@ -113,7 +113,7 @@ impl Releases {
     }
 }
 
-/// The Debian package, which is made beside the archive.
+/// Path of the Debian package, which is beside the given archive.
 pub(crate) fn package() -> PathBuf {
     let given = std::env::var(VARIABLE).expect("`cargo xtask test hosts` sets the variable");
     let folder = Path::new(&given).parent().expect("it is in a folder");
@@ -127,7 +127,7 @@ pub(crate) fn package() -> PathBuf {
     package.expect("there is a package")
 }
 
-/// Changes a text file, which may be linked elsewhere.
+/// Changes a text file. Other hard links to the file keep the old text.
 pub(crate) fn edit(path: &Path, change: impl Fn(&str) -> String) {
     let text = fs::read_to_string(path).expect("the file is there");
     fs::remove_file(path).expect("the folder is ours");
@@ -139,7 +139,7 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}: {status}");
 }
 
-/// Gives a file another content, whatever else it is linked to.
+/// Replaces the content of a program. Other hard links to the file keep the old content.
 pub(crate) fn replace(path: &Path, text: &str) {
     fs::remove_file(path).expect("the file is there");
     fs::write(path, text).expect("the folder is ours");

@@ -1,4 +1,4 @@
-//! Commands for the daemons of all hosts of a site (`twotone --site`), over a real network.
+//! Test of commands for the daemons of all hosts of a site (`twotone --site`), over a real network.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};
 
-/// Answer of a command, with its exit status.
+/// Runs a command for the site. Returns its exit status and its answer.
 fn ask(lab: &Lab, releases: &Releases, words: &[&str]) -> (Option<i32>, Value) {
     let mut command = lab.of_site(&releases.program(), words);
     let output = command.output().expect("the program runs");
@@ -28,7 +28,7 @@ fn all_daemons_of_a_site_are_asked_at_once_and_a_cut_connection_is_made_anew() {
     lab.deploy(&["--archive", &archive, "--host", "host0", "--host", "host1"])
         .expect_of(1, "active", "healthy");
 
-    // The daemon of the third is not there.
+    // Nothing was deployed to the third host, so it has no daemon.
     let (status, answer) = ask(&lab, &releases, &["status"]);
     assert_eq!(status, Some(3), "{answer}");
     let hosts = &answer["hosts"];
@@ -40,7 +40,7 @@ fn all_daemons_of_a_site_are_asked_at_once_and_a_cut_connection_is_made_anew() {
     assert_eq!(hosts[2]["error"]["kind"], "unreachable", "{answer}");
     assert_eq!(hosts[2]["error"]["certainty"], "not_executed", "{answer}");
 
-    // The board is not there, and is asked until the deadline.
+    // The board does not exist, so `off` asks it until the deadline.
     let words = [
         "--only",
         "host0",

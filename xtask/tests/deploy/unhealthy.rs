@@ -1,4 +1,4 @@
-//! Versions that are not healthy: the host goes back by itself.
+//! Tests of versions that are not healthy. The host goes back to the earlier version by itself.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};
@@ -24,7 +24,7 @@ fn a_version_that_is_not_healthy_is_taken_back() {
     lab.deploy(&["--archive", &good])
         .expect("active", "healthy");
     let map = host.sh("cat /etc/twotone/map.toml");
-    // The files of the site come back too.
+    // The deployments change the map too. The host also goes back to the old map.
     lab.write("map.toml", &format!("{map}\n# another one\n"));
     for (version, daemon, words) in [
         ("0.1.0~2", Daemon::Ends, "it cannot go on"),
@@ -49,7 +49,7 @@ fn a_version_that_is_not_healthy_is_taken_back() {
     lab.deploy(&["status"]).expect("told", "active, healthy");
 }
 
-/// Waits until a host has switched to a version, and has not decided about it.
+/// Waits until a host has switched to a version, and has not yet decided if the version stays.
 fn until_switched(lab: &Lab, version: &str) {
     let switched = format!(
         "test -e /opt/twotone/pending && \
@@ -64,7 +64,7 @@ fn until_switched(lab: &Lab, version: &str) {
 fn after_a_loss_of_power_the_host_decides_by_itself() {
     let releases = Releases::new();
     let mut lab = site(1);
-    // Long enough to be seen before it is over.
+    // The time is long enough for the test to act before the host decides.
     lab.site(KEYS, |_| "steady_seconds = 4".to_owned());
     for (version, daemon, deployer_lives, result, expected) in [
         ("0.1.0~1", Daemon::Hangs, true, "down", "none"),
@@ -100,7 +100,7 @@ fn after_a_loss_of_power_the_host_decides_by_itself() {
         host.until("the service runs", "systemctl is-active twotone");
     }
 
-    // The power was lost before the switch, with the files of the site half in place.
+    // Before the switch the power was lost while the files of the site were being replaced.
     let host = &lab.hosts[0];
     let map = host.sh("cat /etc/twotone/map.toml");
     host.sh(
@@ -126,7 +126,7 @@ fn a_killed_activation_is_decided_about() {
         .expect("active", "healthy");
     let host = &lab.hosts[0];
 
-    // In the middle of the start of the daemon.
+    // The activation is killed while the daemon starts.
     let hangs = releases.make("0.1.0~2", Daemon::Hangs);
     let deployer = lab.start_deploy(&["--archive", &hangs]);
     until_switched(&lab, "0.1.0~2");
@@ -140,7 +140,8 @@ fn a_killed_activation_is_decided_about() {
         .expect("rolled_back", "its activation was cut");
     assert_eq!(host.sh("systemctl is-active twotone"), "active");
 
-    // Between the switch and the restart: the old daemon still runs, and is healthy.
+    // The activation is killed between the switch and the restart. The old daemon still runs, and
+    // is healthy.
     host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current &&
          printf '%s\\n' id 0.1.0~2 0.1.0~1 9 1 tester \"$(cat /proc/sys/kernel/random/boot_id)\" \\
              >/opt/twotone/pending");

@@ -49,7 +49,7 @@ fn server(folder: &Path) -> Option<Site> {
         println!("left out: no sshd (package openssh-server)");
         return None;
     }
-    // As root it insists on this folder.
+    // If it runs as root, sshd needs this folder.
     let _ = fs::create_dir("/run/sshd");
     for key in ["host", "user"] {
         let mut keygen = Command::new("ssh-keygen");
@@ -97,11 +97,11 @@ fn scripts_and_files_reach_a_real_server() {
     let sockets = Sockets::new().expect("a folder");
     let mut remote = Remote::new(&site.hosts[0], &site.ssh, &sockets);
     if let Err(failure) = remote.connect() {
-        // Such as for a user whose account is locked.
+        // For example, the account of this user is locked.
         println!("left out: sshd refuses this user: {failure:?}");
         return;
     }
-    // With a connection that is shared, and then with one of its own for each.
+    // The first time, all commands share a connection. The second time, each command has its own.
     for _ in 0..2 {
         let told = remote.script("echo \"$2 $1\"; cat", &["a", "b~1"]);
         assert_eq!(told, Ok("b~1 a\n".to_owned()));

@@ -1,5 +1,5 @@
-# Tells what a host is and has. Changes nothing.
-# Arguments: the version that is looked for, the sum of its archive, and settings of the kernel.
+# Prints facts about the host. Changes nothing.
+# Arguments: the version to look for, the checksum of its archive, and names of kernel settings.
 root=/opt/twotone
 version=$1 sum=$2
 shift 2

@@ -1,4 +1,4 @@
-# Tells the versions of a host, each with its size in KiB, and the last activations.
+# Prints the versions on the host, each with its size in KiB, and the last activations.
 root=/opt/twotone
 for mark in current previous; do
     target=$(readlink "$root/$mark" 2>/dev/null) || continue

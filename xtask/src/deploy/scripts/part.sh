@@ -1,5 +1,5 @@
-# Makes the folder of an upload, and tells how much of the archive is there.
-# Arguments: version, sum of the archive.
+# Makes the folder of an upload, and prints how many bytes of the archive are there already.
+# Arguments: version, checksum of the archive.
 part=/opt/twotone/versions/$1.part
 mkdir -p "$part"
 for other in "$part"/*; do

@@ -1,5 +1,5 @@
-# Runs a version on the host before it is switched to.
-# Arguments: version, version that the program says, map.
+# Checks that a version runs on the host and accepts the map, before the host is switched to it.
+# Arguments: version, version that the program must print, map.
 version=$1 says=$2 map=$3
 program=/opt/twotone/versions/$version/bin/twotone
 said=$(timeout 20 "$program" --version 2>&1) || {

@@ -1,4 +1,4 @@
-# Gives the claim of a deployment back.
+# Releases the claim of a deployment.
 # Arguments: id.
 claim=/opt/twotone/claim
 if [ -e "$claim" ] && [ "$(cut -d ' ' -f 1 "$claim")" = "$1" ]; then rm -f "$claim"; fi

@@ -1,4 +1,4 @@
-# Removes versions that nothing points to.
+# Removes versions, but never the current or the previous one.
 # Arguments: versions.
 root=/opt/twotone
 for version in "$@"; do
@@ -8,7 +8,7 @@ for version in "$@"; do
             exit 1
         }
     done
-    # Renamed first, so that what is half removed is no version.
+    # The version is renamed first, so that a half-removed one does not count as a version.
     case $version in
     *.part) rm -rf "$root/versions/$version" ;;
     *)

@@ -1,4 +1,4 @@
-# Tells the result of an activation, or if it is still under way.
+# Prints the result of an activation, or that it is still under way.
 # Arguments: id.
 root=/opt/twotone
 [ ! -e "$root/claim" ] || touch "$root/claim"

@@ -1,4 +1,4 @@
-# Decides about an activation that was cut.
+# Decides if the version of an activation that was cut stays.
 root=/opt/twotone
 if systemctl is-active -q twotone-activate.service; then
     echo "another activation is under way" >&2

@@ -1,5 +1,5 @@
-# Makes the folder for the files of the site, or says which of them the site does not have.
-# Arguments: names of files that are to be removed.
+# Makes the folder for the files of the site, and marks the files that the host must remove.
+# Arguments: names of the files to remove.
 staged=/opt/twotone/staged
 rm -rf "$staged"
 mkdir "$staged"

@@ -1,5 +1,5 @@
-# Makes a version of an archive that has come whole.
-# Arguments: version, sum of the archive.
+# Unpacks an archive that has arrived completely, and makes it a version.
+# Arguments: version, checksum of the archive.
 version=$1 sum=$2
 versions=/opt/twotone/versions
 part=$versions/$version.part
@@ -14,7 +14,7 @@ tar --extract --gzip --strip-components=1 --no-same-owner --directory "$part/tre
     --file "$part/$sum"
 (cd "$part/tree" && sha256sum --check --strict --quiet SHA256SUMS)
 sync -f "$part/tree"
-# A version whose files were changed is no version.
+# A version whose files were changed is replaced.
 [ ! -e "$versions/$version" ] || mv -T "$versions/$version" "$part/damaged"
 mv -T "$part/tree" "$versions/$version"
 sync -f "$versions"
