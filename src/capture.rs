@@ -66,9 +66,9 @@ pub type Provenance = BTreeMap<String, String>;
 /// If the future is dropped, the capture ends and `run` is removed.
 ///
 /// # Errors
-/// If the streams cannot be joined, or if the writing thread cannot be started; nothing was
-/// received then. Also if the writing thread panics. In each case `run` is removed. Boards without
-/// streams are no error, even if no board has any.
+/// If the streams cannot be joined, or if the writing thread cannot be started. In these cases
+/// nothing was received. A panic of the writing thread is an error too. After each error `run` is
+/// removed. Boards without streams are no error, even if no board has any.
 #[tworoutine(Send)]
 pub async fn capture(
     boards: Vec<BoardPlan>,

@@ -167,7 +167,7 @@ fn a_listener_to_any_source_does_not_wake_boards_that_heed_sources() {
     let mut listener = Listener::new(group);
     let farm = start(Farm::builder().detectors(0).stream_group(group), &listener);
     listener.join_any();
-    // Three times the time within which a join is seen.
+    // The wait is three times as long as a board takes to notice a join.
     assert!(
         listener
             .receive_within(Duration::from_millis(750))
@@ -191,7 +191,7 @@ fn a_board_is_told_to_send_always_or_never() {
             headers(&mut listener, 10);
         } else {
             listener.join(board.ip());
-            // Three times the time within which a join is seen.
+            // The wait is three times as long as a board takes to notice a join.
             assert!(
                 listener
                     .receive_within(Duration::from_millis(750))
@@ -380,7 +380,7 @@ fn the_stream_and_the_control_protocol_show_the_same_samples() {
         size(0),
         size(19)
     );
-    // The second call takes samples from the end of the first call on.
+    // The second call takes samples that come after those of the first call.
     let (first, second) = (number(ts[0]), number(numbers(&all["ts"])[0]));
     assert!(second >= first + 20, "{first} {second}");
     let mut compared = 0;

@@ -96,7 +96,7 @@ impl CapturedBoard {
         some.chain(offset)
     }
 
-    /// Returns the faults of a module of the board other than losses, a sentence each.
+    /// Returns the faults of a module of the board, except for losses, a sentence each.
     pub fn doubts(module: &ModuleOutcome) -> Vec<String> {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
         let standings = standings.into_iter();

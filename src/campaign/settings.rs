@@ -164,8 +164,8 @@ impl Campaign {
     ///
     /// # Errors
     /// If the parameters do not fit the map, if boards cannot be locked on this host, or if `out`
-    /// cannot be made or has not enough space. In these cases nothing was sent to any board. Also
-    /// if the campaign panics. Failures of boards are in the report.
+    /// cannot be made or has not enough space. In these cases nothing was sent to any board. A
+    /// panic of the campaign is an error too. Failures of boards are in the report.
     pub fn tune<P: Into<PathBuf>>(
         &self,
         out: P,
@@ -236,8 +236,8 @@ impl Campaign {
     ///
     /// # Errors
     /// If the map has no serial number of any board, if the tune cannot be read, or if `out` cannot
-    /// be made or has not enough space. In these cases nothing was sent to any board. Also if the
-    /// capture panics. Other failures are in the report.
+    /// be made or has not enough space. In these cases nothing was sent to any board. A panic of
+    /// the capture is an error too. Other failures are in the report.
     #[cfg(feature = "arrow")]
     pub fn capture<P: Into<PathBuf>>(
         &self,

@@ -11,10 +11,10 @@ use twotone_hal::Coverage;
 /// Fraction by which a board's clock may run slower than this computer's. This fraction of the
 /// samples does not count as missing.
 const SLOWEST: f64 = 200e-6;
-/// Tolerated delay of the beginning of a stream after that of the first stream of the capture, as a
+/// Tolerated delay between the beginning of the first stream and that of another stream, as a
 /// fraction of the length of the capture.
 const LATE_PART: f64 = 0.1;
-/// Tolerated delay of the beginning of a stream after that of the first stream, even in a short
+/// Tolerated delay between the beginning of the first stream and that of another stream in a short
 /// capture.
 const LATE: Duration = Duration::from_millis(100);
 

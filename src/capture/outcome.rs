@@ -88,7 +88,7 @@ impl ModuleOutcome {
         self.counters.module
     }
 
-    /// True if the module has every expected sample, and no doubt.
+    /// True if every expected sample of the module is there, and nothing is in doubt.
     pub fn is_whole(&self) -> bool {
         let holds = |standing: &Option<Standing>| standing.as_ref().is_none_or(Standing::is_whole);
         self.error.is_none()
@@ -147,7 +147,7 @@ impl CaptureOutcome {
         lost.sum()
     }
 
-    /// True if the capture has every expected sample, and no doubt.
+    /// True if every expected sample of the capture is there, and nothing is in doubt.
     pub fn is_whole(&self) -> bool {
         self.not_received.is_none()
             && self.not_written.is_none()

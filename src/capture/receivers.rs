@@ -12,8 +12,8 @@ use twotone_hal::{
 
 use super::plan::{BoardPlan, LocatedStreams};
 
-/// Receivers of all boards of a capture. Streams have the numbers of the modules of the capture:
-/// first those of the first board with streams, then those of the second, and so on.
+/// Receivers of all boards of a capture. The streams are numbered like the modules of the capture:
+/// first the modules of the first board with streams, then those of the second board, and so on.
 pub(super) struct Receivers {
     families: Vec<Family>,
     /// For each module of the capture, its family and the number of its stream in that family's

@@ -19,8 +19,8 @@ use super::Journal;
 /// them.
 ///
 /// The present settings of the module come from the wrapped [`Journal`]. A channel that may have
-/// one of two settings counts with the worse one. A write that lowers an amplitude is never refused
-/// because of a power.
+/// one of two settings counts with the one that is closer to a limit. A write that lowers an
+/// amplitude is never refused because of a power.
 ///
 /// Powers are checked after every operation. The frequency of a tone that a batch sets is checked
 /// at each acquisition, at each wait and at the end of the batch. If the run has moved the NCO, the

@@ -14,8 +14,8 @@ pub(crate) enum Use {
     /// The job reads samples. Other jobs may read samples too, but no job may change settings,
     /// except to switch tones off.
     Listens,
-    /// The job changes settings. No other job may use the modules, unless it only reads values that
-    /// the boards report.
+    /// The job changes settings. No other job may use the modules, except for jobs that only read
+    /// values that the boards report.
     Sets,
     /// The job switches tones off. It ends earlier jobs that change settings. It waits until these
     /// and earlier jobs that switch tones off have ended. It does not wait for jobs that read

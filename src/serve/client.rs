@@ -225,7 +225,7 @@ impl Host {
                 Self::Unix(socket) => {
                     let stream = loop {
                         match UnixStream::connect(socket).await {
-                            // The queue of connections is full, and is soon served.
+                            // The queue of connections is full, but will soon have a free place.
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                                 sleep(PAUSE).await;
                             }

@@ -253,7 +253,7 @@ impl Jobs {
         unfinished.or_else(|| self.records.report(id))
     }
 
-    /// Returns the number of jobs in a state. Jobs that are over are not counted.
+    /// Returns the number of jobs in the state `state`. Jobs that are over are not counted.
     pub(crate) fn count(&self, state: State) -> usize {
         let queue = self.queue();
         queue.jobs.iter().filter(|job| job.state() == state).count()

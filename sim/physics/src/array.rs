@@ -102,12 +102,12 @@ pub(crate) struct Array {
 const DRIVE_LW: f64 = 30.0;
 
 /// Largest distance, in linewidths, at which the pull by a tone is computed for the present
-/// frequency of the detector. For tones that are further away, it is computed for the steady
-/// frequency.
+/// frequency of the detector. For tones that are further away, the pull is computed for the
+/// frequency without its variation in time.
 const NEAR_LW: f64 = 8.0;
 
 /// Largest number of tones whose pull is computed for the present frequency of the detector. For
-/// additional tones, it is computed for the steady frequency.
+/// additional tones, the pull is computed for the frequency without its variation in time.
 pub(crate) const MAX_DRIVES: usize = 16;
 
 /// Parameters of the dependence of the width on power. All detectors share them.

@@ -41,7 +41,7 @@ pub fn gain(offset_hz: f64) -> f64 {
     chebyshev / top
 }
 
-/// Taps of the prototype at the output rate of a bin. Their sum is 1.
+/// Taps of the prototype filter, sampled at the output rate of a bin. Their sum is 1.
 fn prototype() -> &'static [f64; TAPS] {
     static CELL: OnceLock<[f64; TAPS]> = OnceLock::new();
     CELL.get_or_init(|| {

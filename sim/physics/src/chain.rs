@@ -106,7 +106,7 @@ impl Chain {
     }
 }
 
-/// Effect on a comb of clipping at an amplitude of 1.
+/// Effect that clipping at an amplitude of 1 has on a comb.
 struct Clip {
     clips: bool,
     /// Factor of the amplitude of each tone.

@@ -19,8 +19,8 @@ pub struct Conditions {
     /// Largest relative change of Qi, at most 0.9. Each Qi is multiplied by a random number that
     /// is uniform within 1 plus or minus this value.
     pub qi_spread: f64,
-    /// Number of the draw of the random shifts and factors of Qi. Each number gives different
-    /// random shifts and factors.
+    /// Number that selects a random draw. Each number gives different random shifts and factors of
+    /// Qi.
     pub random_draw: u64,
     /// Gain above nominal, dB.
     pub gain_db: f64,

@@ -53,8 +53,8 @@ impl Key {
         inverse_normal(((self.bits(counter) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0)
     }
 
-    /// Two independent normally distributed random numbers from one hash and a table, to 1e-4 of a
-    /// sigma.
+    /// Two independent normally distributed random numbers from one hash and a table, accurate to
+    /// 1e-4 of a standard deviation.
     #[inline]
     pub fn normal_pair(self, counter: u64) -> (f32, f32) {
         let bits = self.bits(counter);
@@ -113,8 +113,8 @@ fn from_table(table: &[f32; TABLE + 1], bits: u32) -> f32 {
     table[k] + fraction * (table[k + 1] - table[k])
 }
 
-/// Number of cells at each end that are not interpolated. In all others, the error of linear
-/// interpolation is below 1e-4.
+/// Number of cells at each end of the table that are not interpolated. In all other cells, the
+/// error of linear interpolation is below 1e-4.
 const EDGE: usize = 24;
 
 #[cold]

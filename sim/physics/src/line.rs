@@ -13,7 +13,7 @@ use crate::profile::ProfileParams;
 pub struct StandingWave {
     /// Strength of the echo.
     pub rho: f64,
-    /// Delay of the echo: the inverse of the period in frequency, s.
+    /// Delay of the echo, s: the inverse of the period that the wave has in frequency.
     pub delay_s: f64,
     /// Phase of the echo at frequency 0, rad.
     pub phase_rad: f64,

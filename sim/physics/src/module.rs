@@ -107,7 +107,8 @@ struct Slot {
     base_known: bool,
     /// Bits of the quantities that were set since the detectors were last updated.
     written: u8,
-    /// Indices of the two moving detectors that are computed for the channel sample by sample.
+    /// Indices of the two moving detectors (those that vary with time) that are computed for the
+    /// channel sample by sample.
     moving: [u16; 2],
     /// Sample of the channel without noise, drift and the two moving detectors, counts.
     rest: Complex64,

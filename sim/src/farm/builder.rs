@@ -19,7 +19,7 @@ use crate::board::{
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled};
 
-/// Default number of detectors of a module before another module is used.
+/// Number of detectors of a module above which another module is used by default.
 const SPREAD_ABOVE: usize = 256;
 
 /// Largest number of boards of a farm: each has a serial number of 16 bits.

@@ -13,8 +13,8 @@ use super::board::{CHANNELS, Fake, Fault, channel, module, tone};
 use crate::run::{HardwareState, Outcome, Runner, SafeState, Target};
 
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Delay of a late batch: longer than the deadline of the board, and equal to the runner's life of
-/// a lost request.
+/// Delay of a late batch: longer than the deadline of the board, and equal to the time for which
+/// the runner assumes that a lost request may still be executed.
 const LATE: Duration = Duration::from_secs(8);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 

@@ -12,9 +12,9 @@ use crate::crs::settings::Settings;
 use crate::crs::stamp::Stamp;
 use crate::crs::{BANK, Crs, PFB};
 
-/// Largest number of ticks that a stream may be behind: 0.1 s. Beyond this, it skips all samples
-/// that are due. The limit is shorter than for the readout stream, because one channel has as much
-/// data as 1024 channels of the readout stream at stage 4.
+/// Largest number of ticks that a stream may be behind: 0.1 s. A stream that is further behind
+/// skips all samples that are due. The limit is shorter than for the readout stream, because one
+/// channel has as much data as 1024 channels of the readout stream at stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
 /// Largest number of ticks that a stream with one channel sends before other streams are served:
