@@ -28,7 +28,7 @@ use crate::{
 /// * `run` ends within a limited time, even if the board does not answer.
 ///
 /// A wrapper (a deadline, a power limit, a journal) is a board around another board. It has its own
-/// [`run`](Board::run), and its [`wrapped`](Board::wrapped) returns the other board.
+/// [`run`](Board::run), and its [`wrapped`](Board::wrapped) returns the inner board.
 #[async_trait]
 pub trait Board: Send + Sync {
     /// The board's name in the hardware map, the file that lists the boards. Errors and results

@@ -132,7 +132,7 @@ mod tests {
         crest: 5.5,
     };
 
-    /// Problem of a comb of `tones` tones of one amplitude.
+    /// Reason why a comb of `tones` equal tones may not be driven.
     fn of(limits: ModuleLimits, full_scale: f64, tones: u32, amplitude: f64) -> Option<String> {
         let n = f64::from(tones);
         limits.problem(

@@ -9,7 +9,7 @@ use crate::{Hertz, Radians};
 /// rounding of a board.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rounding {
-    /// Largest difference of frequencies of the NCO and of offsets.
+    /// Largest difference of frequencies: those of the NCO, and those of tones relative to it.
     pub frequency: Hertz,
     /// Largest difference of amplitudes, as a fraction of full scale.
     pub amplitude: f64,
