@@ -69,18 +69,18 @@ impl Config {
         self
     }
 
-    /// Sets the number of threads that serve [`spawn`](crate::spawn). The default is one for each
-    /// core, the minimum one. There is at most one if [`threads`](Self::threads) is set to one or
-    /// none.
+    /// Sets the number of threads that serve [`spawn`](crate::spawn). The default is one thread for
+    /// each core, and the minimum is one thread. If [`threads`](Self::threads) is set to
+    /// [`Threads::One`] or [`Threads::None`], there is at most one.
     #[must_use]
     pub fn spawn_threads(mut self, threads: usize) -> Self {
         self.spawn_threads = threads.max(1);
         self
     }
 
-    /// Sets the number of threads that serve [`offload`](crate::offload). The default is one for
-    /// each core, the minimum one. There is none if [`threads`](Self::threads) is set to one or
-    /// none.
+    /// Sets the number of threads that serve [`offload`](crate::offload). The default is one thread
+    /// for each core, and the minimum is one thread. If [`threads`](Self::threads) is set to
+    /// [`Threads::One`] or [`Threads::None`], there is none.
     #[must_use]
     pub fn offload_threads(mut self, threads: usize) -> Self {
         self.offload_threads = threads.max(1);

@@ -16,8 +16,8 @@ use crate::{Tworoutine, runtime, spawn};
 ///
 /// The pool has one thread for each core, or fewer if the system does not grant so many. If it has
 /// no thread, or if all of them wait and no other can be started, the computation runs as a context
-/// of [`spawn`], a future with a stack of its own. It then delays the other contexts of the same
-/// thread.
+/// of [`spawn`], a future with a stack of its own. The computation then delays the other contexts
+/// of the same thread.
 ///
 /// The computation is queued at the first poll. If the future is dropped before the computation has
 /// begun, the computation is cancelled; if it has begun, it runs to its end. A panic of the
@@ -156,8 +156,7 @@ impl Pool {
             }
         }
         state.unblocked -= 1;
-        // This thread may have ended after a wake-up that was for a job, so the wake-up is passed
-        // on.
+        // A wake-up for a job may have come to this thread, which ends. So another thread is woken.
         self.work.notify_one();
     }
 }

@@ -22,8 +22,8 @@ use crate::starting::{FewestThreads, service};
 /// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime uses the
 /// real clock, so the test's clock would jump to its next deadline while this runtime is working.
 /// Also if the system grants no thread or no descriptors for this runtime, or if
-/// `TOKIO_WORKER_THREADS` is not a valid number. [`start`](crate::start()) returns the latter
-/// problems as an error, with the same text.
+/// `TOKIO_WORKER_THREADS` is not a valid number. [`start`](crate::start()) returns these problems
+/// of the system and of the variable as an error, with the same text.
 #[track_caller]
 pub fn runtime() -> &'static Handle {
     assert!(

@@ -133,7 +133,7 @@ fn an_overflow_hits_the_guard_page() {
     let test = "an_overflow_hits_the_guard_page";
     let role = || {
         block_on(async {
-            // The stacks of other contexts are below this one.
+            // The stacks of other contexts lie below this stack.
             for _ in 0..64 {
                 drop(spawn_local(async { pending::<()>().wait() }));
             }
@@ -311,8 +311,8 @@ fn a_borrowing_context_is_unwound_even_while_its_thread_ends() {
     let test = "a_borrowing_context_is_unwound_even_while_its_thread_ends";
     let role = || {
         let thread = std::thread::spawn(|| {
-            // Tokio's thread-locals are created before this one, and the latest sentinel is created
-            // after it.
+            // The first call creates tokio's thread-locals before `AT_THE_END`. The second call
+            // creates the latest sentinel after it.
             block_on(async {});
             AT_THE_END.with(|_| ());
             block_on(async {});

@@ -68,8 +68,8 @@ enum Step {
     Poll,
 }
 
-/// Execution of a program, one step after the other. It has the value of the program when the
-/// program has ended, and a flag that is set by wake-ups.
+/// Execution of a program in steps. It holds the value of the program when the program has ended,
+/// and a flag that wake-ups set.
 struct Execution {
     program: Option<Run>,
     gates: Gates,
