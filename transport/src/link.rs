@@ -236,7 +236,7 @@ impl<K: Keeper> Driver<K> {
             } else {
                 self.serve(&mut job).await
             };
-            // The caller may have dropped the future. The exchange is complete all the same.
+            // The caller may have dropped the future. The exchange is complete even then.
             drop(job.answer.send(outcome));
         }
     }
@@ -350,14 +350,14 @@ impl<K: Keeper> Driver<K> {
     }
 
     /// Opens and verifies a connection for the post of `job`. If the connection cannot be verified,
-    /// a post that only switches tones off may be sent all the same.
+    /// a post that only switches tones off may be sent without a verification.
     async fn ready(&mut self, job: &mut Job) -> Result<()> {
         let mut verifications = 0;
         let switches_off = job.post.only_switches_off();
         let mut verified_by = None;
         loop {
-            // This comes before each verification, since the marker that a verification sets may be
-            // lost, too.
+            // The wait comes before each verification, since a verification sets the marker (a
+            // setting that shows restarts), and that request may be lost, too.
             self.wait_until_at_rest(job).await?;
             // The deadline may have passed while the process was stopped.
             job.renew();

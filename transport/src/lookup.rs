@@ -1,6 +1,7 @@
 //! Look-ups of host names on separate threads.
 //!
-//! `tokio::net::lookup_host` does the same, but tokio panics if the system grants it no thread.
+//! `tokio::net::lookup_host` also looks names up on separate threads, but it panics if the system
+//! grants no thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -113,7 +114,7 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
         found.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// Joins the look-up of this name and port, or queues one.
+    /// Joins the look-up of this name and port, or queues such a look-up.
     fn join(&self, key: Key) -> oneshot::Receiver<Shared> {
         let (sender, found) = oneshot::channel();
         let mut state = self.state();

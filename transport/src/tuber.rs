@@ -95,10 +95,9 @@ impl TuberClient {
 
     /// Makes one call.
     ///
-    /// # Errors
-    /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
-    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. The server
-    /// has then executed the calls nevertheless.
+    /// # Errors As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if
+    /// the call failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call.
+    /// Even then the server has executed the calls.
     pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {

@@ -1,5 +1,6 @@
-//! The keeper of a module's [`Link`](crate::link::Link). It checks that the board has kept its
-//! settings and is at rest: no request that was lost can reach it any more.
+//! The keeper of a module's [`Link`](crate::link::Link). The keeper checks that the board has kept
+//! its settings and is at rest: no request that was lost can reach the board any more. It also sets
+//! the marker, a setting of an unused channel that shows later if the board has restarted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ const BETWEEN_READINGS: Duration = Duration::from_millis(250);
 pub(crate) struct ModuleKeeper<B> {
     board: B,
     seen: Epoch,
-    /// True if a new epoch has begun and the module has not been read back since.
+    /// True if a new epoch (period in which the board keeps its settings) has begun and the module
+    /// has not been read back since.
     is_unread: bool,
     settings: ModuleSettings,
     /// Requests that were sent and are not in `settings` yet, each with true if its answer was
@@ -79,8 +81,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
     }
 
     /// Applies requests that were sent to the settings, in their order, up to the first one whose
-    /// outcome is not known yet. With `all`, the others are applied too: a setting of a request
-    /// without an outcome may have its old or its new value.
+    /// outcome is not known yet. With `all`, this request and the later ones are applied too: a
+    /// setting of a request without an outcome may have its old or its new value.
     fn apply_sent(&mut self, all: bool) {
         while let Some((sent, lost)) = self.not_applied.front() {
             let outcome = match sent.outcome() {
@@ -231,8 +233,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
                 if error.certainty() != Certainty::NotExecuted {
                     self.note_may_arrive(Duration::ZERO);
                 }
-                // The error is reported for the exchange that waits for this one. That exchange was
-                // not sent.
+                // The error is reported for the exchange that waits for the marker. That exchange
+                // was not sent.
                 error.certainty_is(Certainty::NotExecuted)
             })?;
             self.expect_offset(last, self.board.marker());
@@ -316,8 +318,8 @@ impl<B: ReadBack> Keeper for ModuleKeeper<B> {
                 "answered later than a request is taken to live: `request_life_s` is too short",
             );
         }
-        // If a lost request may still be executed, it may also be executed after this one. So this
-        // one counts as lost as well.
+        // If a lost request may still be executed, it may also be executed after the answered
+        // request, and change the same settings. So the answered request counts as lost as well.
         self.note_sent(post, self.may_arrive_until.is_some());
     }
 

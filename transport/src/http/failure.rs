@@ -22,8 +22,8 @@ pub(crate) enum Failure {
     /// The deadline passed before the answer was complete.
     #[error("no answer came before the deadline")]
     Late,
-    /// The server answered with a status other than 200; with the `Location` header if there was
-    /// one.
+    /// The server answered with a status other than 200. The text is the `Location` header, if the
+    /// answer has one.
     #[error("HTTP {0}")]
     Status(StatusCode, Option<String>),
     /// The answer is larger than this limit, in bytes.

@@ -26,7 +26,7 @@ const CLOSES_WITHIN: Duration = Duration::from_secs(1);
 /// Value of `EMFILE`, which is the same on all systems that have this error.
 const TOO_MANY_OPEN_FILES: i32 = 24;
 
-/// Connections to one board. At most one of them is in use.
+/// Connections to one board. At most one of these connections is in use.
 pub(crate) struct Line {
     connector: Connector,
     options: ConnectOptions,

@@ -237,7 +237,7 @@ async fn after_an_idle_connection_a_bounded_share_is_read_back_in_turn() {
             assert_eq!(read.last(), Some(&64), "the marker");
             assert!(scripted.calls() - before.0 <= 2 * 17 + 2, "{on}");
             if on == 10 {
-                // Channels that are on are read each time, the others in turn.
+                // Channels that are on are read each time. Channels that are off are read in turn.
                 assert!((1..=10).all(|channel| read.contains(&channel)), "{read:?}");
             }
             seen.extend(read);

@@ -101,7 +101,7 @@ async fn settings_that_would_have_to_wait_past_their_deadline_are_unknown() {
         "{error}"
     );
     assert!(error.message().contains("may still reach it"), "{error}");
-    // The tones are switched off nevertheless, but this is not reported as certain.
+    // The request switches the tones off, but this is not reported as certain.
     let error = board.run(&set(1, 0.0)).await.unwrap_err();
     assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
     assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.0));

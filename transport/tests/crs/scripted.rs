@@ -54,7 +54,7 @@ pub(crate) enum Closing {
     Late(Duration),
 }
 
-/// Number of channels of a module of the board, by default.
+/// Default number of channels of a module.
 pub(crate) const CHANNELS: usize = 8;
 
 #[derive(Debug)]

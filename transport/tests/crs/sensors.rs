@@ -26,7 +26,7 @@ async fn sensors_are_read_on_one_connection() {
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(scripted.connections() - before, 1);
-    // The connection is closed when it is idle, as any other.
+    // The connection is closed when it is idle, like the connections of modules.
     idle().await;
     for _ in 0..3 {
         assert_eq!(values(&board).await.0, 3);

@@ -462,7 +462,7 @@ async fn a_question_that_hangs_keeps_no_other_from_being_answered() {
         let doubts = board.description().doubts;
         assert_eq!(doubts.len(), 1, "{hangs}: {doubts:?}");
         assert!(doubts[0].starts_with(doubt), "{hangs}: {doubts:?}");
-        // The board can be used nevertheless.
+        // The board can be used even so.
         board.run(&set(1, 0.1)).await.unwrap();
         assert_eq!(scripted.executed("set_amplitude"), [0.1], "{hangs}");
     }

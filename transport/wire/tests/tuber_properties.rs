@@ -1,4 +1,5 @@
-//! Each half reads the values and whole batches that the other writes, in both formats.
+//! The client half reads the values and answers that the server half writes, and the server half
+//! reads the batches that the client half writes, in both formats.
 
 use std::collections::BTreeMap;
 

@@ -246,7 +246,8 @@ pub(super) fn open(cursor: &mut Cursor<'_>, wanted: Kind) -> Result<Remaining, D
     let head = untagged(cursor)?;
     let fits = match wanted {
         Kind::Map => head.major == Major::Map,
-        // This includes the pair inside a multi-dimensional array, after its tag was read.
+        // The content of a multi-dimensional array, a pair, is also read as an array, after its
+        // tag.
         _ => head.major == Major::Array,
     };
     if !fits {

@@ -196,8 +196,8 @@ struct OpenContainer<'w> {
     head: usize,
     major: u8,
     count: u64,
-    /// Length of the buffer when the last slot was returned. If it is still the same, the slot has
-    /// no value.
+    /// Length of the buffer when the last slot was returned. If the length is still the same, the
+    /// slot has no value.
     mark: usize,
 }
 

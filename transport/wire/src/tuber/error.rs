@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Limits of the input from the other side, and of the answer that a server gives to it.
+/// Limits of the bodies that come from the other side, and of the answers that a server gives.
 ///
 /// Decoding takes memory in proportion to the bytes that were read, whatever lengths those bytes
 /// claim. So the limit of the body also limits the memory.

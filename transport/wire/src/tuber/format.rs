@@ -48,7 +48,7 @@ impl Format {
             .find(|format| format.content_type().eq_ignore_ascii_case(media_type))
     }
 
-    /// Value of `Accept` for a client that reads both formats and prefers this one.
+    /// Value of `Accept` for a client that reads both formats and prefers this format.
     pub const fn accept_preferring(self) -> &'static str {
         match self {
             Self::Json => "application/json, application/cbor",

@@ -12,7 +12,8 @@ pub(super) const RESOLVE: &str = "resolve";
 macro_rules! key {
     ($name:ident = $text:literal, $json:ident = $before:literal) => {
         pub(super) const $name: &str = $text;
-        // Each element of an answer has such a key, so it is prepared for one write.
+        // Each element of an answer has such a key, so key and quotes are prepared as one text to
+        // write.
         #[cfg(feature = "server")]
         pub(super) const $json: &[u8] = concat!($before, "\"", $text, "\":").as_bytes();
     };

@@ -95,7 +95,7 @@ impl<'c, 'a> Level<'c, 'a> {
         }
     }
 
-    /// Moves to the next item. Returns true if there is one.
+    /// Moves to the next item. Returns true if there is an item.
     fn step(&mut self) -> Result<bool, DecodeError> {
         if self.remaining == Remaining::Done {
             return Ok(false);
