@@ -2,10 +2,11 @@
 //! frequency.
 //!
 //! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase changes by more than pi between
-//! neighbouring points. So the phase is not unwrapped. The estimate is the `tau` at which
-//! `|sum z exp(2 pi i f tau)|` is largest. It is found from coarse to fine: first with sums over
-//! short stretches of the sweep, whose peak is wide, then over longer and longer ones. Finally a
-//! robust straight line is fitted to the remaining phase. Resonances are outliers of this fit.
+//! neighbouring points. So the phase is not unwrapped. For the samples `z`, the estimate is the
+//! `tau` at which `|sum z exp(2 pi i f tau)|` is largest. It is found from coarse to fine: first
+//! with sums over short stretches of the sweep, whose peak is wide, then over longer and longer
+//! ones. Finally a robust straight line is fitted to the remaining phase. Resonances are outliers
+//! of this fit.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -31,11 +32,11 @@ const LEAST_COHERENCE: f64 = 0.3;
 pub enum DelayStatus {
     /// The delay can be used.
     Success,
-    /// There are fewer than 16 points, not one sample for each frequency, or all frequencies are
-    /// equal.
+    /// There are fewer than 16 points, the numbers of frequencies and samples differ, or all
+    /// frequencies are equal.
     TooFewPoints,
     /// A frequency or a sample is not a finite number, or the largest delay to search is not a
-    /// positive one.
+    /// positive number.
     NonFinite,
     /// The samples are zero, or their phases do not follow any delay.
     NoSignal,
@@ -188,8 +189,9 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
     }
 }
 
-/// Returns the mean magnitude of the sums over stretches of the sweep, weighted by their number of
-/// points; 1 if all phases agree. Uses at most about `most` points.
+/// Returns the coherence of the phases for the delay `tau`: the mean magnitude of the sums over
+/// stretches of the sweep, weighted by their numbers of points. It is 1 if all phases agree with
+/// the delay. At most about `most` points are used.
 fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usize) -> f64 {
     let mut total = 0.0;
     let mut counted = 0.0;
@@ -245,8 +247,8 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
     let mut keep = vec![true; x.len()];
     let (mut offset, mut slope) = (0.0, 0.0);
     let mut scatter = 0.0;
-    // Rejection of outliers and fit of the line depend on each other, so they are repeated until
-    // the set of outliers stays the same.
+    // The rejection of outliers and the fit of the line depend on each other, so both are repeated
+    // until the set of outliers stays the same.
     for _ in 0..12 {
         let Some(line) = least_squares(&x, &phases, &keep) else {
             break;
@@ -259,7 +261,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
             .collect();
         let centre = median(&left).unwrap_or(0.0);
         scatter = spread(&left, centre).unwrap_or(0.0);
-        // The lower bound keeps points of a sweep without noise from being rejected.
+        // Without the lower bound, points of a sweep without noise would be rejected.
         let limit = (REJECT * scatter).max(LEAST_REJECT);
         let next: Vec<bool> = left.iter().map(|r| (r - centre).abs() <= limit).collect();
         if next == keep {

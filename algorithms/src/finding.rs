@@ -128,7 +128,7 @@ pub struct WideSweep<'a> {
 pub enum FindStatus {
     /// The sweep was searched. It may have no resonance.
     Success,
-    /// There are fewer than 32 points, or not one sample for each frequency.
+    /// There are fewer than 32 points, or the numbers of frequencies and samples differ.
     TooFewPoints,
     /// A frequency, a sample, the delay or the noise is not a finite number.
     NonFinite,

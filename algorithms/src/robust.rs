@@ -45,7 +45,7 @@ pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
 }
 
 /// Returns the medians of the finite real parts and of the finite imaginary parts. `None` if there
-/// are none of either.
+/// are no finite real parts, or no finite imaginary parts.
 pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     let mut re: Vec<f64> = values
         .iter()

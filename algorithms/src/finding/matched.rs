@@ -18,7 +18,7 @@ const MODEL_ERROR: f64 = 0.003;
 const MISFIT_WEIGHT: f64 = 0.1;
 /// Half width of the piece of sweep that is compared, in linewidths.
 const REACH_LW: f64 = 4.0;
-/// Ratio of each width of the grid to the next smaller one.
+/// Ratio of each width of the grid to the next smaller width.
 const WIDTH_RATIO: f64 = 1.6;
 
 /// Returns all maxima of the statistic along frequency that are above the threshold, in descending
