@@ -1,5 +1,5 @@
 //! Tunes an array of boards in the same way as `twotone tune MAP --out DIR`. The boards are locked
-//! and checked, then tuned within a deadline. Modules whose tune fails are brought to the
+//! and checked, then tuned within a deadline. Modules whose tuning fails are brought to the
 //! `safe_state` of the map. The results are written to DIR.
 use twotone::campaign::Campaign;
 use twotone::map::HardwareMap;

@@ -116,8 +116,8 @@ impl State {
         each.map(|tone| self.received(tone, noise)).collect()
     }
 
-    /// Returns the signal of a tone behind the line and the resonators, in counts. Its noise has
-    /// the standard deviation `noise`.
+    /// Returns the signal of a tone after the line and the resonators, in counts. The standard
+    /// deviation of its noise is `noise`.
     fn received(&mut self, tone: &ToneState, noise: f64) -> Complex64 {
         let f_hz = tone.offset.unwrap_or_default().0;
         let phase = tone.phase.unwrap_or_default().0 - tone.rotation.unwrap_or_default().0;

@@ -1,6 +1,7 @@
-//! Benchmark of the daemon, `twotone serve`. It compares a tune by the daemon with the same tune
-//! without it, and measures the cost of 256 unused boards that the daemon holds (keeps connected)
-//! for ten minutes. The farm (the simulated boards), the daemon and each client are separate
+//! Benchmark of the daemon, `twotone serve`. It compares the times to tune boards with the daemon
+//! and without it, and measures the cost of 256 unused boards that the daemon holds (keeps
+//! connected) for ten minutes. The farm (the simulated boards), the daemon and each client are
+//! separate processes.
 //! processes.
 //!
 //! `--seconds N` holds the boards for a shorter time, which is too short to tell if memory and

@@ -91,8 +91,8 @@ fn errors_are_those_of_the_noise_where_nothing_is_near() {
     assert!(rms.iter().all(|rms| (0.5..=1.5).contains(rms)), "{rms:?}");
 }
 
-/// Shares that the tunes of a detector profile must reach. In the names, `of` is followed by the
-/// total.
+/// Shares that must be reached when simulated boards with a detector profile are tuned. In the
+/// names, `of` is followed by the total.
 struct Goal {
     profile: Profile,
     boards: usize,

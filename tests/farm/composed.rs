@@ -27,7 +27,7 @@ fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>
     Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
 }
 
-/// Does the same in an async function, which still has some waits of the prompt.
+/// Does the same in an async function. Some of its calls still wait, as at the prompt.
 #[tworoutine(Send)]
 async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();

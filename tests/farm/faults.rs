@@ -23,7 +23,7 @@ fn farm() -> twotone::sim::FarmBuilder {
         .band(BAND_HZ.0, BAND_HZ.1)
 }
 
-/// Result of a tune in the form in which it is stored, which has no times and no identifiers.
+/// Result of the tuning of a module as it is stored, without times and identifiers.
 fn stored(outcome: &Outcome<TuneOutcome>) -> String {
     serde_json::to_string(outcome.result.as_ref().expect("it has no fault")).expect("plain data")
 }
@@ -73,7 +73,7 @@ fn cases() -> Vec<Case> {
         absent(ServerError {}, K::Protocol),
         absent(CloseMidAnswer { after_bytes: None }, K::ConnectionLost),
         absent(HugeAnswer { bytes: 16 << 20 }, K::Protocol),
-        // Connecting needs no samples, so the board is connected, and its tune fails.
+        // Connecting needs no samples, so the board is connected, and its tuning fails.
         midway(wrong().into(), (0, None), Some(K::Protocol)),
         midway(
             Hang { method: samples() }.into(),

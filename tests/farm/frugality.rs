@@ -1,5 +1,5 @@
-//! Test of the calls that a tune sends to the board: it repeats none, and sets nothing that is
-//! already set.
+//! Test of the calls that the tuning of a module sends to the board: none is repeated, and nothing
+//! is set that is already set.
 
 use twotone::sim::Farm;
 

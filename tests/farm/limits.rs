@@ -21,7 +21,8 @@ fn direct_use_of_a_board_keeps_to_the_map() {
     board.nco().set(module, Hertz(1.05e9)).wait().unwrap();
     let before = farm.boards()[0].counters().calls;
     let tone = ToneUpdate::new(channel).offset(Hertz(1e6));
-    // The map of the farm allows -34.5 dBm for each tone, which is an amplitude of 0.02.
+    // The map of the simulated boards allows -34.5 dBm for each tone, which is an amplitude of
+    // 0.02.
     let loud = board
         .tones()
         .set(module, [tone.amplitude(0.03)])
@@ -52,8 +53,8 @@ fn parameters_out_of_range_are_refused_before_anything_is_set() {
         .band(BAND_HZ.0, BAND_HZ.1);
     let farm = farm.start_blocking().unwrap();
     let array = connect(&farm);
-    // The first connection writes a marker to a board that has none. This write must not be counted
-    // below.
+    // The first connection writes a marker to a board that has none, to notice a restart later.
+    // This write must not be counted below.
     array.board("crs0001").wait().unwrap();
     type Change = fn(&mut TuneParams);
     let wrong: [(&str, ErrorKind, Change); 7] = [

@@ -1,5 +1,5 @@
-//! Tests of algorithms that take samples from the boards' streams instead of acquisition calls:
-//! samples and tunes are the same.
+//! Tests of algorithms that take samples from the boards' streams instead of acquisition calls. The
+//! samples and the results of tuning are the same.
 
 use std::thread;
 use std::time::Duration;
@@ -189,7 +189,7 @@ fn modules_share_the_stream_of_their_board() {
     }
 }
 
-/// A farm of one board in real time, in which samples take as long as on a real board.
+/// A simulated board in real time, in which samples take as long as on a real board.
 fn in_real_time(seed: u64) -> Farm {
     let farm = Farm::builder().boards(1).detectors(4).modules(4).seed(seed);
     let farm = farm.time(TimeMode::RealTime { call_us: 0 });

@@ -85,8 +85,8 @@ fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap()
 }
 
-/// Captures the stream of the board to disk, calibrated in Hz by the tune, which must be valid at
-/// both ends of the capture.
+/// Captures the stream of the board to disk, calibrated in Hz with the results of `tune`. They must
+/// be valid before and after the capture.
 fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     let port = mock.said["stream_port"].to_string();
     let run = folder.join("run");

@@ -176,7 +176,8 @@ impl Lab {
         Self { farm, folder, map }
     }
 
-    /// Starts a farm (simulated boards) and tunes it. Returns the farm with the path of its tune.
+    /// Starts a farm (simulated boards) and tunes it. Returns the farm with the path of the run
+    /// directory of `tune`.
     fn tuned(detectors: usize, seed: u64) -> (Self, String) {
         let lab = Self::new(detectors, seed);
         let tune = lab.text_path("tune");

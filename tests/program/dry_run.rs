@@ -137,7 +137,7 @@ fn a_dry_run_sets_nothing_and_counts_what_would_be_sent() {
     );
     assert!(requests(&sweep) >= 45, "{sweep}");
 
-    // A tune that the limits of the map forbid is refused.
+    // The limits of the map forbid these tones, so the dry run is refused too.
     let params = write(
         sim.folder.path(),
         "loud.toml",

@@ -36,7 +36,7 @@ fn a_sweep_leaves_what_it_found_or_nothing() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     let loaded = HardwareMap::load(sim.map()).unwrap();
     for safe_state in ["hold", "previous", "off"] {
-        // As left on by an observation: two tones, one of them outside of the map's range.
+        // Two tones are on, as after an observation. One of them is outside of the map's range.
         let array = Array::connect(&loaded).wait();
         let board = array.boards()[0].handle();
         let module = ModuleId::FIRST;

@@ -117,8 +117,8 @@ fn a_fault_at_any_call_leaves_what_is_told() {
     }
 }
 
-/// Checks that the report of the command agrees with `on`, the number of tones that are on on the
-/// second board.
+/// Checks that the report of the command agrees with `on`, the number of tones that the second
+/// board drives.
 fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str) {
     // A board that could not be connected has no modules, and nothing was set on it.
     let module = &report["boards"][1]["modules"][0];
@@ -178,7 +178,7 @@ fn driving(args: &[&str], map: &HardwareMap, out: &Path, when: &str) -> Child {
                 break;
             }
         }
-        // A tune that has ended keeps its tones on.
+        // If `tune` has ended, its tones are still on.
         run(&["off", map.file()]);
         std::fs::remove_dir_all(out).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Tests of Ctrl-C in the middle of a tune.
+//! Tests of Ctrl-C while `twotone tune` runs.
 
 use std::process::Stdio;
 

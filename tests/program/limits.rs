@@ -14,8 +14,8 @@ use super::process::{SimProcess, signal_to, write};
 /// A limit of the operating system for a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
-    /// Number of threads besides the first. The limit is set for the memory, and each thread has a
-    /// huge stack. So it does not depend on the user or on other programs.
+    /// Number of threads besides the first. Each thread gets a huge stack, and the memory is
+    /// limited, because a limit of threads would depend on the user and on other programs.
     Threads(u64),
     /// Number of threads, including the first, of a user who runs nothing else. Only root can
     /// become such a user.

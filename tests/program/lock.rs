@@ -14,7 +14,7 @@ use twotone::sim::fault::{Fault, Hang};
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, error_of, failure, rest, run_json, signal_to, twotone, write};
 
-/// Starts a tune that takes some seconds, and waits until it drives tones.
+/// Starts `twotone tune` on boards that take some seconds to tune, and waits until it drives tones.
 fn tuning(sim: &SimProcess, run: &str) -> Child {
     let tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path(run), "--json"])
         .stdout(Stdio::piped())
@@ -48,7 +48,7 @@ fn run_with(locks: &Path, args: &[&str]) -> (Option<i32>, Value, String) {
     (done.status.code(), report, err)
 }
 
-/// Waits for the end of a tune. Returns its exit status, its report and its standard error.
+/// Waits for the end of `twotone tune`. Returns its exit status, its report and its standard error.
 fn end(mut tune: Child) -> (Option<i32>, Value, String) {
     let (out, err) = (rest(tune.stdout.take()), rest(tune.stderr.take()));
     let report = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}\n{err}"));

@@ -84,7 +84,7 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     }
 }
 
-/// Mishap of the folder of a run during the run.
+/// Mishap that happens to the folder of a run during the run.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Moved,
@@ -93,8 +93,9 @@ enum Fate {
     Taken,
 }
 
-/// Runs the program in a folder of its own, and lets the mishap happen to its run directory once
-/// `is_far` is true. Returns the exit status, the report, and the folder.
+/// Runs the program in a folder of its own. The mishap happens to its run directory once `is_far`
+/// returns true for the hidden folder in which the run is made. Returns the exit status, the
+/// report, and the folder.
 fn run_fated(
     fate: Fate,
     args: &[&str],

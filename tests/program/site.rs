@@ -37,7 +37,7 @@ impl ControlHost {
         }
     }
 
-    /// Starts a control host whose tunes take a moment only.
+    /// Starts a control host whose boards are tuned in a moment.
     pub(crate) fn quick(boards: &str) -> Self {
         Self::start(SimProcess::start(&["--boards", boards, "--detectors", "4"]))
     }

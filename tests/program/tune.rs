@@ -274,7 +274,7 @@ fn parameters_out_of_range_are_refused_before_anything_is_sent() {
         assert!(err.contains(words), "{text}: {err}");
         assert!(!sim.path("run").exists(), "{text}");
     }
-    // These parameters are wrong for this board: its tune fails before anything is sent to it.
+    // These parameters are wrong for this board: tuning fails before anything is sent to it.
     for (text, words) in [
         ("[network_analysis]\namplitude = 0.5\n", "dBm"),
         ("[network_analysis]\namplitude = 0.015\n", "full scale"),

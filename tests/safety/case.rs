@@ -244,7 +244,7 @@ impl Case {
         }
     }
 
-    /// Largest number of channels that a tune may report as tuned.
+    /// Largest number of channels that the tuning algorithm may report as tuned.
     fn most_tuned(&self, quiet: &Quiet) -> usize {
         let without = tuned(&quiet.results[1]);
         match (self.named, self.at) {

@@ -1,13 +1,14 @@
 //! Test that the hardware stays safe, with any one fault, at any one request of any algorithm.
 //!
-//! Two simulated boards run an algorithm in virtual time, over links in memory. One of the boards
-//! has a fault at one request. Each pair of a fault and a request is a case. In each case
+//! Two simulated boards run an algorithm over links in memory, in virtual time, which jumps forward
+//! whenever all tasks wait. One of the boards has a fault at one request. Each pair of a fault and
+//! a request is a case. In each case
 //!
 //! - the run ends by its deadline;
 //! - at the end, every channel has the tone that the run declares, or the run lists the channel;
 //! - the other board's result is, to the byte, the same as without the fault;
-//! - when the fault is over, `off` switches everything off, and a rerun gives the same result as a
-//!   run without the fault.
+//! - when the fault is over, `off` switches everything off, and a rerun gives the same result,
+//!   except for noise, as a run without the fault.
 //!
 //! The table in `table.md` shows how each case ends. To write it anew, set
 //! `TWOTONE_SAFETY=all TWOTONE_WRITE_TABLE=1`.

@@ -1,4 +1,5 @@
-//! Two simulated boards in virtual time, over links in memory.
+//! Two simulated boards in virtual time (which jumps forward whenever all tasks wait), over links
+//! in memory.
 
 use std::time::Duration;
 

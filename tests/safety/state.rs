@@ -50,7 +50,7 @@ impl State {
     }
 }
 
-/// Amplitude, and frequency in Hz, of each tone that the result of a tune names as left on, by
+/// Amplitude, and frequency in Hz, of each tone that the tuning algorithm reports as left on, by
 /// channel.
 pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
     let channels = tune["channels"].as_array()?;
@@ -73,7 +73,7 @@ pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
 }
 
 impl State {
-    /// True if a channel is as the result of a tune says. `tune` is from [`toned`].
+    /// True if a channel is as the tuning algorithm reports it. `tune` is from [`toned`].
     pub(crate) fn agrees_with_tune(&self, tune: &BTreeMap<u16, (f64, f64)>, channel: u16) -> bool {
         match (self.tones.get(&channel), tune.get(&channel)) {
             (None, None) => true,

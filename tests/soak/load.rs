@@ -28,8 +28,9 @@ const TURNS: usize = 10;
 /// Number of turns of the short version; otherwise all turns are run.
 const SHORT_TURNS: usize = 2;
 
-/// Faults that make a tune fail. They begin at the first call or at a later one. Faults that cost
-/// the time of several requests come last, and the short version does not reach them.
+/// Faults that make the tuning of a board fail. They begin at the first call or at a later one.
+/// Faults that cost the time of several requests come last, and the short version does not reach
+/// them.
 fn faults() -> Vec<Scheduled> {
     let samples = || "get_samples".to_owned();
     let fails = || ErrorOnCall {
@@ -53,11 +54,11 @@ fn faults() -> Vec<Scheduled> {
     ]
 }
 
-/// Largest difference between the frequencies that two tunes of the same board find, in linewidths.
-/// On a busy computer a board may get more requests, and then its noise is different.
+/// Largest difference between the frequencies that are found if the same board is tuned twice, in
+/// linewidths. On a busy computer a board may get more requests, and then its noise is different.
 const NOISE_LW: f64 = 0.01;
 
-/// A farm whose boards have few detectors in a narrow band, so that a tune is short.
+/// A farm whose boards have few detectors in a narrow band, so that they are tuned quickly.
 fn farm(boards: usize) -> FarmBuilder {
     Farm::builder()
         .boards(boards)

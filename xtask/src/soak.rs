@@ -8,7 +8,7 @@ use crate::{Result, child};
 /// Longest time of the build and of the end of a test, in addition to the time of the test itself.
 const EXTRA_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// Longest time for each board of the load test: eleven tunes on a slow computer.
+/// Longest time for each board of the load test, which tunes it eleven times, on a slow computer.
 const EACH_BOARD: Duration = Duration::from_secs(30);
 
 /// Longest time to kill each of the three commands once.

@@ -1,5 +1,5 @@
-//! Targets that read answers of Tuber servers as a client does: values, arrays, descriptions and
-//! the elements of batches.
+//! Targets that read answers as a client of Tuber (the protocol of the boards) does: values,
+//! arrays, descriptions and the elements of batches.
 
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeErrorKind, Description, Format, Kind, Limits, MethodInfo,

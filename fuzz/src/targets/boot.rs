@@ -1,4 +1,5 @@
-//! Targets that read the messages between a board in its boot window and a host, and boot images.
+//! Targets that read boot images, and the messages between a host and a board in its boot window,
+//! the time after a start in which new firmware can be sent.
 
 use twotone_wire::crs::boot::{
     Beacon, Command, Redirect, Transcript, XmodemReceiver, check_image, is_for_simulated_boards,

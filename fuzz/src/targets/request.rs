@@ -1,5 +1,5 @@
-//! Targets that send requests to a Tuber server. Any bytes get one answer, and no more calls are
-//! run than the bytes contain.
+//! Targets that send requests to a server of Tuber, the protocol of the boards. Any bytes get one
+//! answer, and no more calls are run than the bytes contain.
 
 use bytes::BytesMut;
 use twotone_wire::tuber::{

@@ -1,4 +1,4 @@
-//! Tests of captures in which clocks of boards fail, or packets change their form.
+//! Tests of captures in which clocks of boards fail, or packets change their length or rate.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn doubts(module: &Value) -> String {
     doubts.collect::<Vec<_>>().join("; ")
 }
 
-/// Checks that the manifest contains every doubt of a module.
+/// Checks that the manifest contains every doubt (reason not to trust the samples) of a module.
 fn check_noted(noted: &BoardRecord, module: &Value) {
     for doubt in module["doubts"].as_array().unwrap() {
         let told = format!("module {}: {}", module["module"], doubt.as_str().unwrap());

@@ -1,4 +1,5 @@
-//! Tests of captures with doubts: about the tune, the modules, or boards that do not answer.
+//! Tests of captures that report doubts: about the tune that calibrates the samples, about the
+//! modules, or about boards that do not answer.
 
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use super::Daemon;
 use crate::interrupt::any_tone_on;
 use crate::process::{SimProcess, rest, run_json, signal_to};
 
-/// A farm (simulated boards) whose tunes take some seconds.
+/// A farm (simulated boards) that takes some seconds to tune.
 pub(crate) fn slow(modules: &str) -> SimProcess {
     SimProcess::start(&[
         "--boards",
@@ -35,7 +35,7 @@ pub(crate) fn wait_for_tones(sim: &SimProcess) {
 
 #[test]
 fn jobs_on_other_modules_run_at_once_and_those_on_the_same_one_after_the_other() {
-    // A tune of this farm takes a minute or more.
+    // This farm takes a minute or more to tune.
     let sim = SimProcess::start(&[
         "--boards",
         "1",

@@ -109,7 +109,7 @@ fn a_board_that_stalls_holds_up_no_other() {
     ]);
     let works = SimProcess::start(&["--boards", "2", "--detectors", "4"]);
     let folder = tempfile::tempdir().unwrap();
-    // The map has the first board of one farm, and the second board of the other farm.
+    // The map has the first board of one simulator, and the second board of the other one.
     let texts = [&stalls, &works].map(|sim| std::fs::read_to_string(sim.map()).unwrap());
     let second = texts[1].rfind("[[board]]").unwrap();
     let map = write(

@@ -10,7 +10,8 @@ use super::{ControlHost, SiteFile, check_error, host};
 use crate::process::{rest, signal_to};
 use crate::serve::jobs::{slow, wait_for_tones};
 
-/// Starts two hosts whose tunes take some seconds, and writes their site file.
+/// Starts two hosts whose boards take some seconds to tune, and writes the site file with these
+/// hosts.
 fn two(attempts: u32) -> ([ControlHost; 2], SiteFile) {
     let hosts = [slow("1"), slow("1")].map(ControlHost::start);
     let tables = [("north", hosts[0].control()), ("south", hosts[1].control())];

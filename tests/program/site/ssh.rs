@@ -59,8 +59,8 @@ fn settings(folder: &Path) -> Option<()> {
     Some(())
 }
 
-/// Starts a host that ssh reaches and whose tunes take some seconds, and writes its site file.
-/// Returns `None` in the same cases as [`settings`].
+/// Starts a host that ssh reaches, whose boards take some seconds to tune, and writes its site
+/// file. Returns `None` in the same cases as [`settings`].
 fn slow_host() -> Option<(ControlHost, SiteFile)> {
     let north = ControlHost::start(slow("1"));
     let site = SiteFile::new(4, &[("north", north.control().replace("unix:", ""))]);
@@ -68,7 +68,7 @@ fn slow_host() -> Option<(ControlHost, SiteFile)> {
     Some((north, site))
 }
 
-/// Starts a tune in a process group of its own, as a shell does.
+/// Starts `twotone tune` in a process group of its own, as a shell does.
 fn start_tune(site: &SiteFile) -> Child {
     let mut client = site.command(&["tune", "--out", "tonight", "--json"]);
     client.stdout(Stdio::piped()).stderr(Stdio::piped());

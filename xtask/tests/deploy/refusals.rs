@@ -225,7 +225,7 @@ fn a_daemon_with_a_job_is_not_interrupted_unless_told() {
     lab.deploy(&["--archive", &first])
         .expect("active", "healthy");
 
-    // The tune of this slow board takes a while.
+    // It takes a while to tune this slow board.
     let twotone = "/opt/twotone/versions/0.1.0~1/bin/twotone";
     host.sh(&format!(
         "systemd-run --quiet --unit=sim {twotone} sim --boards 1 --detectors 32 --real-time \
