@@ -77,7 +77,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The answer to a batch without calls, which is not sent.
+    /// The answer to a batch without calls. Such a batch is not sent.
     pub(crate) fn empty() -> Self {
         let content_type = Some(Format::Json.content_type().to_owned());
         Self {
