@@ -2,7 +2,6 @@
 //! and without it, and measures the cost of 256 unused boards that the daemon holds (keeps
 //! connected) for ten minutes. The farm (the simulated boards), the daemon and each client are
 //! separate processes.
-//! processes.
 //!
 //! `--seconds N` holds the boards for a shorter time, which is too short to tell if memory and
 //! processor time grow.
