@@ -66,8 +66,8 @@ const CONNECT_AT_ONCE: usize = 64;
 impl Array {
     /// Connects to every board of `map`, with the default deadlines. Up to 64 boards connect at the
     /// same time. A board that does not answer is an error in [`Array::failed`] after its own
-    /// deadline, and takes up one of these 64 until then. A board that lacks a module of the map is
-    /// an error there too.
+    /// deadline, and counts among these 64 boards until then. A board that lacks a module of the
+    /// map is an error in [`Array::failed`] too.
     #[tworoutine(Send)]
     pub async fn connect(map: &HardwareMap) -> Self {
         Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
@@ -284,7 +284,7 @@ impl Array {
         &self.boards
     }
 
-    /// Errors of the other boards, each with the name of its board.
+    /// Errors of the boards that are not among [`Array::boards`], each with the name of its board.
     pub fn failed(&self) -> &[Error] {
         &self.failed
     }
@@ -297,8 +297,8 @@ impl Array {
     }
 
     /// True if the board called `name` in the map has answered. An error, an unintelligible answer,
-    /// and the answer of another device than the map expects count as answers.
-    /// [`ErrorKind::Unsupported`] does not.
+    /// and the answer of another device than the map expects count as answers. An error of the kind
+    /// [`ErrorKind::Unsupported`] does not count.
     pub fn reached(&self, name: &str) -> bool {
         use ErrorKind as K;
         let is_silence = |error: &Error| {
@@ -423,7 +423,7 @@ impl ArrayBoard {
         self.through(handle)
     }
 
-    /// Returns the board with another handle in all places.
+    /// Returns the board with `handle` in place of its present handles.
     fn through(self, handle: BoardHandle) -> Self {
         let targets = self.targets.into_iter().map(|mut target| {
             target.board = handle.clone();

@@ -7,8 +7,8 @@ use twotone_transport::Host;
 
 use crate::map::BoardEntry;
 
-/// Returns the sample streams of the board of a map whose address is `host`, even if it does not
-/// answer.
+/// Returns the sample streams of a board of a map. `host` is the address of the board, which need
+/// not answer.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] if boards of this kind have no sample streams.

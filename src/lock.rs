@@ -143,8 +143,8 @@ pub struct BoardLock {
 /// Result of [`BoardLock::ask`].
 #[derive(Debug)]
 pub enum Asked {
-    /// This program holds the board now. Contains the program from which it was taken over, if it
-    /// was.
+    /// This program holds the board now. Contains the program from which the board was taken over,
+    /// if it was.
     Taken(BoardLock, Option<Holder>),
     /// Another program holds the board.
     Held(Holder),
@@ -291,7 +291,7 @@ impl Record {
 
 /// Returns the last complete line of a file, empty if there is none.
 fn last_line(file: &File) -> io::Result<Vec<u8>> {
-    // Another program may be writing the line after it.
+    // Another program may be writing a further line.
     let room = 2 * (LARGEST + 2);
     let end = file.metadata()?.len();
     let mut text = vec![0; room];

@@ -88,7 +88,8 @@ impl Crs {
         lock(&self.settings)
     }
 
-    /// The module at `index`, from 0, with its time advanced to the clock if the clock runs.
+    /// The module at `index`, from 0, with its time advanced to that of the clock if the clock
+    /// runs.
     fn module(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
         let mut module = self.modules.get(index).map(lock)?;
         if let Some(seconds) = self.board.clock().running_s() {

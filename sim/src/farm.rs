@@ -78,9 +78,9 @@ impl Drop for Farm {
     }
 }
 
-/// Runtime that belongs to a farm; `None` if the farm runs on the runtime of its caller. To drop it
-/// does not wait for its threads, because a farm may be dropped in an async context, which must not
-/// block.
+/// Runtime that belongs to a farm; `None` if the farm runs on the runtime of its caller. Dropping
+/// the runtime does not wait for its threads, because a farm may be dropped in an async context,
+/// which must not block.
 #[derive(Debug)]
 struct OwnRuntime(Option<Runtime>);
 

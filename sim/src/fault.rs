@@ -64,10 +64,10 @@ impl Fault {
 pub struct Scheduled {
     /// The fault.
     pub fault: Fault,
-    /// Number of the first call on which it acts.
+    /// Number of the first call on which the fault acts.
     #[serde(default)]
     pub first: u64,
-    /// Number of calls on which it acts, or `None` for all calls from the first one on.
+    /// Number of calls on which the fault acts, or `None` for all calls from the first one on.
     #[serde(default)]
     pub count: Option<u64>,
 }

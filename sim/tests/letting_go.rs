@@ -74,7 +74,8 @@ async fn settle_after_closing(fault: &str) {
     settle().await;
 }
 
-/// Returns the time until the board closes the connection. Nothing is read before this time.
+/// Returns the time until the board closes the connection. Nothing is read before the board has
+/// closed it.
 async fn closed_after(mut client: DuplexStream) -> Duration {
     let begin = Instant::now();
     let mut byte = [0];
@@ -109,7 +110,7 @@ async fn a_client_that_has_gone_costs_nothing_more() {
         );
         drop(clients);
         settle_after_closing(fault).await;
-        // A slow request is still run after its connection has ended.
+        // A slow request is still executed after its connection has ended.
         let late = if fault.contains("slow") { CLIENTS } else { 0 };
         assert_eq!(tasks(), before + late, "{fault}");
         if late > 0 {

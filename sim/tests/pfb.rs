@@ -74,7 +74,7 @@ const GAIN: [(u32, f64); 4] = [(100, 0.7756), (123, 0.6795), (246, 0.1964), (350
 fn every_tone_in_the_bin_shows_at_its_distance_as_the_bin_lets_it_through() {
     let n = 2000;
     let step = PFB_SAMPLE_RATE_HZ / f64::from(n);
-    // The middle of the bin next to the NCO's.
+    // The middle of the bin next to the bin of the NCO.
     let own = 625e6 / 512.0;
     for (thousandths, gain) in GAIN {
         let (_farm, mut board, _) = start();

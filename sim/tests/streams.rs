@@ -301,7 +301,7 @@ fn samples_stamped_after_a_setting_show_it() {
     let farm = start(Farm::builder().detectors(0), &listener);
     let board = &farm.boards()[0];
     let mut client = Client::connect(board.address());
-    // Each request takes board time, even if time is not real.
+    // Each request advances the time of the board, even if this is not real time.
     for request in 0..100 {
         let at = json!({"channel": 1, "module": 1});
         client.ok("set_frequency", json!([1e6]), at.clone());

@@ -40,7 +40,7 @@ fn a_board_has_one_handle_however_often_it_is_asked_for() {
     let error = set(&handle(&array), is_full, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
     tworoutine::wait(raw.handle().tones().clear(target.module)).unwrap();
-    // The handle of before is not that of a board that was locked since.
+    // After the lock, the array returns another handle than before.
     array.lock(&map, false).wait();
     assert!(!is_one(&one, &handle(&array)));
 }
@@ -60,7 +60,7 @@ fn targets_say_if_their_board_was_taken_over() {
     assert_eq!(taken(&first), (vec![false; 2], false));
     second.lock(&map, true).wait();
     assert_eq!(taken(&second), (vec![true; 2], true));
-    // Whatever else is said of the target.
+    // Later settings of the target do not clear the mark that its board was taken over.
     let target = second.targets().remove(0).limits(Default::default());
     assert!(target.request_life(None).was_taken_over());
     let board = first.targets().remove(0).board;

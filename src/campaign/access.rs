@@ -111,7 +111,7 @@ impl Campaign {
         }
     }
 
-    /// Waits for `future`. Returns `None` if the campaign is cancelled before.
+    /// Waits for `future`. Returns `None` if the campaign is cancelled before `future` is ready.
     pub(super) async fn unless_cancelled<F: IntoFuture>(&self, future: F) -> Option<F::Output> {
         tokio::select! {
             biased;

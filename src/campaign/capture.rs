@@ -126,8 +126,8 @@ async fn record(
     if outcome.received() == 0 {
         return CaptureReport::of(&outcome);
     }
-    // A cancel during this check ends it. If a cancel has already ended the capture, only the token
-    // of `Campaign::abandon` ends the check.
+    // A cancel during this check ends the check. If a cancel has already ended the capture, only
+    // the token of `Campaign::abandon` ends the check.
     let end = match outcome.stopped {
         true => &campaign.abandon,
         false => &campaign.cancel,

@@ -107,7 +107,7 @@ fn status(resonance: &Resonance) -> DetectorStatus {
 /// of the second-nearest number. The second distance is infinite if the list has one number.
 fn nearest(list: &[f64], to: f64) -> Option<(usize, f64, f64)> {
     let above = list.partition_point(|one| *one < to);
-    // The two nearest numbers are among the two below and the two above.
+    // The two nearest numbers are among the two below `to` and the two above it.
     let mut near: Vec<(usize, f64)> = (above.saturating_sub(2)..(above + 2).min(list.len()))
         .map(|at| (at, (list[at] - to).abs()))
         .collect();

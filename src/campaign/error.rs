@@ -17,7 +17,7 @@ pub enum CampaignError {
     /// Boards cannot be locked on this host, so other programs could set them at the same time.
     #[error("{0}. Nothing was sent to any board")]
     Lock(String),
-    /// The run directory cannot be made, or a run directory cannot be read.
+    /// The run directory of the campaign cannot be made, or that of a tune cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The file system of the run directory has not enough space for the result.

@@ -29,7 +29,7 @@ pub(super) struct Need {
 }
 
 impl Need {
-    /// Returns the need of a tune. The files that it must have are the tune and the manifest.
+    /// Returns the need of a tune. The files that the run must have are the tune and the manifest.
     pub(super) fn of_tune(map: &HardwareMap, params: &CampaignParams) -> Self {
         let point = SweepFormat::default().bytes_of_point();
         let modules: usize = map.boards().iter().map(modules).sum();
@@ -45,8 +45,8 @@ impl Need {
         }
     }
 
-    /// Returns the need of a sweep that is written in this format. The file that it must have is
-    /// the manifest.
+    /// Returns the need of a sweep that is written in this format. The file that the run must have
+    /// is the manifest.
     pub(super) fn of_sweep(
         map: &HardwareMap,
         params: &CampaignParams,
@@ -62,7 +62,7 @@ impl Need {
     }
 
     /// Returns the need of a capture of `rows` rows of `bytes_of_row` bytes for each module. The
-    /// parts that it must have are the manifest and the heads of the files.
+    /// parts that the run must have are the manifest and the heads of the files.
     #[cfg(feature = "arrow")]
     pub(super) fn of_capture(map: &HardwareMap, rows: f64, bytes_of_row: u64) -> Self {
         let modules = map.boards().iter().map(modules).sum::<usize>() as u64;

@@ -5,9 +5,8 @@ use twotone_hal::ModuleId;
 
 /// Receiver of the progress of a campaign. `()` ignores the progress and logs the notices.
 ///
-/// The methods are called from any of the threads that run the campaign: `begin`, then `step`, then
-/// `end`. They must not block. Only a tune and a sweep call these methods. A capture and a
-/// switch-off call only `notice`.
+/// `begin`, `step` and `end` are called in this order, from any of the threads that run the
+/// campaign. No method may block. A capture and a switch-off call only `notice`.
 pub trait Observer: Send + Sync {
     /// Receives the modules on which the campaign is about to run, each with the name of its board.
     /// Called once, after the boards are connected.

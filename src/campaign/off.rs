@@ -19,7 +19,7 @@ use crate::record::Failure;
 use crate::run::{HardwareState, Outcome, Runner};
 use crate::{Array, ArrayBoard};
 
-/// Pause before the connection to a board that did not answer is tried again.
+/// Pause before another attempt to connect to a board that did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Default of the longest time for the switch-off of a board.
@@ -154,8 +154,8 @@ pub(super) async fn run(campaign: Campaign) -> OffReport {
     }
 }
 
-/// Switches off one board of the map. If the board does not answer, the connection is tried again
-/// until the deadline.
+/// Switches off one board of the map. If the board does not answer, attempts to connect are
+/// repeated until the deadline.
 async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     let map = match campaign.map.only(std::slice::from_ref(&name), &[]) {
         Ok(map) => map,

@@ -58,11 +58,11 @@ impl CampaignParams {
     }
 
     /// Reads a parameter file, even if its parameters cannot be used.
-    /// [`CampaignParams::problem_alone`] returns the reason.
+    /// [`CampaignParams::problem_alone`] then returns the reason.
     ///
     /// # Errors
     /// If the file cannot be read, or has unknown keys or values of the wrong type. The message
-    /// gives the line of each.
+    /// gives the line of each such key or value.
     pub fn read(path: impl AsRef<Path>) -> std::result::Result<Self, MapError> {
         let path = path.as_ref();
         Self::parse(&read_params(path)?, &path.display().to_string())
@@ -71,8 +71,8 @@ impl CampaignParams {
     /// Reads parameters from TOML. `file` is the name of the text in errors.
     ///
     /// # Errors
-    /// If the text has unknown keys or values of the wrong type. The message gives the line of
-    /// each.
+    /// If the text has unknown keys or values of the wrong type. The message gives the line of each
+    /// such key or value.
     pub fn parse(text: &str, file: &str) -> std::result::Result<Self, MapError> {
         let params = parse_params::<TuneParams>(text, file)?;
         let given = parse_params(text, file)?;

@@ -141,7 +141,7 @@ impl Campaign {
         Self { observer, ..self }
     }
 
-    /// Sets the connections that the campaign uses, and leaves open for the next one.
+    /// Sets the connections that the campaign uses, and leaves open for the next campaign.
     #[must_use]
     pub fn connections(self, connections: Connections) -> Self {
         Self {

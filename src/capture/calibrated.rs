@@ -51,7 +51,8 @@ impl Tone {
     /// Returns the shift in Hz and the change of the loss, both relative to the tune.
     fn of(&self, z: Complex64) -> Option<(f64, f64)> {
         let shift_hz = self.calibration.shift_hz(z)?;
-        // 1 + 2 i y is Qr (1/Qr' + 2 i x), so a change of the loss changes the imaginary part of y.
+        // With the present quality factor Qr', 1 + 2 i y is Qr (1/Qr' + 2 i x), so a change of the
+        // loss changes the imaginary part of y.
         let loss = -2.0 * self.calibration.detuning(z)?.im / self.calibration.qr;
         let shift_hz = shift_hz - self.shift0_hz;
         let loss = loss - self.loss0;

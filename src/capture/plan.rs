@@ -216,8 +216,8 @@ fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
     })
 }
 
-/// Returns the sample streams of a board of the map. Those of a board that has answered come from
-/// its own handle, those of another from its address in the map.
+/// Returns the sample streams of a board of the map. If the board has answered, the streams come
+/// from its own handle, otherwise from its address in the map.
 fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Streams>> {
     family::check_serial(entry)?;
     match array.answered(&entry.name) {

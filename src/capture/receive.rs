@@ -371,8 +371,8 @@ impl Intake {
     }
 }
 
-/// Returns the fault of a board if no own packets came from its address, or if packets of another
-/// board came from there. `stranger` describes the serial number of the other board.
+/// Returns the fault of a board if no packets of its own came from its address, or if packets of
+/// another board came from there. `stranger` describes the serial number of the other board.
 fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
     let bear = format!("{foreign} packets from its address bear {stranger}");
     let (kind, words) = match (own, foreign) {

@@ -1,4 +1,4 @@
-//! Receivers of a capture: one for each family of boards, used like a single receiver.
+//! Receivers of a capture: one for each family (kind) of boards, used like a single receiver.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

@@ -212,7 +212,8 @@ fn is_set(tone: &ToneState, tuned: &ChannelOutcome, nco_hz: f64) -> bool {
             .is_some_and(|rad| is_turned(tone.phase, rad))
 }
 
-/// Judges a tune by the ratios of the reference tones' samples to those of the tune.
+/// Judges a tune by `ratios`: the present sample of each reference tone, divided by its sample in
+/// the tune.
 fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
     let mut standing = Standing {
         state: TuneState::Holds,
@@ -275,7 +276,7 @@ mod tests {
         ] {
             assert_eq!(judge(&ratios, Vec::new()).state, state, "{ratios:?}");
         }
-        // One tone that fell onto a resonance does not void the rest.
+        // If a resonance has moved onto one reference tone, the tune is not void.
         let mut ratios = turned(0.9, 0.1);
         ratios[3] = Complex64::from_polar(0.1, 2.0);
         let standing = judge(&ratios, Vec::new());

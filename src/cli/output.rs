@@ -18,7 +18,7 @@ static OUT: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stdou
 static ERR: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stderr(), "err"));
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 
-/// Longest time that the end of the program waits for the readers of standard error.
+/// Longest time that the program waits, at its end, for the readers of standard error.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Interval between two checks for an interrupt.

@@ -132,7 +132,8 @@ fn status_of(error: &record::Failure) -> Exit {
 }
 
 /// Returns the exit status of requests to hosts. `errors` has an entry for each request, which is
-/// `None` if it succeeded. If the requests have different statuses, this is [`Exit::SomeFailed`].
+/// `None` if it succeeded. If the requests have different statuses, the result is
+/// [`Exit::SomeFailed`].
 fn of_questions<'a>(errors: impl Iterator<Item = Option<&'a record::Failure>>) -> Exit {
     let statuses = errors.map(|error| error.map_or(Exit::Well, status_of));
     let statuses: Vec<_> = statuses.collect();

@@ -177,7 +177,7 @@ fn a_holder_is_told_as_far_as_it_says_who_it_is() {
         assert_eq!(by.to_string(), told, "{text}");
         let unknown = ["process 0", "unknown", "now"];
         assert!(!unknown.iter().any(|word| in_use(&by).contains(word)));
-        // The board can be taken over all the same.
+        // The board can be taken over nevertheless.
         let (lock, from) = taken(ask(&folder, true));
         assert_eq!(from, Some(by));
         assert!(lock.taken_over().is_none());

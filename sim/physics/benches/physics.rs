@@ -110,7 +110,7 @@ fn memory(profile: Profile, detectors: usize) -> Vec<ModuleModel> {
 }
 
 fn main() {
-    // The modules are kept until both are measured, since freed memory would be reused.
+    // The modules are kept until both are measured, because freed memory would be reused.
     let kept = [memory(Profile::Lab, 256), memory(Profile::Lab, 1024)];
     drop(kept);
     for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {

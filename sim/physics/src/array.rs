@@ -23,7 +23,7 @@ pub(crate) struct Resonator {
     pub(crate) notch: Complex64,
     /// Width of the resonance and its dependence on the pull.
     pub(crate) width: Width,
-    /// Shift by the present conditions, without the parts that vary with time.
+    /// Shift that the present conditions cause, without the parts that vary with time.
     pub(crate) steady_shift: f64,
     /// Index of the partner among the resonators, and the ratio of the linewidth of the partner to
     /// that of this resonator.
@@ -326,7 +326,7 @@ impl FarField {
                 let near = self.near_of(cell);
                 let mut sum = [Complex64::default(); ORDER];
                 for (pole, residue) in poles[..near.start].iter().chain(&poles[near.end..]) {
-                    // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
+                    // With frequencies in units of the cell, 1/(d + t) = 1/d sum (-t/d)^j.
                     let inverse = self.cell_hz / (centre - pole);
                     let g = residue * inverse / self.cell_hz;
                     // Square of the distance in cells. The error of the series is proportional to

@@ -70,8 +70,8 @@ impl Filter {
     fn build(stage: u8) -> Self {
         let first = cascade(FIRST.0, FIRST.1);
         let second = cascade(SECOND, 1 << stage);
-        // The correlation of noise after the first cascade, at lags of whole ticks, is filtered by
-        // the second cascade.
+        // The second cascade filters the correlation that noise has after the first cascade, at
+        // lags of whole ticks.
         let after_first = |ticks: usize| correlation(&first, ticks * FIRST.1);
         let correlation_at = |lag: usize| {
             (-2i64..=2)

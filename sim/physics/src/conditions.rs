@@ -31,8 +31,8 @@ pub struct Conditions {
     /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). A detector can have
     /// several faults. All of them apply, except that only the last rate of glitches applies.
     pub detector_faults: Vec<(u32, DetectorFault)>,
-    /// Faults of single channels, counted from 0. If a channel has several faults, each one
-    /// changes the samples that the one before it has left.
+    /// Faults of single channels, which are counted from 0. If a channel has several faults, each
+    /// fault changes the result of the fault before it.
     pub channel_faults: Vec<(usize, ChannelFault)>,
 }
 
@@ -80,7 +80,8 @@ impl Conditions {
     }
 }
 
-/// `fr += amplitude_lw * linewidth * sin(2 pi frequency_hz t + phase_rad)` with t the board's time
+/// Modulation of every resonance frequency:
+/// `fr += amplitude_lw * linewidth * sin(2 pi frequency_hz t + phase_rad)`, with t the board's time
 /// (sample number over sample rate, before the delay of the filters).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

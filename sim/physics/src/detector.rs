@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Parameters of a detector under nominal conditions and at low power, as the random draw gave
 /// them.
 ///
-/// The transmission past the detector, relative to the feedline, is `1 - (Qr/Qc) (1 + i tan phi) /
-/// (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`. This is the diameter correction
-/// (Khalil et al. 2012): 1/Qc is the real part of the complex coupling, so that 1/Qi is positive
-/// for any asymmetry.
+/// The transmission past the detector, relative to the feedline, is
+/// `1 - (Qr/Qc) (1 + i tan phi) / (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`.
+/// The formula is that of the diameter correction method (Khalil et al. 2012): 1/Qc is the real
+/// part of the complex coupling, so that 1/Qi is positive for any asymmetry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn depth_is_qr_over_qc() {
         let d = Detector::new(0, 1e9, 2e4, 1e5);
-        // Symmetric: |S21| = 1 - Qr/Qc = Qr/Qi on resonance.
+        // For a symmetric notch, |S21| = 1 - Qr/Qc = Qr/Qi on resonance.
         let expected = d.qr() / d.qi;
         assert!((d.transmission(1e9).norm() - expected).abs() < 1e-12);
         assert!((d.depth_db() + 20.0 * expected.log10()).abs() < 1e-9);

@@ -32,7 +32,7 @@ impl Octaves {
             1.0
         };
         // A row of cells of length T and variance v has the one-sided density 2 v T sinc^4(f T).
-        // With v = B T^(n-1) in octaves this sums to 2 B / ln 2 f^-n times the integral below.
+        // With v = B T^(n-1), the sum over all octaves is 2 B / ln 2 f^-n times the integral below.
         let shortest_s = shortest_s(n);
         let du = 1e-3;
         let integral: f64 = (0..20_000)
@@ -52,7 +52,7 @@ impl Octaves {
         Self { shortest_s, sigmas }
     }
 
-    /// Adds `scale` times the noise of a key at the times `times` to `out`.
+    /// Adds the noise of a key at the times `times`, multiplied by `scale`, to `out`.
     pub(crate) fn add(&self, key: Key, scale: f64, times: Times, out: &mut [f64]) {
         for (octave, sigma) in self.sigmas.iter().enumerate() {
             let per_cell = 1.0 / (self.shortest_s * f64::from(1u32 << octave));

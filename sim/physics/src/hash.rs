@@ -81,7 +81,7 @@ impl Key {
     pub(crate) fn node(self, counter: u64) -> f32 {
         let b = self.bits(counter);
         let sum = (b & 0xffff) + (b >> 16 & 0xffff) + (b >> 32 & 0xffff) + (b >> 48);
-        // Four uniforms of variance 1/12 each: sigma is 65536 / sqrt 3.
+        // The sum of four uniform numbers of 16 bits has a standard deviation of 65536 / sqrt 3.
         (sum as f32 - 131_070.0) * (1.732_050_8 / 65_536.0)
     }
 }

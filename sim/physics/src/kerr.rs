@@ -11,8 +11,8 @@
 //! tone and `w = 1`, this equation is `y = y0 + a / (1 + 4 y^2)`, with `y0 = u` and the detuning
 //! `y = y0 + s` from the pulled resonance.
 //!
-//! If the equation has more than one solution, the pull depends on the past: each solution is a
-//! branch. After a change, the stored energy grows if the drive causes more pull than the present
+//! Each solution of the equation is called a branch. If there is more than one, the pull depends on
+//! the past. After a change, the stored energy grows if the drive causes more pull than the present
 //! pull, and decays if it causes less, until the first solution in this direction is reached. So a
 //! tone that is swept upward stays on the smallest root until this root vanishes, and a tone that
 //! is swept downward stays on the largest root. Where a root vanishes, the resonator jumps to

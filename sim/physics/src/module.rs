@@ -154,8 +154,8 @@ struct Transient {
     delta: Complex32,
 }
 
-// Numbers of the child keys. Each purpose has a different one, so that its random numbers do not
-// depend on the numbers for other purposes.
+// Numbers of the child keys (`Key::child`). Each purpose has a different one, so that its random
+// numbers do not depend on the numbers for other purposes.
 const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;
 

@@ -77,7 +77,7 @@ pub struct OperatingPoint {
     pub a: f64,
     /// Detuning from the low-power resonance, linewidths.
     pub y0: f64,
-    /// Detuning from the resonance as pulled down by its stored energy ([`crate::kerr`]), on its
+    /// Detuning from the resonance, which stored energy has pulled down ([`crate::kerr`]), on the
     /// present branch, linewidths.
     pub y: f64,
     /// Settled mean of the samples of the channel, counts, with all phases.
@@ -89,8 +89,9 @@ pub struct OperatingPoint {
     pub d_per_inv_qi: Complex64,
 }
 
-/// Returns the true parameters of detectors, which must be sorted by frequency, on a line with a
-/// given attenuation before them and a given total delay.
+/// Returns the true parameters of `detectors`, which must be sorted by frequency.
+/// `cold_attenuation_db` is the attenuation before the detectors, and `tau_s` the total delay of
+/// the line.
 pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<TruthDetector> {
     let alive: Vec<&Detector> = detectors.iter().filter(|d| !d.dead).collect();
     let full_scale_mw =

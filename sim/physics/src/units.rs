@@ -54,7 +54,7 @@ pub fn tone_dbm(dac_scale_dbm: f64, amplitude: f64) -> f64 {
     dac_scale_dbm - DAC_BACKOFF_DB + 20.0 * amplitude.abs().log10()
 }
 
-/// Peak voltage over 50 ohm of a power in mW.
+/// Peak voltage that a power in mW has over 50 ohm.
 pub fn peak_volts(power_mw: f64) -> f64 {
     (2.0 * IMPEDANCE_OHM * 1e-3 * power_mw.max(0.0)).sqrt()
 }

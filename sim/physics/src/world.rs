@@ -56,8 +56,8 @@ pub(crate) struct Motion {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Common {
     bath_k: [f64; BLOCK],
-    /// Modulation by the pulse tube at unit amplitude, and the modulation of the conditions in
-    /// linewidths.
+    /// Modulation by the pulse tube at unit amplitude, and the modulation that the conditions set,
+    /// in linewidths.
     line: [f64; BLOCK],
     modulation: [f64; BLOCK],
     pub(crate) gain: [f64; BLOCK],

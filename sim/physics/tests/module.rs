@@ -52,7 +52,7 @@ fn far_from_all_detectors_a_tone_reads_its_power() {
     let mut model = one_detector(Detector::new(0, 1e9, 2e4, 1e5), &silent());
     model.set_tone(0, tone(&model, 1.1e9, 0.01)).expect("valid");
     let z = settled(&mut model, 0, &mut 0);
-    // 1 dBm - 1.5 dB - 40 dB + a line of -2 dB.
+    // The tone has 1 dBm - 1.5 dB - 40 dB, and the line adds -2 dB.
     let dbm = units::counts_to_dbm(z.norm());
     assert!((dbm + 42.5).abs() < 0.01, "{dbm} dBm");
     model.set_dac_scale_dbm(-3.0).expect("finite");
@@ -91,7 +91,7 @@ fn on_resonance_the_dip_is_as_deep_as_the_truth_says() {
 #[test]
 fn sweeps_up_and_down_jump_at_the_folds() {
     let strong = nonlinear(2.0);
-    // The folds of y0(y) = y - a/(1 + 4 y^2), from a fine scan.
+    // A fine scan finds the folds of y0(y) = y - a/(1 + 4 y^2).
     let y0_of = |y: f64| y - 2.0 / (1.0 + 4.0 * y * y);
     let ys: Vec<f64> = (-2_000_000..0).map(|k| f64::from(k) * 1e-6).collect();
     let turns: Vec<f64> = ys
@@ -126,8 +126,8 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         assert!((point.a - 2.0).abs() < 1e-6 && (point.y0 - middle).abs() < 1e-6);
         assert!((y0_of(point.y) - middle).abs() < 1e-6);
         assert_eq!(point.y > -0.4, from > 0.0, "from {from}: y {}", point.y);
-        // A tone that is turned off and on removes the detector's memory: the detector is on the
-        // branch with little energy.
+        // If a tone is turned off and on, the detector loses its memory, and is on the branch with
+        // little energy.
         model.set_amplitude(0, 0.0).expect("valid");
         model.acquire(0, 1, 0..1, &mut Vec::new());
         model.set_amplitude(0, 0.002).expect("valid");

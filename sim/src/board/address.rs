@@ -20,9 +20,9 @@ const HOSTS_IN_BLOCK: u32 = 254;
 const BLOCKS: u32 = 256;
 
 /// UDP port that reserves an address, and from which the packets of the board come. At each
-/// address, only one board of the machine can bind it, and the system frees it when the process
-/// ends. It is below the range of automatically assigned ports, and no receiver of a stream uses
-/// it.
+/// address, only one board of the machine can bind this port, and the system frees the port when
+/// the process ends. The port is below the range of automatically assigned ports, and no receiver
+/// of a stream uses it.
 const CLAIM_PORT: u16 = 9874;
 
 /// Choice of the address of a board.
@@ -36,7 +36,8 @@ pub(crate) enum Choice {
     Fresh,
 }
 
-/// Numbers of the addresses at which the next search begins, for each choice.
+/// Numbers of the addresses at which the next searches begin: for [`Choice::First`], and for
+/// [`Choice::Fresh`].
 static NEXT_FIRST: AtomicU32 = AtomicU32::new(0);
 static NEXT_FRESH: LazyLock<AtomicU32> = LazyLock::new(|| {
     // Each process begins in a different block. Block 0 is left to `Choice::First`.

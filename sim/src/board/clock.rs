@@ -23,7 +23,7 @@ pub(crate) struct Clock {
 enum State {
     /// The clock is stopped at this time.
     Stopped(f64),
-    /// The clock showed this time at this moment, and has run since.
+    /// The clock showed this time, s, at this instant, and has run since.
     Running(f64, Instant),
 }
 

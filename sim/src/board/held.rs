@@ -32,7 +32,7 @@ pub(crate) enum Held {
     Request,
     /// The request is delayed, and answered later.
     Late,
-    /// A method does not return: its name, and the number of the call.
+    /// A method does not return. The values are its name and the number of the call.
     Call(&'static str, u64),
     /// The answer to the call of this number is longer than any client reads.
     Answer(u64),

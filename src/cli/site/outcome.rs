@@ -182,7 +182,7 @@ mod tests {
             (vec![ended(130), down()], 130, 130),
             (vec![ended(130), cut()], 3, 3),
             (vec![ended(130), ended(3)], 3, 3),
-            // Tones of a tune that was done are on.
+            // On the host that has done its tune, the tones are on.
             (vec![ended(130), ended(0)], 3, 130),
         ] {
             let states: Vec<_> = outcomes.iter().map(HostOutcome::state).collect();

@@ -1,5 +1,5 @@
-//! Every warning and failure of a tune is in the object, the table, the manifest and the exit
-//! status.
+//! Tests that every warning and failure of a tune shows in the JSON object, in the table, in the
+//! manifest and in the exit status.
 
 use twotone::Array;
 use twotone::algorithms::chunks::JoinStatus;

@@ -7,8 +7,8 @@ use num_complex::Complex64;
 use super::{ModuleModel, SampleFlags};
 use crate::units;
 
-/// Number of the child key for the noise of these samples. The numbers of the decimation stages are
-/// smaller.
+/// Number of the child key ([`crate::hash::Key::child`]) for the noise of these samples. The
+/// numbers of the decimation stages are smaller.
 const FAST: u64 = 101;
 
 impl ModuleModel {

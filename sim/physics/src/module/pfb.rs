@@ -17,8 +17,8 @@ const PER_TICK: usize = units::PFB_SAMPLES_PER_TICK as usize;
 /// Half the width of a bin, Hz. Tones that are further away are left out.
 const BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
 
-/// Number of the child key for the noise of these samples. The numbers of the decimation stages are
-/// smaller.
+/// Number of the child key ([`crate::hash::Key::child`]) for the noise of these samples. The
+/// numbers of the decimation stages are smaller.
 const PFB: u64 = 100;
 
 impl ModuleModel {

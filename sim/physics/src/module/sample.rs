@@ -284,8 +284,8 @@ impl ModuleModel {
         r.seen_offset = series.offset[block.len - 1];
     }
 
-    /// Records by how much a change of settings changes the sample of a channel. It is called at
-    /// the first sample after the change.
+    /// Records by how much a change of settings changes the sample of a channel. Call this at the
+    /// first sample after the change.
     fn note_change(&mut self, channel: usize, now: Complex64) {
         let slot = &mut self.slots[channel];
         if slot.changed_at.is_nan() {

@@ -17,7 +17,7 @@ use crate::world::{Common, Motion, Source};
 /// time is computed sample by sample.
 const MOVING_LW: f64 = 8.0;
 
-/// Largest number of tones on either side that beat with a tone.
+/// Largest number of tones on either side of a tone whose beats with it are computed.
 const MAX_BEATS: usize = 16;
 
 /// Speed of light in the cable for which the board corrects, m/s.
@@ -226,7 +226,7 @@ impl ModuleModel {
         let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;
         let gain = units::dbm_to_mw(self.conditions.gain_db).sqrt();
         // `Chain` includes the gain at the centre of the band in the noise but not in the signal,
-        // so it is applied here.
+        // so the gain is applied to the signal here.
         self.line.transmission(frequency_hz) * Complex64::from_polar(gain, phase)
     }
 

@@ -40,7 +40,7 @@ impl Pace {
         }
     }
 
-    /// Limit on the samples that were made before they can be sent.
+    /// Limit on the samples that wait to be sent.
     pub(crate) fn room(&self) -> &Arc<Room> {
         &self.room
     }

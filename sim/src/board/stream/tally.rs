@@ -33,7 +33,7 @@ pub struct PacketCounters {
     pub skipped: u64,
 }
 
-/// Counters of a stream. The number of a variant is its index in [`PacketTally`].
+/// Counters of a stream. The discriminant of a variant is its index in [`PacketTally`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
     Made,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnAnswer, Rule};
 
-/// White space is sent before the answer, which JSON allows. The default number of bytes is more
+/// White space, which JSON allows, is sent before the answer. The default number of bytes is more
 /// than any client should read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
