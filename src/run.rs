@@ -2,7 +2,7 @@
 //!
 //! A [`Target`] is a module of a board, with its limits and the state in which it is to be left.
 //! The [`Runner`] runs the algorithm for each target independently of the others, and returns every
-//! failure as a value. Afterwards it brings the module to its [`SafeState`], also if the algorithm
+//! failure as a value. Afterwards it brings the module to its [`SafeState`], even if the algorithm
 //! failed, panicked, was cancelled or exceeded its deadline. The settings of an algorithm that
 //! succeeds can be kept instead. [`Runner::off`] switches tones off and reads back that they are
 //! off.

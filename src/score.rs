@@ -50,7 +50,7 @@ const FOUND_LW: f64 = 0.5;
 const FALSE_LW: f64 = 1.0;
 
 /// Scores the tunes of named boards by comparison with `truth`. A module that was not tuned counts
-/// with all of its detectors that are not dead, none of them found.
+/// with all of its detectors that are not dead, and none of them counts as found.
 pub fn score<'a>(
     truth: &Truth,
     tunes: impl IntoIterator<Item = (&'a str, &'a TuneOutcome)>,

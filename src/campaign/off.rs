@@ -112,8 +112,8 @@ impl OffReport {
 pub(super) async fn run(campaign: Campaign) -> OffReport {
     let map = &campaign.map;
     let at_once = campaign.concurrency.min(map.boards().len()).max(1);
-    // The boards cannot all run at the same time only if the process may open few files. It then
-    // uses none of these files to listen to streams.
+    // If not all boards can run at the same time, the process probably may open only few files.
+    // None of them is used to listen to streams.
     let listening = match at_once < map.boards().len() {
         true => Listening::none(map),
         false => campaign.access.listening(map),

@@ -219,7 +219,7 @@ mod tests {
         // The usual folder does not exist, as in a container.
         assert_eq!(found().unwrap(), temporary);
         assert_eq!(mode(&temporary), FOR_ALL);
-        // Only root can use this folder.
+        // Only root can make files in this folder.
         fs::create_dir(&usual).unwrap();
         set_mode(&usual, 0o755);
         assert_eq!(found().unwrap(), temporary);

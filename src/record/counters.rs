@@ -77,8 +77,8 @@ pub struct CounterRow {
     pub stamps_out_of_reach: u64,
     /// Stamps whose second of the day contradicts their hour, minute and second.
     pub stamps_at_odds: u64,
-    /// Packets from the board's address whose serial number is that of no captured board there.
-    /// Modules of one address share this count.
+    /// Packets from the board's address with a serial number that no captured board at this address
+    /// has. Modules of one address share this count.
     pub foreign: u64,
     /// Datagrams from the board's address without valid samples. Modules of one address share this
     /// count.

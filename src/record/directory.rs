@@ -87,8 +87,8 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Returns the free space of the file system of the hidden folder, or `None` if it is not
-    /// reported.
+    /// Returns the free space of the file system of the hidden folder, or `None` if the file system
+    /// does not report it.
     pub fn room(&self) -> Option<Room> {
         Room::of(&self.folder)
     }
@@ -159,7 +159,7 @@ impl RunDirectory {
         let path = created.path.clone();
         let written = fill(&mut created.writer).and_then(|()| created.finish());
         if written.is_err() {
-            // The first error is returned, and not one of the removal.
+            // The error of the write is returned, and not one of the removal.
             let _ = fs::remove_file(path);
         }
         written

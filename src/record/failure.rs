@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for Failure {
     }
 }
 
-/// Returns the value with this name, if it is a known one.
+/// Returns the value with this name, if the name is known.
 fn known<'de, T: Deserialize<'de>>(name: Option<String>) -> Option<T> {
     let name = name?;
     let name: StrDeserializer<'_, ValueError> = name.as_str().into_deserializer();

@@ -66,8 +66,8 @@ fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
         // Another program has put a file into the folder, so it is left to that program.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Published::Taken),
         Err(error) => {
-            // The reserved name is released. The first error is returned, and not one of the
-            // removal.
+            // The reserved name is released. The error of the rename is returned, and not one of
+            // the removal.
             let _ = fs::remove_dir(to);
             Err(error)
         }

@@ -43,7 +43,8 @@ mod tests {
     fn blocks_reserved_for_root_are_room_for_root_alone() {
         let mut found = fstatvfs(tempfile::tempfile().unwrap()).unwrap();
         (found.f_blocks, found.f_frsize, found.f_files) = (1000, 4096, 500);
-        // Full, or without a file more, for users who are not the administrator.
+        // The file system is full, or can have no further file, for users other than the
+        // administrator.
         for (blocks, for_others, files, files_for_others) in
             [(50, 0, 30, 30), (50, 20, 30, 0), (7, 7, 0, 0)]
         {

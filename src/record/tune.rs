@@ -173,8 +173,8 @@ impl TuneRecord {
     ///
     /// # Errors
     /// [`RecordError::Io`] if the file cannot be read, or is larger than the tune of any array.
-    /// [`RecordError::Format`] if the file is no tune. Also as
-    /// [`Manifest::read`](super::Manifest::read).
+    /// [`RecordError::Format`] if the file is no tune. The errors of
+    /// [`Manifest::read`](super::Manifest::read) are possible too.
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         Self::read_if(run.as_ref(), |_| true)
     }

@@ -336,7 +336,7 @@ impl<'a> Entry<'a> {
                 record.now.apply(self.batch.changes(op), Certainty::Unknown);
             }
         }
-        // If a request was repeated, the first one may still be on its way to the board.
+        // If a request was repeated, the first request may still be on its way to the board.
         let repeats = match answer {
             Ok(replies) => replies.repeats(),
             Err(error) => error.repeats(),

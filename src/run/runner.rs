@@ -33,8 +33,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// safe state is not `off`, nothing is sent.
 ///
 /// A runner cannot end an algorithm that computes without an `.await`: give such work to
-/// `tworoutine::offload`. A runner cannot protect other modules from an algorithm that has a board
-/// from another source than the runner.
+/// `tworoutine::offload`. If an algorithm has a board from another source than the runner, the
+/// runner cannot protect other modules from it.
 #[derive(Debug, Clone)]
 pub struct Runner {
     concurrency: usize,

@@ -135,7 +135,7 @@ impl Tunnel {
         let (mut tunnel, out) = started.map_err(|error| unreachable(format!("ssh: {error}")))?;
         let ready = async {
             let mut lines = BufReader::new(out).lines();
-            // The start-up files of a shell may print other lines before.
+            // The start-up files of a shell may print other lines before this line.
             while let Ok(Some(line)) = lines.next_line().await {
                 if line.trim_end() == READY {
                     return true;

@@ -111,7 +111,7 @@ impl Fake {
         self
     }
 
-    /// Fails by `fault` at the operation number `at` from now on, counted from 0.
+    /// Makes the operation number `at` from now on, counted from 0, fail with `fault`.
     pub(super) fn fail(&self, at: usize, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((state.operations + at, fault));
@@ -368,7 +368,7 @@ impl Board for Fake {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        // A batch that was sent is executed also if its caller is dropped.
+        // A batch that was sent is executed even if its caller is dropped.
         let sent = tworoutine::spawn(self.clone().execute(batch.clone()));
         match Allowance::new(BOARD_DEADLINE).within(sent).await {
             Ok(Ok(answer)) => answer,

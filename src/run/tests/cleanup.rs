@@ -256,8 +256,8 @@ async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
 
 #[tworoutine::test(start_paused = true)]
 async fn a_batch_that_was_repeated_may_still_be_on_its_way() {
-    // Operation 3 is the setting of the algorithm. The repeated request executes it once more while
-    // the clean-up reads back.
+    // Operation 3 is the setting of the algorithm. The first request, which is late, executes it
+    // once more while the clean-up reads back.
     for late in [SECOND / 2, SECOND, 2 * SECOND] {
         let fakes = [Fake::new("b").with(3, Fault::Repeated(late))];
         let run = runner().request_life(3 * SECOND);

@@ -201,7 +201,7 @@ async fn a_board_that_was_taken_over_is_waited_for() {
         let target = || vec![target(&fake).taken_over(taken_over)];
         let began = Instant::now();
         let off = Runner::new().request_life(life).off(target());
-        // A request of the earlier program is executed meanwhile.
+        // A request of the earlier program is executed during the switch-off.
         let other = async {
             sleep(2 * SECOND).await;
             if taken_over {

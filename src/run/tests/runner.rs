@@ -230,7 +230,7 @@ async fn a_handle_that_was_kept_reaches_nothing_after_the_run() {
                 let kept = kept.clone();
                 move |board, module| {
                     *kept.lock().unwrap() = Some(board.clone());
-                    // Another context goes on with the board after the algorithm has ended.
+                    // Another context continues to use the board after the algorithm has ended.
                     let stray = board.clone();
                     let _unwatched = tworoutine::spawn(async move {
                         loop {
@@ -381,7 +381,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
             .all(|outcome| outcome.hardware == HardwareState::Kept)
     );
 
-    // One board restarts. On another one, another program sets a tone.
+    // In the first case, the board restarts. In the second case, another program sets a tone.
     let (_, outcomes) = one_after_the_other(Fake::forget).await;
     assert_eq!(
         outcomes[0].hardware.not_restored(),
