@@ -144,7 +144,7 @@ pub(crate) struct Found {
     jobs: FoundJobs,
 }
 
-/// Numbers of boards of a daemon.
+/// Counts of the boards of a daemon.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FoundBoards {
     pub(crate) connected: usize,

@@ -28,7 +28,7 @@ pub struct Manifest {
     pub host: String,
     /// The operator's note.
     pub note: Option<String>,
-    /// Seed of the random numbers of a simulation, if the run knew it.
+    /// Seed of the random numbers of a simulation, if the campaign was given one.
     pub seed: Option<u64>,
     /// Time at which the run began.
     pub started: UtcTime,

@@ -347,7 +347,7 @@ impl Supervised {
             ErrorKind::InvalidArgument | ErrorKind::Unsupported | ErrorKind::Busy
         );
         if error.kind() == ErrorKind::EpochChanged && self.target.safe_state != SafeState::Off {
-            // The settings of the module are lost, and were never read.
+            // The settings before the run are lost, for instance by a restart, and were never read.
             return HardwareState::unreached(error);
         }
         if refused || self.target.safe_state != SafeState::Off {

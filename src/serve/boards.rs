@@ -81,7 +81,7 @@ pub(crate) struct Boards {
     closing: CancellationToken,
 }
 
-/// Numbers of boards.
+/// Counts of boards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Number of boards that have had their first turn.
@@ -141,7 +141,7 @@ impl Boards {
             .collect()
     }
 
-    /// Receiver that observes the numbers of boards.
+    /// Receiver that observes the counts of boards.
     pub(crate) fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
     }

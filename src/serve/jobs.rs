@@ -30,12 +30,12 @@ pub(crate) struct Jobs {
     ended: Mutex<Ended>,
 }
 
-/// Numbers of jobs that have ended since the start of the daemon.
+/// Counts of the jobs that have ended since the start of the daemon.
 #[derive(Default)]
 struct Ended {
-    /// Numbers of jobs by command and exit status.
+    /// Counts of jobs by command and exit status.
     by_status: BTreeMap<(String, u8), u64>,
-    /// Numbers of jobs that used a board, by the name of the board.
+    /// Counts of jobs that used a board, by the name of the board.
     by_board: BTreeMap<String, u64>,
 }
 
@@ -259,7 +259,7 @@ impl Jobs {
         queue.jobs.iter().filter(|job| job.state() == state).count()
     }
 
-    /// Returns the numbers of jobs that have ended since the start, by command and exit status.
+    /// Returns the counts of the jobs that have ended since the start, by command and exit status.
     pub(crate) fn ended(&self) -> BTreeMap<(String, u8), u64> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.by_status.clone()

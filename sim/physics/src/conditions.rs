@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Conditions of a module. The default is the state in which the detectors were drawn.
+/// Conditions of a module. The default is the state for which the parameters of the detectors were
+/// drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conditions {

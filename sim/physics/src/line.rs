@@ -138,7 +138,7 @@ impl Line {
     }
 }
 
-/// Number of the child key of the seed for feedlines.
+/// Number of the child key ([`Key::child`]) of the seed for feedlines.
 const LINE: u64 = 2;
 
 /// Ratio of amplitudes from a value in dB.

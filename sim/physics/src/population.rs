@@ -100,7 +100,7 @@ impl Population {
     }
 }
 
-// Numbers of the child keys of the seed.
+// Numbers of the child keys (`Key::child`) of the seed.
 const POPULATION: u64 = 1;
 const COUPLING: u64 = u64::MAX;
 

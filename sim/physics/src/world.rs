@@ -14,7 +14,7 @@ use crate::profile::ProfileParams;
 /// Number of samples that are computed together.
 pub(crate) const BLOCK: usize = 32;
 
-/// Numbers of the child keys of the module.
+/// Numbers of the child keys ([`Key::child`]) of the module.
 const BATH: u64 = 1;
 const GAIN: u64 = 2;
 const PHASE: u64 = 3;

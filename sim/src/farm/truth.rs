@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use twotone_physics::TruthDetector;
 
-/// All parameters that were drawn for the detectors of a farm.
+/// All parameters of the detectors of a farm (a group of simulated boards), as the random draw gave
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
     /// Seed from which the farm was built.

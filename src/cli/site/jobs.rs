@@ -138,8 +138,8 @@ pub(super) fn cancel(mut site: Site, cancel: &Cancel, json: bool) -> Result<Exit
     Ok(of_questions(told.iter().map(|one| one.error.as_ref())))
 }
 
-/// Returns the numbers of jobs by the names of their hosts. The name of the host may be left out if
-/// the site has only one host.
+/// Returns the numbers (ids) of jobs by the names of their hosts. The name of the host may be left
+/// out if the site has only one host.
 ///
 /// # Errors
 /// The reason, if a job has no host name and the site has several hosts, or if the site has no host

@@ -24,10 +24,10 @@ struct HostStatus {
     boards: Option<FoundBoards>,
     /// Boards that are not connected or not locked.
     down: Vec<Down>,
-    /// Jobs that are not over. `None` if the host has not told them.
+    /// Jobs that are not over. `None` if the host has not reported its jobs.
     jobs: Option<Vec<JobReport>>,
-    /// Number of tones that were on when the boards were last read back. Boards whose tones are
-    /// not all known are not included. `None` if the host has not told its boards.
+    /// Number of tones that were on when the boards were last read back. Boards whose tones are not
+    /// all known are not included. `None` if the host has not reported its boards.
     tones_on: Option<usize>,
     /// Names of the boards whose tones are not all known.
     tones_unknown: Vec<String>,

@@ -447,7 +447,7 @@ async fn giving_up_is_immediate_while_an_algorithm_cannot_be_ended() {
     let run = runner().cancel(cancel.clone()).abandon(abandon.clone());
     let run = run.run(targets(&fakes), |board, module| async move {
         two_tones(&board, module).await?;
-        // The board executes the batch further when its caller is dropped.
+        // The board continues to execute the batch after its caller is dropped.
         let mut slow = twotone_hal::Batch::new();
         slow.read_nco(module);
         board.run(&slow).await?;

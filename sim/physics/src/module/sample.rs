@@ -366,5 +366,5 @@ impl ModuleModel {
     }
 }
 
-/// Number of the child key of the module for noise.
+/// Number of the child key ([`Key::child`]) of the module for noise.
 const NOISE: u64 = 10;
