@@ -28,8 +28,9 @@ pub(crate) struct Algorithm {
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
-    /// Step between the requests at which a fault is tried, unless `TWOTONE_SAFETY=all` asks for
-    /// all.
+    /// Step between the requests at which a sample tries a fault. Each fault begins at another
+    /// request, so that together the faults reach every request. `TWOTONE_SAFETY=all` tries each
+    /// fault at every request.
     pub(crate) stride: usize,
     /// True if the algorithm leaves its tones on after success.
     pub(crate) keeps: bool,
@@ -62,14 +63,14 @@ pub(crate) const ALGORITHMS: &[Algorithm] = &[
     Algorithm {
         also: &["tune_with_progress"],
         start: Some(run_tune),
-        stride: 6,
+        stride: 12,
         settings: Runner::keep_on_success,
         keeps: true,
         ..measurement("tune")
     },
     Algorithm {
         start: Some(run_tune),
-        stride: 6,
+        stride: 12,
         settings: Runner::keep_on_success,
         keeps: true,
         lit: true,
@@ -78,13 +79,15 @@ pub(crate) const ALGORITHMS: &[Algorithm] = &[
     },
     Algorithm {
         start: Some(run_sweep),
-        stride: 2,
+        stride: 5,
         settings: Runner::leave_as_found,
         lit: true,
         safe_state: SafeState::Hold,
         ..measurement("sweep")
     },
     Algorithm {
+        // It sends one request.
+        stride: 1,
         lit: true,
         ..measurement("off")
     },
@@ -97,7 +100,7 @@ const fn measurement(name: &'static str) -> Algorithm {
         start: None,
         settings: |runner| runner,
         safe_state: SafeState::Off,
-        stride: 1,
+        stride: 3,
         keeps: false,
         lit: false,
     }

@@ -268,6 +268,9 @@ pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
 /// Number of moments at which each entry of [`MOMENTS`] is tried.
 pub(crate) const EACH: u32 = 12;
 
+/// Step between the moments at which a sample tries an entry of [`MOMENTS`].
+pub(crate) const MOMENT_STRIDE: u32 = 3;
+
 /// Names of all rows of a table in `table.md`, in order.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let at_requests = FAULTS.iter().map(|(name, _)| *name);

@@ -89,8 +89,9 @@ that vanish: `tests/program/record.rs`. Few threads, files or memory: `tests/pro
 `tests/program/inputs.rs`. A second program on a board: `tests/program/lock.rs`. The clock of the host is read in one
 place, for names and stamps of results, and `cargo xtask tidy` keeps it so; no deadline looks at it.
 
-`cargo nextest run --test safety` compares; of a tune it tries each fault at every sixth request, and of a sweep at
-every second. With `TWOTONE_SAFETY=all` it tries all. `TWOTONE_WRITE_TABLE=1` with that writes the table anew.
+`cargo nextest run --test safety` tries a sample of the cases and compares their ends with this table. The sample has
+each fault at every twelfth request of a tune, at every fifth of a sweep, and at every third of the others. With
+`TWOTONE_SAFETY=all` it tries all cases. `TWOTONE_WRITE_TABLE=1` with that writes the table anew.
 ";
 
 /// True if every case is tried, and not only a sample of them.
