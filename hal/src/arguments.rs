@@ -1,4 +1,6 @@
-//! Checks that the arguments of an operation fit the description of its module.
+//! Checks that the arguments of an operation fit the description of its module. A module of a board
+//! has channels, each with one tone. The frequencies of its tones are relative to its NCO, an
+//! oscillator.
 
 use crate::{
     Batch, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, Op, Result, Setting, SettingKey,
@@ -6,9 +8,9 @@ use crate::{
 };
 
 impl ModuleDescription {
-    /// Checks the arguments of an operation on this module. A value out of the range of its setting
-    /// passes if `is_allowed` returns true for it. This allows a caller to restore such a value on
-    /// a board that had it before.
+    /// Checks the arguments of `op`, an operation of `batch` on this module. A value out of the
+    /// range of its setting passes if `is_allowed` returns true for this value. So a caller can
+    /// restore a value that the board had before, even if it is out of the range.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for channels that the module does not have, for values out of

@@ -1,4 +1,5 @@
-//! Ordered lists of typed operations.
+//! Batches: ordered lists of typed operations on a board. A board has modules, and a module has
+//! channels with one tone each.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -55,7 +56,7 @@ pub enum Op {
         /// The module.
         module: ModuleId,
     },
-    /// Acquire samples and return the mean and the scatter of each channel.
+    /// Acquire samples, and return the mean and the standard deviation of each channel.
     AcquireMean {
         /// The module.
         module: ModuleId,
@@ -71,7 +72,7 @@ pub enum Op {
     },
     /// Read the board's time.
     ReadClock,
-    /// Read every sensor and rail.
+    /// Read every sensor and every supply rail of the board.
     ReadHousekeeping,
     /// Let time pass on the board before the next operation.
     Wait {
@@ -207,10 +208,11 @@ impl fmt::Display for Op {
     }
 }
 
-/// Type of an operation, with the type of its reply. Its implementors, such as [`crate::SetTones`],
-/// have no values: they are the type parameter of a [`Ticket`].
+/// Type of an operation, with the type of its reply. The types that implement this trait, such as
+/// [`crate::SetTones`], are enums without variants. They serve only as the type parameter of a
+/// [`Ticket`].
 pub trait Operation {
-    /// Reply to the operation, borrowed from the replies.
+    /// Reply to the operation, borrowed from the [`Replies`] to its batch.
     type Reply<'a>;
 
     #[doc(hidden)]
@@ -328,7 +330,7 @@ impl Batch {
     }
 
     /// Runs the batch on a board that executes one operation at a time. `answer` executes an
-    /// operation, and answers it with the builder.
+    /// operation, and adds its reply to the builder.
     ///
     /// # Errors
     /// The first error of `answer`, after which no operation is executed. It names the operation

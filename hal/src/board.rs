@@ -1,4 +1,4 @@
-//! The board trait and its handle.
+//! The board trait, and the handle with which algorithms use a board.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,11 +13,11 @@ use crate::{
 /// An FPGA readout board.
 ///
 /// # Contract
-/// * [`run`](Board::run) executes the operations of a batch **in order** and answers each of them,
-///   or fails with an [`Error`](crate::Error) that names the board and the operation.
-///   [`executed`](crate::Error::executed) is the number of operations before the failed one that
-///   were surely executed, and [`certainty`](crate::Error::certainty) shows whether the failed
-///   operation was executed. Operations after a failed one are not executed.
+/// * [`run`](Board::run) executes the operations of a batch (a list of operations) **in order** and
+///   answers each of them, or fails with an [`Error`](crate::Error) that names the board and the
+///   operation. [`executed`](crate::Error::executed) is the number of operations before the failed
+///   one that were surely executed, and [`certainty`](crate::Error::certainty) shows whether the
+///   failed operation was executed. Operations after a failed one are not executed.
 /// * Arguments out of the ranges of the board's description are refused before anything is sent. A
 ///   board may accept such a value if the value was read back from it before, so that it can be
 ///   restored.
@@ -27,8 +27,9 @@ use crate::{
 ///   wait for it.
 /// * `run` ends within a limited time, even if the board does not answer.
 ///
-/// A wrapper (a deadline, a power limit, a journal) is a board around another board. It has its own
-/// [`run`](Board::run), and its [`wrapped`](Board::wrapped) returns the inner board.
+/// A wrapper is a board around another board. It adds something, for example a deadline, a limit of
+/// power, or the record of changes that are to be undone. It has its own [`run`](Board::run), and
+/// its [`wrapped`](Board::wrapped) returns the inner board.
 #[async_trait]
 pub trait Board: Send + Sync {
     /// The board's name in the hardware map, the file that lists the boards. Errors and results
@@ -70,7 +71,7 @@ impl BoardHandle {
     }
 
     /// Returns the board's description. This costs one round trip at most: boards cache their
-    /// description during an [epoch](crate::Epoch).
+    /// description during an [epoch](crate::Epoch), a period in which the board keeps its settings.
     ///
     /// # Errors
     /// As [`Board::run`].
@@ -85,7 +86,7 @@ impl BoardHandle {
         Tones::new(self)
     }
 
-    /// The NCOs: set, read back.
+    /// The NCOs, the oscillators that the frequencies of tones are relative to: set, read back.
     pub fn nco(&self) -> Nco<'_> {
         Nco::new(self)
     }

@@ -1,4 +1,4 @@
-//! The board's own time.
+//! The board's own time. A board takes it from a time code, a signal that tells the time.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Batch {
     }
 }
 
-/// The clock of a board. Each call runs a batch of one operation.
+/// The clock of a board. Each call runs a batch (a list of operations) with one operation.
 #[derive(Debug)]
 pub struct Clock<'a>(&'a BoardHandle);
 

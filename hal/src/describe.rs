@@ -82,11 +82,12 @@ pub struct Description {
     pub serial: String,
     /// The firmware release that the board reports; empty if it reports none.
     pub firmware: String,
-    /// The epoch of the board in which this description was made.
+    /// The epoch in which this description was made. An epoch is a period during which a board
+    /// keeps its settings.
     pub epoch: Epoch,
     /// The kinds of operations that the board has.
     pub operations: Vec<OperationKind>,
-    /// The modules that can be used in its present configuration.
+    /// The modules that can be used in the present configuration of the board.
     pub modules: Vec<ModuleDescription>,
     /// Facts that the board did not report, each with the reason and with the assumption that is
     /// made instead. Each entry is a sentence for people to read. A description with doubts can
@@ -102,8 +103,8 @@ pub struct ModuleDescription {
     pub module: ModuleId,
     /// Number of channels (tones) of the module; channels are numbered from 1.
     pub channels: u16,
-    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The tones of such
-    /// a base-band module are relative to 0 Hz.
+    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The tones of a
+    /// module without an NCO are relative to 0 Hz.
     #[serde(flatten)]
     pub nco: Option<NcoRange>,
     /// Largest distance of a tone from the NCO, on either side. If there is no NCO, the highest
@@ -245,9 +246,9 @@ impl Description {
 
 impl ModuleDescription {
     /// A module without any of the optional properties: it has no NCO, no scale in dBm and no
-    /// limits, and its samples need not settle and have uncorrelated noise. The caller sets the
-    /// other fields. Until then they are NaN, and the largest number of samples of an acquisition
-    /// is 0.
+    /// limits, its samples have uncorrelated noise, and no samples are discarded after a change of
+    /// settings. The caller sets the other fields. Until then they are NaN, and the largest number
+    /// of samples of an acquisition is 0.
     pub fn new(module: ModuleId, channels: u16) -> Self {
         Self {
             module,

@@ -23,7 +23,8 @@ pub enum ErrorKind {
     Limit,
     /// The board does not have this operation.
     Unsupported,
-    /// Another run is using the module, or another program the board; nothing was sent.
+    /// Another run (an execution of an algorithm) is using the module, or another program is using
+    /// the board; nothing was sent.
     Busy,
     /// No connection could be made, or no stream of samples could be joined.
     Unreachable,
@@ -39,7 +40,7 @@ pub enum ErrorKind {
     /// The present settings of the board are not those of this program, because the board restarted
     /// or another program changed them. Earlier measurements are no longer valid.
     EpochChanged,
-    /// A user, the caller or the program itself ended the run early.
+    /// A user, the caller or the program itself ended the run of the algorithm early.
     Cancelled,
     /// The algorithm on this board, or another task of this program for this board, panicked.
     Panicked,
@@ -91,8 +92,8 @@ impl Certainty {
 }
 
 /// A failure on one board. It holds the names of the board and of the operation, the kind of the
-/// failure, the certainty about the operation's effect, and the underlying cause. Its size is that
-/// of one pointer.
+/// failure, the certainty about the operation's effect, and the underlying cause. An `Error` is as
+/// small as one pointer.
 ///
 /// By the usual convention, `{}` shows the error itself, and [`source`](StdError::source) returns
 /// the underlying cause. `{:#}` and [`Error::chain`] show the error and all its causes in one line.
@@ -114,8 +115,9 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind`. The `message` states the cause, and the remedy if one is known. It is
-    /// stored as [`legible`] shows it, because a part of it may come from a board.
+    /// An error of `kind`. The `message` states the cause, and the remedy if one is known. The
+    /// message is stored as [`legible`] returns it, with invisible characters escaped, because a
+    /// part of it may come from a board.
     ///
     /// Callers add the board and the operation with [`Error::on`] and [`Error::during`]. The
     /// certainty is [`Certainty::NotExecuted`] for [`ErrorKind::Rejected`] and for kinds of errors
@@ -168,7 +170,8 @@ impl Error {
         self
     }
 
-    /// Sets the number of operations of the batch that were surely executed before the failed one.
+    /// Sets the number of operations of the batch (the list of operations that the board was asked
+    /// to run) that were surely executed before the failed one.
     #[must_use]
     pub fn after(mut self, operations: usize) -> Self {
         self.0.done = Some(operations);
@@ -319,7 +322,8 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Returns `text` as [`legible`] shows it, because a part of it may come from a board.
+/// Returns `text` in the form that [`legible`] gives it, because a part of it may come from a
+/// board.
 fn shown(text: String) -> String {
     match legible(&text) {
         Cow::Borrowed(_) => text,

@@ -55,7 +55,7 @@ impl Batch {
     }
 }
 
-/// The housekeeping of a board. Each call runs a batch of one operation.
+/// The housekeeping of a board. Each call runs a batch (a list of operations) with one operation.
 #[derive(Debug)]
 pub struct Housekeeping<'a>(&'a BoardHandle);
 

@@ -1,5 +1,5 @@
 //! Numbers of modules, channels and epochs. Modules and channels are numbered from 1, as on the
-//! front panel.
+//! front panel of a board.
 
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU16};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, ErrorKind};
 
 /// Number of a readout module of a board, from 1. A module has one feedline, one comb of tones and
-/// at most one NCO.
+/// at most one NCO (an oscillator that the frequencies of the tones are relative to).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModuleId(NonZeroU8);
@@ -101,9 +101,10 @@ fn zero_refused(numbered: &str) -> Error {
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// Number of a period during which a module keeps its phase reference. A new phase epoch begins
-/// when the NCO is set, and with each new [`Epoch`] of the board. Rotations and calibrations of one
-/// phase epoch are not valid in another.
+/// Number of a period during which a module keeps its phase reference, so that the phases of its
+/// samples can be compared. A new phase epoch begins when the NCO is set, and with each new
+/// [`Epoch`] of the board. Rotations (phases of the demodulation) and calibrations of one phase
+/// epoch are not valid in another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

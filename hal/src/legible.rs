@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 /// Largest number of characters of a text that is shown.
 const MOST: usize = 2000;
 
-/// Number of characters by which a text may exceed the largest number without being cut. A text
-/// that was cut ends with a note, so it may exceed the largest number. It is not cut again.
+/// Number of characters by which a text may exceed [`MOST`] without being cut. A text that was cut
+/// ends with a note and may therefore exceed [`MOST`]. Without this allowance it would be cut again
+/// when it is shown again.
 const SLACK: usize = 60;
 
 /// Returns `text` in a form that is safe to show: one line of limited length.

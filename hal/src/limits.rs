@@ -1,4 +1,4 @@
-//! Limits of a module's output.
+//! Limits of a module's output. The output is a *comb*: all tones of the module together.
 
 use serde::{Deserialize, Serialize};
 

@@ -5,8 +5,8 @@ use crate::{
     NcoState, Op, PhaseEpoch, RepliesBuilder, Result, SettingKey, ToneSettings, ToneState,
 };
 
-/// Settings of one module in memory, for boards without hardware behind them: dry runs, and doubles
-/// in tests.
+/// Settings of one module in memory, for boards without hardware: those of dry runs, and test
+/// doubles.
 ///
 /// [`MemoryModule::answer`] keeps the contract of [`Board`](crate::Board) for operations that set
 /// or read settings, and for waits, which end at once. The caller answers the other operations: the
@@ -61,7 +61,7 @@ impl MemoryModule {
         known.unwrap_or(ToneState::never_set(channel))
     }
 
-    /// Tones of the channels of an acquisition, in order.
+    /// States of the tones of the channels that `acquire` asks for, in order.
     pub fn acquired(&self, acquire: &crate::Acquire) -> impl Iterator<Item = ToneState> + '_ {
         let after = usize::from(self.description.channels).saturating_sub(acquire.first.index());
         let count = acquire.count.map_or(after, usize::from).min(after);

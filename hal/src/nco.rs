@@ -19,7 +19,8 @@ pub enum ReadNco {}
 pub struct NcoState {
     /// The absolute frequency.
     pub frequency: Hertz,
-    /// The current phase epoch. Phases can be compared within one phase epoch only.
+    /// The current phase epoch, a period during which the module keeps its phase reference. Phases
+    /// can be compared within one phase epoch only.
     pub phase_epoch: PhaseEpoch,
 }
 
@@ -52,7 +53,7 @@ impl Batch {
     }
 }
 
-/// The NCOs of a board. Each call runs a batch of one operation.
+/// The NCOs of a board. Each call runs a batch (a list of operations) with one operation.
 #[derive(Debug)]
 pub struct Nco<'a>(&'a BoardHandle);
 

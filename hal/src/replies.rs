@@ -1,4 +1,4 @@
-//! Replies in flat buffers.
+//! Replies of a board to a batch, an ordered list of operations.
 
 use std::ops::Range;
 
@@ -11,8 +11,9 @@ use crate::samples::{MeanEntry, SamplesEntry};
 use crate::tones::ToneState;
 use crate::{Batch, Description, Error, ErrorKind, Op, Operation, Result, Ticket};
 
-/// The replies to a batch, one for each operation, in flat buffers. [`Replies::get`] returns the
-/// reply that belongs to a ticket.
+/// The replies to a batch, one for each operation, in flat buffers. The caller got a [`Ticket`]
+/// when it added an operation to the batch. [`Replies::get`] returns the reply to the operation of
+/// a ticket.
 #[derive(Debug, Clone, Default)]
 pub struct Replies {
     entries: Vec<Entry>,
@@ -176,9 +177,9 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Answers [`Op::AcquireMean`] with the mean and the scatter of each requested channel, in
-    /// readout counts. `overrange` and `overvoltage` are true if the board set this flag for any
-    /// sample.
+    /// Answers [`Op::AcquireMean`] with the mean and the scatter (the standard deviation) of each
+    /// requested channel, in readout counts. `overrange` and `overvoltage` are true if the board
+    /// set the flag of this name for any sample.
     ///
     /// # Errors
     /// If the next operation is of another kind, or if there is not one mean and one scatter for
@@ -210,7 +211,7 @@ impl<'a> RepliesBuilder<'a> {
 
     /// Answers [`Op::AcquireSamples`] with the samples of `channels` channels, in readout counts:
     /// all samples of the first channel, then all samples of the next one, and so on. `overrange`
-    /// and `overvoltage` are true if the board set this flag for any sample.
+    /// and `overvoltage` are true if the board set the flag of this name for any sample.
     ///
     /// # Errors
     /// If the next operation is of another kind or requests other numbers of channels or samples.

@@ -1,4 +1,5 @@
-//! Samples: the signal that a module receives at the frequency of each tone.
+//! Samples: the signal that a module receives at the frequency of each tone, in readout counts, the
+//! integer unit of the board's samples.
 
 use std::ops::Range;
 
@@ -93,8 +94,8 @@ pub struct MeanView<'a> {
     /// `scatter / sqrt(n)`, because the samples are correlated: see
     /// [`crate::ModuleDescription::mean_error_factor`].
     pub scatter: &'a [f64],
-    /// True if a converter exceeded its range during the acquisition. The samples that are
-    /// discarded while the filters settle do not count.
+    /// True if a converter exceeded its range during the acquisition. Samples that were discarded
+    /// while the filters settled do not set this flag.
     pub overrange: bool,
     /// True if an input exceeded its voltage limit during the acquisition.
     pub overvoltage: bool,
@@ -253,7 +254,7 @@ impl Operation for AcquireSamples {
 
 impl Replies {
     /// Returns the reply to the operation of `ticket`, by value. The samples are moved out of the
-    /// replies; they are not copied if the batch acquired nothing before them.
+    /// replies; they are not copied if no earlier operation of the batch acquired anything.
     ///
     /// # Panics
     /// If the ticket belongs to another batch, and the operation of this batch at the position of

@@ -35,13 +35,13 @@ pub enum Change {
     ClearTones,
     /// Frequency of the NCO.
     Nco(Hertz),
-    /// Settings that [`ModuleSettings`] does not have. Any setting may differ afterwards.
+    /// Settings that [`ModuleSettings`] does not record. Any setting may differ afterwards.
     Anything,
 }
 
 impl Op {
-    /// True if [`ModuleSettings`] has every setting that the operation changes. Wrappers that
-    /// record or judge settings refuse the other operations.
+    /// True if [`ModuleSettings`] has every setting that the operation changes. A wrapper around a
+    /// board that records or checks settings refuses all other operations.
     pub fn is_modelled(&self) -> bool {
         match self {
             Self::Describe
@@ -85,8 +85,10 @@ impl Batch {
     }
 }
 
-/// Largest number of entries of `ModuleSettings::doubts`. If there are more, duplicates are
-/// removed. If there are still more, all settings in doubt are no longer compared with readings.
+/// Largest number of entries of `ModuleSettings::doubts`, the list of the values that settings in
+/// doubt may have. A setting is in doubt if the outcome of a write is not known. If there are more
+/// entries, duplicates are removed. If there are still more, the settings that are in doubt are no
+/// longer compared with readings.
 const MOST_DOUBTS: usize = 1 << 16;
 
 /// Settings of one module: its NCO and its tones.
@@ -154,8 +156,8 @@ impl ModuleSettings {
         self
     }
 
-    /// The channels from 1 on, up to the highest one that was used or that
-    /// [`ModuleSettings::unknown`] was given.
+    /// The tones of the channels from 1 on, up to the highest channel that was set or read, or up
+    /// to the number that [`ModuleSettings::unknown`] was given.
     pub fn tones(&self) -> &[ToneSettings] {
         &self.tones
     }
@@ -212,9 +214,9 @@ impl ModuleSettings {
     }
 
     /// Records the `fields` of tones that were read back. Returns the channels with a value that is
-    /// NaN or infinite. Their values are not recorded, and their tones may then have any amplitude
-    /// up to full scale. A setting that was never set on the board reads back as `None`. Such an
-    /// amplitude or offset counts as 0.
+    /// NaN or infinite. The values of these channels are not recorded, and any amplitude up to full
+    /// scale then counts as possible. A setting that was never set on the board reads back as
+    /// `None`. An amplitude or an offset that was never set counts as 0.
     pub fn learn_tones(&mut self, states: &[ToneState], fields: ToneFields) -> Vec<ChannelId> {
         let mut wrong = Vec::new();
         for state in states {
@@ -258,7 +260,7 @@ impl ModuleSettings {
         self.tones[channel.index()].learn(key.setting, value);
     }
 
-    /// Records that the board lost its settings: each may be as it was, or 0.
+    /// Records that the board lost its settings: each setting may have its earlier value, or be 0.
     pub fn lose(&mut self) {
         self.doubts.clear();
         self.has_settled = false;

@@ -1,12 +1,12 @@
-//! Sample streams of boards: samples that a board sends without requests, with exact counters.
+//! Sample streams of boards: samples that a board sends without requests. A *family* is the boards
+//! that one implementation of [`Streams`] serves.
 //!
 //! [`BoardHandle::streams`](crate::BoardHandle::streams) returns the sample streams of a board that
 //! has them. [`Streams::open`] opens one [`StreamReceiver`] for the boards of one family, so that
 //! these boards can share sockets. The receiver returns [`StreamBlock`]s: consecutive samples of
-//! one module, in flat buffers, by value. A family is the boards that one implementation of
-//! [`Streams`] serves. Everything that only one family has (its packets, its time code, its
-//! numbering of modules) is hidden behind these traits, or is data in [`StreamSource`] and
-//! [`StreamStatus`].
+//! one module, in flat buffers, by value. Everything that only one family has (its packets, its
+//! time code, its numbering of modules) is hidden behind these traits, or is data in
+//! [`StreamSource`] and [`StreamStatus`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -98,10 +98,10 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     /// first board, in their order, then the modules of the second board, and so on.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if there is no module, a board of another family, a board or
-    /// a module twice, an option that cannot be used, or a property missing that identifies the
-    /// samples; [`ErrorKind::Unreachable`] if a sender is not found or a stream cannot be joined.
-    /// After an error nothing stays open.
+    /// [`ErrorKind::InvalidArgument`] if the requests have no module, have a board of another
+    /// family, or name a board or a module twice; if an option cannot be used; or if a property
+    /// that identifies the samples is missing. [`ErrorKind::Unreachable`] if a sender is not found
+    /// or a stream cannot be joined. After an error nothing stays open.
     async fn open(
         &self,
         requests: &[StreamRequest],
@@ -135,9 +135,9 @@ pub trait StreamReceiver: Send {
         Vec::new()
     }
 
-    /// Ends a stream when its [`coverage`](Self::coverage) is `seconds`. Later samples are neither
-    /// put into blocks nor counted as expected, received or lost. Samples that have already been
-    /// taken stay. Call this method again to move the end.
+    /// Ends a stream when its [`coverage`](Self::coverage) reaches `seconds`. Later samples are
+    /// neither put into blocks nor counted as expected, received or lost. Samples that have already
+    /// been taken stay. Call this method again to move the end.
     fn end_at(&mut self, stream: usize, seconds: f64);
 
     /// Channels in the blocks of a stream. `None` if all channels were requested and no sample has
@@ -215,7 +215,7 @@ pub struct StreamRequest {
 pub struct ModuleRequest {
     /// The module.
     pub module: ModuleId,
-    /// Channels, in ascending order. `None` means all channels of the first sample.
+    /// Channels, in ascending order. `None` means all channels that the first sample has.
     pub channels: Option<Vec<ChannelId>>,
 }
 

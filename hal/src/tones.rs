@@ -1,4 +1,5 @@
-//! Tones: the carriers that a module drives through its feedline. Together they are a comb.
+//! Tones: the carriers that a module drives through its feedline. Together they are a comb. The
+//! frequency of a tone is given relative to the NCO of the module, an oscillator.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ pub enum ClearTones {}
 #[derive(Debug)]
 pub enum ReadTones {}
 
-/// Changes of one tone. Fields left `None` keep their value, and are not sent.
+/// Changes of one tone. A setting whose field is `None` keeps its value, and is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ToneUpdate {
     /// The channel.
@@ -226,8 +227,8 @@ impl Operation for ReadTones {
 }
 
 impl Batch {
-    /// Adds an operation that changes tones of `module`, in the order of `updates`. Fields that are
-    /// `None` are not sent. If the list is empty, nothing is sent.
+    /// Adds an operation that changes tones of `module`, in the order of `updates`. Settings that
+    /// are `None` in an update are not sent. If `updates` is empty, nothing is sent.
     pub fn set_tones(
         &mut self,
         module: ModuleId,
@@ -264,7 +265,7 @@ impl Batch {
     }
 }
 
-/// The tones of a board. Each call runs a batch of one operation.
+/// The tones of a board. Each call runs a batch (a list of operations) with one operation.
 #[derive(Debug)]
 pub struct Tones<'a>(&'a BoardHandle);
 

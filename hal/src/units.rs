@@ -67,8 +67,8 @@ unit!(
     "Hz"
 );
 unit!(
-    /// A power in decibels above one milliwatt. Sums of powers are not sums of decibels: see
-    /// [`Dbm::milliwatts`].
+    /// A power in decibels above one milliwatt. To add powers, convert them to milliwatts first:
+    /// see [`Dbm::milliwatts`].
     Dbm,
     "dBm"
 );

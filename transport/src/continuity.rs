@@ -3,10 +3,11 @@
 //!
 //! A [`ModuleKeeper`] belongs to the [`Link`](crate::link::Link) of one module, which sends the
 //! requests for the module. The keeper records the settings that this client makes, and reads them
-//! back after each new connection. A board family implements [`ReadBack`] for the keeper: the
-//! reading of settings, the writing of the marker, and the epochs of the board. The marker is a
-//! setting of an unused channel that this client makes only to find out later if the board has
-//! restarted. An [`Epoch`] is a period in which the board keeps its settings.
+//! back after each new connection. The request that needs the connection waits for this reading. A
+//! board family implements [`ReadBack`] for the keeper: the reading of settings, the writing of the
+//! marker, and the epochs of the board. The marker is a setting of an unused channel that this
+//! client makes only to find out later if the board has restarted. An [`Epoch`] is a period in
+//! which the board keeps its settings.
 
 mod difference;
 mod epochs;
@@ -49,7 +50,7 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// `None` is a setting that was never made on the board.
     ///
     /// # Errors
-    /// All errors have [`twotone_hal::Certainty::NotExecuted`]: the exchange that waits for this
+    /// All errors have [`twotone_hal::Certainty::NotExecuted`]: the request that waits for this
     /// reading has not been sent.
     async fn read(
         &self,
@@ -61,7 +62,7 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// Sets the offset of the last channel to the marker.
     ///
     /// # Errors
-    /// The [`twotone_hal::Certainty`] of the error refers to this request, not to the exchange that
-    /// waits for it.
+    /// The [`twotone_hal::Certainty`] of the error refers to the request that writes the marker,
+    /// not to the request that waits for it.
     async fn write_marker(&self, line: &mut Line, deadline: Instant) -> Result<()>;
 }

@@ -1,4 +1,5 @@
-//! CRS boards: [`twotone_hal::Board`] over Tuber, the protocol of their remote procedure calls.
+//! CRS boards: [`twotone_hal::Board`] over Tuber, the protocol of their remote procedure calls. A
+//! *batch* is a list of operations that a caller gives to the board.
 //!
 //! # Detection of a board that has changed
 //!
@@ -34,8 +35,9 @@
 //! Some servers close each connection after its first answer (HTTP/1.0, `Connection: close`, or
 //! without notice), and so do some proxies in front of a board. The reading that verifies such a
 //! connection is the only exchange on it, and the request itself must be sent on another one.
-//! Reading and setting cannot share one batch: the server does not stop a batch at a difference, so
-//! a board that has restarted would execute the setting.
+//! Reading and setting cannot share one request: the server executes all calls of a request, even
+//! if a value that it reads is not the expected one. So a board that has restarted would execute
+//! the setting.
 //!
 //! So the reading is sent on one connection and the request on the next, under two conditions. The
 //! server closed the first connection after a complete answer, with no other request under way, so
@@ -327,8 +329,8 @@ impl Board for CrsBoard {
         })?;
         let mut resends = Resends::default();
         let (mut number, mut first) = (None, None);
-        // First operation of a request that was sent twice. The first attempt may have been
-        // executed, whatever happens to the second one.
+        // Position in the batch of the first operation of a request that was sent twice. The first
+        // attempt may have been executed, whatever happens to the second one.
         let mut sent_from = None;
         while replies.answered() < batch.len() {
             let from = replies.answered();

@@ -1,4 +1,4 @@
-//! A board whose modules are kept in memory.
+//! A board that has no hardware: the settings of its modules are kept in memory.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -13,7 +13,7 @@ pub struct Rounding {
     pub frequency: Hertz,
     /// Largest difference of amplitudes, as a fraction of full scale.
     pub amplitude: f64,
-    /// Largest difference of phases. Full turns do not count.
+    /// Largest difference of phases. Phases that are full turns apart count as equal.
     pub angle: Radians,
 }
 
@@ -105,7 +105,7 @@ impl ModuleSettings {
         })
     }
 
-    /// Records a reading in which nothing differs.
+    /// Records a reading in which [`compare`](Self::compare) found no difference.
     ///
     /// A setting in doubt gets the one of its possible values that the reading shows. A setting
     /// that is not in doubt keeps the value that was set. If each reading became the next expected
@@ -133,8 +133,8 @@ impl ModuleSettings {
         Some(if value.is_nan() { 0.0 } else { value })
     }
 
-    /// Adds a value that the setting may have been set to. Call it before this value is stored as
-    /// the last one.
+    /// Adds a value that the setting may have been set to. Call this method before the value is
+    /// stored as the last requested value.
     pub(super) fn doubt(&mut self, key: SettingKey, value: f64) {
         let Some(bits) = self.bits(key) else {
             return;
@@ -169,7 +169,7 @@ impl ModuleSettings {
         }
     }
 
-    /// Limits the number of values in doubt to [`MOST_DOUBTS`].
+    /// Limits the number of entries of `doubts` to [`MOST_DOUBTS`].
     pub(super) fn bound_doubts(&mut self) {
         if self.doubts.len() <= MOST_DOUBTS {
             return;
@@ -212,7 +212,7 @@ impl ModuleSettings {
         self.doubts.sort_by_key(|(key, _)| *key);
     }
 
-    /// Values in doubt of a setting. The doubts must be sorted.
+    /// Entries of `doubts` for a setting: the values that it may have. `doubts` must be sorted.
     fn doubts_of(&self, key: SettingKey) -> &[(SettingKey, f64)] {
         let from = self.doubts.partition_point(|(known, _)| *known < key);
         let to = self.doubts.partition_point(|(known, _)| *known <= key);

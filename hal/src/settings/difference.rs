@@ -6,9 +6,9 @@ use super::{Setting, SettingKey};
 
 /// Settings whose values on the board are not the values that were set.
 ///
-/// It is displayed as the first setting that differs, with its values, and with the number of
-/// settings that differ if there is more than one:
-/// `channel 2: amplitude is 0, was set to 0.004 (3 of 8 settings read back differ)`.
+/// A difference is displayed as the first setting that differs, with its values, and with the
+/// number of settings that differ if there is more than one: `channel 2: amplitude is 0, was set to
+/// 0.004 (3 of 8 settings read back differ)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The first setting that differs, in the order of the reading.
@@ -25,8 +25,8 @@ pub struct Difference {
     pub differ: usize,
     /// Number of settings that were compared.
     pub compared: usize,
-    /// True if all settings that differ are 0 or were never set, as on a board that has just
-    /// started.
+    /// True if all settings that differ were read back as 0 or as never set, as on a board that has
+    /// just started.
     pub all_lost: bool,
 }
 

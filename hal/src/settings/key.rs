@@ -1,4 +1,5 @@
-//! Names of settings.
+//! Names of settings. A module has channels with one tone each, and an NCO, the oscillator that the
+//! frequencies of the tones are relative to.
 
 use std::fmt;
 

@@ -1,3 +1,6 @@
+//! Tests of the known settings of a module, whose values may be in doubt: a setting is in doubt if
+//! the outcome of a write is not known.
+
 use super::*;
 use crate::Radians;
 
@@ -172,7 +175,8 @@ fn the_values_in_doubt_do_not_grow_for_ever() {
         perhaps(&mut settings, &all(f64::from(step)));
         assert!(settings.doubts() <= MOST_DOUBTS);
     }
-    // With too many doubts these settings are no longer compared; the other settings still are.
+    // There are now too many possible values, so the amplitudes are no longer compared. The other
+    // settings still are.
     assert!(!differs(&mut settings, key(7), Some(0.25)));
     assert!(differs(&mut settings, SettingKey::NCO, Some(0.0)));
     let tone = settings.tone(channel(7)).unwrap();
@@ -292,8 +296,8 @@ fn a_module_without_an_nco_never_has_one_in_doubt() {
     );
 }
 
-/// After a loss of settings, each span has the earlier value and 0, so that limits are checked for
-/// both.
+/// After a loss of settings, the span of a setting (the range of its possible values) contains the
+/// earlier value and 0, so that limits are checked for both.
 #[test]
 fn lost_settings_may_be_zero() {
     let mut settings = ModuleSettings::unknown(1);

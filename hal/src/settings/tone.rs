@@ -154,7 +154,8 @@ impl ToneSettings {
         }
     }
 
-    /// Records the value of a setting that was read back; NaN if it was never set.
+    /// Records the value of a setting that was read back; the value is NaN if the setting was never
+    /// set.
     pub(super) fn learn(&mut self, setting: Setting, value: f64) {
         self.last[place(setting)] = value;
         self.doubtful &= !bit(setting);
@@ -169,7 +170,8 @@ impl ToneSettings {
         }
     }
 
-    /// Records that a value that is not a finite number was read back or set.
+    /// Records that a value that is not a finite number was read back or set. The tone may then
+    /// have any amplitude up to full scale.
     pub(super) fn read_nonsense(&mut self) {
         self.amplitude.or(0.0);
         self.amplitude.or(1.0);

@@ -15,9 +15,10 @@ pub struct ReceiveOptions {
     /// Address of this computer's network interface to listen on. `None` means the interface that
     /// the routes of this computer select.
     pub interface: Option<String>,
-    /// Number of positions after which a missing packet counts as lost. It counts as lost when a
-    /// packet of the same module arrives that is this many positions later. The default is 32. The
-    /// smallest value is 1, for which packets are not put in order.
+    /// Number of positions after which a missing packet counts as lost. A position is the place of
+    /// a packet in the sequence of all packets of its module. The missing packet counts as lost
+    /// when a packet arrives whose position is this much later. The default is 32. The smallest
+    /// value is 1, for which packets are not put in order.
     pub window: u32,
     /// Time after which a missing packet counts as lost, from the arrival of a later packet on.
     /// The default is 50 ms.

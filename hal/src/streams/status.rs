@@ -106,7 +106,7 @@ pub struct StreamCounters {
     pub received: u64,
     /// Samples that count as lost. This number does not change if such a sample arrives later.
     pub lost: u64,
-    /// Runs of consecutive lost samples.
+    /// Number of runs of consecutive lost samples.
     pub gaps: u64,
     /// Samples that arrived after they had been counted as lost.
     pub late: u64,
@@ -115,8 +115,8 @@ pub struct StreamCounters {
     /// Samples whose sequence number is far from the expected one. They are not counted as
     /// received.
     pub stale: u64,
-    /// Number of times that the stream started again. The samples between the end of the stream and
-    /// its new start do not count as expected.
+    /// Number of times that the stream started again with other sequence numbers. The samples
+    /// between the end of the stream and its new start do not count as expected.
     pub restarts: u64,
     /// Received samples that are in no block, because they lack requested channels.
     pub misfit: u64,

@@ -29,7 +29,7 @@ pub struct TimeFindings {
     pub timeless: u64,
     /// Samples with a time that differs from their stamp: see [`TimeOrigin`](super::TimeOrigin).
     pub reconstructed: u64,
-    /// Samples whose stamp is marked as not recent.
+    /// Samples whose stamp the board marks as not recent, because it does not receive the time.
     pub not_recent: u64,
     /// Samples whose stamp has a day of the year that does not exist in its year.
     pub no_such_day: u64,
@@ -47,15 +47,15 @@ pub struct TimeFindings {
     /// Samples whose stamp contradicts itself: its seconds of the day are not 0 and do not agree
     /// with its hour, minute and second.
     pub at_odds: u64,
-    /// Number of steps of the clock. In a step the clock begins to differ from its former course
-    /// by a constant time, for 50 ms or more.
+    /// Number of steps of the clock. In a step the clock is set to another time, and keeps the
+    /// difference from its former course for at least 50 ms.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
     /// Number of times that the clock began to run faster or slower than the samples by more than
-    /// 200 parts in a million. Such a change is counted when the gain or loss beyond these 200
-    /// parts in a million exceeds 200 us plus the smaller of 200 us and half a period of the
-    /// samples.
+    /// 200 parts in a million. Of the time that the clock has gained or lost since then, 200 parts
+    /// in a million of the elapsed time are allowed. The change is counted when the rest exceeds
+    /// 200 us plus the smaller of 200 us and half a period of the samples.
     pub drifts: u64,
     /// Number of times that the source of the time in the stamps changed.
     pub source_changes: u64,

@@ -1,7 +1,8 @@
 //! Number of packets per second that a receiver of sample streams takes, compared with a bare loop
 //! around `recvmmsg` that only counts packets. The receiver checks the packets, puts them in order
-//! and decodes their headers. In other rows it reads every sample, too. The receiver and the loop
-//! alternate many times, with the same sending process.
+//! and decodes their headers. In the rows of the result that are named `every sample`, it also
+//! reads every sample. The receiver and the loop alternate many times, with the same sending
+//! process.
 //!
 //! * `backlog`: the sender fills the kernel's buffer. Then the time is measured until the buffer is
 //!   empty. The sender does nothing meanwhile, so this is the rate of the receiving side alone.
@@ -47,10 +48,11 @@ fn sources() -> Vec<Source> {
     (1..=BOARDS).map(board).collect()
 }
 
-/// The multicast group. No other run of this benchmark uses it at the same time.
+/// Multicast group that the packets are sent to. No other run of this benchmark uses it at the same
+/// time.
 static GROUP: OnceLock<Ipv4Addr> = OnceLock::new();
 
-/// Returns the multicast group for a process, which is the one that runs the benchmark.
+/// Returns the multicast group of the benchmark whose main process has the id `process`.
 fn group_of(process: u32) -> Ipv4Addr {
     let [_, high, middle, low] = process.to_be_bytes();
     Ipv4Addr::new(239, 200 + high % 50, middle, low)
@@ -192,7 +194,7 @@ async fn backlog(child: &mut Child, packets: usize, taker: &mut impl Taker, cost
     }
 }
 
-/// Measures the rate of packets while the sender sends.
+/// Measures the rate at which `taker` takes packets while the sender sends them.
 async fn window(child: &mut Child, taker: &mut impl Taker) -> Cost {
     child.stream(STREAMED, WINDOW);
     let cost = timed(async {
@@ -307,8 +309,9 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
     let mut child = Child::start();
     let mut peer = rfmux::Peer::start();
     let buffers = runtime.block_on(async { Ours::open(Use::Head).receiver.buffers() });
-    // The kernel uses about twice the length of a packet, and allows twice the reported size of the
-    // buffer.
+    // A packet takes about twice its length in the kernel's buffer, which may hold twice the
+    // granted size. So `granted / length` packets fit, and a burst of half as many leaves room to
+    // spare.
     let burst = (buffers.granted / PacketLength::Long.bytes() / 2).clamp(16, 1024);
     let mut costs: [Vec<Cost>; 9] = Default::default();
     let [

@@ -1,4 +1,5 @@
-//! The receiver of rfmux (control software for CRS boards), in a process of its own.
+//! The receiver of rfmux (control software for CRS boards), in a process of its own. The benchmark
+//! compares it with the receiver of this crate.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,7 +10,7 @@ use super::{Cost, PORT, options, sources};
 /// Environment variable with the path of a Python interpreter that has rfmux.
 const PYTHON: &str = "TWOTONE_PYTHON";
 
-/// The process of the receiver. It ends when the pipe from this process closes.
+/// The process of the receiver. It ends when the pipe from the benchmark's process closes.
 pub(crate) struct Peer {
     process: Child,
     orders: Option<ChildStdin>,
@@ -53,7 +54,8 @@ impl Peer {
         assert_eq!(self.order("open"), "ready");
     }
 
-    /// Takes all packets that are in the kernel's buffer.
+    /// Has the receiver take all packets that are in the kernel's buffer, and returns the time that
+    /// it needed.
     pub(crate) fn drain(&mut self, packets: usize) -> Cost {
         let answer = self.order(&format!("drain {packets}"));
         let seconds = answer.parse().expect("a time, unless packets were lost");

@@ -1,4 +1,5 @@
-//! The sender: a process that sends prepared packets in place of boards, as its parent requests.
+//! The sender: a process that sends prepared packets in place of boards, as its parent process, the
+//! benchmark, requests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,4 +1,4 @@
-//! The present epoch of a board.
+//! The present epoch of a board. An epoch is a period in which the board keeps its settings.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -44,14 +44,14 @@ pub(crate) struct ModuleKeeper<B> {
     /// Number of times that a selection of the channels was read back. It determines which
     /// channels are selected next.
     turn: usize,
-    /// Longest time after which a lost request can still be executed, without the time of its
-    /// acquisitions.
+    /// Longest time after which a lost request can still be executed, not counting the time that
+    /// its acquisitions take.
     request_life: Duration,
     /// True if the marker may have been written again since the board was last read back. It then
     /// does not show if the board has restarted.
     marker_may_be_rewritten: bool,
-    /// Time until which a lost batch of settings may still be executed. `None` if there is no such
-    /// batch, or if the module was read back since.
+    /// Time until which a lost request that changes settings may still be executed. `None` if there
+    /// is no such request, or if the module was read back since.
     may_arrive_until: Option<Instant>,
 }
 
@@ -127,9 +127,9 @@ impl<B: ReadBack> ModuleKeeper<B> {
         keys
     }
 
-    /// Settings to read back after a lost batch: the NCO, the phases and rotations that this client
-    /// has surely set, and the offsets and amplitudes of all channels. The list ends with those of
-    /// the last channel.
+    /// Settings to read back after a request that changes settings was lost: the NCO, the phases
+    /// and rotations that this client has surely set, and the offsets and amplitudes of all
+    /// channels. The list ends with the offset and the amplitude of the last channel.
     fn all_keys(&self) -> Vec<SettingKey> {
         let phases = self.settings.known();
         let phases = phases.filter(|key| key.setting > Setting::Amplitude);
@@ -141,7 +141,7 @@ impl<B: ReadBack> ModuleKeeper<B> {
         keys
     }
 
-    /// State in which the marker was found.
+    /// State of the marker, as `reading` shows it.
     fn marker(&mut self, reading: &Reading) -> Marker {
         let key = SettingKey::tone(self.board.last_channel(), Setting::Offset);
         let found = reading.iter().filter(|(read, _)| *read == key);
@@ -229,12 +229,13 @@ impl<B: ReadBack> ModuleKeeper<B> {
         } else if self.board.take_last_channel(self.seen) {
             let written = self.board.write_marker(line, deadline).await;
             written.map_err(|error| {
-                // The marker may be written late, when a caller has set the channel meanwhile.
+                // The request may still be executed, and then write the marker after a caller has
+                // set the channel.
                 if error.certainty() != Certainty::NotExecuted {
                     self.note_may_arrive(Duration::ZERO);
                 }
-                // The error is reported for the exchange that waits for the marker. That exchange
-                // was not sent.
+                // The error is reported for the request that waits for the marker. That request was
+                // not sent.
                 error.certainty_is(Certainty::NotExecuted)
             })?;
             self.expect_offset(last, self.board.marker());
@@ -282,8 +283,8 @@ impl<B: ReadBack> Keeper for ModuleKeeper<B> {
 
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()> {
         self.apply_sent(true);
-        // After a lost batch, all settings are read until they stop changing: the batch could
-        // change them between two requests.
+        // After a request that changes settings was lost, all settings are read until they stop
+        // changing: the board could execute the lost request between two readings.
         let reading = if self.may_arrive_until.is_some() {
             self.read_at_rest(line, deadline).await?
         } else {

@@ -1,10 +1,11 @@
-//! Selection of a few settings to read back.
+//! Selection of a few settings of a module to read back, for a quick check that the board still has
+//! them.
 
 use twotone_hal::{ModuleSettings, Setting, SettingKey};
 
-/// Returns the NCO and the settings of at most `most` channels. Channels that are on come before
-/// channels that are off. The channels are evenly spaced, and each `turn` selects different ones.
-/// Settings that no request has surely set are left out.
+/// Returns the keys of the NCO and of the settings of at most `most` channels. Channels that are on
+/// come before channels that are off. The channels are evenly spaced, and each `turn` selects
+/// different ones. Settings that no request has surely set are left out.
 pub(super) fn sample(
     settings: &ModuleSettings,
     most: usize,

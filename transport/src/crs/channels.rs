@@ -1,11 +1,11 @@
 //! Number of channels of a board.
 //!
 //! A board that is set to short packets has 128 channels in place of 1024, and no method of the
-//! board returns the number. One sample of any module shows it, since the packets of all modules
-//! have the same length. A module that does not stream gives no sample, and a module that does not
-//! answer must not delay the others. So the next module is asked if a module refuses, or does not
-//! answer soon. If no module gives a sample, the amplitudes of all channels are read: the first
-//! refusal shows the number.
+//! board returns the number. One sample of any module shows the number, since the packets of all
+//! modules have the same length. A module that does not stream gives no sample, and a module that
+//! does not answer must not delay the others. So the next module is asked if a module refuses, or
+//! does not answer soon. If no module gives a sample, the amplitudes of all channels are read: the
+//! first refusal shows the number.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) const MOST: u16 = 1024;
 /// Time without an answer after which the next module is asked as well.
 const NEXT_AFTER: Duration = Duration::from_millis(300);
 
-/// Longest time for all samples together.
+/// Longest time to wait for a sample of any module.
 const SAMPLES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Number of channels of each of `modules`, or the reason why it is not known.

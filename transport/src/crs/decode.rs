@@ -1,4 +1,6 @@
-//! Conversion of the answers to Tuber calls into replies.
+//! Conversion of the answers to Tuber calls into replies. Tuber is the protocol of the remote
+//! procedure calls of CRS boards. A batch is a list of operations, and a *segment* is the part of
+//! it that one request carries.
 
 use twotone_hal::{
     Acquire, Batch, BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState,
@@ -180,7 +182,8 @@ impl Decoder<'_> {
         reader.samples(acquire.first, acquire.count, acquire.samples, wanted)
     }
 
-    /// Records a setting that was read back and is out of range.
+    /// Records a setting that was read back if its value is out of range, so that a caller may
+    /// restore this value.
     fn found(&self, op: &Op, key: SettingKey, value: f64) {
         let module = op.module().and_then(|id| self.survey.module(id).ok());
         if let (Some(memory), Some(module)) = (self.memory, module) {
@@ -188,8 +191,9 @@ impl Decoder<'_> {
         }
     }
 
-    /// The tone without the marker. If the channel is off and its offset is the marker, no caller
-    /// has set an offset.
+    /// The tone without the marker, an offset that this client sets on an unused channel to find
+    /// out later if the board has restarted. If the channel is off and its offset is the marker, no
+    /// caller has set an offset.
     fn tone(&self, tone: ToneState) -> ToneState {
         let marks = |batch_state: BatchState| tone.channel == batch_state.marker_channel();
         let marker_offset = self.memory.map(ModuleMemory::marker_offset);

@@ -1,4 +1,5 @@
-//! Description of a CRS board, from its answers to questions about itself.
+//! Description of a CRS board, from its answers to questions about itself. A board has two *analog
+//! banks*, groups of four modules each, of which one is in use.
 
 use std::time::Duration;
 
@@ -16,24 +17,25 @@ pub(super) const OBJECT: &str = "Dfmux";
 
 /// Number of modules of both analog banks.
 pub(super) const MODULES: u8 = 2 * MODULES_IN_BANK;
-/// Peak voltage of one readout count, in volts. Measured; a dependence on the attenuator was not
-/// measured.
+/// Peak voltage of one readout count, in volts. The value was measured. It is not known if it
+/// depends on the setting of the attenuator.
 const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
-/// Loss between the full scale of the DAC and the output connector.
+/// Loss of power, in dB, between the DAC and the output connector.
 const DAC_LOSS_DB: f64 = 1.5;
 /// Width of a Nyquist zone.
 const NYQUIST_HZ: f64 = 2.5e9;
 /// Largest distance of a tone from the NCO without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
-/// Smallest step of a frequency: the width of a slot of the channelizer, divided by 2^32.
+/// Smallest step of a frequency: the width of a frequency slot of the filter bank that separates
+/// the channels, divided by 2^32.
 const FREQUENCY_STEP_HZ: f64 = PFB_SAMPLE_RATE_HZ / 4_294_967_296.0;
 /// The decimation stage with the lowest sample rate.
 const SLOWEST: u8 = 6;
 /// Largest number of bytes of an answer for one sample of one channel.
 const BYTES_A_SAMPLE: usize = 64;
 
-/// Properties of a board in one epoch, as far as it has answered, and the descriptions that follow
-/// from them.
+/// Properties of a board, as far as it has reported them, and the descriptions that follow from
+/// them. They belong to one epoch, a period in which the board keeps its settings.
 #[derive(Debug, Clone)]
 pub(super) struct Survey {
     pub(super) epoch: Epoch,
@@ -104,8 +106,9 @@ impl Survey {
         }
     }
 
-    /// Sets the names that the board uses for units, targets, sensors and rails. For a unit or
-    /// target that the board does not list, the usual name is assumed.
+    /// Sets the names that the board uses for units, for targets (the converters that a phase
+    /// applies to), for sensors and for supply rails. For a unit or target that the board does not
+    /// list, the usual name is assumed.
     pub(super) fn with_names(
         self,
         units: &[(String, String)],
@@ -198,7 +201,7 @@ impl Survey {
                 K::Housekeeping,
             ]
             .into_iter()
-            // A wait is a number of samples, so it needs the sample rate.
+            // To wait, the client acquires a number of samples, so it must know the sample rate.
             .chain(self.stage.map(|_| K::Wait))
             .collect(),
             modules: self.modules.clone(),

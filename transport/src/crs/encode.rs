@@ -1,4 +1,5 @@
-//! Conversion of operations into Tuber calls.
+//! Conversion of operations into Tuber calls. Tuber is the protocol of the remote procedure calls
+//! of CRS boards.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub(super) struct Encoder<'a> {
     pub(super) memory: Option<&'a ModuleMemory>,
     /// State of the module after the calls that were written so far.
     pub(super) batch_state: Option<BatchState>,
-    /// True if samples come from the stream. In place of an acquisition, the board is then asked
-    /// for its time.
+    /// True if samples come from the board's sample stream. In place of an acquisition, the board
+    /// is then asked for its time.
     pub(super) streamed: bool,
     /// Changes of settings by the calls that were written so far.
     pub(super) changes: Vec<Change>,
@@ -80,8 +81,8 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // These operations have no calls in a batch: `housekeeping` reads the sensors, and
-            // `wait` cuts a wait into short requests.
+            // These operations have no calls here: the module `housekeeping` reads the sensors, and
+            // the module `wait` divides a wait into short requests.
             Op::ReadHousekeeping | Op::Wait { .. } => {}
             // `check` has refused unknown operations before.
             _ => {}
@@ -126,7 +127,8 @@ impl Encoder<'_> {
         }
     }
 
-    /// Sets the offset of a channel on behalf of this client: the marker, or 0 in its place.
+    /// Sets the offset of a channel for this client's own use. The offset is either the marker,
+    /// which shows later if the board has restarted, or 0 in its place.
     fn move_to(&mut self, module: ModuleId, channel: ChannelId, offset: Hertz) {
         self.write_offset(module, channel, offset);
         let update = ToneUpdate::new(channel).offset(offset);

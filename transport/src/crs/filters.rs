@@ -1,7 +1,8 @@
 //! Effects of the decimation filters of a CRS board on its samples.
 //!
 //! Readout samples pass a CIC filter of 3 stages that decimates 2.44 MS/s by 64, and a CIC filter
-//! of 6 stages that decimates the result by `2^stage`.
+//! of 6 stages that decimates the result by `2^stage`, where `stage` is the decimation stage of the
+//! board.
 
 use twotone_wire::crs::{group_delay_s, sample_rate_hz};
 

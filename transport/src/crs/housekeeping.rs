@@ -12,8 +12,8 @@ use super::survey::Asker;
 /// Reads every sensor and rail, and returns the readings with the number of repetitions. If all
 /// questions are answered, this takes one round trip. A question that fails is asked once more, in
 /// a round trip of its own, since some servers stop at the first error. If a question gets no
-/// answer, each is asked on a separate connection. Afterwards no unanswered question is left on the
-/// connection of `asker`.
+/// answer in time, every question is asked again, each on a separate connection. Afterwards no
+/// unanswered question is left on the connection of `asker`.
 ///
 /// # Errors
 /// If no answer came, or if it cannot be read.

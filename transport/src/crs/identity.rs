@@ -1,8 +1,8 @@
 //! Serial number that a CRS board reports about itself.
 //!
-//! The public description of the protocol has no method that returns the serial number. Some boards
-//! nevertheless have such a method or property, under one of a few obvious names. A board is asked
-//! only for the names that it lists.
+//! The public description of the board's protocol, Tuber, has no method that returns the serial
+//! number. Some boards nevertheless have such a method or property, under one of a few obvious
+//! names. A board is asked only for the names that it lists.
 
 use twotone_hal::Result;
 use twotone_wire::tuber::{Cursor, Kind, Value};

@@ -1,4 +1,6 @@
-//! Epochs of a board, and the state of each module in the present epoch.
+//! Epochs of a board, and the state of each module in the present epoch. An epoch is a period in
+//! which the board keeps its settings. A survey is the properties that the board has reported. A
+//! batch is a list of operations on the board.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,8 +145,8 @@ impl ModuleMemory {
         self.written().batches == number
     }
 
-    /// Records that a batch was executed only up to the state `batch_state`. Does nothing if
-    /// another batch was written after it.
+    /// Records that only the beginning of a batch was executed, after which the module is in the
+    /// state `batch_state`. Does nothing if another batch was written after it.
     pub(super) fn note_stopped_at(&self, number: u64, epoch: Epoch, batch_state: BatchState) {
         let mut written = self.written();
         if written.batches == number && written.epoch == epoch {
@@ -163,8 +165,8 @@ impl ModuleMemory {
         free
     }
 
-    /// Records that a caller uses the module. The first caller begins in this epoch and needs no
-    /// report of it.
+    /// Records that a caller uses the module. The first caller begins in this epoch, so the end of
+    /// an earlier epoch need not be reported to it.
     pub(super) fn note_use(&self, epoch: Epoch) {
         let _ = self.known_to_callers.compare_exchange(
             0,
@@ -180,7 +182,7 @@ impl ModuleMemory {
         known_to_callers != 0 && known_to_callers <= epoch.0
     }
 
-    /// Records that the end of the epoch before this one was reported to the callers who use the
+    /// Records that the end of the epoch before `epoch` was reported to the callers who use the
     /// module.
     pub(super) fn note_reported(&self, epoch: Epoch) {
         self.known_to_callers
@@ -204,7 +206,7 @@ pub(super) struct BatchState {
 /// Owner of the offset of the last channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Marker {
-    /// Neither this client nor a caller has set it.
+    /// Neither this client nor a caller has set the offset.
     Unset,
     /// This client: the offset is the marker.
     Ours,
@@ -242,7 +244,8 @@ impl BatchState {
         self.marker = Marker::Ours;
     }
 
-    /// Applies the setting of the NCO, with which a new phase epoch begins.
+    /// Applies the setting of the NCO, with which a new phase epoch begins. In a phase epoch the
+    /// module keeps its phase reference.
     pub(super) fn set_nco(&mut self) {
         self.phase_epoch.0 += 1;
     }

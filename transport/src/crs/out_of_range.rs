@@ -1,8 +1,9 @@
-//! Settings that were read back from a board and are outside the ranges that it describes.
+//! Settings that were read back from a board and are outside the ranges in its description.
 //!
-//! A board can have such settings: an NCO from before its Nyquist zone was changed, or an offset
-//! from a time at which its bandwidth was extended. A caller that restores earlier settings must
-//! not be refused, so a value that was read back may be set again.
+//! A board can have such settings: an NCO frequency that was set before the Nyquist zone of the
+//! module was changed, or an offset that was set while the bandwidth of the module was extended. A
+//! caller that restores earlier settings must not be refused, so a value that was read back may be
+//! set again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Questions to a board: calls that only read, each with an answer of its own.
+//! Questions to a board: calls that only read, each with an answer of its own. The calls are made
+//! with Tuber, the protocol of the board's remote procedure calls.
 
 use tokio::time::Instant;
 use twotone_hal::{Error, ErrorKind, Result, Safety, legible_within};

@@ -1,4 +1,6 @@
-//! Implementation of [`ReadBack`] for the modules of a CRS board.
+//! Implementation of [`ReadBack`] for the modules of a CRS board. Settings are read back to check
+//! that the board still has them. One of them is the marker, an offset of an unused channel that is
+//! lost if the board restarts.
 
 use std::sync::Arc;
 
@@ -64,8 +66,8 @@ impl ReadBack for CrsReadBack {
         deadline: Instant,
         keys: &[SettingKey],
     ) -> Result<Vec<Option<f64>>> {
-        // The format is JSON, which every server accepts: the server may have been replaced by one
-        // without CBOR since the survey.
+        // The format is JSON, which every server accepts. The server may accept CBOR no longer,
+        // since it may have been replaced after it was asked for its formats.
         let mut writer = BatchWriter::new(Format::Json);
         let survey = self.life.survey();
         for key in keys {
@@ -114,8 +116,8 @@ fn values(calls: usize, answer: &Received) -> Result<Vec<Option<f64>>> {
     Ok(values)
 }
 
-/// The error for an answer that cannot be read. It is reported for an exchange that has not been
-/// sent.
+/// The error for an answer that cannot be read. It is reported for the request that waits for the
+/// reading, and that request has not been sent.
 fn unreadable(error: DecodeError) -> Error {
     broken(error).certainty_is(Certainty::NotExecuted)
 }

@@ -1,4 +1,5 @@
-//! Conversion of the elements of an answer into numbers.
+//! Conversion of the elements of an answer into numbers. The answer to a request has one element
+//! for each call of the request.
 
 use twotone_hal::{
     BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Result,
@@ -38,7 +39,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         Self { elements, taken: 0 }
     }
 
-    /// Begins another operation. The next elements belong to it.
+    /// Begins another operation, to which the next elements belong.
     pub(super) fn begin(&mut self) {
         self.taken = 0;
     }
@@ -218,7 +219,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 })
         };
         let whole = field("h", 23.0)? * 3600.0 + field("m", 59.0)? * 60.0 + field("s", 60.0)?;
-        // The sub-second exceeds one second if the next pulse of the time code is late.
+        // The fraction of the second, `ss`, exceeds one second if the next pulse of the time code
+        // is late.
         let parts = f64::from(Stamp::PARTS_PER_SECOND);
         // Older firmware has no fields for the source and for `recent`. They are then taken from
         // the control word of the stamp.

@@ -14,7 +14,8 @@
 //! Packets that come out of order are put in order. A missing packet counts as lost after a number
 //! of packets or a time (see [`ReceiveOptions`](twotone_hal::ReceiveOptions)).
 //!
-//! Modules are numbered as in packets (see [`in_packets`]): from 1 within the analog bank in use.
+//! Modules are numbered as in packets (see [`in_packets`]): from 1 within the analog bank in use,
+//! which is one of the two groups of four modules.
 //!
 //! ```no_run
 //! use std::{net::Ipv4Addr, time::Duration};

@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn stamps_that_tell_nothing_are_found() {
         check(0..20, Ok(()));
-        // The second is late at first, and then the clock is set back for good.
+        // In the first case the clock is a second late for ten samples. In the second case it is
+        // set back for good.
         check((1000..1010).chain(410..420).chain(1020..1030), Ok(()));
         check((1000..1010).chain(410..420), Ok(()));
         let forward = Err("its clock was set forward meanwhile");

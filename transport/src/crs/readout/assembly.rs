@@ -11,7 +11,7 @@ use super::{BoardCounters, Counters, Source};
 /// Largest number of modules of a board.
 const MODULES: usize = 8;
 
-/// Fields of a packet that identify it.
+/// Head of a packet: the fields that identify it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     pub(super) serial: u16,
@@ -266,7 +266,8 @@ impl Copies {
     }
 }
 
-/// Sink of the packets of one module.
+/// Sink (receiver) of the packets of one module, to which the [`Sequencer`] of the module gives
+/// them.
 struct ModuleSink<'a> {
     source: Source,
     module: u8,

@@ -19,7 +19,7 @@ use super::{
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) source: Source,
-    /// The module, numbered as in packets.
+    /// The module, numbered as in packets: from 1 within its analog bank, a group of four modules.
     pub(crate) module: ModuleId,
     /// Channels, in ascending order. `None` for all channels of the first packet.
     pub(crate) channels: Option<Vec<ChannelId>>,
@@ -59,7 +59,7 @@ struct Stream {
     misfit: u64,
     overrange: u64,
     overvoltage: u64,
-    /// Number of samples since the last one in a block: samples that were lost, or that lack
+    /// Number of samples after the last sample that is in a block. They were lost, or lack
     /// channels.
     left_out: u64,
 }
@@ -331,8 +331,8 @@ fn push_samples(
         samples.nth(passed - 1);
     }
     if last.index() + 1 - first.index() == channels.len() {
-        // Contiguous channels, the usual case without a tune. This loop takes most of the time of a
-        // capture, so it does not search for channels.
+        // Contiguous channels are the usual case, unless a caller selects the channels that have
+        // tones. This loop takes most of the time of a capture, so it does not search for channels.
         for ((i, q), sample) in places.zip(samples) {
             (*i, *q) = sample;
         }

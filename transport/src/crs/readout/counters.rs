@@ -8,9 +8,11 @@ use super::Source;
 /// Counters of the packets of one module since the receiver was opened.
 ///
 /// The positions of a stream are its sequence numbers, extended beyond 32 bits when they wrap. A
-/// position is *settled* once its packet was handed over in order, or was counted as lost after the
-/// limits of [`ReceiveOptions`](twotone_hal::ReceiveOptions): `window` positions, or the time
-/// `hold`. Settled positions are the *expected* ones. So it always holds that
+/// position is *settled* once its packet was handed over in order, or once the position was counted
+/// as lost. A position counts as lost at the earlier of two limits of
+/// [`ReceiveOptions`](twotone_hal::ReceiveOptions): when a packet comes that is `window` positions
+/// later, or when a later packet has waited for the time `hold`. Settled positions are the
+/// *expected* ones. So it always holds that
 ///
 /// * `received + lost == expected`, and
 /// * all well-formed packets of the module are `received + late + duplicate + stale + held`.
@@ -28,20 +30,21 @@ pub struct ModuleCounters {
     /// Number of packets that came after their position was counted as lost: `lost - late` packets
     /// never came.
     pub late: u64,
-    /// Number of packets whose position was received before, in order or late, or whose position
-    /// has a packet that waits for an earlier one.
+    /// Number of packets whose position already had a packet. The earlier packet was handed over,
+    /// came late, or still waits to be handed over.
     pub duplicate: u64,
     /// Number of packets from before the first position, from more than [`ModuleCounters::MEMORY`]
     /// positions back, or from more than [`ModuleCounters::LONGEST_GAP`] positions ahead.
     pub stale: u64,
     /// Number of times that the sequence numbers began anew because the board restarted. A restart
-    /// is assumed after [`ModuleCounters::PROBATION`] stale packets with consecutive numbers.
-    /// Within the last [`ModuleCounters::MEMORY`] positions, it takes more consecutive stale or
-    /// duplicate packets than that number and than
-    /// [`ReceiveOptions::window`](twotone_hal::ReceiveOptions::window). The positions skipped by a
-    /// restart are not expected.
+    /// is assumed after [`ModuleCounters::PROBATION`] stale packets with consecutive numbers. If
+    /// the board restarts with numbers from the last [`ModuleCounters::MEMORY`] positions, its
+    /// packets look like duplicates at first. A restart is then assumed after more consecutive
+    /// packets that are stale or duplicate: more than [`ModuleCounters::PROBATION`], and more than
+    /// [`ReceiveOptions::window`](twotone_hal::ReceiveOptions::window). Positions that a restart
+    /// skips are not expected.
     pub restarts: u64,
-    /// Number of packets that wait for an earlier one.
+    /// Number of packets that wait for an earlier packet before they are handed over.
     pub held: u32,
 }
 

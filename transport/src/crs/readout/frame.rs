@@ -11,7 +11,8 @@ use super::{NoTime, SampleTime, Source};
 pub struct Frame<'a> {
     /// The board that sent the packet.
     pub source: Source,
-    /// The module, numbered as in packets: from 1 within the analog bank in use.
+    /// The module, numbered as in packets: from 1 within the analog bank (a group of four modules)
+    /// in use.
     pub module: ModuleId,
     /// Number of packets of the module that were lost just before this one. It is also 0 after a
     /// restart of the board, whose sequence numbers begin anew.

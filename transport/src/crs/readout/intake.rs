@@ -167,8 +167,8 @@ impl Intake {
         self.datagrams.is_full()
     }
 
-    /// Largest number of full reads that the buffers of the kernel can hold. It limits the number
-    /// of reads after a deadline, since packets may come without end.
+    /// Largest number of reads that the packets in the kernel's buffers can fill. A receiver makes
+    /// no more reads than this after a deadline, since packets may come without end.
     pub(super) fn most_reads(&self) -> usize {
         // The kernel uses twice the granted size, and counts more for each packet than its length.
         let bytes = 2 * self.buffers.granted * self.buffers.sockets;

@@ -1,4 +1,4 @@
-//! Serial numbers in the packets from an address.
+//! Serial numbers in the packets that come from an address.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
 
 use super::socket;
 
-/// Number of packets after which the wait for the wanted serial number ends: four samples of each
+/// Number of packets after which the wait for the wanted serial number ends: four packets of each
 /// of four modules.
 const ENOUGH: usize = 16;
 /// Bytes of the longest packet plus one, so that a longer datagram is not mistaken for a packet.

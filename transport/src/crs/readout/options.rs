@@ -52,12 +52,12 @@ pub(super) fn group(options: &ReceiveOptions) -> Result<Ipv4Addr> {
 /// boards.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] if it is no IPv4 address.
+/// [`ErrorKind::InvalidArgument`] if the address in `options` is no IPv4 address.
 pub(super) fn interface(options: &ReceiveOptions) -> Result<Option<Ipv4Addr>> {
     options.interface.as_deref().map(ipv4).transpose()
 }
 
-/// Patience with packets out of order. The window is limited to 1 to 65,536 packets.
+/// Limits of the wait for missing packets. The window is at least 1 and at most 65,536 packets.
 pub(super) fn patience(options: &ReceiveOptions) -> Patience {
     Patience {
         window: options.window.clamp(1, 1 << 16),

@@ -1,4 +1,4 @@
-//! Receiver of the readout stream.
+//! Receiver of the readout stream, the multicast packets in which CRS boards send their samples.
 
 use std::time::Duration;
 

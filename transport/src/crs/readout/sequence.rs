@@ -1,4 +1,5 @@
-//! Order of the packets of one stream, by their sequence numbers.
+//! Order of the packets of one stream, by their sequence numbers. A *position* is the place of a
+//! packet in the stream: its sequence number, extended beyond 32 bits.
 
 use std::time::Duration;
 
@@ -57,9 +58,9 @@ pub(super) struct Sequencer {
     /// Packets from `next + 1` to `next + window - 1`, each at the index that is its position
     /// modulo the window.
     held: Vec<Option<Held>>,
-    /// Evidence of a restart from the latest packets, if these were out of order with consecutive
-    /// sequence numbers: the number that would come next, and how many of these packets were not
-    /// late.
+    /// Evidence of a restart: the latest packets, if each of them was out of turn and their
+    /// sequence numbers were consecutive. The two values are the sequence number that would come
+    /// next, and how many of these packets were not late.
     suspect: Option<(u32, u32)>,
     counters: ModuleCounters,
 }

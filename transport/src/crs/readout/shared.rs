@@ -131,7 +131,7 @@ impl SharedReceiver {
         Ok(())
     }
 
-    /// Offers the packets that are ready to all takers.
+    /// Offers every packet that is ready to each taker.
     fn give_out(&self, receiver: &mut Receiver) {
         let mut waiting = self.waiting();
         while let Some(packet) = receiver.intake.peek() {

@@ -46,7 +46,7 @@ impl KernelBuffers {
     }
 }
 
-/// Socket that is bound to a group and has joined it for some sources.
+/// Socket that is bound to a multicast group and has joined it for some source addresses.
 #[derive(Debug)]
 pub(super) struct GroupSocket {
     socket: UdpSocket,
@@ -55,7 +55,7 @@ pub(super) struct GroupSocket {
 }
 
 impl GroupSocket {
-    /// Registers a socket with the runtime that was entered.
+    /// Registers a socket with the tokio runtime that the caller has entered.
     pub(super) fn new(socket: Socket) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self { socket, dropped: 0 })
@@ -160,7 +160,7 @@ fn bind(at: SocketAddrV4, buffer_bytes: usize) -> io::Result<(Socket, usize)> {
     Ok((socket, granted))
 }
 
-/// Receive buffer for a batch of datagrams.
+/// Receive buffer for up to [`SLOTS`] datagrams.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     bytes: Box<[u8]>,
@@ -254,7 +254,7 @@ impl Datagrams {
         }
     }
 
-    /// Reads the datagrams that the socket has. Returns true if these were all.
+    /// Reads the datagrams that the socket has. Returns true if the socket has no more.
     fn fill(&mut self, socket: RawFd, dropped: &mut u32) -> nix::Result<bool> {
         let used = self.arrivals.len();
         let room = SLOTS - used;

@@ -33,7 +33,8 @@ impl Take {
         }
     }
 
-    /// Adds a module, numbered as in packets: from 1 within the analog bank in use.
+    /// Adds a module, numbered as in packets: from 1 within the analog bank (a group of four
+    /// modules) in use.
     #[must_use]
     pub fn of(mut self, source: Source, module: ModuleId) -> Self {
         self.modules.push((source, module));
@@ -53,11 +54,11 @@ impl Take {
     /// Leaves out samples from before `time`, by the clock of the board, and the first
     /// `settle_samples` after it.
     ///
-    /// This selects samples that were taken with new settings: let the batch that changes the
-    /// settings end with an operation that reads the clock of the board, and take samples after
-    /// that time. Delays of the batch and of the packets make no difference. Taking the samples
-    /// fails if the time stamps in the packets of a module are not valid, or if the clock that they
-    /// show stands still or is set forward meanwhile.
+    /// This selects samples that were taken with new settings: let the batch (the list of
+    /// operations) that changes the settings end with an operation that reads the clock of the
+    /// board, and take samples after that time. Delays of the batch and of the packets make no
+    /// difference. Taking the samples fails if the time stamps in the packets of a module are not
+    /// valid, or if the clock that they show stands still or is set forward meanwhile.
     #[must_use]
     pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
         let after = Some((time, settle_samples));
@@ -96,7 +97,8 @@ pub struct Block {
     /// or the decimation stage or the length of the packets changed.
     pub interruptions: u32,
     channels: usize,
-    /// I and Q as they are sent, as `[sample][channel]`, flat.
+    /// I and Q as they are sent, in a flat list: all channels of the first sample, then all
+    /// channels of the second, and so on.
     steps: Vec<[i32; 2]>,
 }
 
@@ -126,7 +128,8 @@ impl Block {
         of_samples.filter_map(move |sample| sample.get(index).map(counts))
     }
 
-    /// Samples of all channels in readout counts, as `[channel][sample]`, flat.
+    /// Samples of all channels in readout counts, in a flat list: all samples of the first channel,
+    /// then all samples of the second, and so on.
     pub fn streams(&self) -> Vec<Complex64> {
         /// Number of channels that are transposed together, so that input and output stay in the
         /// cache.
@@ -246,7 +249,7 @@ impl Collection {
             .collect()
     }
 
-    /// Takes a packet. Packets of other modules are ignored.
+    /// Takes a packet. Packets of modules that were not asked for are ignored.
     pub(super) fn offer(&mut self, packet: &Packet<'_>) -> Result<()> {
         let is_its = |partial: &&mut PartialBlock| {
             let block = &partial.block;

@@ -199,7 +199,7 @@ fn in_range(field: &'static str, value: u32, low: u32, high: u32) -> Result<i64,
     }
 }
 
-/// Start of a day (from 1) of a year of the century, in parts of a second.
+/// Start of a day (from 1) of a year of the century, in parts of a second since the start of 2000.
 fn day_start(year: u32, day: u32) -> Result<i64, NoTime> {
     let (of_century, of_year) = (
         in_range("year", year, 0, 99)?,
@@ -211,7 +211,7 @@ fn day_start(year: u32, day: u32) -> Result<i64, NoTime> {
     Ok(year_start(of_century) + (of_year - 1) * SECONDS_PER_DAY * PARTS)
 }
 
-/// Start of a year of the century, in parts of a second.
+/// Start of a year of the century, in parts of a second since the start of 2000.
 pub(super) fn year_start(year: i64) -> i64 {
     let leap_days = (year + 3).div_euclid(4);
     (365 * year + leap_days) * SECONDS_PER_DAY * PARTS

@@ -1,3 +1,5 @@
+//! Tests of the sequencer, which puts the packets of a stream in order by their sequence numbers.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -95,15 +97,16 @@ fn packets_come_out_in_order() {
         &[(7, 0), (8, 0), (9, 0)],
         (3, 0, 0, 0, 0, 0, 0, 0),
     );
-    // Swapped, within the window of 4.
+    // Packets that were swapped by less than the window of 4.
     check(
         &[7, 9, 10, 8],
         &[(7, 0), (8, 0), (9, 0), (10, 0)],
         (4, 0, 0, 0, 0, 0, 0, 0),
     );
-    // Waiting is not losing.
+    // A missing packet does not count as lost while later packets wait for it.
     check(&[7, 9, 10, 11], &[(7, 0)], (1, 0, 0, 0, 0, 0, 0, 3));
-    // The fourth after the missing one gives it up; then it is late, and then a duplicate.
+    // Packet 12 is the fourth after the missing packet 8, so packet 8 counts as lost. If it comes
+    // after that, it is late, and if it comes again, it is a duplicate.
     let in_order = [(7, 0), (9, 1), (10, 0), (11, 0), (12, 0)];
     check(&[7, 9, 10, 11, 12], &in_order, (5, 1, 1, 0, 0, 0, 0, 0));
     check(
@@ -111,9 +114,9 @@ fn packets_come_out_in_order() {
         &in_order,
         (5, 1, 1, 1, 1, 0, 0, 0),
     );
-    // Duplicates of what was received and of what is held.
+    // A duplicate of a packet that was delivered, and one of a packet that waits.
     check(&[7, 7, 9, 9], &[(7, 0)], (1, 0, 0, 0, 2, 0, 0, 1));
-    // Two gaps, and one that is given up in two steps.
+    // Two gaps, and then one gap whose packets count as lost in two steps.
     check(
         &[0, 2, 4, 7, 8],
         &[(0, 0), (2, 1), (4, 1)],
@@ -125,7 +128,8 @@ fn packets_come_out_in_order() {
         &[(0, 0), (5, 4), (6, 0)],
         (3, 4, 1, 0, 0, 0, 0, 1),
     );
-    // A long gap, and what was in it.
+    // A long gap, and packets of the gap that come late: 999,990 is known to be missing, and 5 is
+    // too far back to be known.
     check(&[0, 1_000_000], &[(0, 0)], (1, 999_996, 1, 0, 0, 0, 0, 1));
     check(
         &[0, 1_000_000, 999_990],
@@ -137,13 +141,13 @@ fn packets_come_out_in_order() {
         &[(0, 0)],
         (1, 999_996, 1, 0, 0, 1, 0, 1),
     );
-    // Over the end of the numbers.
+    // Sequence numbers that wrap.
     check(
         &[max - 1, 0, max, 1],
         &[(max - 1, 0), (max, 0), (0, 0), (1, 0)],
         (4, 0, 0, 0, 0, 0, 0, 0),
     );
-    // From before the first.
+    // Packets from before the first one.
     check(
         &[7, 6, 5, 4, 3, 8],
         &[(7, 0), (8, 0)],
@@ -154,7 +158,8 @@ fn packets_come_out_in_order() {
 #[test]
 fn a_board_that_restarts_is_followed() {
     let far = 5_000_000;
-    // Backwards, and forwards by more than any outage; what was held comes out first.
+    // The numbers jump backwards, and forwards by more than the longest gap. The packet that waits
+    // is delivered first.
     for begin in [0, far + (1 << 24) + 10] {
         let arrivals = [
             far,
@@ -168,7 +173,7 @@ fn a_board_that_restarts_is_followed() {
         let delivered = [(far, 0), (far + 2, 1), (begin + 3, 0), (begin + 4, 0)];
         check(&arrivals, &delivered, (4, 1, 1, 0, 0, 3, 1, 0));
     }
-    // Strays do not make a restart, whatever their number.
+    // Single packets with old numbers show no restart, however many they are.
     let arrivals: Vec<_> = (0..20).flat_map(|n| [far + n, n]).collect();
     let delivered: Vec<_> = (0..20).map(|n| (far + n, 0)).collect();
     check(&arrivals, &delivered, (20, 0, 0, 0, 0, 20, 0, 0));
@@ -197,7 +202,7 @@ fn a_board_that_restarts_soon_is_followed_too() {
         assert_eq!((counters.restarts, counters.lost), (1, 0), "{was_at}");
         assert_eq!(counters.duplicate + counters.stale, u64::from(unused));
     }
-    // A burst that comes twice is none, nor are the many that come late after an outage.
+    // Packets that come twice show no restart, and neither do many packets that come late.
     let twice: Vec<_> = (0..100).chain(68..150).map(|n| (0, n)).collect();
     let (_, counters) = run(32, &twice, 0);
     assert_eq!((counters.restarts, counters.duplicate), (0, 32));
@@ -227,8 +232,8 @@ fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
     (delivered, counts)
 }
 
-/// Reference for the packets up to the next restart: the delivered packets, the counters, and the
-/// number of packets.
+/// Reference implementation for the packets up to the next restart. Returns the delivered packets,
+/// the counters, and the number of packets.
 fn reference_run(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts, usize) {
     let mut fate: BTreeMap<i64, bool> = BTreeMap::new();
     let mut came: BTreeSet<i64> = BTreeSet::new();
