@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection over a byte stream.
+//! One HTTP/1.1 connection over a byte stream. A request carries remote procedure calls to a board.
 
 mod failure;
 
@@ -77,7 +77,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The answer to a batch without calls. Such a batch is not sent.
+    /// The answer to a request without calls. Such a request is not sent.
     pub(crate) fn empty() -> Self {
         let content_type = Some(Format::Json.content_type().to_owned());
         Self {

@@ -55,8 +55,8 @@ pub struct BoardFamily {
     /// True if the packets of the sample streams hold the serial number of the board that sent
     /// them.
     pub sends_serial: bool,
-    /// True if the power of tones is known in dBm. If false, the limits and start powers of
-    /// hardware maps, which are in dBm, do not apply to boards of this kind.
+    /// True if the power of tones is known in dBm. If false, the limits of power in hardware maps,
+    /// and the powers at which a tuning starts, are in dBm and do not apply to boards of this kind.
     pub has_power_scale: bool,
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware
     /// of a board may not run. `None` if boards cannot be flashed over the network.
@@ -91,7 +91,7 @@ pub struct BoardPlace<'a> {
 pub struct BoardKind(&'static BoardFamily);
 
 impl BoardKind {
-    /// The CRS board, reached by Tuber over HTTP.
+    /// The CRS board, reached by Tuber (remote procedure calls over HTTP).
     pub const CRS: Self = Self(&crs::FAMILY);
 
     /// Returns every kind: first the kinds of this crate, then the kinds that programs have added.

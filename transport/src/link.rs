@@ -1,12 +1,12 @@
 //! A link: a queue of exchanges with one board. An exchange is a request ([`Post`]) with its
 //! answer. After each request, the link awaits the answer, until the deadline of the request at the
 //! latest. A [`Keeper`] verifies each new connection before its first request: it checks that the
-//! board has kept its settings.
+//! board has kept its settings. An epoch is a period in which it has.
 //!
 //! After a request was sent, the link awaits its answer even if the caller has dropped the future,
-//! and later requests wait for that answer. The reason: a real server was seen to finish a batch
-//! after its client had disconnected. A setting of that batch took effect after the clean-up that
-//! should have undone it.
+//! and later requests wait for that answer. The reason: a real server was seen to finish a request
+//! after its client had disconnected. A setting of that request took effect after a later request
+//! that should have undone it.
 
 mod keeper;
 mod line;

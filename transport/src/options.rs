@@ -12,14 +12,15 @@ pub enum SampleSource {
     /// A call of the board that acquires samples and returns them in its answer.
     #[default]
     Rpc,
-    /// The sample stream of the board. The samples are taken after the board has made the earlier
-    /// settings of the batch.
+    /// The sample stream of the board. An acquisition is one of the operations of a batch. Its
+    /// samples are taken after the board has made the settings that come before it in the batch.
     ///
     /// Each acquisition of a batch costs two round trips. The second one comes after the samples
     /// and checks that the board has kept its settings. The answers are small, and the samples of
-    /// all channels come at the rate of the stream, even if other hosts receive it too. Samples
-    /// with a decimation other than the described one end the [epoch](twotone_hal::Epoch) of the
-    /// board. If the time code of the board is not recent, or if its clock stands still or is set
+    /// all channels come at the rate of the stream, even if other hosts receive it too. If the
+    /// samples have another decimation than the description of the board, the
+    /// [epoch](twotone_hal::Epoch) of the board ends: what was measured before is not valid any
+    /// more. If the time code of the board is not recent, or if its clock stands still or is set
     /// forward, the times of the samples cannot be compared with the time of the settings. For the
     /// next 10 s, acquisitions then use [`SampleSource::Rpc`], with a warning.
     ///
@@ -42,10 +43,10 @@ pub struct ConnectOptions {
     /// closing.
     pub idle_timeout: Duration,
     /// Longest time for which a board may still execute a request after its connection was lost,
-    /// without the time of the acquisitions of the request. The default is 5 s: a busy server, or
-    /// a gateway in front of it, may hold a request for so long. After a request that changes
-    /// settings was lost, only requests that switch tones off are sent to its module for this
-    /// time. Then all settings are read back. An operation that would have to wait past its
+    /// not counting the time that the acquisitions of the request take. The default is 5 s: a busy
+    /// server, or a gateway in front of it, may hold a request for so long. After a request that
+    /// changes settings was lost, only requests that switch tones off are sent to its module for
+    /// this time. Then all settings are read back. An operation that would have to wait past its
     /// deadline fails.
     pub request_life: Duration,
     /// Size of the largest answer that is accepted, in bytes. The default is 64 MiB.

@@ -1,4 +1,5 @@
-//! Client of any server of Tuber, the remote procedure calls of CRS boards.
+//! Client of any server of Tuber, the remote procedure calls of CRS boards. A *batch* is the calls
+//! that one request carries.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -95,9 +96,10 @@ impl TuberClient {
 
     /// Makes one call.
     ///
-    /// # Errors As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if
-    /// the call failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call.
-    /// Even then the server has executed the calls.
+    /// # Errors
+    /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
+    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. Even then
+    /// the server has executed the calls.
     pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {

@@ -1,10 +1,10 @@
 //! Repetition of operations that only read.
 //!
 //! If a board refuses an operation, returns an answer that cannot be used, or does not answer in
-//! time, the operation is repeated before the batch fails. The client does this and not a wrapper
-//! around it: only the client has the replies up to the failed operation, and only the client knows
-//! which operations were executed. The number of repetitions is part of the replies
-//! ([`Replies::repeats`]) or of the error.
+//! time, the operation is repeated before the batch (the list of operations that the caller gave)
+//! fails. The client does this and not a wrapper around it: only the client has the replies up to
+//! the failed operation, and only the client knows which operations were executed. The number of
+//! repetitions is part of the replies ([`Replies::repeats`]) or of the error.
 //!
 //! The failure of the request decides which operations are sent again:
 //!
@@ -72,8 +72,9 @@ pub(super) struct Resends {
 }
 
 impl Resends {
-    /// Decides which operations are sent again after the operation at `failed` of a batch, sent in
-    /// `segment`, ended with `error`. `None` if a repetition would be useless or unsafe.
+    /// Decides which operations are sent again after the operation at `failed` of a batch ended
+    /// with `error`. `segment` is the part of the batch that the request carried. `None` if a
+    /// repetition would be useless or unsafe.
     pub(super) fn after(
         &mut self,
         error: &Error,

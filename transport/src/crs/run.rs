@@ -1,4 +1,6 @@
-//! Exchange of the segments of a batch with the board.
+//! Exchange of requests and answers with the board. A batch is a list of operations, and a segment
+//! is the part of it that one request carries. An epoch is a period in which the board keeps its
+//! settings.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -19,8 +21,8 @@ use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{OutcomeWriter, Queued, Sent};
 
-/// Largest number of times that a request that only reads is written. The request is written again
-/// if an epoch ended before it was sent.
+/// Largest number of times that a request that only reads is written and queued. The request is
+/// written again if an epoch ended while it was queued.
 const MOST_EPOCHS: u32 = 3;
 
 /// A segment of a batch that was queued, and the data that are needed to read its answer.
@@ -37,7 +39,8 @@ pub(super) struct Sending {
     pub(super) segment: Segment,
     /// Number of the earlier attempt among the requests that were written for the module.
     pub(super) number: Option<u64>,
-    /// True if the request is sent only if none was written for the module since that number.
+    /// True if the request is sent only if no other request was written for the module after the
+    /// earlier attempt.
     pub(super) in_place: bool,
     /// True if the segment changes settings and was sent on a connection that was lost, so that it
     /// may have been executed twice.

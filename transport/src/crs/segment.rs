@@ -1,4 +1,4 @@
-//! Division of a batch into requests.
+//! Division of a batch, a list of operations, into the requests that carry it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use twotone_hal::{Batch, ModuleId, Op, Safety};
 use super::describe::Survey;
 
 /// Consecutive operations of a batch that are sent in one request, or a single operation that takes
-/// several requests. Those on a module are all on the same one.
+/// several requests. All operations of a segment that act on a module act on the same module.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
     pub(super) from: usize,
@@ -19,7 +19,8 @@ pub(super) struct Segment {
     pub(super) acquiring: Duration,
     /// True if the segment acquires samples.
     pub(super) acquires: bool,
-    /// True if the segment ends with an acquisition whose samples come from the stream.
+    /// True if the segment ends with an acquisition whose samples come from the board's sample
+    /// stream.
     pub(super) streamed: bool,
     /// True if the segment reads the clock or the sensors, which belong to the board as a whole.
     pub(super) of_board: bool,
@@ -90,7 +91,8 @@ impl Segment {
     }
 
     /// True if the segment must be executed in the epoch that its caller knows, since it sets or
-    /// acquires. A segment that only reads settings is valid in any epoch.
+    /// acquires. An epoch is a period in which the board keeps its settings. A segment that only
+    /// reads settings is valid in any epoch.
     pub(super) fn needs_its_epoch(&self) -> bool {
         self.sets() || self.acquires
     }

@@ -1,13 +1,15 @@
 //! Acquisition of samples from the board's stream, in place of the board's acquisition call.
 //!
-//! A batch is cut at each acquisition. The request with the operations before it ends with a call
-//! for the board's time. The samples are taken from the stream after that time, and after the
-//! filters have settled. Delays of the request and of the packets make no difference.
+//! A batch is a list of operations. If samples come from the stream, the operations up to each
+//! acquisition are sent in one request. In place of the acquisition, this request ends with a call
+//! that returns the board's time. Only samples that the board took after this time, and after its
+//! filters had settled, are used. Delays of the request and of the packets make no difference.
 //!
-//! Packets hold neither the settings of the board nor its analog bank. So after the samples have
-//! come, one setting of the module is read over its [`Link`]. The board refuses this if the module
-//! is not in the bank in use. The link verifies each new connection, so it detects if the board has
-//! lost its settings meanwhile.
+//! A board has two analog banks, groups of four modules, of which one is in use. Packets show
+//! neither the bank in use nor the settings of the board. So after the samples have come, one
+//! setting of the module is read over its [`Link`], its queue of requests. The board refuses this
+//! reading if the module is not in the bank in use. The link verifies each new connection, so it
+//! detects if the board has lost its settings meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +66,7 @@ pub(super) fn is_acquisition(op: &Op) -> bool {
 }
 
 impl Streamed {
-    /// Returns the stream if the options take samples from it.
+    /// Returns the stream if `options` select it as the source of samples.
     pub(super) fn of(options: &ConnectOptions, streams: &Arc<CrsStreams>) -> Result<Option<Self>> {
         let SampleSource::Stream(stream) = &options.samples else {
             return Ok(None);
@@ -121,9 +123,10 @@ impl Streamed {
         Ok(())
     }
 
-    /// Takes the samples and adds the reply to the operation. If the time stamps cannot show that
-    /// the samples were taken after the settings, the function adds no reply, and the stream is not
-    /// used for some time. The caller then uses the acquisition call of the board.
+    /// Takes the samples from the stream, and adds the reply of the acquisition to `replies`. If
+    /// the time stamps cannot show that the samples were taken after the settings, the function
+    /// adds no reply, and the stream is not used for some time. The caller then uses the
+    /// acquisition call of the board.
     pub(super) async fn take(
         &self,
         acquired: &Acquired<'_>,
@@ -153,8 +156,8 @@ impl Streamed {
             Err(error) => return Err(error),
         };
         acquired.confirm(*module, link).await?;
-        // The settling time and the correlation of the noise were described for this decimation
-        // stage.
+        // The caller knows a settling time and a correlation of the noise that hold only for the
+        // decimation stage in the survey. If the stage has changed, the epoch ends.
         let (stage, described) = (block.stage, acquired.survey.stage);
         if let Some(described) = described
             && stage != described

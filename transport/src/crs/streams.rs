@@ -21,7 +21,7 @@ const FAMILY: &str = "crs";
 /// packet.
 ///
 /// A packet is identified by the address of its sender and by the serial number in it. Packets
-/// number modules from 1 within the analog bank in use.
+/// number modules from 1 within the analog bank in use, which is one of two groups of four modules.
 #[derive(Debug)]
 pub struct CrsStreams {
     name: String,
@@ -68,7 +68,7 @@ impl CrsStreams {
             let why = format!("{authority} is not found");
             Error::new(ErrorKind::Unreachable, why)
         };
-        // If the caller provides the byte streams, the authority can be any text.
+        // If the caller connects over byte streams of its own, the authority can be any text.
         let host = Host::parse(authority, 0).map_err(|why| not_found().caused_by(why))?;
         if host.port() == 0 {
             return Err(not_found().caused_by("invalid socket address"));

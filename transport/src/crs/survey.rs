@@ -1,4 +1,5 @@
-//! Questions to a CRS board about itself.
+//! Questions to a CRS board about itself. A board has two analog banks, groups of four modules
+//! each, of which one is in use. The high bank has the modules 5 to 8.
 //!
 //! Each question can fail without the others. Questions that fail are asked once more, together,
 //! unless a question got no answer in time. If one fails again, the description has a doubt: a
@@ -45,9 +46,10 @@ pub(super) struct Asker<'a> {
     pub(super) asks_separately: bool,
 }
 
-/// Asks a server for all properties of a CRS board, as of `epoch`. It uses a separate connection.
-/// If every question is answered, it takes two round trips, and a third one for the serial number
-/// if the board lists a method or property for it.
+/// Asks a server for all properties of a CRS board. `epoch` is the present period in which the
+/// board keeps its settings. The questions use a separate connection. If every question is
+/// answered, they take two round trips, and a third one for the serial number if the board lists a
+/// method or property for it.
 pub(super) async fn survey(
     connector: &Connector,
     options: &ConnectOptions,

@@ -1,4 +1,4 @@
-//! Waits that are operations of the board.
+//! Execution of waits, operations that let time pass on the board.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::http::Post;
 use crate::link::Sent;
 use crate::tuber::broken;
 
-/// Longest time of one request of a wait. The link waits for the answer of each request that was
-/// sent, so a clean-up of the module is delayed by at most this time.
+/// Longest time of one request of a wait. Requests for a module are sent one after the other. So a
+/// later request, for example one that switches tones off, is delayed by at most this time.
 const SLICE: Duration = Duration::from_secs(1);
 
 /// Largest number of samples of one request, so that its answer stays small.

@@ -48,7 +48,8 @@ impl Failure {
         self.into_error_after("", authority)
     }
 
-    /// Error of a request to `authority` that was not sent, because the read-back before it failed.
+    /// Error of a request to `authority` that was not sent, because the settings could not be read
+    /// back before it.
     pub(crate) fn into_reading_error(self, authority: &str) -> Error {
         self.into_error_after("the board could not be read back: ", authority)
             .certainty_is(Certainty::NotExecuted)

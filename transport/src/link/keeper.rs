@@ -1,4 +1,5 @@
-//! Interface between a link (a queue of requests to a board) and the checks of the board.
+//! Interface between a link (a queue of requests to a board) and the checks of the board. An
+//! exchange is a request with its answer.
 
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
     /// Records that a post that only switches tones off is sent on a connection that is not
-    /// verified. The post may set the marker on a board that has lost it: see
-    /// [`ReadBack`](crate::continuity::ReadBack).
+    /// verified. The post may set the marker, a setting that shows restarts, on a board that has
+    /// lost it: see [`ReadBack`](crate::continuity::ReadBack).
     fn note_unverified(&mut self) {}
 
     /// Records that an exchange was answered after the time `took`.

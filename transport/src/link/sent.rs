@@ -70,8 +70,8 @@ impl Sent {
     }
 }
 
-/// True if an update leaves a tone off. Its other settings may change only if the tone `is_off`
-/// before: on a tone that is on, they would move it.
+/// True if an update leaves a tone off. Other settings may change only if the tone `is_off` before,
+/// since they would alter a tone that is on.
 fn switches_off(update: &ToneUpdate, is_off: bool) -> bool {
     let others = update.offset.is_some() || update.phase.is_some() || update.rotation.is_some();
     update.amplitude.is_none_or(|amplitude| amplitude == 0.0) && (is_off || !others)

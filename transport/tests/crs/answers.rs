@@ -255,7 +255,7 @@ async fn an_error_in_mid_batch_says_how_far_it_came() {
         (error.kind(), error.executed()),
         (ErrorKind::Rejected, Some(1))
     );
-    // The first call of the batch took effect, the second did not.
+    // The second operation has two calls, of which the first took effect and the second did not.
     assert_eq!(error.certainty(), Certainty::Unknown);
     assert!(
         error.chain().to_string().contains("ValueError: no good"),

@@ -60,8 +60,8 @@ async fn a_reading_finds_the_board_as_it_is_now() {
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.0.lock().unwrap().stage = 0;
     scripted.script([Next::Reboot]);
-    // The batch with which an algorithm begins: the description and the settings must be of the
-    // same epoch of the board.
+    // An algorithm begins with such a batch (a list of operations). The description and the
+    // settings must be of the same epoch, a period in which the board keeps its settings.
     let mut session = Batch::new();
     let (described, nco) = (session.describe(), session.read_nco(module(1)));
     let replies = board.run(&session).await.unwrap();

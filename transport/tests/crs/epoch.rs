@@ -9,8 +9,8 @@ async fn a_refused_batch_is_no_reboot() {
     let board = connect(&scripted).await;
     let last = ChannelId::new(u16::try_from(CHANNELS).unwrap()).unwrap();
     board.run(&set(1, 0.1)).await.unwrap();
-    // The batch would move the last channel. The frequency of this channel is the marker, by which
-    // the client detects a reboot. The batch is refused.
+    // The batch would change the frequency of the last channel. This frequency is the marker, by
+    // which the client detects a reboot. The board refuses the batch.
     let mut batch = Batch::new();
     batch.set_tone(
         module(1),

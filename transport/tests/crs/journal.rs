@@ -271,8 +271,8 @@ async fn after_a_connection_that_the_board_ended_everything_is_read_back() {
         let read = |method| scripted.channels_of(method, before);
         assert_eq!(read("get_amplitude"), all, "{case}");
         assert_eq!(read("get_frequency"), all, "{case}");
-        // One reading suffices: the next connection follows an idle one that this client closed
-        // itself.
+        // Everything is read back only once. This client closes the connection itself when it is
+        // idle, so only a few channels are read back on the next one.
         idle().await;
         let before = scripted.calls();
         board.run(&crate::read(1)).await.unwrap();

@@ -4,7 +4,8 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Returns a batch with two steps of a sweep. Each sets a frequency and acquires samples.
+/// Returns a batch (a list of operations) with two steps. Each step sets an amplitude and acquires
+/// samples.
 fn two_steps() -> (Batch, [twotone_hal::Ticket<twotone_hal::AcquireMean>; 2]) {
     let mut batch = set(1, 0.1);
     let first = batch.acquire_mean(module(1), Acquire::new(2));
@@ -237,7 +238,8 @@ async fn a_lost_setting_that_is_refused_when_it_is_sent_again_may_have_been_exec
 async fn a_board_is_not_at_rest_while_a_lost_acquisition_may_take() {
     let (scripted, board) = ready().await;
     // At decimation stage 6 the board takes 596 samples a second, so the acquisition takes 5 s. The
-    // connection is lost at once. The setting after the samples is executed with them.
+    // connection is lost at once. The board executes the setting of the same request after the
+    // samples.
     let mut steps = Batch::new();
     steps.acquire_mean(module(1), Acquire::new(2_980).unsettled());
     steps.set_tones(module(1), [tone(1).amplitude(0.2)]);
@@ -337,8 +339,8 @@ async fn an_operation_not_executed_after_a_refusal_is_written_as_for_the_first_t
     let (scripted, board) = ready().await;
     let home = scripted.setting("frequency", 1, 8).unwrap();
     assert!(home > 1e6);
-    // The last channel is switched on at the NCO. Before that, its frequency is the marker, by
-    // which the client detects a restart.
+    // The batch switches the last channel on at the frequency of the NCO. Before that, its
+    // frequency is the marker, by which the client detects a restart.
     let mut batch = read(1);
     batch.acquire_mean(module(1), Acquire::new(2));
     batch.set_tones(module(1), [tone(8).amplitude(0.1)]);

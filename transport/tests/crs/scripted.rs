@@ -43,7 +43,7 @@ pub(crate) enum Next {
 /// Way in which the board ends each connection after its first answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Closing {
-    /// With a header that announces it.
+    /// With a header that announces the end of the connection.
     Announced,
     /// As in HTTP/1.0: the end of the connection ends the answer.
     Http10,
@@ -78,8 +78,8 @@ pub(crate) struct State {
     pub(crate) refusals: Vec<(&'static str, Option<u64>, usize)>,
     /// A method, and the number of its calls before the one that is refused.
     pub(crate) refused_after: Option<(&'static str, usize)>,
-    /// Replacements for results of methods and values of properties, for one value of the first
-    /// argument or for any.
+    /// Replacements for the results of calls and the values of properties. The key is the name of a
+    /// method or property, or the first argument of a call.
     pub(crate) answers: BTreeMap<&'static str, Value>,
     /// As `answers`, but each replacement is used only once.
     pub(crate) first_answers: BTreeMap<&'static str, Value>,
@@ -87,7 +87,7 @@ pub(crate) struct State {
     pub(crate) hangs_on: Option<&'static str>,
     /// Refuse channels that the board does not have.
     pub(crate) refuses_channels: bool,
-    /// Stop a batch at the first error, even if the request asks to continue.
+    /// Stop at the first call of a request that fails, even if the request asks to continue.
     pub(crate) stops_at_errors: bool,
     settings: BTreeMap<(&'static str, u64, u64), f64>,
 }

@@ -43,8 +43,8 @@ async fn describe(scripted: &Scripted) -> Description {
 #[tokio::test(start_paused = true)]
 async fn a_board_that_says_everything_leaves_no_doubt() {
     let scripted = talkative();
-    // A board has two banks of four modules. With this error, boards refuse calls for modules of
-    // the bank that is not selected.
+    // A board has two banks of four modules. Boards refuse calls for modules of the bank that is
+    // not selected, and so does this one.
     scripted.0.lock().unwrap().refusals = [5, 6, 7, 8]
         .map(|module| ("get_dac_scale", Some(module), usize::MAX))
         .to_vec();
@@ -253,7 +253,8 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
         }
         let board = connect(&scripted).await;
         assert_eq!(board.description().modules[0].channels, 12, "{hangs}");
-        // The operations that a clean-up needs to switch the module off.
+        // The operations with which a program switches the tones of a module off and checks that
+        // they are.
         let mut off = Batch::new();
         off.clear_tones(module(1));
         let all = (ChannelId::FIRST, 12, twotone_hal::ToneFields::AMPLITUDE);

@@ -149,7 +149,8 @@ async fn blocks_are_full_by_time_and_size_and_have_one_stage() {
             .collect();
         assert_eq!(all, (0..97).collect::<Vec<_>>());
         let shape = |block: &StreamBlock| (block.stage, block.samples(), block.channels());
-        // The times of the first tenth of a second are determined together.
+        // The times of the samples of the first tenth of a second are determined together, so the
+        // first block has all these samples.
         let [first, middle @ .., before, after] = &blocks[..] else {
             panic!("{} blocks", blocks.len());
         };

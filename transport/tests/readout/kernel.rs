@@ -61,7 +61,7 @@ impl Subscriber for Warnings {
 #[tokio::test]
 async fn a_buffer_that_the_kernel_does_not_grant_is_warned_of() {
     let options = options(13);
-    // The kernel limits the size of a buffer to half of 2 GiB, even for privileged processes.
+    // The kernel limits the size of a buffer to 1 GiB, even for privileged processes.
     for (asked, is_short) in [(4096, false), (3 << 30, true)] {
         let warnings = Warnings::default();
         let options = options.clone().buffer_bytes(asked);

@@ -23,8 +23,8 @@ const PATIENT: Duration = Duration::from_secs(20);
 /// Time within which a call with a shorter timeout must return.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// Returns a port of its own for each test and a group of its own for each process, since tests run
-/// at the same time.
+/// Returns options with a separate port for each test and a separate multicast group for each
+/// process, since tests run at the same time.
 fn options(test: u16) -> ReceiveOptions {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let group = [239, 200 + high % 50, middle, low];
@@ -73,7 +73,8 @@ async fn anothers_packets_are_never_data() {
     to_a.tail = 1000;
     to_a.readout(0, 2);
     (to_a.length, to_a.tail) = (PacketLength::Short, 0);
-    // A packet with a joined serial number, from an address that was not joined.
+    // A packet with the serial number of a board of the receiver, but from an address that the
+    // receiver has not joined.
     Sender::new(source(4, 42), &options).readout(0, 2);
     to_a.readout(0, 2);
     let received = receive(&mut receiver, 4).await;
@@ -96,8 +97,8 @@ async fn more_boards_than_a_socket_can_join() {
         .collect();
     let mut all = Receiver::open_here(&sources, &options).unwrap();
     assert_eq!(all.buffers().sockets, 3);
-    // A second receiver of the same group on this host, and one whose sockets determine how many
-    // sources they can join.
+    // A second receiver of the same group on this host, and a third one that finds out how many
+    // sources a socket can join.
     let mut five = Receiver::open_here(&sources[3..8], &options).unwrap();
     let crowded = options.clone().boards_per_socket(100);
     let crowded = Receiver::open_here(&sources, &crowded).unwrap();
@@ -106,8 +107,8 @@ async fn more_boards_than_a_socket_can_join() {
     const ROUNDS: u32 = 40;
     for round in 0..ROUNDS {
         for (n, sender) in senders.iter_mut().enumerate() {
-            // Each board loses a different packet, and its sequence numbers begin at a different
-            // number.
+            // Of each board a different packet is lost, and the sequence numbers of each board
+            // begin at a different number.
             if round != n as u32 + 1 {
                 sender.readout(0, (u32::MAX - 30 + n as u32).wrapping_add(round));
             }

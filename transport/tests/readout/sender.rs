@@ -74,7 +74,7 @@ pub(crate) struct Sender {
     pub(crate) recent: bool,
     /// Sequence number from which the time stamp is computed, if the clock of the board is wrong.
     pub(crate) stamped: Option<u32>,
-    /// Invalid bytes after the end of each packet.
+    /// Number of zero bytes after the end of each packet, which make it invalid.
     pub(crate) tail: usize,
 }
 
@@ -105,7 +105,7 @@ impl Sender {
         }
     }
 
-    /// Returns a packet of a module. Modules count from 0.
+    /// Sends a packet of the module at `index`, counted from 0.
     pub(crate) fn readout(&mut self, index: u8, sequence: u32) {
         let header = ReadoutHeader {
             length: self.length,

@@ -107,7 +107,7 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     let error = receiver.take(&take, PATIENT).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.chain().to_string().contains("not recent"), "{error}");
-    // The packet that is not recent does not block the stream.
+    // The packet whose time stamp is not recent does not block the stream.
     sender.recent = true;
     for sequence in 31..35 {
         sender.readout(0, sequence);

@@ -1,5 +1,6 @@
-//! Time per tone and allocations of the Tuber codecs: a batch that sets a comb of 1024 tones, and
-//! the samples of 1024 channels.
+//! Time per tone and allocations of the codecs of Tuber, the remote procedure calls of CRS boards.
+//! The messages are a batch (the calls of one request) that sets a comb of 1024 tones, and the
+//! samples of 1024 channels.
 //!
 //! `cargo bench -p twotone-wire --bench codec` prints a table, with `-- --json` one JSON object.
 
@@ -118,7 +119,7 @@ impl Service for Board {
     }
 }
 
-/// Sets the frequency and the amplitude of a number of tones.
+/// Writes a batch that sets the frequency and the amplitude of a number of tones.
 fn encode_sets(batch: &mut BatchWriter, tones: usize) -> Bytes {
     for tone in 0..tones {
         let (channel, offset) = (tone % TONES + 1, tone as f64 * 487_123.25 - 249e6);

@@ -1,11 +1,11 @@
 //! Times of the samples of one module, from a comparison of their time stamps.
 //!
 //! A stamp can be wrong although each field is in range: the clock may be set meanwhile, may stand
-//! still, or may advance its second late. Sequence numbers count the samples, so that the time
-//! between two samples is known without a clock. A [`Timeline`] fits a straight line to the stamps:
-//! time against sequence number. A sample whose stamp agrees with the line has the time of its
-//! stamp. A stamp that does not agree is counted, and its sample has the time of the line, with a
-//! different [origin](TimeOrigin).
+//! still, or may count each second some milliseconds late. Sequence numbers count the samples, so
+//! that the time between two samples is known without a clock. A [`Timeline`] fits a straight line
+//! to the stamps: time against sequence number. A sample whose stamp agrees with the line has the
+//! time of its stamp. A stamp that does not agree is counted, and its sample has the time of the
+//! line, with a different [origin](TimeOrigin).
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -85,9 +85,9 @@ impl Stamped {
 /// clock itself.
 ///
 /// The stamps of the first tenth of a second determine the line: it goes through the largest group
-/// of stamps that agree, if the group has at least a quarter of them. The times of these first
-/// samples are returned together, and later times immediately. The line follows leap seconds, and a
-/// clock that drifts from the samples by up to 200 parts in a million.
+/// of stamps that agree with each other, if the group has at least a quarter of all stamps. The
+/// times of these first samples are returned together, and later times immediately. The line
+/// follows leap seconds, and a clock that drifts from the samples by up to 200 parts in a million.
 ///
 /// After a step of the clock the line continues as before, so that all times of a file refer to one
 /// setting of the clock: the first one, unless its date is wrong. The size of the step is
@@ -98,7 +98,8 @@ impl Stamped {
 pub struct Timeline {
     /// Expected sequence number of the next packet, and the stage of the last one.
     next: Option<(u32, u8)>,
-    /// Position of the next sample, in samples since the beginning of the run of sequence numbers.
+    /// Position of the next sample, counted from 0 at the beginning of the run. A run is a series
+    /// of sequence numbers without a jump or a new beginning.
     position: i64,
     /// Samples before the line is known.
     waiting: Vec<Seen>,
@@ -128,8 +129,8 @@ enum Reading {
     Nothing,
     /// The stamp is the same as the one before, although a period has passed.
     Frozen,
-    /// A time in parts of a second, with the second of the day that the clock shows. `is_leap` is
-    /// true in a leap second.
+    /// A time in parts of a second (of 6.4 ns) since 2000, with the second of the day that the
+    /// clock shows. `is_leap` is true in a leap second.
     Time {
         time: i64,
         second: u32,

@@ -1,5 +1,6 @@
-//! Boot window of CRS boards: flashing of firmware over the network. The module has the half of the
-//! host and the half of the board. Neither half does any I/O.
+//! Boot window of CRS boards: the time after power-on in which the firmware of a board can be
+//! flashed over the network. This module has both halves of the exchange: that of the host and that
+//! of the board. Neither half does any I/O.
 //!
 //! While it starts, a board broadcasts a [`Beacon`] to UDP port [`BEACON_PORT`]. A host that
 //! answers with a [`Redirect`] gets the console of the boot loader (U-Boot) over UDP, between the

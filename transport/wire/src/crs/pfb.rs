@@ -1,5 +1,6 @@
-//! Packets of the PFB stream. Each has many samples of a few channels, from the polyphase filter
-//! bank before the decimation.
+//! Packets of the PFB stream of a CRS board. Each has many samples of a few channels, from the
+//! polyphase filter bank (PFB) before the decimation. The modules of a board are in two analog
+//! banks, groups of four, of which one is in use.
 
 use super::stamp::Stamp;
 use super::{PacketError, pairs, put_pairs, u16_at, u32_at};
@@ -122,8 +123,8 @@ impl<'a> PfbPacket<'a> {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
 
-    /// I and Q as `[sample][channel]`, flat, in steps. [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT)
-    /// steps are one readout count.
+    /// I and Q in steps, in a flat list: all channels of the first sample, then all channels of the
+    /// second, and so on. [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT) steps are one readout count.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone + 'a {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }
@@ -179,7 +180,8 @@ impl PfbHeader {
         packet_bytes(pairs)
     }
 
-    /// Writes a packet with these samples: I and Q as `[sample][channel]`, flat.
+    /// Writes a packet with these samples: I and Q of all channels of the first sample, then of all
+    /// channels of the second, and so on.
     ///
     /// The buffer must hold [`PfbHeader::buffer_len`] bytes. Further bytes stay as they are.
     /// Nothing is written if the buffer is shorter, or if there are more than

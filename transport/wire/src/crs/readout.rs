@@ -1,4 +1,6 @@
-//! Packets of the readout stream. Each has a decimated sample of every channel of one module.
+//! Packets of the readout stream of a CRS board. Each has a decimated sample of every channel of
+//! one module. The modules of a board are in two analog banks, groups of four, of which one is in
+//! use.
 
 use super::stamp::Stamp;
 use super::{PFB_SAMPLE_RATE_HZ, PacketError, pairs, put_pairs, u16_at, u32_at};
@@ -56,7 +58,7 @@ impl PacketLength {
     }
 }
 
-/// Decimation factor of the first filter, before the stages.
+/// Decimation factor of the first filter. The decimation stage sets that of the second filter.
 const FIRST_DECIMATION: f64 = 64.0;
 
 /// Sample rate of the readout stream at a decimation stage (0 to 7), in Hz.
@@ -64,8 +66,8 @@ pub fn sample_rate_hz(stage: u8) -> f64 {
     PFB_SAMPLE_RATE_HZ / FIRST_DECIMATION / 2_f64.powi(i32::from(stage))
 }
 
-/// Time from a sample of the readout stream to its stamp, which is later, in seconds. It is the
-/// group delay of the decimation filters, which the board does not subtract.
+/// Time in seconds by which the stamp of a sample of the readout stream is later than the sample.
+/// It is the group delay of the decimation filters, which the board does not subtract.
 pub fn group_delay_s(stage: u8) -> f64 {
     let first = 1.5 * (FIRST_DECIMATION - 1.0) / PFB_SAMPLE_RATE_HZ;
     let cascade = 3.0 * (2_f64.powi(i32::from(stage)) - 1.0) / sample_rate_hz(0);

@@ -1,4 +1,5 @@
-//! Reading of answers, one element for each call in order.
+//! Reading of answers. A batch is a list of calls in one message. Its answer has one element for
+//! each call, in order.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use super::keys;
 use super::nested::Items;
 use super::value::Value;
 
-/// Answer to a batch, or to a request that was not in a batch.
+/// Answer to a batch, or to a single call that was not in a batch.
 ///
 /// ```
 /// use twotone_wire::tuber::{Answer, Limits};
@@ -44,8 +45,8 @@ pub struct Element<'a> {
 pub const NOT_RUN: &str = "Something went wrong in a preceding call";
 
 impl<'a> Answer<'a> {
-    /// Takes an answer. `content_type` is the value of its header `Content-Type`, of which the case
-    /// and the parameters are ignored; `None` means JSON.
+    /// Takes an answer, whose bytes are `body`. `content_type` is the value of its header
+    /// `Content-Type`, of which the case and the parameters are ignored; `None` means JSON.
     ///
     /// # Errors
     ///
@@ -101,7 +102,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The answer to a request that was not a batch.
+    /// The answer to a single call that was not in a batch.
     pub fn single(&mut self) -> Result<Element<'a>, DecodeError> {
         self.cursor = self.start;
         let element = Element::read(&mut self.cursor)?;
@@ -128,8 +129,8 @@ impl<'a> Elements<'_, 'a> {
     /// Returns the next element, or `None` after the last. There is no element if the server
     /// refused the batch as a whole.
     ///
-    /// An element with neither a result nor an error gives [`DecodeErrorKind::NoOutcome`]. The next
-    /// element can be read after this error, and not after any other.
+    /// An element with neither a result nor an error gives [`DecodeErrorKind::NoOutcome`]. After
+    /// this error the next element can be read, but not after any other error.
     #[expect(clippy::should_implement_trait, reason = "it can fail")]
     pub fn next(&mut self) -> Result<Option<Element<'a>>, DecodeError> {
         let Some(items) = &mut self.items else {

@@ -4,8 +4,8 @@ use super::line::{LATE, Line, STEP_LASTS, drift};
 use super::{Reading, Seen};
 
 impl Line {
-    /// Number of packets that were never sent, out of `left_out` missing ones just before this one.
-    /// `None` if there is no sign of a jump of the sequence numbers.
+    /// Number of packets that were never sent, out of `left_out` missing packets just before the
+    /// packet of `seen`. `None` if there is no sign of a jump of the sequence numbers.
     ///
     /// If the sequence numbers are right and only the clock of the board was set, the delay from
     /// sampling to reception stays the same. If the sequence numbers have jumped, packets seem to

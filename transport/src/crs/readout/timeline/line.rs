@@ -1,4 +1,5 @@
-//! A straight line through stamps: the time of each sample of a run, by one setting of the clock.
+//! A straight line through the time stamps of a board: the time of each sample of a run of sequence
+//! numbers, by one setting of the clock.
 
 use super::findings::count_step;
 use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
@@ -15,19 +16,20 @@ const MOST_JITTER: i64 = PARTS / 10_000;
 const DRIFT: i64 = 5000;
 /// Largest rate at which the line follows its stamps, as a divisor. It is faster than the drift
 /// that `DRIFT` allows. So the line follows a clock that drifts too fast, and the accumulated
-/// excess shows it.
+/// excess shows this drift.
 const FOLLOW: i64 = 1000;
 /// Shortest time for which stamps must have the same distance from the line to count as a step of
-/// the clock. It is longer than the 20 ms by which a clock may advance its second late.
+/// the clock. It is longer than the 20 ms by which a clock may be late in counting a second.
 pub(super) const STEP_LASTS: i64 = PARTS / 20;
-/// Smallest number of such stamps for a step of the clock.
+/// Smallest number of stamps with the same distance from the line that count as a step of the
+/// clock.
 const STEP_SAMPLES: u32 = 8;
 /// Largest difference of a date from the clock of this computer: half a year. Beyond it, the same
 /// date in another year is nearer.
 const REACH: i64 = 183 * DAY;
 const DAY: i64 = 86_400 * PARTS;
-/// Largest difference of the delays of two lines without a step of the clock. A busy computer may
-/// read packets this late.
+/// Largest difference, without a step of the clock, of the delays of two lines. A delay is the time
+/// from the stamp of a packet to its reception. A busy computer may read packets this late.
 pub(super) const LATE: i64 = 5 * PARTS;
 
 /// Largest distance of a stamp from the line.
@@ -171,9 +173,9 @@ impl Line {
         (stamped - time).abs() <= self.jitter + drift(passed, is_new)
     }
 
-    /// Moves the line towards a stamp that agrees, by at most the correction that a clock may make.
-    /// Each step may be small and the sum still too large: the clock has run off once the
-    /// accumulated movement exceeds the drift and the corrections that are allowed.
+    /// Moves the line towards a stamp that agrees with it, by at most the correction that a clock
+    /// may make. Many small movements may add up to one that is too large. The clock has *run off*
+    /// once the accumulated movement exceeds the drift and the corrections that are allowed.
     fn follow(&mut self, seen: &Seen, time: i64, off: i64, is_new: bool, found: &mut TimeFindings) {
         let passed = (seen.position - self.at).abs() * self.period;
         let most = drift(passed, is_new).max(passed / FOLLOW + 1);
@@ -191,8 +193,8 @@ impl Line {
         }
     }
 
-    /// Records the distance of a stamp from the line, and a step of the clock once the distance has
-    /// lasted. Returns true if the line begins again at this stamp.
+    /// Records the distance of a stamp from the line. Records a step of the clock once the stamps
+    /// have had this distance for long enough. Returns true if the line begins again at this stamp.
     fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) -> bool {
         let run_off = self.run_off((seen.position - self.at) * self.period);
         let most = self.jitter + drift(self.period, is_new) + run_off;

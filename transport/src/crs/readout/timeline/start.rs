@@ -12,7 +12,7 @@ const LEAST_SHARE: usize = 4;
 const MOST_LINES: usize = 64;
 
 /// Number of samples that determine a line: the samples of a tenth of a second, which is several
-/// times the 20 ms by which a clock may advance its second late.
+/// times the 20 ms by which a clock may be late in counting a second.
 pub(super) fn window(period: i64) -> usize {
     usize::try_from(PARTS / 10 / period).map_or(LEAST, |samples| samples.max(LEAST))
 }

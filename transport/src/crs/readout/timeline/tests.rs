@@ -162,9 +162,10 @@ fn a_clock_that_is_right_is_taken_at_its_word() {
         found.clock_offset_s.unwrap().abs() < 0.01
     });
     for ppm in [-150.0, -30.0, 30.0, 150.0] {
-        // Runs on for good, or is put right each second.
+        // The drift of the clock either accumulates, or is corrected each second.
         let runs = |_: i64, made: &mut Made| set(made, since(made) * ppm * 1e-6);
-        // The stamps are taken as they are: three seconds later they are off by so much.
+        // Stamps that agree with the line are used unchanged. After three seconds they are wrong by
+        // up to 450 us.
         check_within(455.0, "drifts", &runs, 0.0, &|_| true);
         let put_right = |_: i64, made: &mut Made| {
             let part = made.parts.rem_euclid(PARTS) as f64;
@@ -191,7 +192,7 @@ fn steps_are_found_with_their_size_and_place() {
             found.steps == 1 && found.drifts == 0 && (first.seconds - seconds).abs() < 1e-4
         });
     }
-    // By a sampling period, with no packet lost.
+    // A step by one sampling period, with no packet lost.
     for stage in [0, 3, 6] {
         let step = |_: i64, made: &mut Made| {
             if since(made) > 1.5 {
@@ -209,7 +210,7 @@ fn steps_are_found_with_their_size_and_place() {
         }
     };
     check("and back", &back, 0.2, &|found| found.steps == 2);
-    // The first sample after it is named.
+    // The finding names the first sample after the step.
     let judged = stream(6, noon(), &|at, made| {
         if at >= 700 {
             set(made, 7.0);
@@ -262,7 +263,7 @@ fn stamps_that_stray_are_put_between_their_neighbours() {
 #[test]
 fn a_clock_that_stands_still_is_found() {
     let freeze = |_: i64, made: &mut Made| made.parts = made.parts.min(noon() + 2 * PARTS);
-    // The first of the stamps that stay may still be right, to within a quarter of a period.
+    // The first of the equal stamps may still be right, to within a quarter of a period.
     check_within(7.0, "stands still", &freeze, 1.0 / 3.0, &|found| {
         found.frozen > 500
     });
@@ -279,7 +280,8 @@ fn a_clock_that_stands_still_is_found() {
             made.stamped.stamp.part = 77;
         }
     };
-    // One in a second may be right by chance: to within what a clock may be off, and put right by.
+    // In each second one stamp may agree with the line by chance, to within the allowed distance
+    // and the allowed correction.
     check_within(220.0, "its sub-second does", &part, 2.0 / 3.0, &|found| {
         found.frozen > 1000
     });
@@ -296,7 +298,7 @@ fn a_clock_that_stands_still_is_found() {
         2.0 / 3.0,
         &|found| found.stray > 1000,
     );
-    // From the first packet on there is nothing to go by.
+    // If the stamps are wrong from the first packet on, no line can be fitted.
     for wrong in [
         (&|_: i64, made: &mut Made| made.parts = noon()) as Wrong<'_>,
         &|_: i64, made: &mut Made| made.stamped.stamp.part = 77,
@@ -326,7 +328,7 @@ fn a_clock_that_runs_otherwise_than_the_samples_is_found() {
             );
         }
     }
-    // If no two samples are a period apart, nothing is a time.
+    // If no two stamps are a sampling period apart, no sample has a time.
     let judged = stream(6, noon(), &|_, made| set(made, since(made) * 0.2));
     assert_eq!(judged.found.timeless, judged.times.len() as u64);
 }
@@ -336,7 +338,8 @@ fn lost_packets_advance_the_line_and_a_stream_that_begins_anew_has_a_new_line() 
     let (mut timeline, mut times) = (Timeline::new(), Vec::new());
     let mut give = |time: Option<JudgedTime>| times.push(time);
     let mut truth = Vec::new();
-    // Sequence, samples since the start, lost, stage, how far the clock is ahead in seconds.
+    // The arguments are the sequence number, the number of samples since the start, the number of
+    // packets lost just before, the stage, and the seconds by which the clock is ahead.
     let mut take = |sequence: u32, at: i64, lost: u64, stage: u8, ahead: i64| {
         let parts = noon() + at * period_parts(6);
         let stamped = Stamped {
@@ -360,7 +363,8 @@ fn lost_packets_advance_the_line_and_a_stream_that_begins_anew_has_a_new_line() 
             0,
         );
     }
-    // From another sequence number on, an unknown time later, at another stage, by another clock.
+    // The stream begins anew three times: with another sequence number, at another stage, and with
+    // the same sequence number in each packet, so that every packet begins a run.
     (0..200).for_each(|at| take(7 + at, 1000 + i64::from(at), 0, 6, 0));
     (0..200).for_each(|at| take(207 + at, 1300 + 2 * i64::from(at), 0, 7, 0));
     (0..200).for_each(|at| take(9, 2000 + i64::from(at), 0, 6, 0));
@@ -411,7 +415,7 @@ fn fields_that_contradict_each_other_and_another_source_are_told() {
     };
     let found = stream(6, noon(), &source).found;
     assert_eq!((found.source_changes, found.is_sound()), (1, false));
-    // The stamps themselves show that there is no time code at all.
+    // Every stamp shows that the clock receives no time code. This is no contradiction.
     let none = |_: i64, made: &mut Made| {
         made.stamped.stamp = Stamp::default().with_source(StampSource::Sma, false);
     };

@@ -1,6 +1,8 @@
-//! Beacon of a board in its boot window, and the answer that redirects its console.
+//! Beacon of a board in its boot window, and the answer that redirects its console. The boot window
+//! is the time after power-on in which the firmware of a board can be replaced over the network.
 //!
-//! Both consist of a line with a version, lines of `KEY:VALUE`, and an empty line.
+//! Beacon and answer each consist of a line with a version, lines of `KEY:VALUE`, and an empty
+//! line.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;

@@ -1,11 +1,12 @@
-//! Commands of the boot loader's console, and the check of their answers: the half of the host.
+//! Commands of the console of a board's boot loader, as a host sends them, and the check of the
+//! answers. With these commands the host replaces the firmware of the board.
 
 use super::{ERASE_BLOCK, PROMPT};
 
 /// A command of the console.
 ///
-/// Images are in the memory of the board. They begin at the address in `$loadaddr`, a variable of
-/// the boot loader. `offset` is a distance from this address, in bytes.
+/// The commands work on images in the memory of the board. An image begins at the address in
+/// `$loadaddr`, a variable of the boot loader. `offset` is a distance from this address, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Print a prompt.

@@ -1,4 +1,4 @@
-//! Flash memory of a board.
+//! Flash memory of a simulated board.
 
 use std::collections::BTreeMap;
 

@@ -210,7 +210,8 @@ mod tests {
             changed(0x24, 0),
             Err(ImageError::Word { at: 0x24, .. })
         ));
-        // A header that is its own next one, none at all, and words far outside.
+        // A header whose next header is itself, no header at all, and offsets far outside the
+        // image.
         assert_eq!(changed(0x14c, 0x50), Err(ImageError::Partitions));
         assert_eq!(changed(0x108, 0), Err(ImageError::Partitions));
         for at in [0x98, 0x108, 0x148, 0x14c, 0x160] {

@@ -1,4 +1,4 @@
-//! The boot loader of a board: its console, its memory and its flash. It does no I/O.
+//! Boot loader of a simulated board, with its console, memory and flash. It does no I/O.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -371,7 +371,7 @@ mod tests {
     use super::super::{Command, Transcript, XmodemSender, XmodemStep, example_image};
     use super::*;
 
-    /// Runs a command of the host's half against the boot loader.
+    /// Gives a command to the boot loader as a host does, and checks the answer.
     fn ask(uboot: &mut Uboot, command: Command) -> Result<String, super::super::ConsoleError> {
         let mut transcript = Transcript::default();
         while uboot.output().is_some() {}

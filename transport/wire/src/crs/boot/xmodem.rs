@@ -265,7 +265,8 @@ impl XmodemReceiver {
 mod tests {
     use super::*;
 
-    /// Sends `data`, with `spoil` changing the `n`th frame on its way; returns what arrives.
+    /// Sends `data` to a receiver, and returns the bytes that arrive. `spoil` gets the number of
+    /// each frame and may change the frame on its way.
     fn transfer(data: &[u8], spoil: impl Fn(usize, &mut Vec<u8>)) -> Result<Vec<u8>, XmodemError> {
         let (mut sender, mut receiver) = (XmodemSender::new(data), XmodemReceiver::default());
         let mut step = sender.receive(b"loadx\r\n## Ready\r\nC")?;

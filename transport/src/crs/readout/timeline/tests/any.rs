@@ -37,8 +37,8 @@ fn packets() -> impl Strategy<Value = Vec<Packet>> {
 }
 
 proptest! {
-    /// Each packet has its time or none. No two times of one line contradict each other, whatever
-    /// the stamps are. A time with the origin `Stamp` is the time of its stamp.
+    /// Each packet gets one time, or `None`. No two times of one line contradict each other,
+    /// whatever the stamps are. A time with the origin `Stamp` is the time of its stamp.
     #[test]
     fn times_never_contradict_each_other(packets in packets(), stage in 0..=7_u8) {
         let (period, start) = (period_parts(stage), noon());
@@ -53,7 +53,7 @@ proptest! {
                     &mut stamp.year, &mut stamp.day, &mut stamp.hour, &mut stamp.minute,
                     &mut stamp.second, &mut stamp.part, &mut stamp.control, &mut stamp.second_of_day,
                 ];
-                // Small ones are in range more often.
+                // Small values are in range more often.
                 *fields[field] = if value % 2 == 0 { value } else { value % 59 };
             }
             let stamped = Stamped {
@@ -81,7 +81,8 @@ proptest! {
                 prop_assert_eq!(Ok(*time), *stamp);
             }
         }
-        // Twice what a stamp may be off, and what a clock is put right by.
+        // Each of the two times may differ from the line by the allowed distance of a stamp, and by
+        // the corrections of the clock.
         let most = 2 * (line::jitter(period) + 2 * PARTS / 5000);
         for (pair, at) in times.windows(2).zip(positions.windows(2)) {
             if let [Some(one), Some(next)] = pair {

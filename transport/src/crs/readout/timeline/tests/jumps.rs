@@ -96,13 +96,13 @@ fn sequence_numbers_that_jump_are_no_step_of_the_clock() {
         );
         assert!(judged.off_us() < 1.0, "{context}");
     }
-    // The receiver reports a stream that begins anew, so this is not a finding.
+    // If the stream begins anew, the receiver reports this, so the timeline has no finding.
     for numbers in [-1_000_000, -100, (1 << 24) + 1, 1 << 30] {
         let judged = jump(6, Jump { numbers, ..JUMP }, &|_, _| {});
         assert!(judged.found.is_sound(), "by {numbers}: {:?}", judged.found);
         assert!(judged.off_us() < 1.0, "by {numbers}");
     }
-    // Each time anew, one of them at a stamp that is no time.
+    // Four jumps, one of them at a packet whose stamp has no valid time.
     let judged = jump(6, JUMP, &|at, made| {
         let stamped = &mut made.stamped;
         stamped.sequence = stamped.sequence.wrapping_add((at / 400 * 9000) as u32);
@@ -116,8 +116,8 @@ fn sequence_numbers_that_jump_are_no_step_of_the_clock() {
         (found.sequence_jumps, found.steps, found.reconstructed),
         (4, 0, 1)
     );
-    // Packets come unevenly by 3 ms, in which two samples may be lost at the stamp that tells
-    // nothing.
+    // At the stamp without a time, the size of the jump follows from the times of reception. They
+    // vary by 3 ms, so the size may be wrong by two samples.
     assert!((35_998..=36_000).contains(&found.not_lost), "{found:?}");
     assert!(judged.off_us() < 1.0, "{found:?}");
 }
@@ -132,7 +132,7 @@ fn a_clock_that_is_set_while_samples_are_lost_is_still_the_one_that_jumped() {
         (6, 10, 0.5),
         (6, 100, -0.1),
         (0, 100_000, -2.0),
-        // As long as the gap.
+        // The clock is set back by exactly the length of the gap.
         (6, 1000, -1000.0 * 262_144.0 / 156.25e6),
     ] {
         let judged = jump(
@@ -152,7 +152,8 @@ fn a_clock_that_is_set_while_samples_are_lost_is_still_the_one_that_jumped() {
         assert!((step.seconds - ahead_s).abs() < 1e-3, "{context}");
         assert!(judged.off_us() < 1.0, "{context}");
     }
-    // Losses alone are none of both, also if the packets after them are received late.
+    // Lost packets alone are neither a jump nor a step, even if the packets after them are received
+    // late.
     for late_s in [0, 1, 4] {
         for lost in [1, 20, 1000, 100_000] {
             let judged = jump(6, Jump { lost, ..JUMP }, &|at, made| {

@@ -29,8 +29,8 @@ fn a_clock_that_runs_faster_or_slower_than_it_may_is_found_at_every_stage() {
                 let found = judged.found;
                 let context = format!("{ppm} ppm at stage {stage}, {jitter}: {found:?}");
                 assert_eq!((found.drifts, found.steps), (1, 0), "{context}");
-                // From then on the sequence numbers count, and the times are off by no more than
-                // until then.
+                // Once the drift is found, the times follow from the sequence numbers, and their
+                // error grows no further.
                 let last = judged.times.last().unwrap().unwrap();
                 assert_eq!(last.origin, TimeOrigin::Sequence, "{context}");
                 let most_us = 100.0 + ppm.abs() * (seconds - 1) as f64;
@@ -53,7 +53,7 @@ fn a_clock_that_runs_as_it_may_is_taken_at_its_word_however_long() {
                 );
             }
         }
-        // It is put right each second as well.
+        // The same holds if the drift is corrected each second.
         for ppm in [-190.0, 190.0] {
             let found = stream_for(12, stage, noon(), &|_, made| {
                 let part = made.parts.rem_euclid(PARTS) as f64;
@@ -80,7 +80,7 @@ fn a_clock_that_begins_to_run_off_is_found_as_soon() {
         let step = judged.found.first_step.unwrap();
         assert!((step.seconds + 7.0).abs() < 1e-3, "{step:?}");
         assert_eq!((judged.found.steps, judged.found.drifts), (1, 1));
-        // It goes on while samples are lost: 10 s of them after 9 s.
+        // The drift continues while samples are lost: after 9 s, the samples of 10 s are lost.
         let lost = 10 * PARTS / period_parts(stage);
         let judged = stream_for(12, stage, noon(), &|at, made| {
             let first = 9 * PARTS / period_parts(stage);
