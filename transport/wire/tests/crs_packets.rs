@@ -1,5 +1,5 @@
-//! Packets of the sample streams: comparison with packets of another implementation, and round
-//! trips.
+//! Tests of the packets in which CRS boards send samples: comparison with packets of another
+//! implementation, and round trips.
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -12,7 +12,7 @@ const LONG: &[u8] = include_bytes!("golden/mock/readout_long.bin");
 const SHORT: &[u8] = include_bytes!("golden/rfmux/readout_short.bin");
 const PFB: &[u8] = include_bytes!("golden/rfmux/pfb_two_slots.bin");
 
-/// The time stamp in the packets of `rfmux`.
+/// The time stamp in the packets that were recorded from `rfmux`, control software for CRS boards.
 fn end_of_leap_year() -> Stamp {
     Stamp {
         year: 26,

@@ -1,4 +1,4 @@
-//! Arrays of numbers: their bytes and their shapes.
+//! Tests of the arrays of numbers in messages of Tuber: their bytes and their shapes.
 
 use twotone_wire::tuber::{BatchWriter, Cursor, DecodeErrorKind, Encode, Format, Limits, Slot};
 
@@ -229,7 +229,8 @@ fn a_shape_that_does_not_fit_is_replaced_by_one_axis() {
     check(&[1.0, 2.0], &[usize::MAX, 2], "[1.0,2.0]");
     check(&[1.0], &[], "1.0");
     check(&[], &[3, 0], "[[],[],[]]");
-    // Rows without values take bytes in the input too.
+    // Empty rows take bytes in JSON too, so an array of very many empty rows is written with one
+    // axis.
     check(&[], &[1 << 40, 0], "[]");
     check(&[f64::NAN, f64::INFINITY], &[2], "[null,null]");
 }

@@ -1,5 +1,5 @@
 //! The client half reads the values and answers that the server half writes, and the server half
-//! reads the batches that the client half writes, in both formats.
+//! reads the batches (lists of calls) that the client half writes, in JSON and CBOR.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use twotone_wire::tuber::{
     NOT_RUN, NdArray, NdData, Options, Reply, Server, Shape, Slot, Value,
 };
 
-/// Writes values in the only public way, which is as arguments of a call, and reads them back from
-/// its body.
+/// Returns the body of a call with `value` as its only argument. An argument of a call is the only
+/// public way to write a value.
 fn round_trip(format: Format, value: &(impl Encode + ?Sized)) -> Vec<u8> {
     let mut batch = BatchWriter::new(format);
     batch.call("o", "m").arg(value);
@@ -84,8 +84,8 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 60, 30, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..30).prop_map(Value::Array),
-            // With an x at the end of each key, a map cannot look like bytes in JSON, which are a
-            // map.
+            // In JSON, bytes are a map with the key `bytes`. The x at the end of each key ensures
+            // that no other map is read as bytes.
             prop::collection::btree_map(".{0,8}x", inner, 0..30).prop_map(map),
         ]
     })
@@ -96,7 +96,7 @@ fn map(entries: BTreeMap<String, Value>) -> Value {
 }
 
 /// Returns a value as it is after writing and reading JSON: null for numbers that are not finite,
-/// nested lists for arrays, and floats for integers of typed arrays beyond 64 signed bits.
+/// nested lists for arrays, and floats for integers of typed arrays that exceed the range of `i64`.
 fn through_json(value: &Value) -> Value {
     let int = |wide: u64| i64::try_from(wide).map_or(Value::Float(wide as f64), Value::Int);
     match value {
@@ -193,7 +193,8 @@ proptest! {
     ) {
         let count: usize = shape.iter().product();
         let number = |index: usize| (seed % 1000) as f64 + index as f64;
-        // Each value is its index in row-major order. The data are in column-major order.
+        // Each value is a constant plus its index in row-major order. The data are in column-major
+        // order.
         let mut by_columns = vec![0.0; count];
         for (row_major, value) in (0..count).map(|i| (i, number(i))) {
             let (mut rest, mut at) = (row_major, 0);

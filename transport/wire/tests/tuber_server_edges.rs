@@ -1,5 +1,5 @@
-//! Edge cases of the server half: calls that cannot be bound, answers that fail half way, and steps
-//! that are undone.
+//! Edge cases of the server half of Tuber: calls whose arguments do not fit the method, answers
+//! that fail half way, and steps that are undone.
 
 use std::cell::Cell;
 
@@ -55,7 +55,7 @@ impl<F: FnMut(&'static Method, &Args<'_>, Reply<'_>) -> Result<(), Fault>> Servi
     }
 }
 
-/// Returns a call without arguments.
+/// A request that calls a method without arguments.
 const SINGLE: &str = r#"{"object":"Board","method":"none"}"#;
 
 const JSON: Head<'_> = Head {

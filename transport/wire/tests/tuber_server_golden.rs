@@ -1,4 +1,5 @@
-//! The server half on recorded requests, compared with the answers of a real server.
+//! Tests of the server half of Tuber with recorded requests. Its answers are compared with those of
+//! a real server.
 
 use bytes::BytesMut;
 use serde_json::{Value as Json, json};
@@ -73,7 +74,7 @@ impl Service for Board {
     }
 }
 
-/// The same object with the containers inside it, which an interface table cannot declare.
+/// The same object with the containers inside it, which an [`Interface`] cannot declare.
 struct Nested(Board);
 
 impl Dispatch for Nested {
@@ -167,7 +168,7 @@ fn values_and_refusals_agree_with_the_real_server() {
 
 #[test]
 fn descriptions_agree_with_the_real_server() {
-    // An interface table does not declare the objects in containers.
+    // An [`Interface`] does not declare the objects in containers.
     let without_objects = |mut json: Json, at: &str| {
         *json
             .pointer_mut(at)
@@ -195,7 +196,8 @@ fn typed_arrays_agree_with_the_real_server_byte_for_byte() {
     };
     let (content_type, answer) = serve(&head, golden!("cbor_arr.request.json"));
     assert_eq!(content_type, "application/cbor");
-    // This server writes a wider head of the list, and the big-endian array as a little-endian one.
+    // The server half writes the length of the list with more bytes than the real server, and
+    // writes the big-endian array as a little-endian one.
     let mut golden = golden!("cbor_arr.answer.cbor").to_vec();
     golden.splice(..1, [0x9a, 0, 0, 0, 4]);
     let at = golden

@@ -1,4 +1,6 @@
-//! Writing of requests: the calls of a batch are written directly into a buffer that is reused.
+//! Writing of requests. A request asks a server for one thing, such as the call of a method. A
+//! batch is a list of requests in one message. The requests are written directly into a buffer that
+//! is reused.
 
 use bytes::{Bytes, BytesMut};
 
@@ -84,7 +86,7 @@ struct List {
 }
 
 impl BatchWriter {
-    /// Creates an empty batch.
+    /// Creates a writer of a batch that is empty.
     pub fn new(format: Format) -> Self {
         Self {
             format,
@@ -150,7 +152,7 @@ impl BatchWriter {
         self.open_request();
     }
 
-    /// Ends the batch, returns its body, and starts an empty one in the same format.
+    /// Ends the batch, returns its body, and starts an empty batch in the same format.
     ///
     /// This writer reuses the memory of the body after the body was dropped.
     pub fn finish(&mut self) -> Bytes {
@@ -170,7 +172,7 @@ impl BatchWriter {
 
     /// Writes the head of the batch. This is done with the first request and not in
     /// [`BatchWriter::begin`]: the first write checks if the memory of the last body can be reused.
-    /// By then that body is more likely to have been dropped.
+    /// The later this check is made, the more likely the last body has been dropped.
     fn open_batch(&mut self) {
         if self.buffer.is_empty() {
             // In CBOR, [`BatchWriter::finish`] sets the length, so the head has a field of 32 bits.
@@ -254,8 +256,8 @@ impl BatchWriter {
         }
     }
 
-    /// Counts an argument, and opens its list (`args` or `kwargs`, by the major type) unless it is
-    /// open. Returns true if the list was opened.
+    /// Counts an argument, and opens its list unless it is open. `major`, a major type of CBOR,
+    /// selects the list: `args` or `kwargs`. Returns true if the list was opened.
     fn count_argument(&mut self, major: u8) -> bool {
         if let Some(list) = &mut self.list
             && list.major == major

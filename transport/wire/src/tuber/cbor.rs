@@ -1,4 +1,5 @@
-//! Implementation of [`Cursor`] for CBOR (RFC 8949), one head at a time.
+//! Implementation of [`Cursor`] for CBOR (RFC 8949). It reads one head at a time: the first bytes
+//! of a data item, which have its type and its length or value.
 //!
 //! Tags that do not change the way in which their content is read (dates, sets, ...) are ignored.
 

@@ -1,4 +1,4 @@
-//! Reading of values directly from a body, in both formats.
+//! Reading of values directly from the body of a message, in JSON and CBOR.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! Reading of the descriptions of objects, in both forms: full, or with names only.
+//! Reading of the descriptions of the objects that a server offers. A description is either full or
+//! has names only.
 
 use super::cursor::{Cursor, Kind};
 use super::error::DecodeError;

@@ -1,4 +1,4 @@
-//! Writing of values directly into a buffer, in both formats.
+//! Writing of values directly into a buffer, in JSON and CBOR.
 
 use bytes::BytesMut;
 
@@ -191,8 +191,8 @@ impl Map<'_> {
 struct OpenContainer<'w> {
     format: Format,
     buffer: &'w mut BytesMut,
-    /// Position of the byte that is replaced by the head in CBOR, once the number of items is
-    /// known.
+    /// Position of the first byte. In CBOR, the head of the array or map (its type and its number
+    /// of items) replaces this byte once the number of items is known.
     head: usize,
     major: u8,
     count: u64,
@@ -250,8 +250,8 @@ impl Drop for OpenContainer<'_> {
 /// Largest number of lists that are written for an array without values.
 const MAX_EMPTY_LISTS: usize = 1024;
 
-/// Number of lists inside the outermost one for an array without values in JSON. An empty list
-/// contains no others.
+/// Number of lists that JSON needs inside the outermost list, for an array without values. An empty
+/// list contains no others.
 fn lists(shape: &[usize]) -> usize {
     let in_each = shape.iter().take_while(|extent| **extent > 0);
     let rows = in_each.scan(1_usize, |rows, extent| {

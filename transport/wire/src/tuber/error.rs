@@ -11,7 +11,7 @@ pub struct Limits {
     /// Largest body, in bytes.
     pub body_bytes: usize,
     /// Deepest nesting of arrays and maps. Larger values than [`Limits::MAX_DEPTH`] count as
-    /// [`Limits::MAX_DEPTH`]. In JSON, values that are skipped have a fixed limit instead.
+    /// [`Limits::MAX_DEPTH`]. For values in JSON that are skipped, another fixed limit applies.
     pub depth: usize,
     /// For a server: largest number of requests in a batch. Each one needs an answer.
     pub requests: usize,

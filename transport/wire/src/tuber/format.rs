@@ -1,4 +1,4 @@
-//! Formats of a body, and the header with options.
+//! Formats of the body of a request or answer, and the header with options.
 
 /// Path of all requests.
 pub const PATH: &str = "/tuber";
@@ -60,7 +60,8 @@ impl Format {
 /// Options in the header of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// True if the server executes the remaining calls of a batch after one has failed.
+    /// True if the server executes the remaining calls of a batch (the calls in one request) after
+    /// one has failed.
     pub continue_on_error: bool,
 }
 

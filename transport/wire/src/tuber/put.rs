@@ -1,4 +1,5 @@
-//! Writing of single values into a buffer, in both formats.
+//! Writing of single values into a buffer, in JSON and CBOR. A head is the first bytes of a value
+//! in CBOR: its type, and its length or value.
 
 use bytes::BytesMut;
 
@@ -14,7 +15,8 @@ pub(super) const ARRAY: u8 = 0x80;
 pub(super) const MAP: u8 = 0xa0;
 pub(super) const TAG: u8 = 0xc0;
 
-/// Head of a CBOR array with a length of 32 bits, which is written over bytes 1 to 4 later.
+/// Head of a CBOR array with a length of 32 bits. The length is written later, over the bytes 1 to
+/// 4.
 pub(super) const OPEN_ARRAY: [u8; 5] = [ARRAY | 26, 0, 0, 0, 0];
 
 pub(super) fn put_null(format: Format, buffer: &mut BytesMut) {

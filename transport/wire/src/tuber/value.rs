@@ -1,4 +1,4 @@
-//! Values of any type.
+//! Values of any type that a message in JSON or CBOR can hold.
 
 use super::array::Shape;
 use super::cursor::{Cursor, Kind, Number};
@@ -169,7 +169,7 @@ impl Value {
     }
 }
 
-/// Returns the bytes if the map has the form that Tuber has for bytes in JSON.
+/// Returns the bytes if the map is `{"bytes": [..]}`, the form of bytes in JSON.
 fn bytes_of_map(entries: &[(String, Value)]) -> Option<Vec<u8>> {
     let fits = match entries {
         [(key, _)] => key == keys::BYTES,

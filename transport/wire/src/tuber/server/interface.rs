@@ -41,7 +41,8 @@ pub struct Method {
     pub name: &'static str,
     /// Description of the method. Empty if there is none.
     pub doc: &'static str,
-    /// Parameters without `self`, at most [`Method::MAX_PARAMS`]. Further ones are never bound.
+    /// Parameters without `self`, at most [`Method::MAX_PARAMS`]. Further parameters never get an
+    /// argument.
     pub params: &'static [Param],
 }
 
@@ -202,7 +203,7 @@ fn doc(text: &str) -> Option<&str> {
 }
 
 impl Method {
-    /// Largest number of parameters that are bound.
+    /// Largest number of parameters that can get an argument.
     pub const MAX_PARAMS: usize = 16;
 
     /// Signature in Python syntax, without `self`.

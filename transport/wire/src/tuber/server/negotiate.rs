@@ -1,4 +1,4 @@
-//! Choice of the formats of an exchange from its headers.
+//! Choice of the formats of an exchange (a request and its answer) from the headers of the request.
 
 use super::fault::Fault;
 use crate::tuber::format::Format;
@@ -23,9 +23,10 @@ pub struct NotNegotiable {
 
 /// Chooses the formats of an exchange from its headers.
 ///
-/// An absent or empty `Content-Type` means JSON; any other must match exactly. The answer has the
-/// first known type in `Accept`, in which types are separated by commas. If `Accept` is absent or
-/// empty, or contains `*/*` or `application/*`, the answer has the format of the request.
+/// An absent or empty `Content-Type` means JSON. Any other value must be exactly the media type of
+/// a known format. The answer has the first known type in `Accept`, in which types are separated by
+/// commas. If `Accept` is absent or empty, or contains `*/*` or `application/*`, the answer has the
+/// format of the request.
 pub fn negotiate(
     content_type: Option<&str>,
     accept: Option<&str>,
@@ -103,7 +104,7 @@ mod tests {
             Some("image/png"),
             Err("ValueError: Not able to encode any media type matching image/png"),
         );
-        // Weights are not part of the protocol, so this entry does not match.
+        // Weights such as `q=0.5` are not part of the protocol, so this entry does not match.
         check(
             Some(JSON),
             Some("application/cbor;q=0.5"),

@@ -28,7 +28,8 @@ pub struct Head<'a> {
 
 /// Tuber server without sockets. Between requests it keeps only its buffers, to avoid allocations.
 ///
-/// A call and its answer, passed between the two halves as bytes:
+/// The following code passes a call and its answer, as bytes, between the client half and the
+/// server half of this crate:
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -99,8 +100,8 @@ impl Server {
         }
     }
 
-    /// Answers a request completely: appends the body of the answer to `out` and returns its
-    /// format.
+    /// Answers a request completely: has `target` execute its calls, appends the body of the answer
+    /// to `out`, and returns the format of the answer.
     ///
     /// There is always an answer, and its HTTP status is always 200. The answer to a request that
     /// cannot be read is an error.
@@ -241,7 +242,8 @@ fn body_error(format: Format, body: &[u8], error: &DecodeError) -> Fault {
     }
 }
 
-/// HTTP request that is being answered, with one Tuber request or a batch of them in its body.
+/// HTTP request that is being answered. Its body has one Tuber request, such as the call of a
+/// method, or a batch (a list) of them.
 #[derive(Debug)]
 pub struct Exchange<'s, 'b> {
     server: &'s mut Server,

@@ -28,8 +28,8 @@ pub trait Dispatch {
 
 /// A served object whose methods and properties are declared as data.
 ///
-/// Every `Service` implements [`Dispatch`]. That implementation checks names, binds arguments and
-/// writes descriptions, so that the methods of a `Service` do not have to.
+/// Every `Service` implements [`Dispatch`]. That implementation checks names, assigns arguments to
+/// parameters and writes descriptions, so that the methods of a `Service` do not have to.
 pub trait Service {
     /// Methods and properties that the object offers.
     fn interface(&self) -> &'static Interface;
@@ -54,7 +54,7 @@ pub trait Service {
     }
 }
 
-/// A call of a method whose arguments have not been bound.
+/// A call of a method whose arguments have not been assigned to its parameters yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
     /// The object.
