@@ -103,8 +103,9 @@ pub struct ModuleDescription {
     pub module: ModuleId,
     /// Number of channels (tones) of the module; channels are numbered from 1.
     pub channels: u16,
-    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The tones of a
-    /// module without an NCO are relative to 0 Hz.
+    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The NCO is the
+    /// oscillator that the frequencies of the tones are relative to. The tones of a module without
+    /// an NCO are relative to 0 Hz.
     #[serde(flatten)]
     pub nco: Option<NcoRange>,
     /// Largest distance of a tone from the NCO, on either side. If there is no NCO, the highest
@@ -125,10 +126,10 @@ pub struct ModuleDescription {
     pub noise_correlation: Vec<f64>,
     /// Largest number of samples of one acquisition.
     pub max_samples: u32,
-    /// The power, at the board's connector, of a tone of amplitude 1. `None` if the board has no
-    /// such scale or does not report it; [`ModuleDescription::power_scale`] is then an error.
+    /// The power, at the board's connector, of a tone of amplitude 1. `None` if this power is not
+    /// known or the board does not report it; [`ModuleDescription::power_scale`] is then an error.
     pub full_scale: Option<Dbm>,
-    /// Volts (peak) at the board's input for one readout count.
+    /// Volts (peak) at the board's input for one readout count, the unit of samples.
     pub volts_per_count: Volts,
     /// Limits of the module's output: the limits of the board itself, or narrower limits if a
     /// hardware map sets them.

@@ -22,14 +22,14 @@ pub struct ModuleLimits {
     /// Largest power of all tones together.
     pub max_total: Option<Dbm>,
     /// Assumed crest factor of a comb: the ratio of its peak to its RMS value. The peak must stay
-    /// below full scale. A comb of random phases peaks near 5.5 times its RMS value within its
-    /// repetition time. A comb whose amplitudes add up to no more than 1 cannot clip, so it is
-    /// never refused because of its peak.
+    /// below full scale. A comb whose tones have random phases peaks near 5.5 times its RMS value
+    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip, so
+    /// it is never refused because of its peak.
     pub crest: f64,
 }
 
 impl Default for ModuleLimits {
-    /// No limit but the crest factor of a comb of random phases.
+    /// No limits, and the crest factor of a comb whose tones have random phases.
     fn default() -> Self {
         Self {
             f_min: None,

@@ -1,5 +1,5 @@
 //! Samples: the signal that a module receives at the frequency of each tone, in readout counts, the
-//! integer unit of the board's samples.
+//! unit of the samples of boards.
 
 use std::ops::Range;
 
@@ -293,7 +293,7 @@ impl Batch {
     }
 }
 
-/// The samples of a board. Each call runs a batch of one operation.
+/// The samples of a board. Each call runs a batch (a list of operations) with one operation.
 #[derive(Debug)]
 pub struct Samples<'a>(&'a BoardHandle);
 

@@ -87,8 +87,8 @@ impl Batch {
 
 /// Largest number of entries of `ModuleSettings::doubts`, the list of the values that settings in
 /// doubt may have. A setting is in doubt if the outcome of a write is not known. If there are more
-/// entries, duplicates are removed. If there are still more, the settings that are in doubt are no
-/// longer compared with readings.
+/// entries than this, duplicates are removed. If there are still more, the settings that are in
+/// doubt are no longer compared with readings.
 const MOST_DOUBTS: usize = 1 << 16;
 
 /// Settings of one module: its NCO and its tones.

@@ -50,7 +50,7 @@ pub use times::{ClockSource, ClockSourceKind, ClockStep, TimeFindings};
 /// The sample streams of one board.
 ///
 /// # Contract
-/// * Nothing is set on the board.
+/// * The methods change no setting of the board.
 /// * [`open`](Streams::open) takes requests of this family only. A request of another family is an
 ///   error of the kind [`ErrorKind::InvalidArgument`].
 /// * The streams work whether or not the board answers on its control connection.

@@ -18,7 +18,7 @@ pub struct Connected {
 
 /// Connects many boards of any kinds, at most `at_once` of them at the same time (0 counts as 1). A
 /// board that does not answer fails when its own time limit has passed. Until then it takes one of
-/// the `at_once` places, and the other boards are connected.
+/// the `at_once` places, while other boards are connected in the remaining places.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, connect_all};

@@ -35,7 +35,8 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// Largest rounding errors of the values that are read back from the board.
     fn rounding(&self) -> Rounding;
 
-    /// The last channel of the module. Its offset is the marker while no caller uses the channel.
+    /// The last channel of the module. Its offset, the frequency relative to the NCO, is the marker
+    /// while no caller uses the channel.
     fn last_channel(&self) -> ChannelId;
 
     /// Offset that serves as the marker. A board that has lost its settings does not have this

@@ -130,8 +130,8 @@ impl Connection {
         })
     }
 
-    /// True if the server has closed the connection or has announced it, or if an exchange was cut
-    /// off.
+    /// True if the server has closed the connection or has announced it, or if an exchange (a
+    /// request and its answer) was cut off.
     pub(crate) fn is_closed(&self) -> bool {
         self.closes || self.sender.is_closed()
     }

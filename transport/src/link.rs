@@ -1,7 +1,7 @@
 //! A link: a queue of exchanges with one board. An exchange is a request ([`Post`]) with its
 //! answer. After each request, the link awaits the answer, until the deadline of the request at the
 //! latest. A [`Keeper`] verifies each new connection before its first request: it checks that the
-//! board has kept its settings. An epoch is a period in which it has.
+//! board has kept its settings. An epoch is a period in which the board keeps them.
 //!
 //! After a request was sent, the link awaits its answer even if the caller has dropped the future,
 //! and later requests wait for that answer. The reason: a real server was seen to finish a request
@@ -449,7 +449,7 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// Sends a post that switches tones off on a connection that is not verified.
+    /// Sends, on a connection that is not verified, a post that switches tones off.
     async fn switch_off(&mut self, job: &Job, deadline: Instant) {
         self.verified = false;
         if !self.line.is_open() {

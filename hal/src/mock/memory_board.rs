@@ -15,7 +15,7 @@ use crate::{
 /// Means of an acquisition: one for each of its channels, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
-    /// Means of the samples, in readout counts.
+    /// Means of the samples, in readout counts, the unit of samples.
     pub mean: Vec<Complex64>,
     /// Standard deviation of single samples of each channel, in readout counts.
     pub scatter: Vec<f64>,

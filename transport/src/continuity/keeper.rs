@@ -80,9 +80,10 @@ impl<B: ReadBack> ModuleKeeper<B> {
         self.not_applied.clear();
     }
 
-    /// Applies requests that were sent to the settings, in their order, up to the first one whose
-    /// outcome is not known yet. With `all`, this request and the later ones are applied too: a
-    /// setting of a request without an outcome may have its old or its new value.
+    /// Applies the changes of the requests in `not_applied` to `settings`, in the order in which
+    /// they were sent, up to the first request whose outcome is not known yet. With `all`, this
+    /// request and the later ones are applied too: a setting of a request without an outcome may
+    /// have its old or its new value.
     fn apply_sent(&mut self, all: bool) {
         while let Some((sent, lost)) = self.not_applied.front() {
             let outcome = match sent.outcome() {

@@ -1,5 +1,5 @@
 //! The epoch of a board (a period in which it keeps its settings): reboots, and events that are not
-//! reboots.
+//! reboots. A batch is a list of operations.
 
 use super::*;
 

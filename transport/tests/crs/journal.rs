@@ -1,5 +1,5 @@
 //! Reading settings back after a new connection: the last settings of this client, and the marker,
-//! a setting that the client makes only to detect a restart.
+//! a setting that the client makes only to detect a restart. A batch is a list of operations.
 
 use super::*;
 

@@ -164,7 +164,8 @@ async fn a_step_that_is_not_answered_in_time_is_repeated_in_its_place() {
     let replies = board.run(&batch).await.unwrap();
     assert_eq!(replies.get(tickets[1]).mean.len(), CHANNELS);
     assert_eq!(replies.repeats(), 1);
-    // After the deadline, another batch takes the place of the first one.
+    // After the deadline of the first batch, another batch is sent, so the first one is not sent
+    // again.
     scripted.script([Next::Hang]);
     let other = set(1, 0.5);
     let (first, second) = tokio::join!(board.run(&batch), async {

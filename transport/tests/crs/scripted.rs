@@ -32,11 +32,11 @@ pub(crate) enum Next {
     AnswerAndClose,
     /// Loses its settings and closes all connections, as in a restart.
     Reboot,
-    /// Executes the request, and answers with this body instead.
+    /// Executes the request, and answers with this body in place of its own.
     Garble(String),
     /// Answers with these bytes in place of the whole answer, head included.
     Raw(Vec<u8>),
-    /// Answers with this status and this body instead.
+    /// Does not execute the request, and answers with this status, media type and body.
     Say(u16, &'static str, String),
 }
 
@@ -126,7 +126,7 @@ impl Scripted {
         self.connector_as("scripted:80")
     }
 
-    /// Connects to the board under another name.
+    /// Returns a connector to the board under another name.
     pub(crate) fn connector_as(&self, name: &str) -> Connector {
         let board = self.clone();
         Connector::new(name, move || {

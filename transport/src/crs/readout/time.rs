@@ -48,10 +48,10 @@ pub enum NoTime {
 impl SampleTime {
     /// Time of a stamp, without a correction for the delay of filters.
     ///
-    /// The time is made from the year, day, hour, minute, second and sub-second. The second of the
-    /// day, which some time codes send as well, is ignored. The sub-second may exceed one second,
-    /// if the next pulse of the time code is late; it carries over into the second, minute, day and
-    /// year.
+    /// The time is made from the year, day, hour, minute, second and sub-second (the fraction of
+    /// the second). The second of the day, which some time codes send as well, is ignored. The
+    /// sub-second may exceed one second, if the next pulse of the time code is late; it carries
+    /// over into the second, minute, day and year.
     ///
     /// # Errors
     /// If the stamp is marked as not recent, if a field is out of its range, or if the year does

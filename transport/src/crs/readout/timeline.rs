@@ -89,8 +89,8 @@ impl Stamped {
 /// times of these first samples are returned together, and later times immediately. The line
 /// follows leap seconds, and a clock that drifts from the samples by up to 200 parts in a million.
 ///
-/// After a step of the clock the line continues as before, so that all times of a file refer to one
-/// setting of the clock: the first one, unless its date is wrong. The size of the step is
+/// After a step of the clock the line continues as before, so that all times of a recording refer
+/// to one setting of the clock: the first one, unless its date is wrong. The size of the step is
 /// [recorded](TimeFindings::first_step). A new line begins if the sequence numbers begin anew or
 /// the decimation changes. A new line also begins if the sequence numbers jump while the stamps and
 /// the clock of the computer do not, which is [counted](TimeFindings::sequence_jumps).

@@ -26,8 +26,8 @@ struct Agreed {
     count: usize,
 }
 
-/// Line through the largest group of stamps that agree, if the group has at least a quarter of
-/// them.
+/// Line through the largest group of stamps that agree, if the group has at least a quarter of all
+/// stamps.
 pub(super) fn line(seen: &[Seen], period: i64) -> Option<Line> {
     let mut lines: Vec<Agreed> = Vec::new();
     let mut stamps = 0;
