@@ -52,8 +52,9 @@
 //! This half needs the feature `server`, which clients do not enable. [`Server`] takes the headers
 //! and the body of a request and writes the answer. It calls methods of the served object. A single
 //! object is a [`Service`], which declares its methods as data ([`Interface`]) and gets arguments
-//! that are assigned to its parameters and checked ([`Args`]). Several objects are a [`Dispatch`].
-//! [`Exchange`] does the same step by step, for a server that has to wait between calls.
+//! that are checked and assigned to the parameters of the method ([`Args`]). Several objects are a
+//! [`Dispatch`]. [`Exchange`] does the same step by step, for a server that has to wait between
+//! calls.
 //!
 //! Once its buffers have grown, neither half allocates memory for a call, except for faults,
 //! warnings, and texts that cannot be borrowed from the body. Reading takes memory in proportion to
