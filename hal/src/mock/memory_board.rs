@@ -104,6 +104,7 @@ impl MemoryBoard {
 
     /// Checks the operations of a batch and their arguments. Nothing is executed.
     ///
+    /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for operations that the
     /// description or this board in memory does not have, and the errors of [`Description::check`].
     pub fn check(&self, batch: &Batch) -> Result<()> {
