@@ -1,4 +1,6 @@
-//! Campaigns: tunes, sweeps, switch-offs and captures of an array, from a map and parameters.
+//! Campaigns: tunes, sweeps, switch-offs and captures of an array, which is the set of boards that
+//! a hardware map lists. A *tune* finds the resonances of every module and sets a tone on each. A
+//! *sweep* only measures every module over its band. A *capture* writes the sample streams to disk.
 //!
 //! To tune or to sweep, a [`Campaign`] connects the boards of a map, checks their identities, makes
 //! sure that no other program changes their settings, runs an algorithm on every module within a

@@ -1,5 +1,6 @@
-//! Connections for tunes, sweeps and other campaigns that set something. They make sure that the
-//! boards are those of the map, and that no other program sets them.
+//! Connections for tunes, sweeps and other campaigns that change settings of boards. Before a
+//! campaign changes anything, it checks that each board is the one in the map, and that no other
+//! program changes the board's settings.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use crate::identity::Listening;
 use crate::map::HardwareMap;
 use crate::{Array, lock};
 
-/// Time for which the settings of boards are watched before anything is set on them. It is longer
-/// than the interval at which a sweeping program sets tones.
+/// Time for which the settings of boards are watched for changes by other programs. It is longer
+/// than the interval at which another program that sweeps would set tones.
 const WATCHED: Duration = Duration::from_millis(300);
 
 /// Checks of the boards before a campaign sets anything on them.
@@ -18,8 +19,9 @@ const WATCHED: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access {
-    /// True to identify the boards by their sample streams. Set it to false for links that streams
-    /// would fill, and for simulated boards whose samples must be reproducible to the bit.
+    /// True to identify the boards by their sample streams. Set it to false if the streams would
+    /// fill the network link, and for simulated boards whose samples must be reproducible to the
+    /// bit.
     pub listen: bool,
     /// True to lock the boards, so that other programs on this host set nothing on them.
     pub lock: bool,
@@ -43,8 +45,8 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Returns the setting without any check, for boards that no other program uses, such as those
-    /// that this program simulates.
+    /// Returns an access without any check. Use it for boards that no other program uses, such as
+    /// boards that this program simulates.
     pub fn unchecked() -> Self {
         Self {
             listen: false,
@@ -54,7 +56,7 @@ impl Access {
         }
     }
 
-    /// Checks that boards can be locked, before any board is contacted.
+    /// Checks that boards can be locked on this host, if `lock` is true. Contacts no board.
     pub(super) fn check(self) -> Result<(), CampaignError> {
         match self.lock {
             true => lock::check().map_err(CampaignError::Lock),

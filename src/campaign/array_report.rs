@@ -1,4 +1,7 @@
 //! Report of a tune or a sweep of an array.
+//!
+//! An *array* is the set of boards of a hardware map. After a tune or a sweep, the *clean-up* of a
+//! module brings it to its *declared state*, which is the `safe_state` that the map gives for it.
 
 use serde::Serialize;
 
@@ -9,11 +12,11 @@ use crate::record::Failure;
 use crate::{Array, ArrayBoard};
 
 /// Report of a campaign over an array, with a report `B` of each board. It serializes to the JSON
-/// object of the command's `--json`.
+/// object that `twotone tune --json` or `twotone sweep --json` prints.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ArrayReport<B> {
-    /// Time from the first connection to the last clean-up, in seconds.
+    /// Time from the first connection to the end of the last clean-up, in seconds.
     pub elapsed_s: f64,
     /// True if the campaign was cancelled before every module was done.
     pub interrupted: bool,

@@ -1,4 +1,7 @@
 //! Capture of the sample streams of an array.
+//!
+//! A *tune* is the result of an earlier campaign that has set a tone on each resonance. It has a
+//! calibration of each tuned channel.
 
 use std::path::PathBuf;
 
@@ -14,7 +17,7 @@ use crate::record::{
     CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
 };
 
-/// Number of bytes of a row without the samples of its channels.
+/// Size in bytes of a row (all samples of a module at one time), without the samples themselves.
 const ROW: u64 = 32;
 
 /// Settings of a capture.
@@ -23,12 +26,12 @@ pub struct CaptureSettings {
     /// Parameters of the receiver and the files. The campaign replaces the cancellation tokens in
     /// them with its own.
     pub params: CaptureParams,
-    /// Run directory of a tune. Of each module with tones in this tune, only the channels of these
+    /// Run directory of a tune. If a module has tones in this tune, only the channels of these
     /// tones are captured, unless `params` has a number of channels. Samples of the tuned channels
     /// are calibrated in hertz if their tones are still set as in the tune.
     pub tune: Option<PathBuf>,
-    /// Parameters for the manifest. If `None`, the manifest notes the length, the channels and the
-    /// tune.
+    /// Parameters to note in the manifest, which is the file with the origin of the run. If `None`,
+    /// the manifest notes the length, the channels and the tune.
     pub noted: Option<Value>,
 }
 
@@ -81,8 +84,9 @@ pub(super) async fn run(
     }
 }
 
-/// Estimates the disk space for rows with the channels of `params`, or all channels, at the highest
-/// of the usual sample rates of the boards. Channels of a tune are not counted.
+/// Estimates the disk space. A row has the channels of `params`, or all channels if `params` names
+/// none. The rate is the highest of the boards' usual sample rates. If the capture has a tune, the
+/// samples in a row are not counted.
 fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
     let boards = campaign.map.boards().iter();
     let usual: Vec<_> = boards
@@ -126,8 +130,8 @@ async fn record(
     if outcome.received() == 0 {
         return CaptureReport::of(&outcome);
     }
-    // A cancel during this check ends the check. If a cancel has already ended the capture, only
-    // the token of `Campaign::abandon` ends the check.
+    // If the capture ran for its whole time, a cancel ends the check of the tones. If a cancel has
+    // already ended the capture, only the token of `Campaign::abandon` ends the check.
     let end = match outcome.stopped {
         true => &campaign.abandon,
         false => &campaign.cancel,

@@ -1,4 +1,8 @@
 //! Report of a capture.
+//!
+//! A *capture* writes the sample streams of boards to disk. A *tune* is the result of an earlier
+//! run that has set a tone on each resonance. It holds while the tones are still set as it says.
+//! The *manifest* is the file of a run that has an entry for each board.
 
 use serde::Serialize;
 
@@ -20,18 +24,20 @@ pub struct CaptureReport {
     /// The run directory. `None` if the capture could not begin, if no sample came, or if not all
     /// samples could be written.
     pub run_directory: Option<String>,
-    /// Reason that the capture could not begin or ended early, with the place of its files if they
-    /// are not in the requested run directory.
+    /// Reason that the capture could not begin or ended early. If the files are not in the
+    /// requested run directory, it names their place.
     pub error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,
     /// Number of samples received.
     pub received: u64,
-    /// Number of samples that were lost, are missing, or could not be written.
+    /// Number of samples that the sequence numbers show as lost, that are missing without a gap in
+    /// these numbers, or that could not be written.
     pub lost: u64,
     /// Number of datagrams that the kernel dropped because its buffer was full.
     pub kernel_drops: u64,
-    /// Shortfall of the kernel's buffers, if there is one, and the setting to change.
+    /// Sentence about the kernel's buffers and the setting to change, if they are smaller than
+    /// requested.
     pub buffer_shortfall: Option<String>,
     /// Every board of the map that has modules to capture, in its order.
     pub boards: Vec<CapturedBoard>,
@@ -43,8 +49,8 @@ pub struct CaptureReport {
 pub struct CapturedBoard {
     /// Name of the board in the map.
     pub name: String,
-    /// True if every expected sample of the board is there, nothing about the board is in doubt,
-    /// and its tune, if one was given, holds before and after the capture.
+    /// True if every expected sample of the board was written, nothing about the board is in doubt,
+    /// and its tune (if one was given) holds before and after the capture.
     pub ok: bool,
     /// Reason that nothing could be captured from the board, or that its data are in doubt.
     pub error: Option<Failure>,
@@ -66,17 +72,17 @@ impl CapturedBoard {
                 module,
             ))
         });
-        // An offset among the doubts is shown already.
+        // An offset among the doubts of the module is shown with them.
         let offsets = offsets.filter(|(off_s, offset, module)| {
             *off_s > REMARKABLE_S && !module.doubts.contains(offset)
         });
         let farthest = offsets.max_by(|(a, ..), (b, ..)| a.total_cmp(b));
         let offset = farthest.map(|(_, offset, _)| offset);
         let modules = || self.modules.iter().map(|module| &module.counters);
-        // This counter is that of the whole board, so each module has the same number.
+        // Malformed packets are counted for the whole board, so each module has the same number.
         let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
-        // If the time stamps of a module are not sound, its samples without a time are among the
-        // doubts already.
+        // If the time stamps of a module contradict each other, a doubt of the module already says
+        // so, with its samples that have no time.
         let sound = self.modules.iter().filter(|module| module.clock.is_sound);
         let timeless = sound.map(|module| module.counters.timeless).sum();
         let leap_seconds = modules().map(|row| row.leap_seconds).max().unwrap_or(0);
@@ -96,7 +102,8 @@ impl CapturedBoard {
         some.chain(offset)
     }
 
-    /// Returns the faults of a module of the board, except for losses, a sentence each.
+    /// Returns the doubts about a module of the board, a sentence each: its own doubts, and the
+    /// reasons that its tune does not hold. Losses are left out.
     pub fn doubts(module: &ModuleOutcome) -> Vec<String> {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
         let standings = standings.into_iter();
@@ -106,8 +113,8 @@ impl CapturedBoard {
         errors.chain(contradictions).chain(doubts).collect()
     }
 
-    /// Fills in the board's entry in the manifest. `whole` contains sentences about the whole
-    /// capture, which every entry repeats.
+    /// Fills in the board's entry in the manifest. `whole` contains the sentences about the capture
+    /// as a whole. The entry of every board repeats them.
     fn note_in(&self, record: &mut BoardRecord, whole: &[String]) {
         record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
         let doubts = self.modules.iter().flat_map(|module| {
@@ -175,14 +182,15 @@ impl CaptureReport {
         }
     }
 
-    /// Adds the place of the run and the missing files to the report. `is_broken` is true if not
-    /// all samples could be written. In this case the run directory does not have its final name,
-    /// and the error names the place of the files.
+    /// Adds the place of the run directory, and the files that could not be written, to the report.
+    /// `is_broken` is true if not all samples could be written. In this case the run directory does
+    /// not have its final name, and the error names the place of the files.
     pub(super) fn note(&mut self, recorded: Recorded, is_broken: bool) {
         let path = recorded.path.filter(|_| !is_broken);
         self.run_directory = path.map(|path| path.display().to_string());
         self.error = match (self.error.take(), recorded.error) {
-            // The error of the record may contain the error of the capture as its cause.
+            // The error of recording the run may already contain the error of the capture as its
+            // cause.
             (Some(one), Some(other)) if !other.message.contains(&one.message) => {
                 Some(one.and(other))
             }

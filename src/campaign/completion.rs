@@ -14,7 +14,7 @@ use crate::{Array, ArrayBoard};
 /// Degree to which a campaign was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
-    /// Everything was done, and recorded as asked.
+    /// Everything was done, and recorded in the requested place.
     Complete,
     /// Some boards, modules or channels failed, or the record is incomplete.
     Incomplete,
@@ -64,14 +64,13 @@ pub struct RecordReport {
 }
 
 impl RecordReport {
-    /// True if the complete record was written, and is in its place, or if nothing had to be
-    /// recorded.
+    /// True if the complete record is in the requested place, or if nothing had to be recorded.
     pub fn is_whole(&self) -> bool {
         self.record_error.is_none() && self.missing_files.is_empty()
     }
 
     /// Returns the degree to which a campaign was done and recorded. `completion` is the degree to
-    /// which it was done.
+    /// which it was done, without regard to the record.
     pub(super) fn lower(&self, completion: Completion) -> Completion {
         match completion {
             Completion::Complete | Completion::Interrupted if !self.is_whole() => {
@@ -92,7 +91,8 @@ impl From<Recorded> for RecordReport {
     }
 }
 
-/// Returns the part of a board's entry in a manifest that is the same for all kinds of campaigns.
+/// Returns the entry of a board in a manifest, with the fields that all kinds of campaigns fill in.
+/// A manifest is the file that notes the origin of a run and the result of each board.
 pub(super) fn board_record(
     map: &HardwareMap,
     array: &Array,
@@ -131,7 +131,7 @@ pub(super) struct ModuleNotes<'a> {
 }
 
 /// Returns sentences about the modules of a board for the manifest. `error` is the error of the
-/// board, which the manifest has in another field.
+/// board, which is left out here because the manifest has it in another field.
 pub(super) fn module_warnings<'a>(
     error: Option<&Failure>,
     modules: impl Iterator<Item = ModuleNotes<'a>>,
@@ -139,8 +139,8 @@ pub(super) fn module_warnings<'a>(
     let mut board_error = error;
     let mut sentences = Vec::new();
     for module in modules {
-        // The error of one module is already shown as that of the board. Only the errors of the
-        // others are added here.
+        // The error of the board may be the error of one of its modules. The manifest has it
+        // already, so only the errors of other modules are added here.
         let another = module.error.filter(|error| board_error != Some(*error));
         if another.is_none() && module.error.is_some() {
             board_error = None;

@@ -1,4 +1,5 @@
-//! Detectors of the map, and the resonances that were found for them.
+//! Assignment of the resonances that a tune has found to the detectors that the hardware map lists.
+//! Each detector is a resonator, and the map has the frequency at which its resonance is expected.
 
 use twotone_algorithms::{ChannelStatus, TuneOutcome};
 use twotone_hal::{ChannelId, ModuleId};
@@ -9,8 +10,8 @@ use crate::record::{DetectorStatus, DetectorTune};
 /// Largest distance of a resonance from the frequency at which its detector is expected, as a
 /// fraction of that frequency.
 const MOST_SHIFT: f64 = 1e-3;
-/// Smallest ratio of the distance of the second-nearest choice to that of the nearest choice. Below
-/// this ratio, either choice may be right.
+/// Smallest ratio of the distance of the second-nearest resonance or detector to the distance of
+/// the nearest one. Below this ratio, either of the two may be the right one.
 const UNAMBIGUOUS: f64 = 2.0;
 
 /// A resonance that was found.
@@ -33,9 +34,10 @@ pub(super) fn of_module<'a>(
 /// Returns the detectors of the map on the module of a tune, each with its resonance, in the order
 /// of the map.
 ///
-/// A resonance belongs to a detector if each is the nearest to the other, within a thousandth of
-/// the frequency, and if the second-nearest of each are at least twice as far away. Otherwise the
-/// detector has no resonance.
+/// A resonance belongs to a detector if three things are true. Each is the nearest to the other.
+/// Their distance is at most a thousandth of the expected frequency. The second-nearest resonance
+/// of the detector, and the second-nearest detector of the resonance, are at least twice as far
+/// away. Otherwise the detector has no resonance.
 pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Vec<DetectorTune> {
     let detectors: Vec<_> = of_module(map, board, tune.module).collect();
     if detectors.is_empty() {

@@ -1,4 +1,5 @@
-//! Dry run of a tune or a sweep: counts the requests that it would send, and estimates their time.
+//! Dry run of a campaign, which is a tune or a sweep of the boards of a map: counts the requests
+//! that the campaign would send, and estimates their time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub enum DryRunOf {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct DryRunReport {
-    /// Always true, so that a program can distinguish it from the report of a real run.
+    /// Always true, so that a program can distinguish this report from that of a real run.
     pub dry_run: bool,
     /// Requests to all modules together.
     pub total: Traffic,
@@ -51,10 +52,11 @@ pub struct DryRunBoard {
     pub error: Option<Failure>,
     #[serde(skip)]
     reached: bool,
-    /// Facts that the board did not report about itself, a sentence each.
+    /// Sentences about facts that the board did not report about itself, and about the assumptions
+    /// in their place.
     pub doubts: Vec<String>,
-    /// Time from a request to its answer, in seconds. A tone is read three times, and the shortest
-    /// time counts. `None` if the tone could not be read.
+    /// Time from a request to its answer, in seconds. It is the shortest time of three requests
+    /// that read back a tone. `None` if the tone could not be read.
     pub round_trip_s: Option<f64>,
     /// Modules of the board.
     pub modules: Vec<DryRunModule>,
@@ -82,8 +84,8 @@ pub struct DryRunModule {
 }
 
 impl DryRunReport {
-    /// Returns the degree to which the dry run was done. It is [`Completion::Complete`] if the
-    /// campaign could run on every module.
+    /// Returns the degree to which the campaign could be done. It is [`Completion::Complete`] if
+    /// the campaign could run on every module.
     pub fn completion(&self) -> Completion {
         let modules = || self.boards.iter().flat_map(|board| &board.modules);
         if !self.boards.iter().any(|board| board.reached) {
@@ -98,8 +100,8 @@ impl DryRunReport {
     }
 }
 
-/// Connects, reads the descriptions of the boards, and runs the algorithm on boards in memory that
-/// have these descriptions.
+/// Connects to the boards, reads their descriptions, and runs the algorithm of the campaign on
+/// boards in memory that have the same descriptions.
 pub(super) async fn run(
     campaign: Campaign,
     of: DryRunOf,

@@ -1,5 +1,8 @@
 //! Steps that tunes and sweeps have in common: before, during and after the measurement of each
 //! module.
+//!
+//! Both are *campaigns*: they measure the modules of all boards of a hardware map, and record the
+//! results in a run directory.
 
 use std::future::Future;
 use std::path::Path;
@@ -68,8 +71,8 @@ impl Campaign {
         })
     }
 
-    /// Measures each target with its parameters, and reports progress to the observer. The outcomes
-    /// are in the order of the targets.
+    /// Runs the measurement on each target (a module of a board) with the parameters of this
+    /// module, and reports progress to the observer. The outcomes are in the order of the targets.
     pub(super) async fn measure<T, M, F>(
         &self,
         array: &Array,
@@ -104,8 +107,8 @@ impl Campaign {
         self.cancel.is_cancelled() && outcomes.iter().any(|outcome| outcome.result.is_err())
     }
 
-    /// Records outcomes with the function `write` and a manifest that lists `boards`. Returns the
-    /// outcomes with the report of the record.
+    /// Records the outcomes: the function `write` writes them, with a manifest that lists `boards`.
+    /// Returns the outcomes, and the report of the place and completeness of the record.
     pub(super) async fn record<T: Send + 'static>(
         &self,
         started: UtcTime,

@@ -1,4 +1,8 @@
 //! Disk space that a run needs, estimated before any board is contacted.
+//!
+//! A run is a tune, a sweep or a capture of the boards of a map. Its files are a manifest (the
+//! origin of the run and the state of each board) and the results: `tune.toml`, files of sweeps, or
+//! files of samples.
 
 use std::path::Path;
 
@@ -7,11 +11,11 @@ use crate::input::shown;
 use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{Room, RunDirectory};
 
-/// Bytes of a channel in `tune.toml`: the smallest and the usual number.
+/// Bytes that a channel takes in `tune.toml`: the smallest and the usual number.
 const TUNED: [u64; 2] = [1000, 2000];
-/// Bytes of a module in `tune.toml`, without its channels.
+/// Bytes that a module takes in `tune.toml`, without its channels.
 const MODULE: u64 = 300;
-/// Bytes of a manifest without the map, and additional bytes for each board.
+/// Bytes of a manifest without the text of the map, and additional bytes for each board.
 const MANIFEST: [u64; 2] = [3000, 200];
 /// Bytes before the first row in the file of a captured module.
 #[cfg(feature = "arrow")]
@@ -20,7 +24,7 @@ const HEAD: u64 = 1000;
 /// Disk space and number of files that a run needs, estimated from the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Need {
-    /// Bytes of the files that the run must have.
+    /// Bytes of the most important files. If there is less space, the run is refused.
     least: u64,
     /// Estimated bytes of all files.
     whole: u64,
@@ -29,7 +33,7 @@ pub(super) struct Need {
 }
 
 impl Need {
-    /// Returns the need of a tune. The files that the run must have are the tune and the manifest.
+    /// Returns the need of a tune. `least` counts `tune.toml` and the manifest.
     pub(super) fn of_tune(map: &HardwareMap, params: &CampaignParams) -> Self {
         let point = SweepFormat::default().bytes_of_point();
         let modules: usize = map.boards().iter().map(modules).sum();
@@ -45,8 +49,7 @@ impl Need {
         }
     }
 
-    /// Returns the need of a sweep that is written in this format. The file that the run must have
-    /// is the manifest.
+    /// Returns the need of a sweep that is written in this format. `least` counts the manifest.
     pub(super) fn of_sweep(
         map: &HardwareMap,
         params: &CampaignParams,
@@ -61,8 +64,8 @@ impl Need {
         }
     }
 
-    /// Returns the need of a capture of `rows` rows of `bytes_of_row` bytes for each module. The
-    /// parts that the run must have are the manifest and the heads of the files.
+    /// Returns the need of a capture of `rows` rows of `bytes_of_row` bytes for each module.
+    /// `least` counts the manifest and the head of each file.
     #[cfg(feature = "arrow")]
     pub(super) fn of_capture(map: &HardwareMap, rows: f64, bytes_of_row: u64) -> Self {
         let modules = map.boards().iter().map(modules).sum::<usize>() as u64;
@@ -74,8 +77,8 @@ impl Need {
         }
     }
 
-    /// Prepares the run directory `path` if there is space for the run. Notifies `observer` if the
-    /// space may suffice for a part of the run only.
+    /// Prepares the run directory `path` if there is space for `least` bytes. Notifies `observer`
+    /// if the space is less than the estimate for all files.
     pub(super) fn prepare(
         self,
         path: &Path,
@@ -122,7 +125,7 @@ impl Need {
     }
 }
 
-/// Returns the number of modules of a board, as far as the map lists them.
+/// Returns the number of modules that the map lists for a board, or 1 if it lists none.
 fn modules(board: &BoardEntry) -> usize {
     board.modules.len().max(1)
 }

@@ -9,7 +9,7 @@ use twotone_hal::ModuleId;
 /// campaign. No method may block. A capture and a switch-off call only `notice`.
 pub trait Observer: Send + Sync {
     /// Receives the modules on which the campaign is about to run, each with the name of its board.
-    /// Called once, after the boards are connected.
+    /// The campaign calls this once, after it has connected to the boards.
     fn begin(&self, modules: &[(String, ModuleId)]) {
         let _ = modules;
     }

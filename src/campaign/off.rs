@@ -1,4 +1,5 @@
-//! Switch-off of an array: all tones are switched off, and read back as off.
+//! Switch-off of an array, which is the set of boards of a hardware map: all tones are switched
+//! off, and read back as off.
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,15 +23,15 @@ use crate::{Array, ArrayBoard};
 /// Pause before another attempt to connect to a board that did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Default of the longest time for the switch-off of a board.
+/// Longest time for the switch-off of a board, unless the caller gives another.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Report of a switch-off. It serializes to the JSON object of `twotone off --json`.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OffReport {
-    /// True if every tone of every module was read back as off, and no board showed that it is not
-    /// the one in the map.
+    /// True if every tone of every module was read back as off, and there is no evidence that a
+    /// board is not the one in the map.
     pub ok: bool,
     #[serde(skip)]
     interrupted: bool,
@@ -112,8 +113,8 @@ impl OffReport {
 pub(super) async fn run(campaign: Campaign) -> OffReport {
     let map = &campaign.map;
     let at_once = campaign.concurrency.min(map.boards().len()).max(1);
-    // If not all boards can run at the same time, the process probably may open only few files.
-    // None of them is used to listen to streams.
+    // Fewer boards at a time than the map has usually mean that the process may open only few
+    // files. In this case it does not open sockets to listen to streams.
     let listening = match at_once < map.boards().len() {
         true => Listening::none(map),
         false => campaign.access.listening(map),
@@ -135,8 +136,8 @@ pub(super) async fn run(campaign: Campaign) -> OffReport {
         let failed = |why: JoinError| Error::new(ErrorKind::Panicked, why.to_string());
         boards.push(ended.unwrap_or_else(|why| OffBoard::unknown(name, &failed(why))));
     }
-    // The identity is checked last, so that the board at the address is switched off first, even if
-    // it is another one.
+    // The identity is checked last, so that the board at the address in the map is switched off
+    // even if it is not the board of the map.
     let said = |name: &str| {
         let board = boards.iter().find(|board| board.name == name)?;
         board.said_serial.clone()
@@ -198,7 +199,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
         };
         let left = time.left();
         answered |= array.reached(&name);
-        // Another attempt does not help if the board does not agree with the map.
+        // Another attempt does not help if the board has answered and does not agree with the map.
         let failure = array.failure(&name).map(Error::kind);
         let passing = failure.is_some_and(|kind| kind != ErrorKind::InvalidArgument);
         if passing && left > PAUSE {
@@ -223,8 +224,8 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     }
 }
 
-/// Awaits a future to its end, even if the allowed time is over before, and subtracts its time from
-/// the allowance.
+/// Awaits `future` to its end, even if the allowance `time` is used up before, and subtracts the
+/// waiting time from the allowance.
 async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match time.within(future.as_mut()).await {

@@ -1,5 +1,9 @@
 //! Parameters of a tune or a sweep: parameters that the user gives, and parameters that follow from
-//! the map.
+//! the hardware map.
+//!
+//! Both campaigns begin with a *network analysis*, which measures the transmission of a module over
+//! its *band*. The map gives each module a *range* of frequencies, a start power of its tones, and
+//! a limit of their total power.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,20 +22,20 @@ use crate::map::{
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
 
-/// Keys of the two ends of a band.
+/// Keys of the two ends of a band in a parameter file.
 const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 
 /// Parameters of a campaign, with a record of those that the user has given.
 ///
 /// No parameter is given by default. Unless they are given, these parameters follow from the map
 /// for each module:
-/// * the band is the range of the module;
-/// * the number of points of the network analysis is large enough for the range;
-/// * on boards with a power scale, the amplitude of tones is the one that gives the start power of
-///   the module in the map;
-/// * on these boards, the network analysis and the measurement of the delay, which use many tones
-///   at the same time, use half this amplitude, or less if tones on all channels would together
-///   exceed the limit of the total power.
+/// * the band is the range of the module in the map;
+/// * the network analysis has enough points to resolve every resonance in the band;
+/// * on boards with a power scale (a known power at full scale, in dBm), the amplitude of tones is
+///   the one that gives the start power of the module in the map;
+/// * on these boards, the network analysis and the measurement of the delay use many tones at the
+///   same time. Each of these tones has half the amplitude above, or less if tones on all channels
+///   would together exceed the limit of the total power.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CampaignParams {
     params: TuneParams,
@@ -105,10 +109,10 @@ impl CampaignParams {
         self.params.problem().or(no_range).or_else(in_band)
     }
 
-    /// Returns the reason why the parameters cannot be used with any map, or with this map: the
-    /// given end of the band does not fit the other end of a module's range, the band is not within
-    /// the range of a module, or the points are too few for the range. The message names the first
-    /// such module and counts the others. Returns `None` if the parameters can be used.
+    /// Returns the reason why the parameters cannot be used with any map, or with this map. The
+    /// band may leave the range of a module, the only given end of the band may be beyond the other
+    /// end of a module's range, or the points may be too few for a module. The message names the
+    /// first such module and counts the others. Returns `None` if the parameters can be used.
     pub fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
             let mut problems = map.boards().iter().flat_map(|board| {
@@ -138,8 +142,8 @@ impl CampaignParams {
         }
     }
 
-    /// Returns the given band. If only one end was given, the other end is that of the module's
-    /// range.
+    /// Returns the band that was given. If only one end was given, the other end is that of the
+    /// module's range.
     fn given_band(&self, module: &ModuleEntry) -> Option<Band> {
         let [low, high] = KEYS.map(|key| self.end(key));
         low.or(high)?;
@@ -154,14 +158,16 @@ impl CampaignParams {
         self.given_band(module).or_else(|| range_of(module))
     }
 
-    /// Returns the reason why the given end and the other end of the module's range do not form a
-    /// band, or `None` if they do, if no end was given, or if the other end is not known.
+    /// Returns the reason why the band of a module is no band, for instance because its lower end
+    /// is above its upper end. Returns `None` if the band is sound, if no end was given, or if only
+    /// one end is known.
     fn no_band(&self, module: &ModuleEntry) -> Option<String> {
         self.given_band(module)?.problem()
     }
 
-    /// Returns the message that the given band is not within the range of `module`, with the key of
-    /// the map, or `None` if the band is within the range.
+    /// Returns the message that the given band is not within the range of `module`. The message
+    /// names the key of the map that gives the exceeded limit. Returns `None` if the band is within
+    /// the range.
     fn beyond(&self, module: &ModuleEntry) -> Option<String> {
         let band = self.given_band(module)?;
         let mhz = |hz: f64| hz / 1e6;
@@ -179,8 +185,8 @@ impl CampaignParams {
         ))
     }
 
-    /// Refuses parameters that do not fit one of the modules of the map, or leave all modules
-    /// without a band. No board is contacted.
+    /// Refuses parameters that do not fit some module of the map, or with which no module has a
+    /// band. No board is contacted.
     ///
     /// # Errors
     /// If [`CampaignParams::problem`] returns a reason, or if neither the map nor the parameters
@@ -198,8 +204,8 @@ impl CampaignParams {
         Err(CampaignError::Params(text))
     }
 
-    /// Returns the reason why the given points are too few for a module, or `None` if they are
-    /// enough, if they were not given, or if the band of the module is not known.
+    /// Returns the reason why the given number of points is too small for a module. Returns `None`
+    /// if it is large enough, if it was not given, or if the band of the module is not known.
     fn too_coarse(&self, module: &ModuleEntry) -> Option<String> {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
@@ -234,8 +240,8 @@ impl CampaignParams {
     }
 
     /// Returns the number of points of the network analysis over `band`. Unless the number is
-    /// given, it is large enough for resonances with the quality factor `qr_max`, which are the
-    /// narrowest.
+    /// given, it is large enough to resolve resonances with the quality factor `qr_max`, the
+    /// largest one that the parameters expect.
     fn points_over(&self, band: Band) -> usize {
         let wide = &self.params.network_analysis;
         let spacing_hz = band.f_min_hz / (2.0 * wide.qr_max);

@@ -1,4 +1,9 @@
-//! Settings that all campaigns (tunes, sweeps, captures and switch-offs) have in common.
+//! Settings that all campaigns (tunes, sweeps, captures and switch-offs of the boards of a map)
+//! have in common.
+//!
+//! At the end of a tune or a sweep, a *clean-up* brings each module to its *declared state*, which
+//! is the `safe_state` that the map gives for it. Modules that were tuned keep their tones. The
+//! *manifest* is the file that notes the origin and the results of a run.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -26,9 +31,10 @@ use crate::run::{Runner, Target};
 /// is short, because operators must learn soon which tones of a lost board may be on.
 const LONGEST_CLEANUP_S: f64 = 30.0;
 
-/// A hardware map, the settings of a run over its boards, and the runs themselves.
+/// Campaigns over the boards of a hardware map: the map, the settings, and a method for each kind
+/// of campaign.
 ///
-/// A clone shares the tokens, the observer and the connections.
+/// A clone shares the cancellation tokens, the observer and the connections with the original.
 #[derive(Clone)]
 pub struct Campaign {
     pub(super) map: HardwareMap,
@@ -80,8 +86,8 @@ impl Campaign {
         Self { access, ..self }
     }
 
-    /// Sets the longest time of each module, including clean-up. For a switch-off, it is the
-    /// longest time of each board. The default is 10 minutes, or 30 s for a switch-off. A capture
+    /// Sets the longest time for each module, including its clean-up. For a switch-off, it is the
+    /// longest time for each board. The default is 10 minutes, or 30 s for a switch-off. A capture
     /// ignores this time.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -89,9 +95,9 @@ impl Campaign {
         self
     }
 
-    /// Sets the largest number of modules that the campaign works on at a time. For a switch-off,
-    /// it is the number of boards. 0 counts as 1. By default there is no limit. A capture ignores
-    /// this number.
+    /// Sets the largest number of modules that the campaign works on at a time. A switch-off works
+    /// on at most this number of boards at a time. 0 counts as 1. By default there is no limit. A
+    /// capture ignores this number.
     #[must_use]
     pub fn concurrency(self, modules: usize) -> Self {
         Self {
@@ -114,7 +120,7 @@ impl Campaign {
     }
 
     /// Sets the seed that the manifest records. For a campaign over simulated boards, it is the
-    /// seed from which the caller made them.
+    /// seed from which the caller made the boards.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -158,7 +164,7 @@ impl Campaign {
     /// Tunes every module, leaves the tones of each tuned module on, and records the run in `out`,
     /// a directory that must not exist.
     ///
-    /// A campaign that set nothing on any board records nothing.
+    /// If no setting of any board was changed, no run directory is left.
     ///
     /// **On cancel** see the [module](crate::campaign#runtimes-and-cancelling).
     ///
@@ -174,8 +180,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { tune::run(campaign, out).await })
     }
 
-    /// Measures the delay of the line, sweeps every module over its band, leaves no tone of the
-    /// sweep on, and records the run in `out`, a directory that must not exist.
+    /// Measures every module over its band, after the delay of its line, and records the run in
+    /// `out`, a directory that must not exist. No tone of the sweep is left on.
     ///
     /// A campaign in which no module was swept to its end records nothing.
     ///
@@ -249,8 +255,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { capture::run(campaign, out, settings).await })
     }
 
-    /// Runs `work` in its own context ([`tworoutine::spawn`]). If the future is dropped, the
-    /// campaign of `work` is cancelled, and continues to its end in the background.
+    /// Runs `work` in its own context ([`tworoutine::spawn`]). If the returned future is dropped,
+    /// the campaign is cancelled, and its clean-up goes on in the background.
     pub(super) fn in_context<T, W, F>(
         &self,
         work: W,
@@ -272,12 +278,12 @@ impl Campaign {
         })
     }
 
-    /// Returns the longest time of each module.
+    /// Returns the longest time for each module.
     pub(super) fn module_deadline(&self) -> Duration {
         self.deadline.unwrap_or(Duration::from_secs(600))
     }
 
-    /// Returns the runner of an algorithm on every module.
+    /// Returns the runner that runs an algorithm on many modules.
     pub(super) fn runner(&self) -> Runner {
         let deadline = self.module_deadline();
         Runner::new()

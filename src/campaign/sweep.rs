@@ -1,4 +1,5 @@
-//! Sweep of an array: a network analysis of every module.
+//! Sweep of an array: a network analysis (a measurement of the transmission over the band) of every
+//! module of the boards in a map.
 
 use std::path::PathBuf;
 

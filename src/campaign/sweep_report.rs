@@ -1,4 +1,7 @@
 //! Report of a sweep.
+//!
+//! A *sweep* measures the transmission of every module of the boards in a map over the module's
+//! band.
 
 use serde::Serialize;
 use twotone_algorithms::chunks::JoinStatus;
@@ -49,10 +52,10 @@ pub struct SweptModule {
     pub error: Option<Failure>,
     /// Number of times that a request to the board had to be repeated.
     pub repeats: u32,
-    /// Warnings of all stages, a sentence each.
+    /// Warnings of the measurement of the delay and of the sweep, a sentence each.
     pub warnings: Vec<String>,
-    /// Status of the measurement of the delay. This field and the other optional fields below are
-    /// `None` if the module was not swept.
+    /// Status of the measurement of the line's delay. This field and the other optional fields
+    /// below are `None` if the module was not swept.
     pub delay_status: Option<DelayStatus>,
     /// Status of the join of the parts of the sweep that were measured at different NCO
     /// frequencies.
@@ -63,9 +66,9 @@ pub struct SweptModule {
     pub f_min_hz: Option<f64>,
     /// Highest frequency of the sweep, in hertz.
     pub f_max_hz: Option<f64>,
-    /// True if a converter was over its range.
+    /// True if a converter (ADC or DAC) was over its range during the sweep.
     pub overrange: bool,
-    /// State in which the tones are left.
+    /// State in which the sweep has left the tones of the module.
     pub hardware: HardwareState,
 }
 

@@ -1,4 +1,8 @@
 //! Report of a tune.
+//!
+//! A *tune* searches for the resonances of every module of the boards in a map, and sets a tone on
+//! each. A *channel* makes and measures one tone. A *detector* is a resonator that the map lists.
+//! The *declared state* of a module is the `safe_state` that the map gives for it.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +37,12 @@ pub struct TunedBoard {
     /// Name of the board in the map.
     pub name: String,
     /// Status of the board. It is [`BoardStatus::Ok`] only if every channel is tuned, every
-    /// resonance that was found has a tone, and no stage has a warning.
+    /// resonance that was found has a tone, and no stage of the tune has a warning.
     pub status: BoardStatus,
     /// Error of the board, or of its first module that has an error.
     pub error: Option<Failure>,
-    /// Facts that the board did not report about itself, with the assumptions in their place.
+    /// Sentences about facts that the board did not report about itself, and about the assumptions
+    /// in their place.
     pub doubts: Vec<String>,
     /// Result of the check that the board is the one in the map. `None` if this was not checked.
     pub identity: Option<Identity>,
@@ -62,7 +67,7 @@ pub struct TunedModule {
     pub error: Option<Failure>,
     /// Number of times that a request to the board had to be repeated.
     pub repeats: u32,
-    /// Time of the module, including clean-up, in seconds.
+    /// Time that the tune of the module took, including its clean-up, in seconds.
     pub elapsed_s: f64,
     /// Delay of the line, in seconds. This field and the statuses below are `None` if the module
     /// was not tuned.
@@ -73,7 +78,7 @@ pub struct TunedModule {
     pub not_toned: usize,
     /// Number of resonances without a channel, for each reason.
     pub not_toned_reasons: BTreeMap<&'static str, usize>,
-    /// Warnings of all stages, a sentence each.
+    /// Warnings of all stages of the tune, a sentence each.
     pub warnings: Vec<String>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
@@ -82,7 +87,7 @@ pub struct TunedModule {
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,
-    /// State in which the tones are left.
+    /// State in which the tune has left the tones of the module.
     pub hardware: HardwareState,
 }
 
@@ -117,7 +122,7 @@ pub struct TunedChannel {
     pub qr: Option<f64>,
     /// Internal quality factor.
     pub qi: Option<f64>,
-    /// Nonlinearity at the tone's amplitude.
+    /// Nonlinearity parameter of the resonator at the tone's amplitude.
     pub a: Option<f64>,
 }
 
@@ -162,7 +167,7 @@ impl TuneReport {
 
     /// Returns the degree to which the tune was done and recorded.
     pub fn completion(&self) -> Completion {
-        // The state `Kept` is settled too, but the module then has the tones of its tune, and is
+        // A module in the state `Kept` is settled too. But it has the tones of its tune, so it is
         // not in its declared state.
         let restored = |module: &TunedModule| {
             module.hardware.is_settled() && module.hardware != HardwareState::Kept
@@ -260,7 +265,7 @@ impl TunedBoard {
         }
     }
 
-    /// True if a module keeps tones of its tune on.
+    /// True if a module of the board keeps tones of its tune on.
     pub fn has_left_tones_on(&self) -> bool {
         let mut kept = self.modules.iter();
         kept.any(|module| {
@@ -332,7 +337,7 @@ impl TunedBoard {
     }
 }
 
-/// Returns the sentences of [`TunedBoard::detectors_in_words`] for these detectors.
+/// As [`TunedBoard::detectors_in_words`], for the given detectors.
 pub fn detectors_in_words(detectors: &[DetectorTune]) -> Vec<String> {
     let mut by_status: BTreeMap<DetectorStatus, Vec<&str>> = BTreeMap::new();
     for detector in detectors {

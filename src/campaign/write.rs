@@ -1,4 +1,7 @@
 //! Files that tunes and sweeps write to their run directories.
+//!
+//! A sweep is a list of points: a frequency and the sample that was measured there. The manifest is
+//! the file that notes the origin of a run and the result of each board.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +48,8 @@ impl SweepFormat {
             // Five numbers of eight bytes, and the module, the channel and the kind of the sweep.
             #[cfg(feature = "arrow")]
             Self::Arrow => 46,
-            // A lower bound, because numbers have as many digits as they need.
+            // The real size varies, because numbers have as many digits as they need. This is a
+            // lower bound.
             Self::Csv => 80,
         }
     }
@@ -78,8 +82,8 @@ impl SweepFormat {
     }
 }
 
-/// Records a tune: writes the tunes, the manifest and the sweeps, in this order, and moves the
-/// directory to the requested path or, if that fails, to another one.
+/// Records a tune: writes the tunes of the modules, the manifest and the sweeps, in this order.
+/// Then moves the directory to the requested path, or to another one if that fails.
 pub(super) fn record_tune(
     map: &HardwareMap,
     run: RunDirectory,
@@ -125,8 +129,8 @@ pub(super) fn record_tune(
     run.record(manifest, &contents, None)
 }
 
-/// Records a sweep: writes the manifest and the sweeps, and moves the directory to the requested
-/// path or, if that fails, to another one.
+/// Records a sweep: writes the manifest and the sweeps. Then moves the directory to the requested
+/// path, or to another one if that fails.
 pub(super) fn record_sweep(
     map: &HardwareMap,
     run: RunDirectory,
