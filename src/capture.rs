@@ -1,6 +1,7 @@
 //! Captures of the sample streams of an array. A capture writes samples to disk while they arrive,
-//! and counts all losses. With the results of a tune, it also writes the samples as shifts of the
-//! resonances in Hz. `docs/capture.md` describes captures.
+//! and counts all losses. A *tune* is the result of an earlier run that has set a tone on each
+//! resonance. With a tune, a capture also writes the samples as shifts of the resonances in Hz.
+//! `docs/capture.md` describes captures.
 //!
 //! ```no_run
 //! use twotone::capture::{CaptureParams, capture, plan};
@@ -52,16 +53,18 @@ pub use standing::{Standing, TuneState};
 /// module.
 pub type Provenance = BTreeMap<String, String>;
 
-/// Receives the streams of `boards` and writes them into `run`, which it returns uncommitted.
+/// Receives the streams of `boards` and writes them into `run`. Returns `run` at its temporary
+/// path: [`RunDirectory::commit`] moves it to the requested path.
 ///
 /// The task or thread that drives this future reads the sockets; a separate thread calibrates and
 /// writes. If that thread falls behind, samples are dropped and counted as unwritten, so that a
 /// slow disk never delays the reading of the sockets. Cancelling `params.stop` ends the capture
 /// early: all samples received until then are written.
 ///
-/// A socket that fails, or a file that cannot be written, ends the capture early too:
-/// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. If a file could not be
-/// written, `run` is incomplete: call [`RunDirectory::keep`] rather than [`RunDirectory::commit`].
+/// A socket that fails, or a file that cannot be written, ends the capture early too. The error is
+/// then in [`CaptureOutcome::not_received`] or [`CaptureOutcome::not_written`]. If a file could not
+/// be written, `run` is incomplete: call [`RunDirectory::keep`] rather than
+/// [`RunDirectory::commit`].
 ///
 /// If the future is dropped, the capture ends and `run` is removed.
 ///

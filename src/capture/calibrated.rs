@@ -1,4 +1,7 @@
 //! Conversion of samples to the shift of a resonance and the change of its loss.
+//!
+//! A *tune* is the run that has set a tone on each resonance. It has measured the resonance circle,
+//! from which the calibration follows.
 
 use twotone_algorithms::calibration::Calibration;
 use twotone_hal::{ChannelId, Complex64};
@@ -16,7 +19,7 @@ pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibra
     }
 }
 
-/// Calibrator of the rows of one module.
+/// Calibrator of the rows of one module. A row has one sample of each channel.
 ///
 /// The calibrator inverts the resonance circle, so the result is also valid for shifts of a large
 /// fraction of a linewidth. Shifts and losses are relative to the state at the tune.
@@ -51,8 +54,9 @@ impl Tone {
     /// Returns the shift in Hz and the change of the loss, both relative to the tune.
     fn of(&self, z: Complex64) -> Option<(f64, f64)> {
         let shift_hz = self.calibration.shift_hz(z)?;
-        // With the present quality factor Qr', 1 + 2 i y is Qr (1/Qr' + 2 i x), so a change of the
-        // loss changes the imaginary part of y.
+        // Let Qr be the quality factor at the tune, Qr' the present one, x the fractional detuning,
+        // and y the detuning that the calibration returns. Then 1 + 2 i y is Qr (1/Qr' + 2 i x), so
+        // a change of the loss changes the imaginary part of y.
         let loss = -2.0 * self.calibration.detuning(z)?.im / self.calibration.qr;
         let shift_hz = shift_hz - self.shift0_hz;
         let loss = loss - self.loss0;
@@ -61,7 +65,7 @@ impl Tone {
 }
 
 impl Calibrator {
-    /// Makes the calibrator of a file with these columns.
+    /// Makes the calibrator of the rows of a file that has these columns.
     pub(super) fn new(columns: &SampleColumns) -> Self {
         let tone = |(channel, calibration): &(ChannelId, Calibration)| {
             let at = columns.channels.binary_search(channel).ok()?;

@@ -7,8 +7,9 @@ use twotone_hal::{ClockSourceKind, TimeFindings};
 
 use super::ModuleOutcome;
 
-/// Largest apparent difference between the clocks of the modules of one board, in seconds. A board
-/// has one clock, and the delays of its modules' packets differ by less than this.
+/// Largest difference, in seconds, between the times of a board's clock that the packets of two of
+/// its modules show. The board has only one clock, and the delays of the packets differ by less
+/// than this.
 const ONE_CLOCK_S: f64 = 1.0;
 /// Largest difference in seconds between a board's clock and this computer's that counts as a
 /// mistake, such as a wrong time zone or a wrong day. A clock that differs by more is assumed to
@@ -26,13 +27,13 @@ pub struct ClockOutcome {
     /// recent. CRS boards have `backplane`, `test` (an arbitrary time that the board generates),
     /// `sma` and `ground` (no source).
     pub clock_source: Option<&'static str>,
-    /// Lead of the clock over this computer's clock in seconds, before any step. `None` if no time
-    /// is known.
+    /// Lead of the clock over this computer's clock in seconds, before any step. A step is a jump
+    /// of the clock when it is set. `None` if no time is known.
     pub clock_offset_s: Option<f64>,
     /// Size of the clock's first step in seconds, positive if forward, if the clock was set during
     /// the capture.
     pub clock_step_s: Option<f64>,
-    /// Sequence number of the first sample after the first step.
+    /// Sequence number of the first sample after this step.
     pub clock_step_sequence: Option<u32>,
     /// True if no stamp contradicts another, the calendar, or the date of this computer.
     #[serde(skip)]
@@ -154,7 +155,8 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
     doubts
 }
 
-/// Compares the clocks of the modules of one board, which all have the same clock.
+/// Compares the clock offsets of the modules of one board. All modules have the same clock, so a
+/// difference is a doubt about the module.
 pub(super) fn compare(modules: &mut [ModuleOutcome]) {
     let offsets = modules.iter().map(|module| module.clock.clock_offset_s);
     for (at, other, off_s) in strange(&offsets.collect::<Vec<_>>()) {
@@ -180,7 +182,8 @@ fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
         .iter()
         .partition(|(_, offset_s)| (offset_s - median.1).abs() <= ONE_CLOCK_S);
     let mut strange: Vec<_> = off.iter().map(from(median)).collect();
-    // Without a majority it is unknown which clock is right, and all are doubtful.
+    // If no majority agrees with the median, it is unknown which clock is right, so all are
+    // doubtful.
     if near.len() <= off.len()
         && let Some(&other) = off.first()
     {
@@ -190,7 +193,7 @@ fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
     strange
 }
 
-/// Describes the absolute value of a time.
+/// Returns the absolute value of a time in words.
 fn apart(seconds: f64) -> String {
     let seconds = seconds.abs();
     if seconds >= 2.0 * 86_400.0 {

@@ -1,8 +1,9 @@
 //! Comparison of the samples that should have come from a module (that are due) with the samples
 //! that were received or counted as lost.
 //!
-//! The length of a capture is measured by the clock of this computer. If the process was stopped in
-//! the meantime, or a stream ended, samples may be missing without a gap in the sequence numbers.
+//! The length of a capture is measured by the clock of this computer. If the process was stopped
+//! during the capture, or a stream ended early, samples may be missing without a gap in the
+//! sequence numbers.
 
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ const LATE_PART: f64 = 0.1;
 const LATE: Duration = Duration::from_millis(100);
 
 /// Returns the number of samples that are due in `due_s` seconds, at the rates of the stream, and
-/// the number of missing samples. A few missing samples count as 0, because clocks differ, and
-/// because packets are on their way or are held back by the receiver for up to `hold`.
+/// the number of these that are missing. A few missing samples count as none: clocks differ,
+/// packets may still be on their way, and the receiver holds packets back for up to `hold` to put
+/// them in order.
 pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64, u64) {
     let missing_s = due_s - covered.seconds();
     let missing = (missing_s / covered.period().as_secs_f64()).round() as i64;
@@ -33,9 +35,9 @@ pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64,
 }
 
 /// Returns the time in seconds for which samples are due from a stream that began `late` after the
-/// first stream, in a capture of the length `asked`. A short delay is subtracted, because joining
-/// the streams takes time. A delay longer than a tenth of the capture (at least 0.1 s and at most 1
-/// s) is not subtracted.
+/// first stream, in a capture of the length `asked`. A short delay `late` is subtracted from
+/// `asked`, because joining the streams takes time. The longest delay that is subtracted is a tenth
+/// of `asked`, but at least 0.1 s and at most 1 s.
 pub(super) fn due_s(asked: Duration, late: Duration) -> f64 {
     let asked_s = asked.as_secs_f64();
     let tolerated_s = LATE.as_secs_f64().max(LATE_PART * asked_s);
@@ -67,7 +69,8 @@ mod tests {
             (&[(500.0, 1500)][..], 3.0, (1500, 0)),
             // More samples than were due have come.
             (&[(500.0, 1600)], 3.0, (1500, 0)),
-            // The samples of the last 50 ms, and 16 more, may still be on their way.
+            // The samples of the last 50 ms (the time `HOLD`), and 16 more, may still be on their
+            // way.
             (&[(500.0, 1460)], 3.0, (1500, 0)),
             (&[(500.0, 1440)], 3.0, (1500, 60)),
             (&[(500.0, 500)], 3.0, (1500, 1000)),
@@ -75,8 +78,7 @@ mod tests {
             (&[(38_000.0, 37_000)], 1.0, (38_000, 0)),
             // A short capture.
             (&[(500.0, 40)], 0.2, (100, 60)),
-            // A clock that is slower by 150 parts in a million for a day, and one that is slower by
-            // 300.
+            // During a day, one clock is slower by 150 parts in a million, and the next by 300.
             (&[(500.0, 43_193_520)], 86_400.0, (43_200_000, 0)),
             (&[(500.0, 43_187_040)], 86_400.0, (43_200_000, 12_960)),
             // The stream has had two rates. The missing samples are counted at the second rate.

@@ -1,4 +1,5 @@
-//! A module of a capture: the columns of its file, the time that its samples cover, and its rows.
+//! A module of a capture: the columns of its file, the time that its samples cover, and its rows. A
+//! row has one sample of each channel.
 
 use std::time::Duration;
 
@@ -21,12 +22,13 @@ pub(super) struct ModuleIntake {
     steps_per_count: f64,
     /// Columns of the module's file, known from the first sample on.
     pub(super) columns: Option<SampleColumns>,
-    /// Number of samples received and not written, because the queue was full.
+    /// Number of samples that were received but not written, because the queue to the writing
+    /// thread was full.
     pub(super) unwritten: u64,
     /// Listening time (the time spent in reception so far) at the module's first sample and at its
     /// last one.
     pub(super) heard: Option<(Duration, Duration)>,
-    /// Time that the module's samples cover, including lost ones.
+    /// Time that the module's samples cover, including the samples that are counted as lost.
     pub(super) covered: Coverage,
 }
 
@@ -82,8 +84,9 @@ impl ModuleIntake {
         }
     }
 
-    /// Returns the time in seconds for which samples of this module are due. `asked` is the length
-    /// of the capture since `began`, the listening time at the first sample of any module.
+    /// Returns the time in seconds for which samples of this module are due (should have come).
+    /// `asked` is the length of the capture since `began`, the listening time at the first sample
+    /// of any module.
     pub(super) fn due_s(&self, asked: Duration, began: Option<Duration>) -> f64 {
         let late = self
             .heard

@@ -1,4 +1,7 @@
 //! Outcome of a capture.
+//!
+//! A *capture* writes the sample streams of boards to disk. A *tune* is the result of an earlier
+//! run that has set a tone on each resonance. It *holds* while the tones are still set as it says.
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use crate::record::{CounterRow, Failure, RecordError};
 /// Outcome of a capture.
 #[derive(Debug)]
 pub struct CaptureOutcome {
-    /// Time from the first packet to the end, in seconds.
+    /// Time from the first packet to the end of the capture, in seconds.
     pub elapsed_s: f64,
     /// True if the capture was stopped before its time was over.
     pub stopped: bool,
@@ -46,7 +49,8 @@ pub struct BoardOutcome {
 /// Outcome of a capture for one module.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModuleOutcome {
-    /// Counters of the samples. The number of rows in the file is `received - unwritten - misfit`.
+    /// Counters of the samples. The number of rows in the module's file is `received - unwritten -
+    /// misfit`, with the fields of these counters.
     #[serde(flatten)]
     pub counters: CounterRow,
     /// Number of samples that were due in the time of the capture. `None` if no packet came,
@@ -54,10 +58,10 @@ pub struct ModuleOutcome {
     pub due: Option<u64>,
     /// Number of samples among `due` that did not come and are not counted as lost, because no
     /// sequence number shows their absence. Either the stream ended, or the kernel could not hold
-    /// the packets that came while the program was stopped. The number is 0 if packets on their
-    /// way, or the difference of the clocks, can explain it.
+    /// the packets that came while the program was stopped. A small number is replaced by 0, if
+    /// packets on their way, or a difference of the clocks, can explain it.
     pub missing: u64,
-    /// Failure of the module's stream or file, other than losses.
+    /// Failure of the module's stream or file. Losses are not a failure.
     pub error: Option<Failure>,
     /// State of the board's clock, from the time stamps of the module.
     #[serde(flatten)]
@@ -72,7 +76,7 @@ pub struct ModuleOutcome {
     pub channels: usize,
     /// Number of these channels that are calibrated.
     pub calibrated: usize,
-    /// State of the tune when the capture was planned. `None` if it had no tune.
+    /// State of the tune when the capture was planned. `None` if the capture had no tune.
     pub tune: Option<Standing>,
     /// State of the tune after the end of the capture. `None` before
     /// [`CaptureOutcome::check_tune`], and always if no channel is calibrated.
@@ -88,7 +92,7 @@ impl ModuleOutcome {
         self.counters.module
     }
 
-    /// True if every expected sample of the module is there, and nothing is in doubt.
+    /// True if every expected sample of the module was written, and nothing is in doubt.
     pub fn is_whole(&self) -> bool {
         let holds = |standing: &Option<Standing>| standing.as_ref().is_none_or(Standing::is_whole);
         self.error.is_none()
@@ -147,7 +151,7 @@ impl CaptureOutcome {
         lost.sum()
     }
 
-    /// True if every expected sample of the capture is there, and nothing is in doubt.
+    /// True if every expected sample of the capture was written, and nothing is in doubt.
     pub fn is_whole(&self) -> bool {
         self.not_received.is_none()
             && self.not_written.is_none()

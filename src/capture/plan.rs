@@ -1,4 +1,7 @@
 //! Plan of a capture: its boards, modules and channels, and the calibrations of their samples.
+//!
+//! A *tune* is the result of an earlier run that has set a tone on each resonance. It *holds* while
+//! the tones are still set as it says, and only then can samples be calibrated by it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,9 +29,9 @@ pub struct BoardPlan {
     pub name: String,
     /// Sample streams of the board, or the reason that nothing can be captured from it.
     pub streams: std::result::Result<LocatedStreams, Failure>,
-    /// Error of the board, if it did not answer. It is then not known if the board sends
-    /// `modules`, because boards with two analog banks send only the modules of the bank in
-    /// use.
+    /// Error of the board, if it did not answer. It is then not known if the board sends the
+    /// samples of `modules`: some boards have two banks of modules, and send only those of the bank
+    /// in use.
     pub unanswered: Option<Failure>,
     /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,
@@ -39,7 +42,7 @@ pub struct BoardPlan {
 pub struct LocatedStreams {
     /// The streams.
     pub streams: Arc<dyn Streams>,
-    /// Source of the samples, with their properties.
+    /// Origin of the samples, with the properties that they have in common.
     pub source: StreamSource,
 }
 
@@ -48,10 +51,10 @@ pub struct LocatedStreams {
 pub struct ModulePlan {
     /// The module, numbered as in the map.
     pub module: ModuleId,
-    /// True if a capture without any packet of the module fails, for instance because the map
-    /// lists the module.
+    /// True if the capture counts as failed when no packet of the module comes, for instance
+    /// because the map lists the module.
     pub is_expected: bool,
-    /// Channels to write, in order. `None` for all channels of a packet.
+    /// Channels to write, in order. `None` selects all channels of a packet.
     pub channels: Option<Vec<ChannelId>>,
     /// Calibrations by channel, corrected by [`Standing::reference`]. Empty unless the tune still
     /// holds ([`Standing::state`]).
@@ -72,9 +75,10 @@ impl LocatedStreams {
 }
 
 impl BoardPlan {
-    /// Plans the capture of these modules of a board of any kind, without a calibration. A module
-    /// that sends nothing fails the capture. If the board has no sample stream, or the samples of
-    /// these modules cannot be distinguished, [`BoardPlan::streams`] is the error.
+    /// Plans the capture of these modules of a board of any kind, without a calibration. The
+    /// capture counts as failed if one of the modules sends nothing. If the board has no sample
+    /// stream, or the samples of these modules cannot be distinguished, [`BoardPlan::streams`] is
+    /// the error.
     ///
     /// No request is sent to the board. If the future is dropped, nothing has changed.
     pub async fn of(
@@ -106,8 +110,8 @@ impl BoardPlan {
         }
     }
 
-    /// Returns the reason that the board cannot be captured, or that it did not answer, if there is
-    /// one. It is known before any packet has come.
+    /// Returns the error of the board that is known before any packet has come: the board cannot be
+    /// captured, or did not answer.
     pub(super) fn error(&self) -> Option<Failure> {
         self.streams
             .as_ref()
@@ -117,10 +121,11 @@ impl BoardPlan {
     }
 }
 
-/// Plans the capture of the boards of `map` that have modules to capture, or from which nothing can
-/// be captured. Checks, on all boards of `array` at the same time, that `tune` still holds. Sets
-/// nothing on the boards. A board that did not answer is captured without a calibration. A board
-/// that is not the one in the map is not captured.
+/// Plans the capture of the boards of `map`. A board from which nothing can be captured is in the
+/// plan with the reason. A board without modules to capture is left out. Checks, on all boards of
+/// `array` at the same time, that `tune` still holds. Sets nothing on the boards. A board that did
+/// not answer is captured without a calibration. A board that is not the one in the map is not
+/// captured.
 #[tworoutine(Send)]
 pub async fn plan(
     map: &HardwareMap,
@@ -272,7 +277,7 @@ impl ModulePlan {
                 TuneState::Unknown,
                 "the board does not answer",
             )),
-            // The check of the tune follows later.
+            // [`ModulePlan::judge`] fills in the state after the check of the tune.
             (.., Some(_)) => None,
         };
         let of_tune = || Some(toned(tune?)).filter(|channels| !channels.is_empty());

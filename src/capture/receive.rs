@@ -1,4 +1,5 @@
-//! Reception of the packets of all boards, until all samples that are due have come.
+//! Reception of the packets of all boards of a capture, until all samples that are due (that should
+//! have come in the time of the capture) have come.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::record::{CounterRow, Failure};
 const MOST_BLOCK_BYTES: usize = 4 << 20;
 /// Longest wait for packets between two readings of the clock.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Interval at which the counters are written.
+/// Interval at which the counters of received and lost samples are written.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Longest silence of a stream that still counts as running, in addition to the time for which the
 /// receiver holds packets back.
@@ -34,7 +35,7 @@ pub(super) struct Intake {
     pub(super) modules: Vec<ModuleIntake>,
     began: Option<Instant>,
     elapsed: Duration,
-    /// Time for which samples are due.
+    /// Length of the capture: the time for which samples are due.
     asked: Duration,
     /// Listening time: the time spent in reception, without the times in which the process was
     /// stopped.
@@ -66,8 +67,8 @@ impl Intake {
         }
     }
 
-    /// Receives until the time is over, no first packet comes in time, the capture is stopped, or
-    /// an error occurs.
+    /// Receives until the time of the capture is over, the capture is stopped, or an error occurs.
+    /// It also ends if the first packet does not come in time.
     pub(super) async fn receive(
         &mut self,
         receivers: &mut Receivers,
@@ -92,7 +93,8 @@ impl Intake {
             if is_over || self.stopped || queue.has_failed() {
                 break;
             }
-            // Packets that have arrived are read before the wait for the first packet ends.
+            // Reading comes before the next check of the time, so that packets that have already
+            // arrived end the wait for the first packet.
             match self
                 .receive_some(receivers, queue, left.min(POLL_INTERVAL))
                 .await
@@ -188,7 +190,7 @@ impl Intake {
         }
     }
 
-    /// True if samples are due from a running stream.
+    /// True if samples are still due from a stream that is running.
     fn is_due(&self) -> bool {
         let began = self.heard_first();
         self.modules.iter().any(|module| {
@@ -349,7 +351,7 @@ impl Intake {
     }
 
     /// Returns the failure of a stream that sent nothing, began late, ended early or began anew.
-    /// The sequence numbers of the stream do not show these failures.
+    /// Gaps in the sequence numbers do not show these failures.
     fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<Failure> {
         let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
             return Some(Failure::of_kind(ErrorKind::Timeout, "nothing came from it"));
@@ -385,7 +387,7 @@ fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
             format!("nothing came from it; {bear}"),
         ),
         (_, 0) => return None,
-        // This is also the kind of the error of a board that is not the one in the map.
+        // The check that a board is the one in the map has the same kind of error.
         _ => (
             ErrorKind::InvalidArgument,
             format!("{bear}: another board sends from there, or has taken its place"),

@@ -1,4 +1,5 @@
-//! Receivers of a capture: one for each family (kind) of boards, used like a single receiver.
+//! Receivers of a capture: one for each family (kind) of boards, used like a single receiver. Each
+//! module of a capture has one stream.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -16,14 +17,14 @@ use super::plan::{BoardPlan, LocatedStreams};
 /// first the modules of the first board with streams, then those of the second board, and so on.
 pub(super) struct Receivers {
     families: Vec<Family>,
-    /// For each module of the capture, its family and the number of its stream in that family's
-    /// receiver.
+    /// For each module of the capture, the index of its family, and the number of its stream in
+    /// that family's receiver.
     places: Vec<(usize, usize)>,
 }
 
 struct Family {
     receiver: Box<dyn StreamReceiver>,
-    /// Module of the capture, by the number of the stream.
+    /// Number of the module in the capture, for each stream of this family.
     modules: Vec<usize>,
 }
 
@@ -139,7 +140,7 @@ impl Receivers {
         })
     }
 
-    /// As [`StreamReceiver::is_behind`], for any family.
+    /// True if [`StreamReceiver::is_behind`] is true for at least one family.
     pub(super) fn is_behind(&self) -> bool {
         self.families
             .iter()

@@ -22,11 +22,13 @@ use crate::record::{Failure, ModuleTune, polar};
 /// stays within these limits for hours.
 ///
 /// A phase epoch is a period in which a module keeps its phase reference, for instance until its
-/// NCO is set. In one case of sixteen, the phases of another epoch are within this limit by chance.
+/// NCO is set. In a new epoch the phases are random. In one case of sixteen, they are within this
+/// limit by chance.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
-/// Largest relative deviation of three quarters of the reference tones from their common change. A
-/// change that is not the same at all frequencies cannot be corrected.
+/// Largest relative deviation from the common change of the reference tones. At least three
+/// quarters of the tones must be within it. A change that is not the same at all frequencies cannot
+/// be corrected.
 const MOST_SPREAD: f64 = 0.03;
 /// Number of samples that are averaged for each reference tone.
 const SAMPLES: u32 = 16;
@@ -48,8 +50,8 @@ pub struct Standing {
     pub reference_turn_rad: Option<f64>,
     /// Common change of the reference tones' amplitudes since the tune, as a factor.
     pub reference_gain: Option<f64>,
-    /// Relative deviation of the reference tones from their common change, which three quarters of
-    /// them do not exceed.
+    /// Relative deviation from the common change that three quarters of the reference tones do not
+    /// exceed.
     pub reference_spread: Option<f64>,
 }
 
@@ -59,7 +61,8 @@ pub struct Standing {
 pub enum TuneState {
     /// The tune holds.
     Holds,
-    /// The tune does not hold, or has no tuned channel of the module. Nothing is calibrated.
+    /// The tune does not hold, or has no tuned channel of the module. No sample of the module is
+    /// calibrated.
     Void,
     /// The check of the tune failed, for instance because the board did not answer, or the tune has
     /// no reference tones. Nothing is calibrated.
@@ -140,8 +143,8 @@ pub(super) async fn ask_all(
     standings
 }
 
-/// Reads back the tones and measures the reference tones, in one round trip after that of the
-/// description.
+/// Reads the description of the board. Then reads back the tones and measures the reference tones,
+/// in one request.
 async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let of_channels = tune.channel.iter().map(|one| one.channel);
     let last = of_channels.chain(tune.reference.iter().map(|one| one.channel));
@@ -276,7 +279,8 @@ mod tests {
         ] {
             assert_eq!(judge(&ratios, Vec::new()).state, state, "{ratios:?}");
         }
-        // If a resonance has moved onto one reference tone, the tune is not void.
+        // A resonance that has moved onto one reference tone changes only this tone, so the tune
+        // still holds.
         let mut ratios = turned(0.9, 0.1);
         ratios[3] = Complex64::from_polar(0.1, 2.0);
         let standing = judge(&ratios, Vec::new());

@@ -1,4 +1,5 @@
-//! The thread that calibrates rows and writes them, and its queue.
+//! The thread of a capture that calibrates rows and writes them, and its queue. A row has one
+//! sample of each channel of a module.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::record::{
     SAMPLES_FOLDER, SampleColumns, SampleRows, SampleWriter,
 };
 
-/// Result of the writer after the end of its queue.
+/// Result of the writer thread after the end of its queue.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) run: RunDirectory,
@@ -31,7 +32,7 @@ pub(super) struct Written {
 #[derive(Debug, Default)]
 pub(super) struct WrittenFile {
     pub(super) name: String,
-    /// Reason that the file is incomplete.
+    /// Reason that the file is incomplete, if it is.
     pub(super) error: Option<Failure>,
     /// Number of rows that were not written.
     pub(super) unwritten: u64,
@@ -106,7 +107,7 @@ pub(super) fn start(
 }
 
 impl Queue {
-    /// Begins the file of a module, with these columns.
+    /// Tells the writer to begin the file of a module, with these columns.
     pub(super) fn begin(&self, module: usize, columns: SampleColumns) {
         self.send(Message::Begin(module, columns));
     }
@@ -121,7 +122,7 @@ impl Queue {
         self.send(Message::Rows(module, rows, bytes))
     }
 
-    /// Sends counters to be written.
+    /// Sends the sample counters of a board to be written.
     pub(super) fn count(&self, board: usize, rows: Vec<CounterRow>) {
         self.send(Message::Counters(board, rows));
     }
@@ -154,7 +155,7 @@ struct Writer {
 
 impl Writer {
     /// Writes rows and counters until the queue ends. After the first error no more rows and
-    /// counters are written, and all files are properly finished.
+    /// counters are written. In any case, all files are properly finished.
     fn run(mut self, messages: &mpsc::Receiver<Message>) -> Written {
         for message in messages {
             if let Err(error) = self.write(message) {
@@ -234,7 +235,8 @@ impl Writer {
     }
 
     fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
-        // A file whose folder was removed can still be written, but can never be opened again.
+        // If a user has removed the run directory, its open files could still be written, but
+        // nobody could open them again. So this is an error.
         self.run.is_there()?;
         if !self.counters.contains_key(&board) {
             let (name, provenance) = &self.boards[board];
