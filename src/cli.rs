@@ -1,4 +1,7 @@
-//! The command line: one module for each command, and modules that several commands use.
+//! The command line: one Rust module for each command, and modules that several commands use.
+//!
+//! The *daemon* is the process `twotone serve`, which keeps boards connected and carries out
+//! commands. Each command that it carries out is a *job*.
 
 mod access;
 mod ask;
@@ -184,7 +187,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run(),
         Command::Serve(serve) => serve.run(json),
-        // [`run`] executes the commands that only daemons can answer.
+        // Only a daemon can answer these commands, so [`run`] has sent them to one.
         Command::Status
         | Command::Jobs
         | Command::Follow(_)
@@ -193,8 +196,8 @@ fn run_here(command: Command, json: bool) -> Exit {
     }
 }
 
-/// Version of the program with the format number of the daemon's state. `cargo xtask dist` reads
-/// both.
+/// Version of the program, and the number of the format in which the daemon stores its state.
+/// `cargo xtask dist` reads both.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = twotone::release::described();
     format!("{version}\nstate format {STATE_FORMAT}")

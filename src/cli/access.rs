@@ -1,4 +1,4 @@
-//! Options of commands that change settings: how they get access to boards.
+//! Options of commands that change settings of boards: the checks before the first change.
 
 use clap::Args;
 use twotone::campaign;
@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Returns the checks of a campaign with these options.
+    /// Returns the checks that a campaign (a tune, for instance) makes with these options.
     pub(crate) fn checks(&self) -> campaign::Access {
         campaign::Access {
             listen: !self.no_listen,
@@ -40,9 +40,10 @@ impl Access {
     }
 }
 
-/// Warns of modules whose board was taken over and whose settings were then not changed. The
-/// program that used the board before could not switch its tones off. `modules` contains for each
-/// module the name of its board, and the program from which the board was taken over.
+/// Warns of modules whose board was taken over from another program, and whose settings this
+/// program did not change. Tones of the other program may be on there, because it could not switch
+/// them off. `modules` contains for each module the name of its board, and the program from which
+/// the board was taken over.
 pub(crate) fn warn_of_tones_of_others<'a>(
     map: &HardwareMap,
     modules: impl Iterator<Item = (&'a str, Option<&'a Holder>, ModuleId, &'a HardwareState)>,

@@ -1,4 +1,5 @@
-//! Requests to one daemon: its jobs, one of its jobs, and its health.
+//! Requests to one daemon (`twotone serve`) about its health and its jobs. A job is a command that
+//! the daemon carries out.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -96,7 +97,7 @@ impl FromStr for JobName {
 }
 
 impl JobName {
-    /// Number of the only job, which has no host name.
+    /// Returns the number of the job, if there is exactly one and it has no host name.
     fn alone(jobs: &[Self]) -> Result<u64, Exit> {
         match jobs {
             [Self { host: None, id }] => Ok(*id),

@@ -1,5 +1,5 @@
-//! Campaigns (tunes, sweeps, captures and switch-offs) of the program: they show progress on the
-//! terminal, and end after an interrupt.
+//! Campaigns (tunes, sweeps, captures and switch-offs) that the program runs: they show progress on
+//! the terminal, and an interrupt (Ctrl-C) ends them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ pub(crate) fn load_params(path: Option<&Path>) -> Result<CampaignParams, String>
 }
 
 /// Creates a campaign over the boards of `map`. The first interrupt cancels it, and the second
-/// skips its clean-up. Progress is drawn on the terminal unless `json` is true.
+/// skips its clean-up, which would bring each module to the state that the map declares for it.
+/// Progress is drawn on the terminal unless `json` is true.
 pub(crate) fn campaign(map: HardwareMap, interrupt: &Interrupt, json: bool) -> Campaign {
     let campaign = Campaign::new(map)
         .cancel(interrupt.first.clone())

@@ -1,4 +1,4 @@
-//! `twotone capture`: writes the sample streams of an array to disk.
+//! `twotone capture`: writes the sample streams of an array (the boards of a hardware map) to disk.
 
 mod table;
 

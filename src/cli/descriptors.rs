@@ -55,8 +55,8 @@ pub(crate) fn at_once(map: &HardwareMap) -> usize {
     most.clamp(1, boards.len().max(1))
 }
 
-/// Smallest number of sockets of a board: one for each module that the map lists, and one for its
-/// stream.
+/// Smallest number of sockets that a board needs: one for each module that the map lists, and one
+/// for the board's sample stream.
 fn fewest(board: &BoardEntry) -> u64 {
     board.modules.len().max(1) as u64 + 1
 }
@@ -64,8 +64,8 @@ fn fewest(board: &BoardEntry) -> u64 {
 /// Assumed number of modules of a board whose modules the map does not list.
 const MODULES: u64 = 8;
 
-/// Largest number of sockets of a board: one for each module, one for the whole board and one for
-/// its stream.
+/// Largest number of sockets that a board needs: one for each module, one for the whole board, and
+/// one for the board's sample stream.
 fn most(board: &BoardEntry) -> u64 {
     match board.modules.len() as u64 {
         0 => MODULES + 2,
@@ -87,10 +87,11 @@ impl Room {
         let open = match read_dir("/proc/self/fd") {
             Ok(open) => {
                 let numbers = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
-                // Files with numbers beyond the limit were opened before it was set, and do not
-                // count towards it.
+                // Files with numbers beyond the limit were opened before the limit was set, and do
+                // not count towards it.
                 let within = numbers.filter(|number: &u64| *number < limit).count();
-                // One of these files is the folder itself, which was open only while it was listed.
+                // One of these files is the folder `/proc/self/fd` itself, which was open only for
+                // this count.
                 within.saturating_sub(1) as u64
             }
             Err(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => limit,

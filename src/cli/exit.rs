@@ -65,8 +65,8 @@ impl From<Completion> for Exit {
     }
 }
 
-/// Prints the reason why a campaign was refused or ended without a report. Returns the outcome of
-/// the program.
+/// Prints the reason why a campaign (a tune, sweep, capture or switch-off) was refused or ended
+/// without a report. Returns the outcome of the program.
 pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     complain(&error.to_string());
     match error {
@@ -77,8 +77,8 @@ pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     }
 }
 
-/// If a run is not recorded as requested, prints the reason, and the path of the part that is
-/// recorded.
+/// If the results of a run are not completely recorded at the requested path, prints the reason,
+/// and the path of the part that is recorded.
 pub(crate) fn complain_of_record(record: &RecordReport) {
     if record.is_whole() {
         return;

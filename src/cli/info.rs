@@ -1,4 +1,5 @@
-//! `twotone info`: version, clock and housekeeping of every board of a map.
+//! `twotone info`: version, clock and housekeeping (temperatures and supply voltages) of every
+//! board of a map.
 //!
 //! Each value is requested separately, so that a request that fails or hangs does not prevent the
 //! answers to the others.
@@ -46,7 +47,8 @@ struct BoardReport {
     address: String,
     /// The serial number in the map.
     serial: Option<String>,
-    /// Identity of the board, by its own report and by its packets.
+    /// Result of the check that the board is the one in the map, by its own report and by its
+    /// packets.
     identity: Option<Identity>,
     error: Option<Failure>,
     /// True if the board has answered, even with an invalid answer.
@@ -69,7 +71,7 @@ struct Found {
     housekeeping: Vec<Reading>,
     housekeeping_error: Option<Failure>,
     modules: Vec<ModuleReport>,
-    /// Remarks about facts that the board did not report about itself.
+    /// Sentences about facts that the board did not report about itself.
     doubts: Vec<String>,
     /// Number of requests that were repeated.
     repeats: u32,
@@ -208,7 +210,7 @@ impl BoardReport {
 }
 
 impl Report {
-    /// Table of the identity of each board: in the map, by the report of the board, and by its
+    /// Table of the serial number of each board: in the map, in the report of the board, and in its
     /// packets.
     fn identities(&self) -> String {
         let heading = [

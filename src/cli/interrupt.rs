@@ -1,5 +1,7 @@
-//! Interrupts (Ctrl-C): the first one ends the campaign, whose clean-up then brings the modules to
-//! their declared states. The second one skips the rest of the clean-up.
+//! Interrupts (Ctrl-C) of a campaign, which is a tune, sweep, capture or switch-off of many boards.
+//! The first interrupt ends the campaign. Its clean-up then brings each module to its declared
+//! state, which is the `safe_state` that the hardware map gives. The second interrupt skips the
+//! rest of the clean-up.
 
 use std::future::Future;
 use std::iter::repeat;
@@ -21,15 +23,17 @@ pub(crate) fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Waits for `time`, during which interrupts are noticed if the program watches for them. A program
-/// with a single thread notices interrupts only while this thread waits in this way.
+/// Waits for `time`, so that the runtime can notice interrupts. Does nothing if the program does
+/// not watch for them. A program with a single thread notices interrupts only while this thread
+/// runs the runtime, as it does here.
 pub(crate) fn listen(time: Duration) {
     if IS_WATCHED.load(Ordering::Relaxed) {
         tworoutine::wait(async move { tokio::time::sleep(time).await });
     }
 }
 
-/// Watcher for interrupts: Ctrl-C, a request to terminate, and the loss of the terminal.
+/// Watcher for interrupts, which are the signals of Ctrl-C, of a request to terminate, and of the
+/// loss of the terminal.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
     /// Token that the first interrupt cancels.

@@ -1,4 +1,5 @@
-//! Checks of the resources that the system grants the process. They are made before anything else.
+//! Checks of the resources (open files, threads and memory) that the system grants the process. The
+//! program makes these checks before it contacts any board.
 
 use std::fs::File;
 use std::thread::{self, available_parallelism};
@@ -21,8 +22,7 @@ pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
 /// Refuses a map if the system does not grant the resources for working on all its boards at the
 /// same time.
 ///
-/// # Errors
-/// The limit, the amount that is needed, and the remedy.
+/// # Errors A sentence with the limit, the needed amount, and the remedy.
 pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
     if job::current().is_some() {
         // The daemon has checked this at its start, and its boards are connected already.
@@ -34,8 +34,8 @@ pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
         .map_err(|why| format!("{file}: {why}; no board was touched"))
 }
 
-/// Refuses a map if the system does not grant the memory for switching off its tones. Fewer open
-/// files are enough, because the boards can be switched off one after the other.
+/// Refuses a map if the system does not grant the memory for switching off its tones. The limit of
+/// open files is not checked, because the boards can be switched off one after the other.
 ///
 /// # Errors
 /// See [`enough_for`].
@@ -46,8 +46,7 @@ pub(crate) fn enough_to_switch_off(map: &HardwareMap) -> Result<(), String> {
 
 /// Checks that one more thread can be started.
 ///
-/// # Errors
-/// The limit and the remedy.
+/// # Errors A sentence with the limit and the remedy.
 pub(crate) fn one_more_thread() -> Result<(), String> {
     let started = thread::Builder::new().spawn(|| ());
     started.map(drop).map_err(|error| {
@@ -125,7 +124,8 @@ const THREAD: u64 = 72 * MIB;
 const BESIDE: u64 = 2;
 /// Address space for measuring a module, in bytes.
 const MODULE: u64 = 16 * MIB;
-/// Number of modules for which address space must be left when all threads are started.
+/// Number of modules for which address space must be left once all threads run. If the limit leaves
+/// less, the runtime uses no threads of its own.
 const SOME: u64 = 64;
 /// Address space for switching off the tones of a module, in bytes.
 const SWITCHED_OFF: u64 = 2 * MIB;
@@ -140,8 +140,8 @@ fn memory_limit() -> Option<u64> {
 /// Address space of the program with all threads and [`SOME`] modules, in bytes.
 fn memory_of_all_threads() -> u64 {
     let cores = available_parallelism().map_or(1, usize::from) as u64;
-    // For each core there is a thread of the runtime, one for contexts and one for computations.
-    // One more is the main thread.
+    // For each core there are three threads: one of the runtime, one that runs spawned contexts,
+    // and one for computations. The main thread comes in addition.
     BASE + THREAD * (3 * cores + 1 + BESIDE) + SOME * MODULE
 }
 

@@ -10,9 +10,9 @@ use tracing_subscriber::{EnvFilter, registry};
 
 use super::output;
 
-/// Starts the log. `verbose` is the number of times that the option `--verbose` was given. A daemon
-/// logs one more level than other commands, and writes to the journal if systemd connects its
-/// standard error to the journal.
+/// Starts the log. `verbose` is the number of times that the option `--verbose` was given. If
+/// `is_daemon` is true, one more level is logged, and the log goes to the journal of systemd if
+/// standard error is connected to it.
 pub(crate) fn begin(verbose: u8, is_daemon: bool) {
     let level = match verbose + u8::from(is_daemon) {
         0 => "warn",
@@ -27,8 +27,8 @@ pub(crate) fn begin(verbose: u8, is_daemon: bool) {
         registry().with(filter).with(journal).init();
         return;
     }
-    // Without colours, a control character in a line can only come from a board or a file, and is
-    // escaped.
+    // Without colours, the logger itself writes no control character. So a control character in a
+    // line comes from a board or a file, and is escaped.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(output::Log)
@@ -36,9 +36,9 @@ pub(crate) fn begin(verbose: u8, is_daemon: bool) {
         .init();
 }
 
-/// True if standard error is connected to the journal. The environment variable of systemd contains
-/// the device and inode of the journal's stream. They are compared, because a program with another
-/// standard error may inherit the variable.
+/// True if standard error is connected to the journal. systemd stores the device and the inode of
+/// the journal's stream in an environment variable. They are compared with those of standard error,
+/// because a process whose standard error goes elsewhere may inherit the variable.
 fn writes_to_journal() -> bool {
     let named = env::var("JOURNAL_STREAM").ok();
     let is_named = |named: String| {

@@ -1,4 +1,5 @@
-//! `twotone off`: switches all tones off, and reads back that they are off.
+//! `twotone off`: switches all tones of the boards in a hardware map off, and reads back that they
+//! are off.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,7 +39,8 @@ impl Off {
             return Exit::usage(&why);
         }
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
-        // If only a few files can be open, not all boards are switched off at the same time.
+        // Each board needs a few sockets. If the limit of open files is low, only some boards are
+        // switched off at a time.
         let at_once = descriptors::at_once(&map);
         let report = campaign(map, &interrupt, json)
             .deadline(Duration::from_secs_f64(self.deadline))
@@ -71,7 +73,8 @@ fn say_board(board: &OffBoard) {
         } else {
             "not known to be off"
         };
-        // The description of the state contains a reason, which is usually the same error.
+        // The text about the state of the module contains a reason, which is usually the same
+        // error. The error is not printed twice.
         let error = module.error.as_ref().map(ToString::to_string);
         match error.filter(|error| !left.contains(error)) {
             Some(error) => {

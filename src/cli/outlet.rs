@@ -1,9 +1,9 @@
-//! Writer to a terminal, a pipe or a file that never blocks the caller.
+//! Writer that never blocks its caller. It writes to a terminal, a pipe or a file.
 //!
 //! A terminal that nobody reads (Ctrl-S, a stalled `ssh`) and a pipe whose reader sleeps block a
-//! writer for an unlimited time. A program that drives hardware must not wait for them. It puts its
-//! text into a queue, and a separate thread writes it. If the system grants no such thread, each
-//! call writes as much as can be written without blocking.
+//! writer for an unlimited time. A program that drives hardware must not wait for such a reader. So
+//! this writer puts the text into a queue, and a separate thread writes it. If the system grants no
+//! such thread, each call writes as much as can be written without blocking.
 
 use std::collections::VecDeque;
 use std::io;
@@ -41,7 +41,8 @@ struct Inner {
 struct Queue {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Number of bytes of the first text that have been written already, if no thread writes.
+    /// Number of bytes of the first text in the queue that have been written already. Used only if
+    /// no thread writes.
     begun: usize,
     /// True if the thread has taken a text from the queue and has not yet written all of it.
     writing: bool,
@@ -66,13 +67,13 @@ impl Outlet {
         Self(Inner::new(to, false))
     }
 
-    /// Queues `text` to be written, however long the queue is.
+    /// Queues `text` to be written, even if the queue is full.
     pub(crate) fn put(&self, text: Vec<u8>) {
         self.0.add(&mut self.0.locked(), text);
     }
 
-    /// Queues `text` to be written, unless too much is waiting. If texts are dropped, their number
-    /// is written later.
+    /// Queues `text` to be written, or drops it if the queue is full. The number of dropped texts
+    /// is written when the queue is empty again.
     pub(crate) fn offer(&self, text: Vec<u8>) {
         let mut queue = self.0.queue_after_writing();
         if queue.bytes + text.len() > MOST_WAITING {
@@ -82,7 +83,7 @@ impl Outlet {
         }
     }
 
-    /// Queues `text` to be written, if nothing else is waiting.
+    /// Queues `text` to be written if the queue is empty, or else drops it.
     pub(crate) fn offer_alone(&self, text: Vec<u8>) {
         let mut queue = self.0.queue_after_writing();
         if !queue.is_busy() {
@@ -94,8 +95,8 @@ impl Outlet {
     /// written.
     pub(crate) fn drain(&self, time: Duration) -> bool {
         let mut queue = self.0.queue_after_writing();
-        // If there is a thread that writes, it wakes this thread. Otherwise this thread tries to
-        // write again after a while.
+        // If there is a writing thread, it wakes this thread after each text. Otherwise this thread
+        // tries to write again after each [`LOOK`].
         let (turns, turn) = match self.0.threaded {
             true => (1, time),
             false => (time.as_millis() / LOOK.as_millis(), LOOK),
@@ -114,7 +115,8 @@ impl Outlet {
         !queue.is_busy()
     }
 
-    /// Returns the reason why a text could not be written. Each reason is returned only once.
+    /// Returns the error of the last text that could not be written, if there is one, and forgets
+    /// it.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         self.0.locked().failed.take()
     }
@@ -244,7 +246,8 @@ fn write(to: BorrowedFd<'_>, mut text: &[u8]) -> io::Result<()> {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => text = &text[written..],
             Err(Errno::INTR) => {}
-            // Another program that shares this terminal or pipe has made it non-blocking.
+            // This error comes if another program that shares the terminal or the pipe has made it
+            // non-blocking. Then this thread waits until it can write again.
             Err(Errno::AGAIN) => {
                 let ready = &mut [PollFd::new(&to, PollFlags::OUT)];
                 match poll(ready, None) {

@@ -18,16 +18,18 @@ static OUT: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stdou
 static ERR: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stderr(), "err"));
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 
-/// Longest time that the program waits, at its end, for the readers of standard error.
+/// Longest time that the program waits, at its end, until standard error has been read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Interval between two checks for an interrupt.
+/// Interval between two checks for an interrupt, while the program waits for the readers of its
+/// output.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Duration of a check for an interrupt.
+/// Duration of such a check.
 const LOOKING: Duration = Duration::from_millis(1);
 
-/// Writes lines to standard output.
+/// Writes lines to standard output. In a job of the daemon, they go to the output of the job
+/// instead.
 pub(crate) fn say(text: &str) {
     if let Some(here) = job::current() {
         return here.job.out(text);
@@ -54,12 +56,13 @@ pub(crate) fn complain(text: &str) {
     ERR.put(lines(text).into_bytes());
 }
 
-/// Draws on standard error, unless other output is waiting to be written there.
+/// Writes a drawing of the progress bars to standard error, or drops it if other output still waits
+/// to be written there.
 pub(crate) fn draw(frame: Vec<u8>) {
     ERR.offer_alone(frame);
 }
 
-/// Draws on standard error, after the output that is waiting to be written there.
+/// Writes a drawing to standard error, after the output that still waits to be written there.
 pub(crate) fn draw_last(frame: Vec<u8>) {
     ERR.offer(frame);
 }
@@ -80,8 +83,8 @@ pub(crate) fn finish() -> bool {
         INCOMPLETE.store(true, Ordering::Relaxed);
         complain(&format!("standard output cannot be written: {error}"));
     }
-    // Standard error does not contain the result, so the program waits only a short time for its
-    // readers.
+    // The result is on standard output only, so the program waits only a short time until standard
+    // error has been read.
     ERR.drain(LAST_WORDS);
     !INCOMPLETE.load(Ordering::Relaxed)
 }
@@ -97,8 +100,8 @@ fn lines(text: &str) -> String {
     lines
 }
 
-/// Escapes the characters in JSON that act on a terminal. JSON leaves a few of these characters
-/// unescaped. They occur only in strings, in which the escape has the same meaning.
+/// Escapes the characters in JSON that a terminal would interpret, as JSON itself does for most of
+/// them. The others occur only in JSON strings, in which an escape stands for the same character.
 fn escaped_json(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for char in text.chars() {

@@ -9,7 +9,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 pub(crate) fn end_with_parent() -> io::Result<bool> {
     let before = getppid();
     set_parent_process_death_signal(Some(Signal::INT))?;
-    // If the parent ended before the call, no signal is sent. The parent of this process has then
-    // changed.
+    // If the parent ended before the call, no signal is ever sent. This case shows as a change of
+    // the parent's process id.
     Ok(before.is_some() && getppid() == before)
 }

@@ -26,7 +26,7 @@ struct Drawn {
 /// Progress of one module, and the bar that shows it. Modules may share a bar.
 struct Bar {
     bar: ProgressBar,
-    /// Progress of this module that has been added to the bar, in steps of the bar.
+    /// Steps that this module has added to the bar until now.
     counted: Mutex<u64>,
 }
 
@@ -36,7 +36,7 @@ const MOST_BARS: usize = 24;
 const LENGTH: u64 = 1000;
 
 impl Bars {
-    /// Creates bars that are not drawn yet. They are never drawn if `is_quiet`.
+    /// Creates bars that are not drawn yet. If `is_quiet` is true, they are never drawn.
     pub(crate) fn new(is_quiet: bool) -> Self {
         Self {
             is_quiet,
@@ -108,13 +108,15 @@ impl Drawn {
     }
 }
 
-/// Creates a bar that is drawn only after it was added to the others. A bar on its own would write
-/// to standard error directly, and block if nobody reads.
+/// Creates a bar without a target, so that it is drawn only after it was added to a
+/// [`MultiProgress`]. A bar with the default target would write to standard error itself, and block
+/// if nobody reads.
 fn undrawn(length: u64) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
 }
 
-/// Returns begin and end of a stage, in thousandths of the whole tune, and the name of the stage.
+/// Returns the begin and the end of a stage of a tune, in thousandths of the whole tune, and the
+/// name of the stage.
 fn extent(stage: Stage) -> (u64, u64, &'static str) {
     match stage {
         Stage::CableDelay => (0, 30, "cable delay"),

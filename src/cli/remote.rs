@@ -1,4 +1,5 @@
-//! Commands that a daemon executes (`--host`).
+//! Commands that a daemon (`twotone serve`) executes for this program (`--host`). A command at a
+//! daemon is a job, which has a number.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,8 @@ pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> E
     follow(host, job.id, json, true)
 }
 
-/// Returns the command of this process as a submission for a daemon, with the files that it names.
+/// Returns the command of this process as a submission for a daemon. The submission contains the
+/// arguments, and the contents of the files that they name.
 ///
 /// # Errors
 /// If a daemon does not execute this command, if a file cannot be read, or if an argument is not
@@ -107,8 +109,9 @@ fn files(command: &Command) -> Result<BTreeMap<String, String>, String> {
     Ok(files)
 }
 
-/// Follows a job to its end, prints its output, and returns its outcome. If `is_ours`, an interrupt
-/// is passed on to the job. Otherwise an interrupt ends only this program.
+/// Follows a job to its end, prints its output, and returns its outcome. If `is_ours` is true, this
+/// program has submitted the job, and an interrupt is passed on to it. Otherwise an interrupt ends
+/// only this program.
 pub(crate) fn follow(host: &Host, id: u64, json: bool, is_ours: bool) -> Exit {
     let bars = Bars::new(json);
     let (asked, mut end) = (host.clone(), None);
@@ -136,7 +139,7 @@ pub(crate) fn follow(host: &Host, id: u64, json: bool, is_ours: bool) -> Exit {
     }
 }
 
-/// Handles an event of a job.
+/// Shows an event of a job: prints its text, moves the bars, or stores the end of the job in `end`.
 fn take(event: Event, bars: &Bars, end: &mut Option<Exit>) {
     match event {
         Event::Queued { waits_for } => {
@@ -208,7 +211,7 @@ pub(crate) fn complain_of(failure: &Failure) -> Exit {
     }
 }
 
-/// Waits for requests to a daemon.
+/// Runs requests to a daemon, and waits for their result.
 pub(crate) fn wait<T: Send + 'static>(asking: impl Future<Output = T> + Send + 'static) -> T {
     tworoutine::wait(async move {
         match runtime().spawn(asking).await {

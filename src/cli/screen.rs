@@ -12,7 +12,8 @@ use super::output;
 /// Largest number of drawings per second.
 const RATE: u8 = 20;
 
-/// Collects a drawing of the bars, and queues it if the previous drawing has been written.
+/// Collects the parts of a drawing. When the drawing is complete, queues it for the terminal, or
+/// drops it if the previous drawing has not been written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     picture: Mutex<String>,
@@ -29,7 +30,7 @@ impl Screen {
         }
     }
 
-    /// Erases the last drawing from the cursor on.
+    /// Erases the terminal from the beginning of the cursor's line on, where the last drawing is.
     pub(crate) fn clear() {
         if io::stderr().is_terminal() {
             output::draw_last(b"\r\x1b[J".to_vec());

@@ -21,8 +21,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Reads a map, and returns its selected part. Checks that the system grants the resources for
-    /// it.
+    /// Reads a map, and returns its selected part. Checks that the system grants the open files and
+    /// the memory for its boards.
     pub(crate) fn of(&self, path: Option<&Path>) -> Result<HardwareMap, String> {
         let part = self.part_of(&read_map(path)?)?;
         limits::enough_for(&part)?;

@@ -1,4 +1,5 @@
-//! `twotone serve`: the daemon of a control host, which is a computer that controls boards.
+//! `twotone serve`: the daemon of a control host, which is a computer that controls boards. Clients
+//! give the daemon commands, and it carries them out as *jobs*.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -76,9 +77,9 @@ fn parse_group(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Interval between two checks of the daemon, unless systemd asks for another interval. In a turn
-/// of a board, the daemon asks the board a question or connects it. A check verifies that some
-/// board has had a turn recently.
+/// Interval between two checks that the daemon is alive, unless systemd asks for another interval.
+/// The daemon asks each board a question, or connects it, again and again: this is the turn of the
+/// board. The check is that some board had its turn in the last [`LONGEST_SILENCE`].
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Longest time for which the ending daemon waits for clients to read their last answers.
@@ -119,7 +120,7 @@ impl Serve {
         }
     }
 
-    /// Opens the folders of the daemon.
+    /// Opens the folders of the daemon, and reads the records of earlier jobs.
     fn prepare(&self, map: HardwareMap) -> Result<Daemon, String> {
         let of_systemd = |name| std::env::var_os(name).map(PathBuf::from);
         let state = self.state.clone().or_else(|| of_systemd("STATE_DIRECTORY"));
@@ -154,7 +155,7 @@ impl Serve {
     }
 }
 
-/// Locks the state folder, so that no other daemon uses it.
+/// Locks the folder `state`, so that no other daemon uses it.
 fn alone(state: &Path) -> Result<File, String> {
     let path = state.join("lock");
     let opened = File::options()
@@ -197,8 +198,8 @@ impl Daemon {
             _ = first_turns => {}
             () = interrupt.first.cancelled() => return Ok(()),
         }
-        // The control socket is served only now, because no setting of a board may be changed
-        // before the board was read back.
+        // Commands are accepted on the control socket only now, because a command must not change
+        // the settings of a board before these were read back.
         server.control(&mut socket);
         notify.ready();
         self.print_ready(address, json);
@@ -213,7 +214,7 @@ impl Daemon {
                 self.jobs.all_over().await;
             }
         }
-        // Clients that have not read their answers by then have gone, or do not read.
+        // Clients that have not read their last answers within this time have gone, or do not read.
         let _ = timeout(LAST_ANSWERS, server.close()).await;
         drop(socket);
         self.boards.close();
@@ -232,8 +233,9 @@ impl Daemon {
         }
     }
 
-    /// Starts to connect the boards. When a board is connected, its tones are read back, and the
-    /// records of the interrupted jobs on this board get the result.
+    /// Starts to connect the boards. When a board is connected, its tones are read back. The result
+    /// is added to the record of each job on this board that the end of an earlier daemon has
+    /// interrupted.
     fn keep_connected(&self) {
         for report in &self.interrupted {
             let command = report.command.join(" ");
@@ -281,8 +283,8 @@ impl Daemon {
         });
     }
 
-    /// Sends signs of life to systemd as long as some board had its turn (see [`WATCH_INTERVAL`])
-    /// within [`LONGEST_SILENCE`]. `ending` is cancelled when the daemon is about to end.
+    /// Sends signs of life to systemd, as long as some board had its turn (see [`WATCH_INTERVAL`])
+    /// in the last [`LONGEST_SILENCE`]. `ending` is cancelled when the daemon is about to end.
     fn watch_over(
         &self,
         notify: &Arc<Notify>,
@@ -342,7 +344,8 @@ fn read_back(board: &str, module: &ModuleTones) -> String {
     }
 }
 
-/// Reads a command of a client. Returns the modules that it uses, and its work.
+/// Reads a command of a client. Returns the modules that the command uses, and the function that
+/// carries it out.
 fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim, Work), String> {
     let arguments = std::iter::once("twotone").chain(submission.command.iter().map(String::as_str));
     let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
@@ -381,7 +384,8 @@ fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim,
     Ok((claim, work))
 }
 
-/// Returns the map that a client names, if it is the map of the daemon.
+/// Returns the map that a client has named and sent, if it is the same as `own`, the map of the
+/// daemon.
 fn same_map(own: &HardwareMap, path: &Path, sent: &Submission) -> Result<HardwareMap, String> {
     let shown = shown(path);
     let text = path.to_str().and_then(|path| sent.files.get(path));

@@ -1,4 +1,4 @@
-//! `twotone sim`: runs a farm of simulated boards in the foreground.
+//! `twotone sim`: runs a farm (a set of simulated boards) in the foreground.
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -116,9 +116,9 @@ pub(crate) struct Sim {
 /// Times at which boards send their sample streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stream {
-    /// While a program on this machine has joined the board's own source.
+    /// While a program on this machine has joined the group for this board's source address.
     WhenJoined,
-    /// As `when-joined`, and also while a program has joined the group for any source.
+    /// As `when-joined`, and also while a program has joined the group without a source address.
     WhenAnyJoined,
     /// From start to end.
     Always,
@@ -260,7 +260,7 @@ pub(crate) fn start(farm: FarmBuilder) -> Result<Farm, Exit> {
 }
 
 /// Writes a file atomically, so that a program that waits for the file never reads an incomplete
-/// one. A device or a pipe is written to directly.
+/// file. If `path` is a device or a pipe, writes to it directly.
 pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

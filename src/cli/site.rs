@@ -1,6 +1,7 @@
-//! Commands for the daemons of all hosts of a site (`--site`). They run at all hosts at the same
-//! time, and give one table and one exit status. A host that is down or hangs does not delay the
-//! others.
+//! Commands for the daemons of all hosts of a site (`--site`). A *site* is a file that lists
+//! control hosts. Each runs a daemon (`twotone serve`) that controls some of the boards. A command
+//! runs at all hosts at the same time, and gives one table and one exit status. A host that is down
+//! or hangs does not delay the others.
 
 mod give;
 mod job;
@@ -81,8 +82,8 @@ where
     })
 }
 
-/// Returns the failure of an operation on a daemon, with its kind and certainty. `asks` is true if
-/// the operation changes nothing.
+/// Returns the failure of an operation on a daemon, with its kind, and with the certainty that the
+/// daemon has or has not executed it. `asks` is true if the operation changes nothing.
 fn failure(operation: &str, asks: bool, failure: &Failure) -> record::Failure {
     let (kind, certainty) = match failure {
         Failure::Unreachable(_) => (ErrorKind::Unreachable, Certainty::NotExecuted),
@@ -110,7 +111,7 @@ fn error(
     failure
 }
 
-/// Returns an error of a daemon as one line of text. The caller adds the name of the host.
+/// Returns an error of an operation on a daemon as one line of text, without the name of the host.
 fn in_words(error: &record::Failure) -> String {
     let operation = error.operation.as_ref();
     let operation = operation.map_or_else(String::new, |operation| format!("{operation}: "));

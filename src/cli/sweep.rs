@@ -1,4 +1,5 @@
-//! `twotone sweep`: a network analysis of every module, written to files.
+//! `twotone sweep`: a network analysis (the transmission over a band of frequencies) of every
+//! module, written to files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -150,7 +150,7 @@ impl Tune {
     }
 }
 
-/// Result of a tune, as `--json` prints it.
+/// Result of a tune, as `twotone tune --json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
@@ -160,8 +160,8 @@ struct Printed<'a> {
 }
 
 /// Prints the result of a tune, and the reason if it could not be recorded as requested. `map` is
-/// the file of the map, or `None` if this program simulates the boards, which end with it. Returns
-/// the outcome of the program.
+/// the file of the map. It is `None` if this program simulates the boards: these end with the
+/// program. Returns the outcome of the program.
 pub(crate) fn print(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, json: bool) -> Exit {
     let report = &tuned.report;
     let tunes = tuned.outcomes.iter();

@@ -9,9 +9,9 @@ use twotone::record::Failure;
 
 use super::{ClockReport, Found, ModuleReport};
 
-/// Requests all values from a board, each in a context of its own. Therefore a module that hangs
-/// delays neither the other modules nor the clock. `listed` contains the modules of the board in
-/// the map.
+/// Requests all values of `twotone info` from a board, each in a context ([`tworoutine::spawn`]) of
+/// its own. Therefore a module that hangs delays neither the other modules nor the clock. `listed`
+/// contains the modules of the board in the map.
 ///
 /// # Errors
 /// If the description of the board cannot be read.
@@ -62,8 +62,8 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
     })
 }
 
-/// Returns the answer to a request, or the reason why there is none. Returns neither if the board
-/// does not have the operation, because nothing is requested then.
+/// Returns the answer to a request, or the failure of the request. Returns neither if `question` is
+/// `None`, which is the case for an operation that the board does not have.
 async fn answer<O: Operation, T>(
     question: Option<Question<O>>,
     repeats: &mut u32,

@@ -1,4 +1,4 @@
-//! Table of the answers of boards.
+//! Table that `twotone info` prints, with the answers of the boards of a map.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Report {
 }
 
 impl Found {
-    /// Cells of the row of the board, from the column `firmware` on.
+    /// Cells of the board's row in the table, from the column `firmware` on.
     fn cells(&self) -> [String; 6] {
         let unknown = || UNKNOWN.to_owned();
         let clock = match &self.clock {
@@ -91,8 +91,8 @@ impl Found {
         }
     }
 
-    /// Returns remarks about every unknown value, with the reason, and about everything else that
-    /// an operator must know.
+    /// Returns a sentence about each value that is not known, with the reason, and about everything
+    /// else that an operator must know.
     fn sentences(&self) -> Vec<String> {
         let mut sentences = self.doubts.clone();
         if let Some(why) = &self.clock_error {
@@ -141,8 +141,8 @@ impl ClockReport {
     }
 }
 
-/// Formats a number with `decimals` decimals, in scientific notation if it is larger than any
-/// sensible reading.
+/// Formats a number with `decimals` decimals. A number of a million or more, which no working
+/// sensor reports, is in scientific notation.
 fn figure(value: f64, decimals: usize) -> String {
     match value.abs() < 1e6 {
         true => format!("{value:.decimals$}"),

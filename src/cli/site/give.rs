@@ -1,4 +1,5 @@
-//! Commands that every host of a site executes as a job, and `twotone follow` for jobs of a site.
+//! Commands that every control host of a site executes as a job, and `twotone follow` for jobs of a
+//! site. Each host runs a daemon that controls some of the boards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,16 +19,15 @@ use crate::serve::{Site, Submission};
 /// Result of a command at all hosts, as `--json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
-    /// True if the operator has interrupted this program.
+    /// True if the operator has interrupted this program while it waited.
     interrupted: bool,
     hosts: &'a [HostOutcome],
 }
 
-/// Submits a command to every host, and follows the jobs to their ends. With `detach`, only prints
-/// the numbers of the jobs.
+/// Submits a command to every host, and follows the jobs to their ends. If `detach` is true, only
+/// prints the numbers of the jobs.
 ///
-/// # Errors
-/// The reason, if the command cannot be executed at the hosts of a site.
+/// # Errors The reason, if this kind of command cannot be executed at the hosts of a site.
 pub(super) fn give(
     site: Site,
     file: String,
@@ -139,8 +139,8 @@ fn say_how_to_follow(outcomes: &[HostOutcome], file: &str) {
     }
 }
 
-/// Returns the arguments without the options `--board`. The command for each host is given only the
-/// boards that this host has.
+/// Returns the arguments without the options `--board`. Each host gets these options again, but
+/// only for the boards that it has.
 fn without_boards(arguments: Vec<String>) -> Vec<String> {
     let mut arguments = arguments.into_iter();
     let mut others = Vec::new();
@@ -162,7 +162,8 @@ pub(super) fn with_boards(submission: &Submission, boards: &[String]) -> Submiss
     submission
 }
 
-/// Prints the boards that none of the answering hosts has. Returns true if there are any.
+/// Prints those of the selected `boards` that no host has, among the hosts that have answered.
+/// Returns true if there are any.
 fn complain_of_boards_found_nowhere(outcomes: &[HostOutcome], boards: &[String]) -> bool {
     let is_found = |board: &&String| outcomes.iter().any(|one| one.boards.contains(board));
     let nowhere: Vec<_> = boards.iter().filter(|board| !is_found(board)).collect();

@@ -1,5 +1,6 @@
-//! A job at one host of a site, from its submission to its end. If the connection is cut, a new
-//! connection is made, and the same job is followed further.
+//! A job at one control host of a site, from its submission to its end. A job is a command that the
+//! daemon of the host carries out. If the connection is cut, a new connection is made, and the same
+//! job is followed further.
 
 use std::collections::BTreeMap;
 use std::iter::successors;
@@ -21,23 +22,23 @@ use crate::cli::output::complain;
 use crate::cli::remote::pass_interrupts_on;
 use crate::serve::{BoardReport, Event, Failure, Host, JobReport, Link, State, Submission};
 
-/// First pause before the program makes a cut connection again. Each further pause is twice as
-/// long.
+/// First pause before the program connects again after a cut. Each further pause is twice as long
+/// as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest pause before the program makes a cut connection again.
+/// Longest pause before the program connects again after a cut.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Number of the interrupt after which the program no longer waits for the hosts that have received
-/// a command.
+/// Number of interrupts (Ctrl-C) after which the program no longer waits for the hosts that have
+/// received a command.
 const LEAVE_AT: u32 = 3;
 
 /// Task that is carried out at every host.
 #[derive(Clone)]
 pub(super) struct Task {
     pub(super) work: Work,
-    /// Names of the boards that the operator has selected. Each host is given only those that it
-    /// has.
+    /// Names of the boards that the operator has selected. Each host gets the names of those that
+    /// it has.
     pub(super) boards: Vec<String>,
     /// True if the program does not wait for the end of the job.
     pub(super) detach: bool,
@@ -241,8 +242,9 @@ async fn follow(
         host = loop {
             let is_cut = match why {
                 Failure::Refused(_) => false,
-                // Over ssh, the network may be the reason for the first silence. A second attempt
-                // at a daemon that hangs would fail again.
+                // The first silence over ssh may be the fault of the network, so it counts as a
+                // cut. A second silence means that the daemon hangs, so a further attempt would not
+                // help.
                 Failure::Silent(_) => std::mem::take(&mut is_by_ssh),
                 _ => true,
             };
@@ -261,7 +263,7 @@ async fn follow(
     }
 }
 
-/// Returns the pauses before the second and each further one of `attempts` attempts.
+/// Returns the pauses between `attempts` attempts.
 fn pauses(attempts: u32) -> impl Iterator<Item = Duration> {
     let pauses = successors(Some(FIRST_PAUSE), |pause| {
         Some(LONGEST_PAUSE.min(*pause * 2))
@@ -269,7 +271,7 @@ fn pauses(attempts: u32) -> impl Iterator<Item = Duration> {
     pauses.take(attempts.saturating_sub(1) as usize)
 }
 
-/// Connects again, and checks that the number still belongs to the same job.
+/// Connects again, and checks that the number of the job still belongs to the same job.
 async fn again(link: &mut Link, job: &JobReport, heard: &mut Heard) -> Result<Host, Failure> {
     let (host, _) = link.reach::<Value>().await?;
     let path = format!("/jobs/{}", job.id);
@@ -279,8 +281,8 @@ async fn again(link: &mut Link, job: &JobReport, heard: &mut Heard) -> Result<Ho
         return Err(Failure::Refused(why.to_owned()));
     }
     if found.state == State::Interrupted {
-        // The record of an interrupted job contains only events that were added after the restart
-        // of the daemon.
+        // The daemon has restarted. It has only those events of an interrupted job that were added
+        // since then, so they are counted anew.
         heard.seen = 0;
     }
     Ok(host)
@@ -328,12 +330,13 @@ async fn follow_once(
     }
 }
 
-/// Waits until a daemon can be reached but does not answer.
+/// Returns only when the daemon can be reached but does not answer any more.
 async fn hang(host: &Host, silence: Duration) -> Failure {
     loop {
         sleep(silence / 3).await;
         let asked = host.health::<Value>(silence).await;
-        // If the daemon has ended, the stream of events ends by itself.
+        // Other failures are ignored here: if the daemon has ended, the stream of events ends by
+        // itself.
         if let Err(failed @ Failure::Silent(_)) = asked {
             return failed;
         }

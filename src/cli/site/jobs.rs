@@ -1,4 +1,5 @@
-//! `twotone jobs` and `twotone cancel` for the daemons of a site.
+//! `twotone jobs` and `twotone cancel` for a site, which is a list of control hosts. Each host runs
+//! a daemon, and a job is a command that a daemon carries out.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Remarks about every problem in a report of `--json`.
+//! Remarks about every problem in a report that a command with `--json` has printed.
 //!
 //! `docs/json.md` describes the fields of a report: errors are objects, doubts and warnings are
 //! sentences.
@@ -36,7 +36,7 @@ const COUNTS: [&str; 11] = [
     "kernel_drops",
 ];
 
-/// Returns remarks about a report, its boards and their modules.
+/// Returns remarks about everything that is wrong in a report, its boards and their modules.
 pub(super) fn notes(report: &Value) -> Vec<String> {
     let mut notes = about(report);
     for file in list(report, "missing_files") {
@@ -75,7 +75,8 @@ fn of_board(board: &Value) -> Vec<String> {
     let mut notes = about(board);
     let error = &board["error"];
     if modules.iter().any(|module| module["error"] == *error) {
-        // The error is also that of a module, and is reported there.
+        // The error of the board is also that of one of its modules, and is reported with the
+        // module.
         let told = failure(error).map(|error| error.to_string());
         notes.retain(|note| Some(note) != told.as_ref());
     }
@@ -126,7 +127,8 @@ fn of_board(board: &Value) -> Vec<String> {
     notes
 }
 
-/// Returns remarks about the fields that a report, a board or a module may have.
+/// Returns remarks about the fields that a report, one of its boards and one of its modules may all
+/// have.
 fn about(value: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     for (field, meaning) in ERRORS {
@@ -175,8 +177,8 @@ fn about(value: &Value) -> Vec<String> {
     notes
 }
 
-/// Returns a sentence with a total and the number of each name. Returns `None` if there are no
-/// names.
+/// Returns a sentence with the number of all names, and the number of times that each name occurs.
+/// Returns `None` if there are no names.
 fn counted(names: impl Iterator<Item = String>, what: &str) -> Option<String> {
     let mut counts = BTreeMap::<_, usize>::new();
     names.for_each(|name| *counts.entry(name).or_default() += 1);
@@ -252,7 +254,7 @@ mod tests {
                 &format!("a file of the run is missing: a: {said}"),
             ],
         );
-        // The error of a board is often that of a module.
+        // The error of a board is often that of a module. It is told only once.
         check(
             with(
                 json!({"error": failure}),

@@ -1,4 +1,5 @@
-//! Outcome of a command at each host of a site, and the exit status of the whole command.
+//! Outcome of a command at each control host of a site, and the exit status of the whole command.
+//! Each host runs a daemon, which carries out the command as a *job*.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,12 +17,12 @@ pub(super) struct HostOutcome {
     pub(super) host: String,
     /// Address of the daemon.
     pub(super) at: String,
-    /// True if boards are selected by name, and this host has none of them.
+    /// True if the operator has selected boards by name, and this host has none of them.
     pub(super) left_out: bool,
     /// Selected boards that this host has.
     #[serde(skip)]
     pub(super) boards: Vec<String>,
-    /// Number of the job at this host, if there is one.
+    /// Number of the job that the command has become at this host, if it was submitted.
     pub(super) job: Option<u64>,
     /// Exit status of the job, after the job has ended.
     pub(super) status: Option<u8>,
@@ -110,7 +111,7 @@ impl HostOutcome {
         }
     }
 
-    /// Returns remarks about the host in addition to those from its report.
+    /// Returns sentences about the host that are not in its report.
     pub(super) fn sentences(&self) -> Vec<String> {
         let error = self.error.as_ref().map(in_words);
         let output = self.output.iter().flat_map(|output| output.lines());
@@ -119,8 +120,8 @@ impl HostOutcome {
 }
 
 /// Returns the exit status of a command at several hosts. `keeps_tones` is true if the command
-/// leaves tones on when it is done. If an interrupt then comes after some hosts are done, these
-/// hosts are not restored.
+/// leaves tones on when it is done. With such a command, an interrupt does not restore the hosts
+/// that are already done.
 pub(super) fn exit(outcomes: &[HostOutcome], keeps_tones: bool) -> Exit {
     let concerned = outcomes.iter().filter(|outcome| !outcome.left_out);
     let statuses: Vec<_> = concerned.map(|outcome| outcome.exit().status()).collect();
@@ -128,7 +129,8 @@ pub(super) fn exit(outcomes: &[HostOutcome], keeps_tones: bool) -> Exit {
     match statuses.first() {
         None => Exit::Well,
         Some(first) if all(&[*first]) => Exit::Status(*first),
-        // A host that was never reached has no settings that must be restored.
+        // Status 130 means interrupted and restored, and 4 means not reached. A host that was never
+        // reached has nothing to restore.
         Some(_) if statuses.contains(&130) && all(&[130, 4]) => Exit::Interrupted,
         Some(_) if statuses.contains(&130) && all(&[130, 4, 0]) && !keeps_tones => {
             Exit::Interrupted
@@ -182,7 +184,8 @@ mod tests {
             (vec![ended(130), down()], 130, 130),
             (vec![ended(130), cut()], 3, 3),
             (vec![ended(130), ended(3)], 3, 3),
-            // On the host that has done its tune, the tones are on.
+            // The tones are on at the host that has done its tune, so the tune is not restored as a
+            // whole.
             (vec![ended(130), ended(0)], 3, 130),
         ] {
             let states: Vec<_> = outcomes.iter().map(HostOutcome::state).collect();

@@ -1,4 +1,5 @@
-//! `twotone status`: the daemon of every host, with its boards, jobs and disk.
+//! `twotone status`: the state of the daemon at every control host of a site, with its boards, jobs
+//! and free disk space.
 
 use serde::Serialize;
 use twotone::record::Failure;
@@ -17,7 +18,7 @@ struct HostStatus {
     at: String,
     /// True if the daemon works.
     ok: bool,
-    /// Reason why some fields are not known.
+    /// Reason why some of the fields below are not known.
     error: Option<Failure>,
     version: Option<String>,
     commit: Option<String>,
@@ -26,8 +27,8 @@ struct HostStatus {
     down: Vec<Down>,
     /// Jobs that are not over. `None` if the host has not reported its jobs.
     jobs: Option<Vec<JobReport>>,
-    /// Number of tones that were on when the boards were last read back. Boards whose tones are not
-    /// all known are not included. `None` if the host has not reported its boards.
+    /// Number of tones that were on when the boards were last read back. A board is left out if not
+    /// all of its tones are known. `None` if the host has not reported its boards.
     tones_on: Option<usize>,
     /// Names of the boards whose tones are not all known.
     tones_unknown: Vec<String>,
@@ -62,7 +63,7 @@ pub(super) fn run(site: Site, json: bool) -> Exit {
     }
 }
 
-/// Prints the state of one daemon.
+/// Prints the state of one daemon, as for a site with one host.
 pub(crate) fn of_one(host: Host, json: bool) -> Exit {
     run(Site::of(host), json)
 }
@@ -106,7 +107,7 @@ impl HostStatus {
         let mut jobs = jobs.map_err(|failed| failure("ask for the jobs", true, &failed))?;
         jobs.retain(|job| !job.state.is_over());
         self.jobs = Some(jobs);
-        // A daemon of an earlier version does not have this route.
+        // A daemon of an earlier version does not know this path, so an error is ignored.
         self.disk = host.get_within(silence, "/disk").await.ok();
         Ok(())
     }

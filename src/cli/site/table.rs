@@ -1,5 +1,5 @@
-//! Table of a command at all hosts of a site: a row for each host with remarks below it, and the
-//! totals.
+//! Table of a command at all control hosts of a site: a row for each host with remarks below it,
+//! and a last row with the totals.
 
 use serde_json::Value;
 use twotone::hal::ChannelId;
@@ -18,7 +18,7 @@ struct Column {
     total: Total,
 }
 
-/// Function that computes the number in the last row.
+/// Way to compute the number in the last row.
 enum Total {
     Sum,
     Largest,
@@ -42,8 +42,8 @@ const fn seconds(heading: &'static str, of: fn(&Value) -> Option<f64>) -> Column
     }
 }
 
-/// Returns the columns for the kind of the reports. The kind is recognized by a field that only
-/// this kind has, in the report or in its boards, modules or channels.
+/// Returns the columns for the kind of the reports (of tunes, of sweeps, of captures and so on). A
+/// report has a field that no other kind has, in itself or in its boards, modules or channels.
 fn columns(reports: &[&Value]) -> Vec<Column> {
     let boards = sum("boards", |report| count(report, &["boards"], |_| true));
     let modules = sum("modules", |report| count(report, &MODULES, |_| true));
@@ -104,7 +104,8 @@ fn columns(reports: &[&Value]) -> Vec<Column> {
 /// Path of the modules in a report.
 const MODULES: [&str; 2] = ["boards", "modules"];
 
-/// Returns all values at the end of a path. An array on the path stands for all its elements.
+/// Returns all values at the end of a path of field names. If a field is an array, the path goes on
+/// in each of its elements.
 fn all<'a>(value: &'a Value, path: &[&str]) -> Vec<&'a Value> {
     let Some((first, rest)) = path.split_first() else {
         return vec![value];
@@ -129,8 +130,8 @@ fn total(report: &Value, key: &str) -> Option<f64> {
     Some(modules.iter().filter_map(|one| one[key].as_f64()).sum())
 }
 
-/// Returns the number of channels of a tune for which `is_so` is true and whose settings are as the
-/// tune has left them.
+/// Returns the number of channels in the report of a tune for which `is_so` is true. Channels whose
+/// settings are not as the tune has left them are not counted.
 fn channels(report: &Value, is_so: fn(&Value) -> bool) -> f64 {
     let boards = all(report, &["boards"]).into_iter();
     let of_board = |board: &Value| {
@@ -183,7 +184,8 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
         });
         let directory = report.and_then(|report| report["run_directory"].as_str());
         let directory = directory.map(|path| format!("{}:{path}", outcome.host));
-        // A cell that is too long is cut, but a remark is not.
+        // The table cuts a cell that is too long, so a long path becomes a remark, which is not
+        // cut.
         let (cell, sentence) = match directory {
             Some(path) if path.chars().count() > WIDEST => {
                 (String::new(), Some(format!("run directory: {path}")))
@@ -206,7 +208,7 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
         };
         let head = [name, String::new(), String::new()];
         let totals = columns.iter().map(|column| {
-            // The total is not known if the number of any report is not known.
+            // If one report lacks the number, the total is not known.
             let numbers = reports.iter().map(|report| (column.of)(report));
             let numbers: Option<Vec<f64>> = numbers.collect();
             let total = numbers.map(|numbers| match column.total {
@@ -220,7 +222,7 @@ pub(super) fn table(outcomes: &[HostOutcome]) -> Table {
     table
 }
 
-/// True if the tones of a run were left on in any module.
+/// True if a report says that tones were left on in some module.
 pub(super) fn has_tones_on(outcomes: &[HostOutcome]) -> bool {
     let reports = outcomes
         .iter()

@@ -13,7 +13,7 @@ use twotone::sim::Farm;
 
 use super::*;
 
-/// A sweep with two settings of the NCO, without any problem.
+/// Result of a sweep of a module without any problem, in two parts at different NCO frequencies.
 fn swept() -> Swept {
     let frequency_hz: Vec<f64> = (0..64).map(|k| 1.0e9 + 1e5 * f64::from(k)).collect();
     let z = vec![Complex64::new(1e4, 0.0); 64];
@@ -85,7 +85,8 @@ impl Lab {
         report.records(&self.array, &self.map).remove(0)
     }
 
-    /// Changes the sweep of the only module, and asserts that `word` is in every output.
+    /// Changes the result of the sweep of the only module, and asserts that `word` is in the JSON
+    /// object, in the table and in the manifest.
     #[track_caller]
     fn check(&self, word: &str, change: impl FnOnce(&mut Swept)) {
         let mut swept = swept();

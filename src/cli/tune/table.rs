@@ -10,8 +10,8 @@ use twotone::score::Score;
 
 use crate::cli::table::{Table, median, shown};
 
-/// Returns the table of a report. `map` is the file of the map, or `None` if this program simulates
-/// the boards, which end with it.
+/// Returns the table of a report. `map` is the file of the map. It is `None` if this program
+/// simulates the boards: these end with the program.
 pub(super) fn table(report: &TuneReport, score: Option<&Score>, map: Option<&str>) -> String {
     let mut table = Table::new([
         "board",

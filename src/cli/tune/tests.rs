@@ -52,7 +52,8 @@ impl Tuned {
     fn report(&self, change: impl FnOnce(&mut TuneOutcome)) -> TuneReport {
         let mut tune = self.tune.clone();
         change(&mut tune);
-        // The outcome of a tune has the warnings of all stages.
+        // The outcome of a tune has the warnings of all stages, so the warnings of a changed stage
+        // are collected again.
         let stages = [
             tune.cable_delay.warnings(),
             tune.network_analysis.warnings(),
@@ -79,7 +80,8 @@ impl Tuned {
         report.records(&self.array, &self.map).remove(0)
     }
 
-    /// Changes the outcome, and asserts that `word` is in every output.
+    /// Changes the outcome of the tune, and asserts that `word` is in the JSON object, in the table
+    /// and in the manifest.
     fn check(&self, word: &str, change: impl FnOnce(&mut TuneOutcome)) {
         let report = self.report(change);
         let spaced = word.replace('_', " ");
