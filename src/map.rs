@@ -65,9 +65,9 @@ pub use twotone_transport::{BoardFamily, BoardKind, UsualStream};
 
 use crate::input;
 
-/// The checked boards of an array: names, addresses and serial numbers are unique, powers and
-/// frequencies are in range, and every detector is on a module that its board lists, or can have if
-/// it lists none.
+/// The boards and detectors of an array, after these checks: names, addresses and serial numbers
+/// are unique, powers and frequencies are in range, and every detector is on a module of its board.
+/// If the board lists no modules, this is any module that boards of its kind can have.
 #[derive(Debug, Clone)]
 pub struct HardwareMap {
     boards: Vec<BoardEntry>,
@@ -91,8 +91,8 @@ impl HardwareMap {
 
     /// Reads the map in `text`. `file_name` is the name of the text in errors.
     ///
-    /// # Errors
-    /// All problems of the map, but at most a hundred, each with its line and column.
+    /// # Errors All problems of the map, each with its line and column. At most a hundred problems
+    /// are listed.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, MapError> {
         let (boards, detectors) = read::map(text, file_name)?;
         Ok(Self {
@@ -105,9 +105,8 @@ impl HardwareMap {
 
     /// Returns the map of these boards and detectors, for programs that write maps.
     ///
-    /// # Errors
-    /// As [`HardwareMap::parse`], with places in the TOML text of these entries, or a single
-    /// problem without a place if they cannot be written as TOML.
+    /// # Errors As [`HardwareMap::parse`], with places in the TOML text that is made from these
+    /// entries. If they cannot be written as TOML, the error is a single problem without a place.
     pub fn new(boards: Vec<BoardEntry>, detectors: Vec<DetectorEntry>) -> Result<Self, MapError> {
         Self::parse(&write(&boards, &detectors)?, "new map")
     }
@@ -122,7 +121,7 @@ impl HardwareMap {
         self.boards.iter().find(|board| board.name == name)
     }
 
-    /// The detectors with a stable id, in the order of the map. The list may be empty.
+    /// The detectors that the map lists, in the order of the map. The list may be empty.
     pub fn detectors(&self) -> &[DetectorEntry] {
         &self.detectors
     }

@@ -1,16 +1,17 @@
-//! Addresses of boards, as people write them into maps.
+//! Addresses of boards, as people write them into hardware maps: an IP address or a host name,
+//! perhaps with a port.
 
 use std::net::IpAddr;
 
 use super::Host;
 
-/// Largest number of characters of a part of a host name.
+/// Largest number of characters of a label, which is a part of a host name between dots.
 const LONGEST_LABEL: usize = 63;
 /// Largest number of characters of a host name, without a dot at its end.
 const LONGEST_NAME: usize = 253;
 
-/// Parses the host in `text` as [`Host::parse`] does, and refuses an address that the kernel cannot
-/// reach as written.
+/// Parses the host in `text` as [`Host::parse`] does. Also refuses an address with which the kernel
+/// cannot connect in the form in which it is written.
 ///
 /// # Errors
 /// A sentence about the problem.
@@ -31,8 +32,9 @@ pub(super) fn parse(text: &str, default_port: u16) -> Result<Host, String> {
     }
 }
 
-/// Returns `text` with `%` before the zone, if it has `%25` there, as in a URL. `%25` followed by
-/// digits alone is the number of an interface.
+/// Returns `text` with `%` in place of `%25` before the zone (the network interface) of an IPv6
+/// address. In a URL, `%` is written as `%25`. Returns `None` if only digits follow `%25`: `%252`,
+/// for instance, may stand for the interface number 252.
 fn zone_of_a_url(text: &str) -> Option<String> {
     let (address, after) = text.strip_prefix('[')?.split_once("%25")?;
     let (zone, port) = after.split_once(']')?;
@@ -40,8 +42,8 @@ fn zone_of_a_url(text: &str) -> Option<String> {
     (!number).then(|| format!("[{address}%{zone}]{port}"))
 }
 
-/// Returns the reason that the host in `text` is too long, if the host is a name without another
-/// problem.
+/// Returns the reason that the host name in `text` is too long, or `None` if it is not, or if it
+/// has another problem.
 fn too_long(text: &str) -> Option<String> {
     let host = text.split(':').next().unwrap_or_default();
     let name = host.strip_suffix('.').unwrap_or(host);

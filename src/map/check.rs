@@ -1,5 +1,6 @@
-//! Checks between the entries of a map: values that may occur only once, and references to boards
-//! and modules.
+//! Checks across the entries of a hardware map: values that may occur only once in the map, and
+//! references of detectors to boards and modules. Findings are the problems that are found while a
+//! map is read.
 
 use std::collections::HashMap;
 
@@ -12,8 +13,8 @@ use super::{BoardEntry, Host};
 pub(super) struct UniqueValues(HashMap<(&'static str, String), (usize, String)>);
 
 impl UniqueValues {
-    /// Returns true if `value` occurs for the first time among the values of the kind `what`, and
-    /// otherwise reports a problem in `findings`.
+    /// Returns true if `value` occurs for the first time among the values of the kind `what`.
+    /// Otherwise reports a problem in `findings`, at the byte offset `at`.
     pub(super) fn once(
         &mut self,
         findings: &mut Findings<'_>,
@@ -52,8 +53,8 @@ impl UniqueValues {
         self.once(findings, "address", &host.canonical().to_string(), at)
     }
 
-    /// As `once`, for a value that can be written in several ways. `same` is the common form of
-    /// these.
+    /// As `once`, for a value that can be spelt in several ways. `same` is the common form of all
+    /// spellings.
     fn one(
         &mut self,
         findings: &mut Findings<'_>,
@@ -92,20 +93,20 @@ pub(crate) fn same_serial(serial: &str) -> String {
     serial.to_lowercase()
 }
 
-/// True if `serial` can be a label of a host name, which serial numbers of boards and crates must
-/// be.
+/// True if `serial` can be a label of a host name (a part between dots). Serial numbers of boards
+/// and crates must be labels, because host names follow from them.
 pub(super) fn is_label(serial: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     (1..=32).contains(&serial.len()) && serial.bytes().all(allowed)
 }
 
-/// Returns the error message for a text under `key` that is no serial number.
+/// Returns the error message for a text under `key` that cannot be a serial number.
 pub(super) fn no_label(key: &str) -> String {
     format!("`{key}` must have 1 to 32 characters: letters, digits and `-`")
 }
 
-/// Returns true if the host that follows from a board's serial number, or from its crate and slot,
-/// is valid, and otherwise reports a problem in `findings`.
+/// Returns true if `host`, which follows from a board's serial number or from its crate and slot,
+/// is valid. Otherwise reports a problem in `findings`.
 pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
     let wrong = Host::parse(host.name(), host.port()).err();
     let good = wrong.is_none();

@@ -1,4 +1,5 @@
-//! Entries of a map: boards, modules and detectors.
+//! Entries of a hardware map: boards, modules and detectors. A module is one output and one input
+//! of a board. Its tones go to a *feedline*, the line along which the detectors are.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,16 +10,16 @@ use twotone_transport::BoardPlace;
 
 use super::{BoardKind, Host};
 
-/// Default of the largest power of a tone, at the board's output connector. It is enough to find
-/// detectors behind little attenuation, and too little to harm an amplifier.
+/// Largest power of a tone, at the board's output connector, if the map gives none. It is enough to
+/// find detectors behind little attenuation, and too little to harm an amplifier.
 pub const CONSERVATIVE_MAX_TONE: Dbm = Dbm(-55.0);
-/// Default of the largest total power of a module's tones, at the board's output connector: that of
-/// 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB more.
+/// Largest total power of a module's tones, at the board's output connector, if the map gives none.
+/// It is the power of 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB more.
 pub const CONSERVATIVE_MAX_TOTAL: Dbm = Dbm(-24.0);
-/// Default of the start power of a tone, at the board's output connector.
+/// Power of a tone at the start of a tune, at the board's output connector, if the map gives none.
 pub const CONSERVATIVE_START_POWER: Dbm = Dbm(-65.0);
-/// Default of the attenuation between the board's output connector and the detectors, in dB. It is
-/// 0, so that the power at a detector is never underestimated.
+/// Attenuation between the board's output connector and the detectors, in dB, if the map gives
+/// none. It is 0, so that the power at a detector is never underestimated.
 pub const CONSERVATIVE_COLD_ATTENUATION_DB: f64 = 0.0;
 
 /// One board of the array.
@@ -45,8 +46,8 @@ pub struct BoardEntry {
     /// Slot of the board in the crate, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u8>,
-    /// Longest time, in seconds, 0 to 20, for which the board may still execute a request after
-    /// the connection was lost. `None` for the default of the client.
+    /// Longest time, in seconds, 0 to 20, for which the board may still execute a request after the
+    /// connection was lost. If it is `None`, the client uses a default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_life_s: Option<f64>,
     /// The modules to use. If empty, all modules that the board describes are used, with
@@ -78,9 +79,9 @@ impl BoardEntry {
         }
     }
 
-    /// Returns the address of the board: the one in the map, or the host name that its kind derives
-    /// from crate and slot, or from the serial number. An entry with none of these gets its name as
-    /// host name.
+    /// Returns the address of the board: the one in the map, or else the host name that follows
+    /// from its crate and slot, or from its serial number, by the rule of its kind. An entry with
+    /// none of these gets its name as host name.
     pub fn address(&self) -> Host {
         self.address.clone().unwrap_or_else(|| {
             // A map is refused if a board has no address, no serial number, and no crate and slot.
@@ -91,8 +92,8 @@ impl BoardEntry {
         })
     }
 
-    /// Returns the address that the board's kind derives from crate and slot, or from the serial
-    /// number, if the map has what the kind needs.
+    /// Returns the address that follows from the board's crate and slot, or from its serial number,
+    /// by the rule of its kind. Returns `None` if the map lacks what the rule needs.
     pub(crate) fn derived_host(&self) -> Option<Host> {
         (self.kind.family().host)(&BoardPlace {
             serial: self.serial.as_deref(),
@@ -102,20 +103,20 @@ impl BoardEntry {
     }
 
     /// Returns the longest time for which the board may still execute a request after the
-    /// connection was lost, if the map has it.
+    /// connection was lost. Returns `None` if the map does not give it.
     pub fn request_life(&self) -> Option<Duration> {
         let seconds = self.request_life_s?;
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// Returns the serial number as the number that packets of boards bear, or `None` if the map
-    /// has no serial number, or one that does not fit into packets.
+    /// Returns the board's serial number in the form in which its packets bear it. Returns `None`
+    /// if the map has no serial number, or one that does not fit into packets.
     pub fn serial_number(&self) -> Option<u16> {
         self.serial.as_ref()?.parse().ok()
     }
 
     /// Returns the entry of `module`. If the map lists no modules of this board, the entry has
-    /// conservative limits. `None` if the map lists only other modules.
+    /// conservative limits. Returns `None` if the map lists modules of the board, but not this one.
     pub fn module(&self, module: ModuleId) -> Option<ModuleEntry> {
         if self.modules.is_empty() {
             return Some(ModuleEntry::conservative(module));
@@ -126,8 +127,8 @@ impl BoardEntry {
             .cloned()
     }
 
-    /// Returns the modules to use of a board with this description: those that the map lists, or,
-    /// if it lists none, all modules with conservative limits.
+    /// Returns the modules of the board that are to be used: those that the map lists, or all
+    /// modules of `description` with conservative limits if the map lists none.
     ///
     /// # Errors
     /// [`twotone_hal::ErrorKind::InvalidArgument`] if the map lists a module that the board
@@ -161,10 +162,10 @@ pub struct ModuleEntry {
     /// Wafer that is connected to the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wafer: Option<String>,
-    /// Lowest frequency of a tone. `None` for the lowest of the board.
+    /// Lowest allowed frequency of a tone. If it is `None`, the limit is that of the board.
     #[serde(rename = "f_min_hz", skip_serializing_if = "Option::is_none")]
     pub f_min: Option<Hertz>,
-    /// Highest frequency of a tone. `None` for the highest of the board.
+    /// Highest allowed frequency of a tone. If it is `None`, the limit is that of the board.
     #[serde(rename = "f_max_hz", skip_serializing_if = "Option::is_none")]
     pub f_max: Option<Hertz>,
     /// Attenuation between the board's output connector and the detectors, in dB, 0 to 200.
@@ -178,7 +179,7 @@ pub struct ModuleEntry {
     /// Power of a tone at the start of a tune.
     #[serde(rename = "start_power_dbm")]
     pub start_power: Dbm,
-    /// State of this module after a run.
+    /// State in which a run is to leave this module.
     pub safe_state: SafeState,
 }
 
@@ -194,8 +195,8 @@ impl ModuleEntry {
         }
     }
 
-    /// Returns the entry of a module about which nothing is known: little power, no attenuation,
-    /// and off after a run.
+    /// Returns the entry of a module about which the map says nothing: the limits allow little
+    /// power, the attenuation is 0, and a run leaves every tone off.
     pub fn conservative(module: ModuleId) -> Self {
         Self {
             module,
@@ -212,7 +213,7 @@ impl ModuleEntry {
     }
 }
 
-/// State of a module after a run. [`crate::run::ENDINGS`] is the full rule.
+/// State in which a run is to leave a module. [`crate::run::ENDINGS`] is the full rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SafeState {
@@ -221,8 +222,8 @@ pub enum SafeState {
     Off,
     /// The NCO and the tones are set as before the run.
     Previous,
-    /// The tones stay as they are at the end of the run. If the run only measures, they are set as
-    /// before the run.
+    /// The tones stay as they are at the end of the run. But after a run that only measures, they
+    /// are set as before the run.
     Hold,
 }
 
@@ -242,7 +243,7 @@ impl fmt::Display for SafeState {
     }
 }
 
-/// A detector with an id that stays the same over cooldowns and tunes.
+/// A detector (a resonator), with an id that stays the same when its resonance moves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DetectorEntry {
     /// Id of the detector, unique in the map.

@@ -1,4 +1,4 @@
-//! Problems of a file that a person wrote.
+//! Problems of a file that a person wrote, such as a hardware map or a parameter file.
 
 use std::fmt;
 use std::io;
@@ -65,9 +65,9 @@ impl MapError {
         &self.file
     }
 
-    /// The problems, in the order of the file. Never empty. If there are more than a hundred, or if
-    /// a part of the file was not checked, the list has a hundred of them at most, and a last
-    /// problem without a place that says so.
+    /// The problems, in the order of the file. The list is never empty. It has at most a hundred
+    /// problems of the file. If there are more, or if a part of the file was not checked, a last
+    /// problem without a place says so.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

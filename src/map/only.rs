@@ -7,12 +7,13 @@ use twotone_hal::ModuleId;
 use super::{BoardEntry, HardwareMap, ModuleEntry};
 
 impl HardwareMap {
-    /// Returns the part of the map with the boards named in `boards` and with these modules. An
-    /// empty list selects all. The file and the text of the part are those of the whole map.
+    /// Returns the part of the map that consists of the modules `modules` of the boards named in
+    /// `boards`. An empty list selects all. The file and the text of the part are those of the
+    /// whole map.
     ///
-    /// If modules are named, a board that lists no modules gets the named ones, each with
-    /// conservative limits. A board that lists only other modules is left out. Detectors of boards
-    /// and modules that are not in the part are left out too.
+    /// If `modules` is not empty, a board for which the map lists no modules gets these modules,
+    /// each with conservative limits. A board for which the map lists only other modules is left
+    /// out. Detectors of boards and modules that are not in the part are left out too.
     ///
     /// # Errors
     /// A sentence that names the first board that the map does not have, or the first module that

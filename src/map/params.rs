@@ -1,4 +1,5 @@
-//! Parameter files: TOML for any serde type, with places and suggestions in the errors.
+//! Parameter files: TOML for any type that serde can read. Each error has the place of the wrong
+//! key or value, and a suggestion if there is one.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -64,10 +65,12 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
             Ok(params) => return findings.done().map(|()| params),
             Err(error) => error,
         };
-        // For a missing key, this is the span of its table, or the beginning of the document.
+        // The span is the place of the wrong key or value. For a missing key, it is the place of
+        // the table that lacks the key, or the beginning of the document.
         let span = error.span().unwrap_or_default();
         let message = SerdeMessage::of(error.message());
-        // A key may be missing only because it was removed here.
+        // A key may be missing only because this loop has removed it, so it is reported only if
+        // nothing else was.
         if !(message.is_missing && findings.any()) {
             message.report(&mut findings, span.start);
         }
@@ -129,8 +132,8 @@ fn holder_within<'t, 'i>(
     }
 }
 
-/// Parsed message of serde. The message names the key or value that was found and then those that
-/// are known, each in backticks.
+/// Parsed error message of serde. A message about an unknown key or value names it, and then the
+/// known ones, each in backticks.
 struct SerdeMessage<'m> {
     message: &'m str,
     is_missing: bool,
@@ -165,7 +168,7 @@ impl<'m> SerdeMessage<'m> {
         }
     }
 
-    /// Reports `found` as unknown, with the same list of known names as in serde's message.
+    /// Reports the key `found` as unknown, with the list of known keys from serde's message.
     fn report_key(&self, findings: &mut Findings<'_>, at: usize, found: &str) {
         let Some((what, _, known)) = &self.unknown else {
             return;
@@ -273,7 +276,7 @@ mod tests {
             "[[steps]]\n\n[[steps]]\npower_dbm = 1",
             &["tune.toml:1:1: missing key `power_dbm`"],
         );
-        // Missing because misspelt: told once.
+        // The key is missing because it is misspelt. This is reported only once.
         check(
             "[[steps]]\npower_db = 1",
             &["tune.toml:2:1: unknown key `power_db`; did you mean `power_dbm`?"],

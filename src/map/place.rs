@@ -19,11 +19,11 @@ impl Place {
     }
 }
 
-/// Number of bytes in a block of text, whose characters are counted together.
+/// Number of bytes in a block of text. The characters before each block are counted in advance.
 const BLOCK: usize = 256;
 
-/// Index of the lines of a text. With it, finding a place takes about as long in a long text as in
-/// a short one.
+/// Index of the lines of a text. With the index, a place in a long text is found about as fast as
+/// in a short one.
 pub(super) struct Lines<'t> {
     text: &'t str,
     /// The byte at which each line begins.
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(Place::of("", 0), Place { line: 1, column: 1 });
     }
 
-    /// Compares places with a count from the beginning, at every byte of texts around the size of a
-    /// block.
+    /// Compares the place of every byte with the result of counting all characters before it, for
+    /// texts about as long as a block or a few.
     #[test]
     fn places_in_long_texts_are_those_of_a_count() {
         for length in [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 7] {

@@ -1,12 +1,12 @@
-//! Check for numbers that are probably not in the expected unit.
+//! Check for numbers in a hardware map that are probably not in the expected unit.
 
 use twotone_hal::Hertz;
 
 use super::Problem;
 
-/// Lowest plausible frequency of a tone. The detectors that these boards read are resonators of
-/// some hundred megahertz to some gigahertz. A smaller number is probably in kilohertz, megahertz
-/// or gigahertz.
+/// Lowest plausible frequency of a tone. The boards read detectors that are resonators at some
+/// hundred megahertz to some gigahertz. A smaller number is probably in kilohertz, megahertz or
+/// gigahertz.
 pub const LOWEST_TONE: Hertz = Hertz(10e6);
 
 /// Highest plausible frequency of a tone. A board puts its tones into the first three Nyquist zones
@@ -42,7 +42,8 @@ pub fn implausible_hz(what: &str, hz: f64) -> Option<Problem> {
     None
 }
 
-/// Returns `hz` with the exponent of the largest unit in which it is a plausible frequency.
+/// Returns `hz` with an exponent, as the same number of kilohertz, megahertz or gigahertz: the
+/// largest of these units in which it is a plausible frequency.
 fn meant(hz: f64) -> Option<String> {
     let fits = |exponent: &i32| {
         let in_hertz = hz * 10f64.powi(*exponent);

@@ -1,4 +1,6 @@
-//! Reading of the entries of a map from its text.
+//! Reading of the entries of a hardware map (boards, modules and detectors) from its text in TOML.
+//! Each function reports the problems that it finds in a list, `findings`, and goes on. A section
+//! is a table of the TOML text with its keys.
 
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
@@ -36,7 +38,7 @@ const MODULE_KEYS: &[&str] = &[
     "start_power_dbm",
     "safe_state",
 ];
-/// Key of the lower end of a module's range, and its short form.
+/// Key of the lower end of a module's range of frequencies, and the short form of this key.
 const MIN_KEYS: [&str; 2] = ["f_min_hz", "f_min"];
 /// Smallest width of a module's range, in hertz: the linewidth of a resonance at 1 GHz with a
 /// quality factor of 100,000.
@@ -46,7 +48,7 @@ const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
 
 /// Plausible frequencies of tones.
 const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = LOWEST_TONE.0..=HIGHEST_TONE.0;
-/// Plausible powers. The map itself sets the limits of a module within this range.
+/// Plausible powers. The limits that the map gives for a module must be within this range.
 const POWERS_DBM: std::ops::RangeInclusive<f64> = -200.0..=30.0;
 const ATTENUATIONS_DB: std::ops::RangeInclusive<f64> = 0.0..=200.0;
 
@@ -88,7 +90,7 @@ pub(super) fn map(
     Ok((boards, detectors))
 }
 
-/// Returns the section to which a key belongs, for a key in a wrong section.
+/// Returns the section to which a key belongs, for the message about a key in a wrong section.
 fn home(key: &str) -> Option<&'static str> {
     match key {
         "module" => Some("a board: write [[board.module]]"),
@@ -187,8 +189,8 @@ fn board(
         (None, Some(host)) => check::derived(findings, &host, follows_from),
         _ => false,
     };
-    // If two boards have the same serial number or slot, this is reported already, and their equal
-    // derived addresses are not.
+    // Two boards with the same serial number or slot have the same derived address. The serial
+    // number or slot is reported already, so the address is not.
     if entry.address.is_some() || (derived && placed_once) {
         uniques.address(findings, &entry.address(), named_at);
     }
@@ -265,7 +267,7 @@ fn module(
     Some(entry)
 }
 
-/// Reads a frequency under its key or under the short form of the key. Both are in hertz.
+/// Reads a frequency in hertz under the first of `keys` that the section has.
 fn end_of_band(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
@@ -282,7 +284,7 @@ fn end_of_band(
     long.or(short)
 }
 
-/// Returns the key that the file has. If it has both, the first counts.
+/// Returns the key that the section has. If it has both or none, returns the first.
 fn key_in<'k>(section: &Section<'_, '_>, keys: [&'k str; 2]) -> &'k str {
     let there = |key: &&str| section.table.contains_key(*key);
     keys.into_iter().find(there).unwrap_or(keys[0])
@@ -319,8 +321,8 @@ fn power(section: &Section<'_, '_>, findings: &mut Findings<'_>, key: &str) -> O
     None
 }
 
-/// Reads the start power, the largest power of a tone and the largest total power, which must not
-/// decrease in this order.
+/// Reads the start power, the largest power of a tone and the largest total power. None of them may
+/// be larger than the next.
 fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     const KEYS: [&str; 3] = ["start_power_dbm", "max_tone_dbm", "max_total_dbm"];
     let defaults = [
@@ -337,7 +339,7 @@ fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     }
     for lower in 0..KEYS.len() - 1 {
         let upper = lower + 1;
-        // A value out of its range is reported already, so it is not compared.
+        // A value that could not be read is reported already, so it is not compared.
         let unread =
             |index: usize| given[index].is_none() && section.table.contains_key(KEYS[index]);
         if powers[lower] <= powers[upper] || unread(lower) || unread(upper) {
@@ -373,7 +375,7 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// Reads a detector. `known_boards` is `None` if the boards have a problem.
+/// Reads a detector. `known_boards` is `None` if a board of the map has a problem.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
@@ -429,8 +431,8 @@ fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
     good
 }
 
-/// Returns a hardware address in its normal form: lower case, with colons. If a board cannot have
-/// it, reports a problem in `findings` and returns `None`.
+/// Returns the hardware address `mac` in its normal form: lower case, with colons. If no board can
+/// have this address, reports a problem in `findings` and returns `None`.
 fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<Found<String>> {
     let value = mac.value.to_lowercase().replace('-', ":");
     let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
@@ -446,8 +448,8 @@ fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<F
     good.then_some(Found { value, at: mac.at })
 }
 
-/// Returns true if `serial` can be a label of a host name, as serial numbers are, and otherwise
-/// reports a problem in `findings`.
+/// Returns true if `serial` can be a label of a host name (a part between dots), which a serial
+/// number must be. Otherwise reports a problem in `findings`.
 fn labelled(findings: &mut Findings<'_>, key: &str, serial: &Found<String>) -> bool {
     let good = check::is_label(&serial.value);
     if !good {

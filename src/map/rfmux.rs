@@ -1,4 +1,5 @@
-//! Import of a Python hardware map: YAML with the boards as `!CRS` and `!Crate`.
+//! Import of a hardware map of the Python package rfmux: a YAML document with entries such as
+//! `!CRS`, a board, and `!Crate`, a crate with boards in its slots.
 
 mod boards;
 mod document;
@@ -15,7 +16,7 @@ use super::{HardwareMap, MapError, Problem};
 use boards::Reading;
 use document::{Content, Item};
 
-/// A Python hardware map, converted to a TOML map.
+/// A Python hardware map, converted to a hardware map of this crate, which is in TOML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// Text of a valid [`HardwareMap`], in TOML.
@@ -30,8 +31,8 @@ pub struct Imported {
 /// Imports the boards of a Python hardware map (`!HardwareMap [ !CRS {..}, !Crate {..} ]`), with
 /// their serial numbers, hosts, crates and slots. The imported boards list no modules, so that all
 /// modules of a board are used with conservative limits until somebody adds them to the map. The
-/// Python map may be the whole document or the value of a key, as in session files. `file` names
-/// the map in errors.
+/// Python map may be the whole document, or the value of a key of it, as in the session files of
+/// rfmux. `file` names the map in errors.
 ///
 /// ```
 /// let yaml = r#"!HardwareMap [ !CRS { serial: "0042", hostname: "127.0.0.2:18082" } ]"#;
@@ -39,10 +40,9 @@ pub struct Imported {
 /// assert!(imported.toml.contains("address = \"127.0.0.2:18082\""));
 /// ```
 ///
-/// # Errors
-/// [`MapError`] if the text is no YAML or no such map, or if its boards do not form a valid
-/// [`HardwareMap`]: for instance, there are none, or two have the same serial number. Each problem
-/// has its line and column.
+/// # Errors [`MapError`] if the text is no YAML, if it is no Python map, or if its boards do not
+/// form a valid [`HardwareMap`]: for instance, there are no boards, or two boards have the same
+/// serial number. Each problem has its line and column.
 pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
     let mut findings = Findings::new(yaml, file);
     let document = document::read(yaml, &mut findings);
@@ -53,8 +53,8 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
         None => reading.findings.say(0, no_map("it is empty")),
     }
     let map = write::map(reading, file)?;
-    // The boards were checked at their places in the YAML already. A problem that is found only
-    // here is reported at the place of its board.
+    // The boards were already checked when the YAML was read. A problem that is found only now has
+    // a place in the TOML text. It is reported at the place of its board in the YAML.
     HardwareMap::parse(&map.imported.toml, file).map_err(|error| {
         let lines = Lines::of(yaml);
         let problems = error.problems().iter().map(|problem| Problem {

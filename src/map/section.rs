@@ -1,4 +1,5 @@
-//! Reading of a table of a TOML file key by key, so that all problems are reported at once.
+//! Reading of a table of a TOML file key by key, so that all problems of the file are reported
+//! together.
 
 use std::cell::OnceCell;
 use std::ops::RangeInclusive;
@@ -14,14 +15,16 @@ use super::{MapError, Place, Problem};
 /// Largest number of problems that are reported for one file. Further problems are only counted.
 pub(super) const TOLD: usize = 100;
 
-/// Largest number of characters of a message. The middle of a longer message, which contains a very
-/// long name, is left out.
+/// Largest number of characters of a message. A longer message contains a very long name, so its
+/// middle is left out.
 const LONGEST: usize = 1000;
 
-/// Largest number of comparisons of board names with unknown names, over a whole file.
+/// Largest number of comparisons between names, in one file, to find the name that was probably
+/// meant by an unknown name.
 const COMPARED: usize = 100_000;
 
-/// Largest text, in bytes, for which every syntax error is reported. Each error takes memory.
+/// Largest text, in bytes, for which every syntax error is reported. In a longer text, the memory
+/// for all errors might be too much.
 const RECOVERED: usize = 2 << 20;
 
 /// Problems that have been found so far.
@@ -57,8 +60,8 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Parses the text as TOML, or returns all of its syntax errors. For a very long text, returns
-    /// only the first error.
+    /// Parses the text as TOML, or returns all of its syntax errors. If the text is longer than
+    /// [`RECOVERED`], returns only the first error.
     pub(super) fn toml(&mut self) -> Result<Spanned<DeTable<'t>>, MapError> {
         let (root, errors) = match DeTable::parse(self.text) {
             Ok(root) => return Ok(root),
@@ -122,8 +125,9 @@ impl<'t> Findings<'t> {
     }
 
     /// Returns the one of `names` that was probably meant by `found`. There may be very many names,
-    /// so this returns `None` after [`COMPARED`] comparisons, because more would take too long. It
-    /// also returns `None` if no name is similar, or if further problems are only counted.
+    /// so that comparing all would take too long. So it returns `None` once the file has had
+    /// [`COMPARED`] comparisons. It also returns `None` if no name is similar, or if further
+    /// problems are only counted.
     pub(super) fn nearest_of<'k>(
         &mut self,
         names: impl ExactSizeIterator<Item = &'k str>,
@@ -136,8 +140,8 @@ impl<'t> Findings<'t> {
         nearest(found, names)
     }
 
-    /// Reports a name that is not among `known`, together with the one that was probably meant, or
-    /// else with all known names. Returns the name that was probably meant.
+    /// Reports a name that is not among `known`. The message has the name that was probably meant,
+    /// or else all known names. Returns the name that was probably meant.
     pub(super) fn unknown<'k>(
         &mut self,
         at: usize,
@@ -174,9 +178,10 @@ impl<'t> Findings<'t> {
     }
 }
 
-/// Shortens `message` to its beginning and its end if it is too long for a person.
+/// Shortens `message` to its beginning and its end if it has more than [`LONGEST`] characters.
 pub(super) fn shortened(message: String) -> String {
-    // The number of bytes is at least that of characters, and is known without counting.
+    // A text has at least as many bytes as characters, and the number of bytes is known without
+    // counting.
     if message.len() <= LONGEST {
         return message;
     }
@@ -200,8 +205,9 @@ pub(super) struct Section<'a, 'i> {
 }
 
 impl<'a> Section<'a, '_> {
-    /// Reports keys that are not among `known`, and returns the keys that were probably meant.
-    /// `elsewhere` returns the section to which a key belongs, if another section has it.
+    /// Reports keys of the table that are not among `known`, and returns the keys that were
+    /// probably meant by them. `elsewhere` returns the section to which a key belongs, if another
+    /// section has it.
     pub(super) fn only(
         &self,
         findings: &mut Findings<'_>,
@@ -249,7 +255,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    /// Reads any number, if the key has one.
+    /// Reads the number under `key`, if there is one.
     pub(super) fn as_number(&self, key: &str) -> Option<Found<f64>> {
         let value = self.table.get(key)?;
         let at = value.span().start;
@@ -277,7 +283,7 @@ impl<'a> Section<'a, '_> {
             return None;
         }
         let number = self.as_number(key);
-        // The check of the range also refuses infinities and NaN, which are in no range.
+        // The check of the range also refuses infinities and NaN: no range contains them.
         match number.filter(|number| range.contains(&number.value)) {
             Some(found) => Some(found),
             None => {

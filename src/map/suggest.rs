@@ -1,10 +1,11 @@
-//! Suggestions of the names that were probably meant.
+//! Suggestions for misspelt names in hardware maps and parameter files: the known name that was
+//! probably meant.
 
-/// Smallest similarity (Jaro-Winkler, 0 to 1) of a name to one that is suggested for it.
+/// Smallest similarity (Jaro-Winkler, 0 to 1) between a misspelt name and the name that is
+/// suggested for it.
 const ALIKE: f64 = 0.8;
 
-/// Length in bytes of the longest name that is compared. No key, value or name of a board is
-/// longer.
+/// Length in bytes of the longest misspelt name that is compared. No known name is longer.
 const LONGEST: usize = 100;
 
 /// Returns the one of `known` that is most similar to `found`, if any is similar enough.
@@ -25,9 +26,9 @@ pub(super) fn nearest<'a>(
         .map(|(_, name)| name)
 }
 
-/// Returns the Jaro-Winkler similarity, which favours a common beginning, or 1 if the names differ
-/// by a single typing error at any place. For names of one or two characters, a typing error is not
-/// considered.
+/// Returns the Jaro-Winkler similarity of two names, in which a common beginning counts more.
+/// Returns 1 if the names differ only by one typing error, wherever it is, unless both have at most
+/// two characters.
 fn likeness(one: &str, other: &str) -> f64 {
     let long = one.chars().count().max(other.chars().count()) >= 3;
     if long && strsim::damerau_levenshtein(one, other) <= 1 {

@@ -1,4 +1,5 @@
-//! The boards and the other entries of a Python hardware map.
+//! The boards and the other entries of a Python hardware map, which is a YAML document. A node of
+//! the document can be at several places, if aliases refer to it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,26 +17,27 @@ pub(super) struct Reading<'t> {
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
-    /// Notes about the serial numbers that cannot be parts of host names and that Python reads as
-    /// other values, by byte offset of the serial number.
+    /// Additional notes for the messages about serial numbers that cannot be parts of host names.
+    /// Each says that Python reads the serial number as another value, such as a number. The keys
+    /// are the byte offsets of the serial numbers.
     pub(super) misread: HashMap<usize, String>,
-    /// True if the map names a schema other than that of rfmux. Such a schema may have more
-    /// columns.
+    /// True if the map names a schema (the Python classes of its entries) other than that of rfmux.
+    /// Entries of another schema may have more columns (keys).
     extended: bool,
-    /// Index of the board that was read at each node. A node that several places share through an
-    /// alias is one board.
+    /// Index in `boards` of the board that was read at each node. A node at several places is one
+    /// board.
     read: HashMap<*const Node, usize>,
     crates: HashMap<*const Node, Option<Found<String>>>,
     /// The crates to which boards refer.
     named: HashSet<*const Node>,
-    /// The crates that list no boards, with the index of the note about each in `left_out`.
+    /// The crates that list no boards, each with the index of its note in `left_out`.
     bare: Vec<(*const Node, usize)>,
     walked: HashSet<*const Node>,
 }
 
 /// A board in the Python map.
 pub(super) struct Board {
-    /// Byte offset of the board.
+    /// Byte offset of the board in the YAML text.
     pub(super) at: usize,
     pub(super) serial: Option<Found<String>>,
     pub(super) hostname: Option<Found<String>>,
@@ -71,7 +73,7 @@ impl<'t> Reading<'t> {
     pub(super) fn item(&mut self, item: &Item) {
         let before = (self.boards.len(), self.left_out.len());
         let known = self.part(item) || before != (self.boards.len(), self.left_out.len());
-        // This is usually a board whose tag was forgotten.
+        // An unknown item is usually a board whose tag was forgotten, so it is noted.
         if !known {
             let place = self.findings.place(item.at);
             let what = format!("{} without a tag at {place}", shown(item));
@@ -79,8 +81,8 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads an item of the map, or a part of one. Returns true if it has a tag, is empty, or was
-    /// read before.
+    /// Reads an item of the map, or a part of an item. Returns true if the item has a tag, is
+    /// empty, or was read before.
     fn part(&mut self, item: &Item) -> bool {
         match item.own_tag() {
             Some("!CRS") => drop(self.board(item)),
@@ -164,7 +166,7 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads a board, once. Returns its index, or `None` if it cannot be used.
+    /// Reads a board, unless it was read before. Returns its index, or `None` if it cannot be used.
     fn board(&mut self, item: &Item) -> Option<usize> {
         if let Some(index) = self.read.get(&item.identity()) {
             return Some(*index);
@@ -235,7 +237,8 @@ impl<'t> Reading<'t> {
         Some(index)
     }
 
-    /// Reads a crate and the boards in it, once. Returns its serial number, if it has one.
+    /// Reads a crate and the boards in it, unless it was read before. Returns the crate's serial
+    /// number, if it has one.
     fn crate_serial(&mut self, item: &Item) -> Option<Found<String>> {
         if let Some(serial) = self.crates.get(&item.identity()) {
             return serial.clone();
@@ -291,8 +294,8 @@ impl<'t> Reading<'t> {
         serial
     }
 
-    /// Removes the note that a crate has no boards if a board refers to the crate. Entries with the
-    /// same serial number are one crate.
+    /// Every crate that lists no boards has a note in `left_out`. Removes the note if a board
+    /// refers to the crate. Crate entries with the same serial number are the same crate.
     pub(super) fn drop_named_crates(&mut self) {
         let housings = self
             .boards
@@ -315,9 +318,9 @@ impl<'t> Reading<'t> {
         });
     }
 
-    /// Reads the board of a slot: the one under `key`, or the one at `position` in a list. In a
-    /// list, the board's own slot takes precedence over its position. Returns false if the slot is
-    /// empty.
+    /// Reads the board in a slot of a crate. The number of the slot is `key`, or `position` if the
+    /// crate has a list of boards. In a list, the board's own slot takes precedence over its
+    /// position. Returns false if the slot is empty.
     fn in_slot(
         &mut self,
         item: &Item,
@@ -374,8 +377,8 @@ impl<'t> Reading<'t> {
         true
     }
 
-    /// Adds a doubt about a value outside the map if the value has boards that the map does not
-    /// have.
+    /// Adds a doubt if `value`, a part of the document outside the map, has boards that the map
+    /// does not have.
     pub(super) fn doubt_boards_in(&mut self, value: &Item, key: &str) {
         if !self.walked.insert(value.identity()) {
             return;

@@ -1,4 +1,5 @@
-//! A YAML document as a tree of nodes with their tags and places.
+//! A YAML document as a tree of nodes with their tags and places. In YAML, a node can have an
+//! *anchor*, and an *alias* of this anchor repeats the node at another place.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -13,15 +14,16 @@ pub(super) struct Node {
     /// The tag as it was written, such as `!CRS`. Tags of YAML itself begin with [`YAML`].
     pub(super) tag: Option<String>,
     pub(super) content: Content,
-    /// Number of nodes in the tree below this node, including the node itself and those behind
-    /// aliases.
+    /// Number of nodes in the tree below this node, including the node itself and the nodes that
+    /// aliases repeat.
     size: usize,
     /// Number of levels of the tree below this node, including the node itself.
     depth: usize,
 }
 
 pub(super) enum Content {
-    /// `plain` means without quotes: only then can it be a number, a truth value or null.
+    /// A single value. `plain` is true if the text is without quotes. Only then can it be a number,
+    /// a truth value or null.
     Scalar {
         text: String,
         plain: bool,
@@ -34,7 +36,8 @@ pub(super) enum Content {
 #[derive(Clone)]
 pub(super) struct Item {
     node: Rc<Node>,
-    /// Byte offset at which the node begins, with its tag. For an alias, that of the alias.
+    /// Byte offset at which the tag of the node, or the node itself, begins. If an alias repeats
+    /// the node, this is the offset of the alias.
     pub(super) at: usize,
 }
 
@@ -91,8 +94,8 @@ impl Item {
         self.tag.as_deref().filter(|tag| !tag.starts_with(YAML))
     }
 
-    /// Returns the text of a scalar, and true if the text is without quotes, or `None` if the node
-    /// is no scalar.
+    /// Returns the text of a scalar, and true if the text is without quotes. Returns `None` if the
+    /// node is no scalar.
     pub(super) fn scalar(&self) -> Option<(&str, bool)> {
         match &self.content {
             Content::Scalar { text, plain } => Some((text, *plain)),
@@ -106,9 +109,10 @@ impl Item {
         scalar.is_some_and(|(text, plain)| plain && nulls.contains(&text))
     }
 
-    /// Returns the entries of a mapping, including those merged by `<<`, or `None` if the node is
-    /// no mapping. An entry of the mapping itself takes precedence over a merged one, and an
-    /// earlier merge over a later one. The place of a merged value is that of the merge.
+    /// Returns the entries of a mapping, including those merged by `<<`, which adds the entries of
+    /// another mapping. An entry of the mapping itself takes precedence over a merged one, and an
+    /// earlier merge over a later one. The place of a merged value is that of the merge. Returns
+    /// `None` if the node is no mapping.
     pub(super) fn entries(&self) -> Option<Vec<(Self, Self)>> {
         let Content::Map(_) = &self.content else {
             return None;
@@ -126,8 +130,9 @@ struct Merged<'i> {
     keys: HashSet<&'i str>,
 }
 
-/// Adds those entries of `item` whose keys are not in `entries` yet. If they are merged, their
-/// place is `place`. Each mapping is added only once.
+/// Adds those entries of the mapping `item` whose keys are not in `entries` yet. If `item` is
+/// merged into another mapping, `place` is the place of the merge, and becomes the place of the
+/// entries. Each mapping is added only once.
 fn merge<'i>(
     item: &'i Item,
     place: Option<usize>,
@@ -196,7 +201,7 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
     tree.root
 }
 
-/// Returns the byte offset of `marker`.
+/// Returns the byte offset of `marker`, a place that the parser reports.
 fn offset(text: &str, marker: &Marker) -> usize {
     let counted = || text.char_indices().nth(marker.index()).map(|(at, _)| at);
     marker.byte_offset().or_else(counted).unwrap_or(text.len())
@@ -289,7 +294,7 @@ impl Tree {
             ));
         }
         let node = Rc::new(node);
-        // Parsers count anchors from 1.
+        // The parser numbers anchors from 1, and 0 means no anchor.
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }

@@ -1,4 +1,6 @@
-//! Keys and tags of Python hardware maps.
+//! Keys and tags of Python hardware maps, which are YAML documents. The schema of a map is the set
+//! of Python classes for its entries: each tag is a class, and the keys of an entry are its
+//! columns.
 
 use std::collections::HashMap;
 
@@ -6,7 +8,8 @@ use super::document::{Content, Item};
 use crate::map::section::Findings;
 use crate::map::suggest::nearest;
 
-/// The keys of a tag that Python accepts. Only those in `taken` are imported.
+/// The keys that Python accepts in an entry with a certain tag. Only the keys in `taken` are
+/// imported.
 pub(super) struct Known {
     pub(super) taken: &'static [&'static str],
     pub(super) left_out: &'static [&'static str],
@@ -28,11 +31,11 @@ pub(super) const WAFER: Known = Known {
     left_out: &["resonators", "resonator"],
 };
 
-/// The tags of entries with boards.
+/// The tags of entries that are boards or contain boards.
 pub(super) const BOARDS: [&str; 2] = ["!CRS", "!Crate"];
 
-/// The tags of other entries of a map. Those after `!include` belong to the schema, or are added by
-/// other programs.
+/// The tags of the other entries of a map. The tags after `!include` are not part of the map's
+/// format itself: the schema has them, or other programs add them.
 pub(super) const BESIDE: [&str; 10] = [
     "!Wafer",
     "!Resonators",
@@ -51,10 +54,10 @@ impl Known {
         self.taken.iter().chain(self.left_out).copied()
     }
 
-    /// Returns those of `entries` that are imported, in their order, and adds those that are left
-    /// out to `left_out`. Unknown and duplicate keys are reported in `findings`, with the tag and
-    /// the place of their mapping. If the map names another schema (`extended`), only keys that
-    /// look misspelt are unknown.
+    /// Returns those of `entries` that are imported, in their order, and adds the others that
+    /// Python accepts to `left_out`. Reports unknown and duplicate keys in `findings`, with the tag
+    /// and the place of their mapping. If the map names another schema than that of rfmux
+    /// (`extended` is true), only keys that look like a misspelt known key are unknown.
     pub(super) fn of<'i>(
         &self,
         (tag, at): (&str, usize),
@@ -84,7 +87,8 @@ impl Known {
                 taken.push((known, value));
                 continue;
             }
-            // Columns whose names begin with an underscore are the schema's own.
+            // A name that begins with an underscore belongs to the schema itself, and is no
+            // mistake.
             let own = name.starts_with('_') || self.left_out.contains(&name);
             if own || (extended && nearest(name, self.all()).is_none()) {
                 left_out.push((safe(name), value));
@@ -98,12 +102,14 @@ impl Known {
     }
 }
 
-/// Returns a text of the file in a form that is safe for a terminal.
+/// Returns a text of the file with its control characters escaped, so that it cannot act on a
+/// terminal.
 pub(super) fn safe(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-/// Returns a scalar in quotes, safe for a terminal, or the kind of the node if it is no scalar.
+/// Returns a scalar in quotes, with its control characters escaped. Returns the kind of the node if
+/// it is no scalar.
 pub(super) fn shown(item: &Item) -> String {
     match &item.content {
         Content::Scalar { text, .. } => format!("{text:?}"),

@@ -1,4 +1,5 @@
-//! Interpretation of YAML scalars by Python: PyYAML follows version 1.1 of YAML.
+//! Interpretation of YAML scalars by Python. A scalar is a single value, as text. PyYAML follows
+//! version 1.1 of YAML, in which more texts than in later versions are numbers or truth values.
 
 /// Returns the value that Python reads from a scalar without quotes, in the form in which Python
 /// prints it: a number, a truth value or a date. Returns `None` if Python reads a text.
@@ -7,7 +8,7 @@ pub(super) fn reading(text: &str) -> Option<String> {
         return Some(number.to_string());
     }
     if let Some(number) = real(text) {
-        // Python prints whole numbers of this type with a digit after the point.
+        // Python prints a whole `float` with a digit after the point.
         return Some(format!("{number:?}"));
     }
     match text {
@@ -29,7 +30,7 @@ fn signed(text: &str) -> (i64, &str) {
     }
 }
 
-/// True if `part` has one or two digits and is below 60.
+/// True if `part` has one or two digits and is below 60: a digit of a number in base 60.
 fn is_sixtieth(part: &str) -> bool {
     let digits = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     digits && part.parse().is_ok_and(|number: u8| number < 60)
@@ -84,7 +85,7 @@ pub(super) fn integer(text: &str) -> Option<i64> {
     }
     let text = text.replace('_', "");
     let (sign, digits) = signed(&text);
-    // A second sign is not allowed.
+    // The first sign was split off. A second one is not allowed.
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
@@ -102,7 +103,8 @@ pub(super) fn integer(text: &str) -> Option<i64> {
     Some(sign * number)
 }
 
-/// Returns the truth value that Python reads from a scalar in a column of truth values.
+/// Returns the truth value that Python reads from a scalar where it expects one. `plain` is true if
+/// the scalar is without quotes.
 pub(super) fn truth(text: &str, plain: bool) -> Option<bool> {
     let text = text.to_lowercase();
     let is = |words: &[&str]| words.contains(&text.as_str());

@@ -7,7 +7,9 @@ fn imported(yaml: &str) -> Imported {
     import_rfmux(yaml, "lab.yaml").unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Returns name, address and serial number of each board that is imported from `yaml`.
+/// Returns name, address and serial number of each board that is imported from `yaml`, a Python
+/// hardware map. This is a YAML document with entries such as `!CRS` (a board) and `!Crate` (a
+/// crate with boards).
 fn boards(yaml: &str) -> Vec<(String, String, Option<String>)> {
     let map = HardwareMap::parse(&imported(yaml).toml, "lab.toml").unwrap();
     let boards = map.boards().iter();
@@ -44,7 +46,7 @@ fn boards_answer_where_they_did() {
         board("crs0044", "127.0.0.2:18082", Some("0044")),
     ];
     assert_eq!(boards(yaml), expected);
-    // A zero before a number makes it octal in Python.
+    // A serial number that begins with a zero and has no quotes is an octal number in Python.
     let [doubt] = &imported(yaml).doubts[..] else {
         panic!("{:?}", imported(yaml).doubts)
     };
@@ -94,9 +96,11 @@ fn every_form_that_yaml_has_for_a_board_is_one() {
         "!HardwareMap\n- !CRS\n  serial: '0042'\n  hostname: 10.0.0.5:81\n- !CRS { serial: !!str 0043, hostname: 10.0.0.6:81, slot: ~ }\n",
         // The map as a key of a session.
         "note: two boards\nhardware_map: !HardwareMap\n  - !CRS { serial: \"0042\", hostname: 10.0.0.5:81 }\n  - !CRS { serial: \"0043\", hostname: 10.0.0.6:81 }\n",
-        // Entries that boards share are merged in. The boards' own entries take precedence.
+        // `<<` merges the entries of another mapping into a board. The board's own entries take
+        // precedence.
         "port: &p { online: true, hostname: 10.0.0.6:81 }\nmap: !HardwareMap\n  - !CRS { <<: *p, serial: \"0042\", hostname: 10.0.0.5:81 }\n  - !CRS { <<: [ *p, { hostname: no } ], serial: \"0043\" }\n",
-        // Python takes boards from lists and mappings in the map, and each once.
+        // Python takes boards also from lists and mappings within the map. It takes a board only
+        // once, even if aliases repeat it.
         "%YAML 1.1\n---\n!HardwareMap\n- - &a !CRS { serial: \"0042\", hostname: 10.0.0.5:81 }\n- mine: [ !CRS { serial: \"0043\", hostname: 10.0.0.6:81 }, *a ]\n- ~\n- *a\n...\n",
         "\u{feff}!HardwareMap # with a mark before it\n- !CRS\n  hostname: \"10.0.0.5:81\"\n  serial: |-\n    0042\n- !CRS {\n  serial: \"0043\", hostname: \"10.0.0.6:81\", online: \"True\" }\n",
     ];
@@ -195,7 +199,8 @@ fn entries_that_are_not_boards_are_named_and_left_out() {
             r#"!CRS { serial: "1" }, !include boards.yaml"#,
             &["!include \"boards.yaml\" at line 1, column 38"],
         ),
-        // Another schema than that of rfmux has columns of its own.
+        // With a schema other than that of rfmux, an unknown key is an additional column, and no
+        // mistake.
         (
             r#"!flavour lab, !CRS { serial: "1", fridge: B }"#,
             &["!flavour \"lab\"", "crs1's fridge"],
@@ -274,7 +279,7 @@ fn a_crate_that_a_board_names_has_that_board() {
     let nine = "!CRS { serial: \"9\", slot: 3, crate: ";
     for (items, left_out) in [
         (format!("{nine}!Crate {{ serial: \"2\" }} }}"), [].as_slice()),
-        // By an alias, before the board and after it, and also within lists.
+        // The board names the crate by an alias, or the crate comes after it, also within lists.
         (format!("&c !Crate {{ serial: \"2\" }}, {nine}*c }}"), &[]),
         (format!("{nine}&c !Crate {{ serial: \"2\" }} }}, *c"), &[]),
         (format!("[ &c !Crate {{ serial: \"2\" }} ], [ {nine}*c }} ]"), &[]),
@@ -327,7 +332,7 @@ fn values_that_boards_may_not_share_are_reported_with_both_places() {
             "lab.yaml:3:34: slot `4 of crate 3` is taken already, as `4 of crate 03`, at line 2, column 35",
         ],
     );
-    // An entry that is merged into two boards is there twice.
+    // An entry that is merged into two boards counts as an entry of each.
     check_refused(
         "x: &x { hostname: b1 }\nmap: !HardwareMap\n  - !CRS { <<: *x, serial: \"1\" }\n  - !CRS { <<: *x, serial: \"2\" }\n",
         &["lab.yaml:4:16: address `b1:80` is taken already at line 3, column 16"],

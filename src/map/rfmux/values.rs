@@ -1,4 +1,5 @@
-//! Values of a Python hardware map: serial numbers, texts and slots.
+//! Values of a Python hardware map (a YAML document): serial numbers, texts and numbers of slots in
+//! crates.
 
 use super::boards::Reading;
 use super::document::Item;
@@ -11,8 +12,8 @@ use crate::map::section::Found;
 pub(super) const SLOTS: &str = "`slot` must be a whole number from 1 to 255";
 
 impl Reading<'_> {
-    /// Reads a serial number as it is written. Records a doubt if Python reads it as another value
-    /// because it has no quotes.
+    /// Reads a serial number as it is written. If it has no quotes and Python therefore reads
+    /// another value, such as a number, records a doubt.
     pub(super) fn serial(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         let serial = self.text(key, value)?;
         // A value with a tag such as !!str is a text, like a value in quotes.
@@ -31,8 +32,8 @@ impl Reading<'_> {
         Some(serial)
     }
 
-    /// Reads a text. Returns `None` for null and for an empty value, which are no errors, and for
-    /// other values after recording an error.
+    /// Reads a text. Returns `None` if the value is null or empty, which is no error, and if it is
+    /// no text, which is reported as a problem.
     pub(super) fn text(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         if let Some(tag) = value.own_tag() {
             let what = format!("`{key}` is of {}: write its value here", safe(tag));
@@ -54,8 +55,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads the number of a slot as Python reads it. Returns `None` for null, and for other values
-    /// after recording an error.
+    /// Reads the number of a slot as Python reads it. Returns `None` if the value is null, which is
+    /// no error, and if it is no valid number, which is reported as a problem.
     pub(super) fn slot(&mut self, value: &Item) -> Option<Found<u8>> {
         if value.is_null() {
             return None;

@@ -24,7 +24,8 @@ impl Written {
     }
 }
 
-/// Returns the TOML map of the boards that were read in `file`, or all problems of the boards.
+/// Returns the TOML map of the boards that were read from the YAML file called `file`, or all
+/// problems of these boards.
 pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapError> {
     reading.drop_named_crates();
     let Reading {
@@ -85,9 +86,9 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
     Ok(Written { imported, lines })
 }
 
-/// Leaves out serial numbers that Python accepts and a TOML map does not, if the board has a host
-/// name. Without a host name, the board's address depends on them, so they are reported in
-/// `findings`.
+/// Removes the serial number of the board, and that of its crate, if Python accepts it and a TOML
+/// map does not. This is a doubt if the board has a host name. Without a host name, the board's
+/// address follows from these numbers, so it is a problem in `findings`.
 fn leave_out_unusable_serials(
     board: &mut Board,
     findings: &mut Findings<'_>,
@@ -169,7 +170,8 @@ impl Board {
         }
     }
 
-    /// Reports values that another board already has, and a board without an address.
+    /// Reports a problem if another board already has a value that must be unique, or if the board
+    /// has no address.
     fn check(&self, entry: &BoardEntry, findings: &mut Findings<'_>, uniques: &mut UniqueValues) {
         let mut placed_once = true;
         if let Some(serial) = &self.serial {
@@ -244,8 +246,8 @@ fn board_name(text: &str) -> String {
     }
 }
 
-/// Length of the beginning of a name for which the last number is remembered. The rest of the name
-/// leaves space for the number.
+/// Length of the beginning of a board name that is the key in [`Names::numbers`]. It leaves space
+/// for a number within the length of a name.
 const NUMBERED: usize = 57;
 
 /// Names of the boards that were converted so far.
@@ -253,7 +255,7 @@ const NUMBERED: usize = 57;
 struct Names {
     /// The names, in lower case.
     taken: HashSet<String>,
-    /// The last number that was appended to a name with a given beginning.
+    /// The last number that was appended to a name, by the beginning of the name.
     numbers: HashMap<String, usize>,
 }
 

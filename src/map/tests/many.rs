@@ -1,4 +1,5 @@
-//! Tests of files with very many or very long mistakes, which are reported in part and counted.
+//! Tests of maps and parameter files with very many or very long mistakes. Only the first mistakes
+//! are reported, and the others are counted.
 
 use serde::Deserialize;
 
@@ -20,8 +21,8 @@ fn board(name: usize, address: usize) -> String {
     format!("[[board]]\nname = \"b{name}\"\nkind = \"crs\"\naddress = \"10.1.{high}.{low}\"\n")
 }
 
-/// Asserts the first problem, that a hundred problems are reported, and that the last line has the
-/// number of the others.
+/// Asserts that the first problem is `first`, that a hundred problems are reported, and that the
+/// last line has the number of the others, of `wrong` in all.
 #[track_caller]
 fn check(error: &MapError, first: &str, wrong: usize) {
     let problems = error.problems();
@@ -172,7 +173,8 @@ fn of_very_many_wrong_parameters_the_first_are_told() {
         MANY,
     );
 
-    // One value after the other: those that come after the first hundred are not looked for.
+    // Wrong values are found one at a time, so the search ends after the first hundred, and the
+    // others are not counted.
     let values = params(&many(|_| "[[steps]]\nthreshold = true\n".to_owned()));
     assert_eq!(values.problems().len(), 101);
     let last = &values.problems()[100];

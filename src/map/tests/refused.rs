@@ -1,4 +1,5 @@
-//! Tests of the problems of maps, and of their places.
+//! Tests of the problems that are reported in invalid hardware maps, and of the places of these
+//! problems in the file.
 
 use super::*;
 
@@ -83,7 +84,8 @@ fn values_that_must_be_unique_are_reported_with_both_places() {
         &[("serial = \"0042\"", "address = \"127.0.0.2:18082\"")],
         &["farm.toml:24:11: address `127.0.0.2:18082` is taken already at line 5, column 11"],
     );
-    // The default port is a port like any other, and host names know no case.
+    // An address without a port has the default port 80, and the case of host names makes no
+    // difference.
     check(
         &[
             ("127.0.0.2:18082", "Crs-1.lab:80"),
@@ -91,7 +93,8 @@ fn values_that_must_be_unique_are_reported_with_both_places() {
         ],
         &["farm.toml:24:11: address `crs-1.lab:80` is taken already at line 5, column 11"],
     );
-    // A derived address collides with a written one.
+    // The address that follows from the serial number 0042 is the same as the address in the map of
+    // the other board.
     check(
         &[("127.0.0.2:18082", "rfmux0042.local")],
         &["farm.toml:21:1: address `rfmux0042.local:80` is taken already at line 5, column 11"],
@@ -221,7 +224,7 @@ fn frequencies_that_no_board_has_are_asked_about() {
             "farm.toml:30:8: `f_hz` must be from 10e6 to 10e9 Hz",
         ],
     );
-    // The keys are those that the file has.
+    // The message has the short keys, because the file has them.
     check(
         &[
             ("f_min_hz", "f_min"),

@@ -11,8 +11,8 @@ fn map_of(item: impl Fn(usize) -> String) -> String {
     format!("!HardwareMap\n{}", items.collect::<String>())
 }
 
-/// Asserts the beginning of the first problem in `yaml`, and the number of problems beyond those
-/// that are reported.
+/// Asserts that the first problem in `yaml` begins with `first`, and that `more` further problems
+/// are only counted.
 #[track_caller]
 fn refused(yaml: &str, first: &str, more: usize) {
     let error = import_rfmux(yaml, "lab.yaml").unwrap_err();
@@ -51,7 +51,7 @@ fn of_very_many_mistakes_the_first_are_told_and_all_are_counted() {
     };
     let yaml = format!("!HardwareMap\n- !CRS {{ {} }}\n", keys("k"));
     refused(&yaml, "unknown key `k0` in the !CRS", MANY - 100);
-    // Merged into a mapping with as many of its own.
+    // The unknown keys are merged into a mapping that has as many unknown keys of its own.
     let base = format!("- &base {{ {} }}\n", keys("k"));
     let merged = format!("- !CRS {{ <<: *base, {} }}\n", keys("j"));
     let yaml = format!("!HardwareMap\n{base}{merged}");
@@ -65,7 +65,7 @@ fn very_many_boards_have_names_of_their_own() {
     let toml = imported(&yaml).toml;
     let map = HardwareMap::parse(&toml, "lab.toml").unwrap();
     assert_eq!(map.boards().len(), MANY);
-    // Crates that list nothing, each named by a board.
+    // Crates that list no boards, but to each of which a board refers.
     let crates: String = (0..MANY)
         .map(|n| format!("- !Crate {{ serial: c{n} }}\n"))
         .collect();
@@ -104,12 +104,12 @@ fn aliases_stand_for_no_more_than_can_be_read() {
         &format!("!HardwareMap\n- {}", "[".repeat(100_000)),
         "recursion limit",
     );
-    // Those of an ordinary map are few.
+    // An ordinary map has few aliases, and is read.
     let yaml = "!HardwareMap\n- &a !CRS { serial: '1' }\n- !CRS { <<: *a, serial: '2' }\n";
     assert_eq!(boards(yaml).len(), 2);
 }
 
-/// Lines about a name are legible even if the name is very long.
+/// A message that contains a very long name is shortened, so that it stays legible.
 #[test]
 fn messages_about_long_names_have_bounded_length() {
     let long = "x".repeat(100_000);
