@@ -32,10 +32,11 @@ mod folder;
 
 pub(crate) use self::boards::{Locked, Refused};
 
-/// Largest size of the record of a holder, in bytes.
+/// Largest size, in bytes, of the record of a lock's holder, which is the program that has locked
+/// the board.
 const LARGEST: usize = 4096;
 
-/// Number of records of a holder that this program has written.
+/// Number of records that this program has written as the holder of locks.
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
 /// Address at which this program takes commands, if it is a daemon.
@@ -48,7 +49,7 @@ pub fn takes_commands_at(host: impl Into<String>) {
     let _ = HOST.set(host.into());
 }
 
-/// Program that holds a board, as far as its lock identifies it.
+/// Program that holds the lock of a board, as far as the lock's file identifies it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Holder {
@@ -58,7 +59,7 @@ pub struct Holder {
     pub process: Option<u32>,
     /// User that started the program: the name in the environment, or else the user number.
     pub user: Option<String>,
-    /// Time at which the program took the board.
+    /// Time at which the program locked the board.
     pub since: Option<UtcTime>,
     /// Address at which the program takes commands, in the form of the option `--host`, if it is a
     /// daemon.
@@ -113,7 +114,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Record of the holder in the file of a board: the last line of the file.
+/// Record of the holder in the lock file of a board. It is the last line of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
     #[serde(flatten)]
@@ -122,8 +123,9 @@ struct Record {
     /// program.
     #[serde(default)]
     turn: u32,
-    /// File that the holder has locked, if it is not the file of the board. A program that takes a
-    /// board over cannot lock the file of the board while the first holder runs.
+    /// Name of the file that the holder has locked, if it is not the lock file of the board. A
+    /// program that takes a board over locks a file of its own, because the first holder keeps the
+    /// board's file locked as long as it runs.
     #[serde(default)]
     own_file: Option<String>,
 }
@@ -135,8 +137,8 @@ pub struct BoardLock {
     name: String,
     file: File,
     said: Vec<u8>,
-    /// File that this program has locked instead of the board's own, if it has taken the board
-    /// over.
+    /// File that this program has locked instead of the board's lock file, if it has taken the
+    /// board over.
     own: Option<(String, File)>,
 }
 
@@ -166,8 +168,8 @@ pub fn check() -> Result<(), String> {
 }
 
 impl BoardLock {
-    /// Asks for the lock of the board at `address` ("host:port"). With `take_over`, takes the board
-    /// over if another program holds it.
+    /// Asks for the lock of the board at `address` ("host:port"). If another program holds it and
+    /// `take_over` is true, takes the board over.
     ///
     /// # Errors
     /// If the folder of the locks, or a file of locks in it, cannot be used.
@@ -211,7 +213,7 @@ impl BoardLock {
     }
 
     /// Records this program as the holder of a board. `free` is true if this program has locked the
-    /// file of the board, `lives` if another program has held the board until now.
+    /// lock file of the board. `lives` is true if another program has held the board until now.
     fn take(folder: &Folder, name: &str, file: File, free: bool, lives: bool) -> io::Result<Self> {
         let own = match free {
             true => None,
@@ -223,8 +225,8 @@ impl BoardLock {
             own_file: own.as_ref().map(|(name, _)| name.clone()),
         };
         let said = record.line()?;
-        // Programs that lost the board may read the file at any moment. So a line is added to the
-        // file, and an incomplete line does not count.
+        // Programs from which the board was taken may read the file at any moment. So the record is
+        // added as a further line, and readers ignore an incomplete line.
         let at = if lives { file.metadata()?.len() } else { 0 };
         file.set_len(at)?;
         if let Err(error) = file.write_all_at(&[b"\n", &said[..], b"\n"].concat(), at) {
@@ -251,7 +253,8 @@ impl BoardLock {
 
 impl Drop for BoardLock {
     fn drop(&mut self) {
-        // If this fails, the files stay without a lock, and the next program can take the board.
+        // If the folder cannot be locked, the files stay, but nobody has locked them, so the next
+        // program can take the board.
         let Ok(folder) = Folder::open(&self.folder).and_then(Folder::alone) else {
             return;
         };
@@ -291,7 +294,8 @@ impl Record {
 
 /// Returns the last complete line of a file, empty if there is none.
 fn last_line(file: &File) -> io::Result<Vec<u8>> {
-    // Another program may be writing a further line.
+    // Another program may be writing a further line at this moment, so the last line may be
+    // incomplete.
     let room = 2 * (LARGEST + 2);
     let end = file.metadata()?.len();
     let mut text = vec![0; room];
@@ -309,8 +313,8 @@ fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
     let mut number = 0;
     loop {
         let own = format!("{name}.{process}-{number}");
-        // Programs in different containers may have the same process number, and so the same file
-        // name.
+        // Programs in different containers may have the same process number. So a file with this
+        // name may exist already.
         if folder.file(&own)?.is_some() {
             number += 1;
             continue;
@@ -321,14 +325,14 @@ fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
     }
 }
 
-/// True if `own` can be the file of a program that has taken over the board whose lock file is
-/// `name`.
+/// True if `own` can be the name of the own file of a program that has taken over the board whose
+/// lock file is `name`.
 fn is_beside(own: &str, name: &str) -> bool {
     let rest = own.strip_prefix(name).and_then(|own| own.strip_prefix('.'));
     rest.is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')))
 }
 
-/// True if a program has locked the file.
+/// True if a program has locked the file called `name`.
 fn is_locked(folder: &Folder, name: &str) -> io::Result<bool> {
     match folder.file(name)? {
         Some(file) => folder::lock(&file).map(|free| !free),
@@ -354,7 +358,7 @@ fn file_name(address: &str) -> String {
 /// Advice if another program holds a board.
 const ADVICE_IN_USE: &str = "wait for its end, end it, or take the board over (--take-over)";
 
-/// Returns the advice if `holder` holds a board.
+/// Returns the advice for a user who needs a board that `holder` holds.
 pub(crate) fn advice(holder: &Holder) -> String {
     match &holder.host {
         Some(host) => format!(

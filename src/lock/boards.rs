@@ -9,8 +9,9 @@ use twotone_hal::{
 
 use super::BoardLock;
 
-/// A board that this program must not use, for instance because another program has locked it.
-/// A batch with any operation other than [`Op::Describe`] is refused.
+/// A board that this program must not use, for instance because another program has locked it. A
+/// batch, which is a list of operations, is refused if it has any operation other than
+/// [`Op::Describe`].
 #[derive(Debug)]
 pub(crate) struct Refused {
     board: BoardHandle,

@@ -1,4 +1,5 @@
-//! Folder of the locks, and the files in it.
+//! Folder with the lock files of boards. A program that has locked the file of a board is the only
+//! one on this host that changes the board's settings.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -9,22 +10,25 @@ use std::thread::yield_now;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, StatVfsMountFlags, flock};
 use rustix::io::Errno;
 
-/// Environment variable that names the folder of locks in place of the usual one.
+/// Environment variable that names another folder for the lock files.
 const VARIABLE: &str = "TWOTONE_LOCKS";
 
-/// Folder on most systems. All users can use it, and it is empty after a start of the system.
+/// Usual folder of the lock files. On most systems all users can make files there, and it is empty
+/// after a start of the system.
 const USUAL: &str = "/run/lock";
 
-/// Folder on systems on which the usual one does not exist, or is for root only.
+/// Folder of the lock files on systems on which the usual folder does not exist, or is for root
+/// only.
 const TEMPORARY: &str = "/tmp/twotone-locks";
 
-/// Permissions of a folder in which all users can make files, and none can remove those of others.
+/// Permissions of a folder in which all users can make files, and nobody can remove the files of
+/// other users.
 const FOR_ALL: u32 = 0o1777;
 
 /// Largest number of attempts to lock a folder that another program has locked for a moment.
 const MOST_LOOKS: u32 = 1_000_000;
 
-/// An open folder of locks.
+/// An open folder with lock files.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -33,8 +37,8 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Opens the folder of this host. All programs of all users must find the same folder, because
-    /// two folders would hold two locks of one board. So a full disk is an error and does not lead
-    /// to another folder.
+    /// with two folders, two programs could lock the same board. So a full disk is an error and
+    /// does not lead to another folder.
     pub(super) fn of_host() -> io::Result<Self> {
         match std::env::var_os(VARIABLE).filter(|set| !set.is_empty()) {
             Some(set) => {
@@ -109,7 +113,8 @@ impl Folder {
                 "it is neither root's nor this user's, but of user number {owner}"
             )));
         }
-        // The umask of the user who made the folder may keep others out.
+        // The umask of the user who made the folder may have removed the permissions of other
+        // users.
         if found.mode() & 0o7777 != FOR_ALL {
             let for_all = Permissions::from_mode(FOR_ALL);
             folder.file.set_permissions(for_all)?;
@@ -117,8 +122,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Locks the folder, so that no other program asks for a lock in it until this value is
-    /// dropped.
+    /// Locks the folder itself, so that no other program looks for locks in it until the returned
+    /// value is dropped.
     ///
     /// # Errors
     /// If another program keeps the folder locked.
@@ -159,7 +164,7 @@ impl Folder {
         let all = Mode::from_raw_mode(0o666);
         let made = rustix::fs::openat(&self.file, name, flags, all);
         let file = made.map_err(|error| self.of(name, error))?;
-        // The umask of this user may keep others out.
+        // The umask of this user may have removed the permissions of other users.
         let _ = rustix::fs::fchmod(&file, all);
         Ok(file.into())
     }
@@ -174,7 +179,8 @@ impl Folder {
         place(file) == (found.st_dev, found.st_ino)
     }
 
-    /// Removes a file, if it belongs to this user. The system refuses to remove files of others.
+    /// Removes a file, if it belongs to this user. The system does not let a user remove the files
+    /// of others.
     pub(super) fn remove(&self, name: &str) {
         let _ = rustix::fs::unlinkat(&self.file, name, AtFlags::empty());
     }

@@ -57,8 +57,8 @@ fn a_board_has_one_holder_until_it_is_left_or_taken_over() {
     taken(ask(&folder, false));
 }
 
-/// Takes a board over from program to program. Then the programs end in the order `ends`, and none
-/// of them checks its lock meanwhile.
+/// Locks a board for a first program. Each further program takes the board over from the one
+/// before. Then the programs end in the order `ends`, without checking their locks before.
 fn check_ends(ends: &[usize]) {
     let folder = tempfile::tempdir().unwrap();
     let mut programs: Vec<_> = (0..ends.len())
@@ -177,7 +177,7 @@ fn a_holder_is_told_as_far_as_it_says_who_it_is() {
         assert_eq!(by.to_string(), told, "{text}");
         let unknown = ["process 0", "unknown", "now"];
         assert!(!unknown.iter().any(|word| in_use(&by).contains(word)));
-        // The board can be taken over nevertheless.
+        // The board can be taken over even if its holder is unknown.
         let (lock, from) = taken(ask(&folder, true));
         assert_eq!(from, Some(by));
         assert!(lock.taken_over().is_none());
@@ -202,7 +202,7 @@ fn a_line_that_is_being_written_does_not_count() {
     lock.file.write_all_at(line.as_bytes(), end).unwrap();
     let by = lock.taken_over().unwrap().to_string();
     assert_eq!(by, "`twotone off` (process 7)");
-    // The file was emptied from outside.
+    // Somebody has emptied the file.
     lock.file.set_len(0).unwrap();
     assert_eq!(lock.taken_over().unwrap().to_string(), "another program");
 }
