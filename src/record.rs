@@ -1,6 +1,7 @@
-//! Run records: a directory per run, with a manifest and the tune, the sweeps or the captured
-//! samples. The directory appears under its name in one step, and never replaces another.
-//! `docs/run-directory.md` describes its files.
+//! Records of runs (tunes, sweeps and captures of many boards): a directory for each run. It has a
+//! *manifest*, which is a file with the origin of the run and the state of each board, and the
+//! results: the tune, the sweeps or the captured samples. The directory appears under its name in
+//! one step, and never replaces another. `docs/run-directory.md` describes its files.
 //!
 //! ```
 //! use twotone::record::RunDirectory;

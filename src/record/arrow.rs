@@ -1,4 +1,5 @@
-//! Sweeps as Arrow IPC files, which pandas and polars can open.
+//! Sweeps as Arrow IPC files, which pandas and polars can open. A sweep is a list of points, and
+//! each point is a row of the file.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
@@ -22,8 +23,9 @@ use super::{RecordError, SweepHead, SweepKind, SweepPoint, SweepTable};
 const BATCH_ROWS: usize = 65_536;
 
 impl SweepTable {
-    /// Writes the table as an Arrow IPC file. The columns have their units, and the provenance
-    /// becomes the metadata of the schema.
+    /// Writes the table as an Arrow IPC file. The metadata of each column has its unit. The
+    /// provenance, which is the origin of the data as names and values, becomes the metadata of the
+    /// schema.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -48,7 +50,8 @@ impl SweepTable {
         let schema = Arc::new(schema(&self.provenance));
         let mut writer = FileWriter::try_new(writer, &schema)?;
         let kinds = SweepKind::ALL.map(SweepKind::as_str);
-        // All batches share one array, so that the file has each dictionary once.
+        // All batches share this array of the kinds of sweeps, so that the file has the dictionary
+        // only once.
         let kinds: ArrayRef = Arc::new(StringArray::from_iter_values(kinds));
         for points in self.points().chunks(BATCH_ROWS) {
             let columns = columns(points, &kinds)?;

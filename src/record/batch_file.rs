@@ -46,8 +46,8 @@ impl<W: Write> BatchFile<W> {
             .map_err(RecordError::format("write", &self.file))
     }
 
-    /// Output of the file. After a failed write, the file can be continued if the caller removes
-    /// the incomplete rows from the output.
+    /// Output of the file. After a failed write, the caller may remove the incomplete rows from the
+    /// output. The file can then be continued.
     pub(super) fn get_mut(&mut self) -> &mut W {
         self.writer.get_mut()
     }

@@ -19,7 +19,8 @@ impl UtcTime {
     )]
     pub fn now() -> Self {
         let now = Timestamp::now();
-        // Rounding fails only at the end of the calendar. The unrounded time is good enough there.
+        // Rounding fails only if the result is beyond the last representable time. The unrounded
+        // time is good enough then.
         Self(now.round(Unit::Millisecond).unwrap_or(now))
     }
 

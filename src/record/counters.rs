@@ -1,4 +1,5 @@
-//! Counters of a capture, in one Arrow IPC file per board.
+//! Counters of a capture, which writes the sample streams of boards to disk. Each board has one
+//! Arrow IPC file of counters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -12,7 +13,7 @@ use twotone_hal::ModuleId;
 use super::RecordError;
 use super::batch_file::BatchFile;
 
-/// Counters of one module's samples, from the beginning of the capture to a given time. A stamp is
+/// Counters of one module's samples, from the beginning of the capture to `elapsed_s`. A stamp is
 /// the time that a packet bears.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CounterRow {
@@ -21,8 +22,8 @@ pub struct CounterRow {
     pub elapsed_s: f64,
     /// The module.
     pub module: ModuleId,
-    /// Samples from the first that was received to the last that counts as received or lost:
-    /// `received + lost`.
+    /// Samples from the first one that was received to the last one that counts as received or
+    /// lost. The number is `received + lost`.
     pub expected: u64,
     /// Samples that were received before they counted as lost.
     pub received: u64,
@@ -39,21 +40,23 @@ pub struct CounterRow {
     /// Number of times that the stream started again. The samples between its end and its new
     /// start do not count as expected or lost.
     pub restarts: u64,
-    /// Samples received and not written, because the disk did not keep up, a file could not be
+    /// Samples that were received but not written: the disk did not keep up, a file could not be
     /// written, or the writing was abandoned.
     pub unwritten: u64,
-    /// Samples received and not written, because their packet lacked channels of the file.
+    /// Samples that were received but not written, because their packet lacked some channels of the
+    /// file.
     pub misfit: u64,
-    /// Number of times that the samples changed their form: the number of channels or the
+    /// Number of times that the form of the packets changed: their number of channels, or their
     /// decimation stage.
     pub form_changes: u64,
     /// Samples that were taken with a converter over its range.
     pub overrange: u64,
     /// Samples that were taken with an input over its voltage.
     pub overvoltage: u64,
-    /// Samples without a time.
+    /// Samples whose time is not known.
     pub timeless: u64,
-    /// Samples whose time in the file differs from their stamp.
+    /// Samples whose time in the file is not their stamp: it follows from sequence numbers, or has
+    /// the year of this computer's clock.
     pub reconstructed: u64,
     /// Number of times that the board's clock was set.
     pub clock_steps: u64,
@@ -65,23 +68,23 @@ pub struct CounterRow {
     pub leap_seconds: u64,
     /// Stamps that are marked as not recent.
     pub stamps_not_recent: u64,
-    /// Stamps that are equal to the one before, so that the clock does not advance.
+    /// Stamps that are equal to the one before, as if the clock stood still.
     pub stamps_frozen: u64,
     /// Stamps that contradict those around them.
     pub stamps_stray: u64,
     /// Stamps with a day that their year does not have.
     pub stamps_no_such_day: u64,
-    /// Stamps with another field out of its range.
+    /// Stamps with a field, other than the day, that is out of its range.
     pub stamps_out_of_range: u64,
     /// Stamps whose date is more than half a year from this computer's clock.
     pub stamps_out_of_reach: u64,
     /// Stamps whose second of the day contradicts their hour, minute and second.
     pub stamps_at_odds: u64,
     /// Packets from the board's address with a serial number that no captured board at this address
-    /// has. Modules of one address share this count.
+    /// has. The count is for the address, so all modules there have the same.
     pub foreign: u64,
-    /// Datagrams from the board's address without valid samples. Modules of one address share this
-    /// count.
+    /// Datagrams from the board's address without valid samples. This count is for the address,
+    /// too.
     pub malformed: u64,
 }
 
@@ -131,8 +134,8 @@ pub struct CounterWriter<W: Write> {
 }
 
 impl<W: Write> CounterWriter<W> {
-    /// Begins a file. `file` is its name in errors. `provenance` becomes the metadata of its
-    /// schema.
+    /// Begins a file. `file` is its name in errors. `provenance`, which is the origin of the data
+    /// as names and values, becomes the metadata of its schema.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -178,8 +181,8 @@ impl<W: Write> CounterWriter<W> {
         RecordBatch::try_new(Arc::clone(self.file.schema()), arrays)
     }
 
-    /// Output of the file. After a failed write, the file can be continued if the caller removes
-    /// the incomplete rows from the output.
+    /// Output of the file. After a failed write, the caller may remove the incomplete rows from the
+    /// output. The file can then be continued.
     pub fn get_mut(&mut self) -> &mut W {
         self.file.get_mut()
     }

@@ -1,4 +1,4 @@
-//! Sweeps as text.
+//! Sweeps as text. A sweep is a list of points, and each point is a line of the text.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,5 @@
-//! Run directories, each of which holds the files of one run. A run directory appears in one step.
+//! Run directories, each of which holds the files of one run (a tune, a sweep or a capture). A run
+//! directory appears under its name in one step, when all of its files are complete.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -14,11 +15,12 @@ use super::publish::{publish_or_beside, sync_folders};
 use super::room::Room;
 use super::{Manifest, RecordError};
 
-/// The file of a run directory that holds the manifest.
+/// The file of a run directory that holds the manifest: the origin of the run, and the state of
+/// each board.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The folder of a run directory that holds the sweeps, with one Arrow or CSV file per board.
 pub const SWEEPS_FOLDER: &str = "sweeps";
-/// The folder of a run directory that holds captured samples, with one folder per board and one
+/// The folder of a run directory that holds captured samples. It has one folder per board, with one
 /// Arrow file per module.
 pub const SAMPLES_FOLDER: &str = "samples";
 /// The folder of a run directory that holds the counters of a capture, with one Arrow file per
@@ -34,7 +36,8 @@ pub const CAPTURE_FILE: &str = "capture.json";
 /// before, the folder is removed. A program that is killed leaves the hidden folder
 /// (`.NAME.xxxxxx.partial`), which may be deleted.
 ///
-/// If a parent folder is renamed in the meantime, the hidden folder is found at its new path.
+/// If a parent folder is renamed while the run is written, the hidden folder is found at its new
+/// path.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -59,7 +62,7 @@ impl RunDirectory {
             let reason = "it names no directory to create";
             return Err(RecordError::Name { path, reason });
         };
-        // A dangling symbolic link occupies the name too.
+        // `symlink_metadata` also finds a symbolic link to nothing, which occupies the name too.
         if path.symlink_metadata().is_ok() {
             return Err(RecordError::Exists { path });
         }
@@ -159,7 +162,7 @@ impl RunDirectory {
         let path = created.path.clone();
         let written = fill(&mut created.writer).and_then(|()| created.finish());
         if written.is_err() {
-            // The error of the write is returned, and not one of the removal.
+            // The caller needs the error of the write, so an error of the removal is ignored.
             let _ = fs::remove_file(path);
         }
         written
@@ -190,7 +193,7 @@ impl RunDirectory {
     /// Removes `file`, so that its space is free again.
     pub(super) fn remove(&self, file: &str) {
         if let Some(folder) = self.hidden_path() {
-            // If the removal fails, the next attempt to write the file returns an error.
+            // A failure is ignored here: the next attempt to write the file will return an error.
             let _ = fs::remove_file(folder.join(file));
         }
     }
@@ -238,7 +241,7 @@ impl RunDirectory {
         let Some(kept) = self.hidden_path() else {
             return self.gone_error();
         };
-        // The folder is not removed when `self` is dropped.
+        // Without this, the folder would be removed when `self` is dropped.
         let _ = self.hidden.keep();
         RecordError::Kept {
             kept,
@@ -249,8 +252,8 @@ impl RunDirectory {
     /// Moves the complete run to its place in one step, makes sure that it is on disk, and returns
     /// its path.
     ///
-    /// # Errors
-    /// In each case except for the last nothing is lost, and the error names the place of the run.
+    /// # Errors In each of these cases except for the last, no file is lost, and the error names
+    /// the place of the run.
     /// * [`RecordError::Taken`]: something else has taken the name in the meantime. The run is
     ///   beside it, and does not replace it.
     /// * [`RecordError::Moved`]: the parent folder was moved in the meantime. The run is in the
@@ -276,7 +279,7 @@ impl RunDirectory {
             Err(cause) => return Err(self.keep(cause)),
         };
         let Self { path, hidden, .. } = self;
-        // The folder has moved, so there is nothing to remove under its old name.
+        // The folder has its new name now. It must not be removed when `hidden` is dropped.
         let _ = hidden.keep();
         let parent = parent_of(&kept);
         let synced = File::open(parent).and_then(|folder| folder.sync_all());
@@ -303,8 +306,8 @@ pub struct RunFile {
 }
 
 impl RunFile {
-    /// Removes everything that was written since the last flush, so that its space is free again
-    /// and no incomplete part remains.
+    /// Removes everything that was written to the file since the last flush. Its space is free
+    /// again, and no incomplete part remains.
     ///
     /// # Errors
     /// [`RecordError::Io`] if the file system refuses.

@@ -1,4 +1,5 @@
-//! Reasons that a record could not be written or read.
+//! Reasons that a record could not be written or read. A record is the directory of one run, with
+//! the files of the run.
 
 use std::error::Error as StdError;
 use std::io;
@@ -21,7 +22,8 @@ pub enum RecordError {
         /// The name.
         path: PathBuf,
     },
-    /// Something took the name while the run was being written. The run is complete, and kept.
+    /// Another program has used the name of the run while the run was being written. The run is
+    /// complete, and kept under another name.
     #[error(
         "`{}` was taken by something else in the meantime; this run lies whole in `{}`",
         shown(path),
@@ -33,7 +35,8 @@ pub enum RecordError {
         /// Actual place of the run.
         kept: PathBuf,
     },
-    /// The parent folder was moved while the run was being written. The run is complete, and kept.
+    /// The parent folder was moved while the run was being written. The run is complete, and kept
+    /// in the moved folder.
     #[error(
         "the folder of `{}` was moved in the meantime; this run lies whole in `{}`",
         shown(path),
@@ -94,7 +97,7 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    /// Returns the actual place of the run, if the error has it.
+    /// Returns the actual place of the run, if the error names it.
     pub fn kept(&self) -> Option<&Path> {
         match self {
             Self::Taken { kept, .. } | Self::Moved { kept, .. } | Self::Kept { kept, .. } => {
@@ -171,7 +174,7 @@ fn kept_in_words(kept: &Path) -> String {
 /// [`RecordError::Kept`] has the kind of its cause, and every other error is a storage error.
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
-        // An error of a file system has no effect on a board.
+        // The operation concerned files only, so it was certainly not executed on a board.
         Self::new(error.kind(), error.to_string()).certainty_is(Certainty::NotExecuted)
     }
 }

@@ -1,4 +1,5 @@
-//! Errors of boards, modules, captures and files, in the form of files and of `--json`.
+//! Errors of boards, modules, captures and files, in the form in which files and the output of
+//! `--json` contain them.
 
 use std::fmt;
 
@@ -63,8 +64,8 @@ impl Failure {
         self
     }
 
-    /// Adds the text of another failure after the message. Kind, operation and the other fields of
-    /// `self` stay the same, so call this method on the more specific of two failures.
+    /// Adds the text of another failure after the message. All other fields keep the values of
+    /// `self`, so call this method on the more specific of two failures.
     #[must_use]
     pub fn and(mut self, other: impl fmt::Display) -> Self {
         self.message = format!("{}; {other}", self.message);
@@ -121,8 +122,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Reads an object. Also reads a sentence, which run directories of formats before 2 have in its
-/// place.
+/// Reads a failure from an object. Also reads it from a plain text, which run directories of
+/// formats before 2 have in place of the object.
 impl<'de> Deserialize<'de> for Failure {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

@@ -1,4 +1,5 @@
-//! Manifest of a run: versions, map, parameters, times, and the result of each board.
+//! Manifest of a run, which is a tune, a sweep or a capture of many boards: versions, hardware map,
+//! parameters, times, and the result of each board.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,8 +44,8 @@ pub struct Manifest {
     /// Files that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
-    /// Remarks about a run directory that is not at the intended path, a sentence each. Empty if
-    /// the run directory is at that path.
+    /// Sentences about a run directory that is not at the intended path: the intended path, and the
+    /// reason. Empty if the run directory is at the intended path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -74,20 +75,20 @@ pub struct BoardRecord {
     /// Firmware release that the board reported. `None` if it did not report one, or was not
     /// reached.
     pub firmware: Option<String>,
-    /// Facts that are not known about the board, with the assumptions in their place, a sentence
-    /// each.
+    /// Sentences about facts that the board did not report about itself, and about the assumptions
+    /// in their place.
     #[serde(default)]
     pub doubts: Vec<String>,
     /// Program that had locked the board, if this run took the board over from another program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Holder>,
-    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. In a capture without
-    /// this board it is `not_captured`.
+    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. It is `not_captured` if
+    /// the run was a capture from which the board was left out.
     pub status: String,
     /// Error of the board, if it had one. Run directories of formats before 2 have only a sentence
     /// here.
     pub error: Option<Failure>,
-    /// All other problems, a sentence each.
+    /// All problems of the board other than `error`, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Number of channels with each status.
@@ -108,8 +109,9 @@ impl MapRecord {
 
 impl Manifest {
     /// Makes the manifest of a run that began at `started` and ends now, on this computer, by this
-    /// version of twotone. The caller fills in the note, the seed and the boards, and
-    /// [`RunDirectory::record`](super::RunDirectory::record) the missing files and the remarks.
+    /// version of twotone. The caller fills in the note, the seed and the boards.
+    /// [`RunDirectory::record`](super::RunDirectory::record) fills in the missing files and the
+    /// remarks.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the parameters cannot be written as JSON.

@@ -1,4 +1,5 @@
-//! Renaming of a folder without replacing anything.
+//! Renaming of the folder of a run to its final name, without replacing anything that has this
+//! name.
 
 use std::fs::{self, File};
 use std::io;
@@ -46,7 +47,7 @@ pub(super) fn publish(from: &Path, to: &Path) -> io::Result<Published> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(Published::Done),
         Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Published::Taken),
-        // Network file systems and old kernels do not support the flag.
+        // Network file systems and old kernels do not support the flag `NOREPLACE`.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => publish_by_reserving(from, to),
         Err(error) => Err(error.into()),
     }
@@ -63,18 +64,20 @@ fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
     }
     match fs::rename(from, to) {
         Ok(()) => Ok(Published::Done),
-        // Another program has put a file into the folder, so it is left to that program.
+        // Another program has put a file into the reserved folder. So the name counts as taken, and
+        // the folder stays.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Published::Taken),
         Err(error) => {
-            // The reserved name is released. The error of the rename is returned, and not one of
-            // the removal.
+            // The empty folder that reserved the name is removed. The caller needs the error of the
+            // rename, so an error of the removal is ignored.
             let _ = fs::remove_dir(to);
             Err(error)
         }
     }
 }
 
-/// Writes the entries of `folder` and of the folders in it to disk. The files are already on disk.
+/// Makes sure that the lists of entries of `folder`, and of all folders in it, are on disk. The
+/// contents of the files are already on disk.
 pub(super) fn sync_folders(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

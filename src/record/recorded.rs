@@ -1,5 +1,6 @@
-//! Recording of a run whose content is in memory: the most important files first, and in another
-//! place if there is not enough space.
+//! Recording of a run (a tune, for instance) whose content is in memory. The most important files
+//! are written first. If there is not enough space, the run is written in another place. The
+//! *manifest* is the file with the origin of the run and the state of each board.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -37,7 +38,8 @@ pub struct Content<'a> {
 type Fill<'a> = dyn Fn(&mut BufWriter<File>) -> Result<(), RecordError> + 'a;
 
 impl<'a> Content<'a> {
-    /// Makes the content of `file`, a relative path of plain names. `fill` writes it.
+    /// Makes the content of `file`, a relative path of plain names. The function `fill` writes this
+    /// content.
     pub fn new(
         file: impl Into<String>,
         weight: Weight,
@@ -95,7 +97,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Returns the result for a run without any file, because of `error`.
+    /// Returns the result for a run of which no file could be written, because of `error`.
     pub fn failed(error: &RecordError) -> Self {
         Self {
             error: Some(Failure::from(error)),
@@ -111,18 +113,18 @@ impl Recorded {
 
 impl RunDirectory {
     /// Writes the files of a run and puts the run in its place. Files of [`Weight::First`] come
-    /// first, then the manifest, then the others by weight. Files that were made before with
-    /// [`RunDirectory::create`] stay where they are, even if the others go to another place.
+    /// first, then the manifest, then the others by weight. Files that were already made with
+    /// [`RunDirectory::create`] stay where they are, even if the other files go to another place.
     ///
-    /// A file that cannot be written is left out, and the manifest names it, with the reason. If a
-    /// file other than of [`Weight::Further`] is left out, the run is written under the name
-    /// `NAME-kept` to the first of these places that has enough space: the intended parent folder,
-    /// the working directory, the folder for temporary files. If none has enough space, the run
-    /// goes to the place with the fewest missing files of these weights. The requested place is one
-    /// of those that are compared. If files were made before, it then stays with them. Nothing is
-    /// ever overwritten.
+    /// A file that cannot be written is left out, and the manifest names it, with the reason. If
+    /// this is a file of another weight than [`Weight::Further`], the run is written again, under
+    /// the name `NAME-kept`, to the first of these places that has enough space for all such files:
+    /// the intended parent folder, the working directory, the folder for temporary files. If none
+    /// has enough space, the run goes to the place, the requested one included, where the fewest
+    /// such files are missing. But if files were already made, the other files then stay in the
+    /// same place as these. Nothing is ever overwritten.
     ///
-    /// `broken` is the reason that the files which were made before are incomplete, if they are.
+    /// `broken` is the reason that the files that were already made are incomplete, if they are.
     /// Such a run does not get its final name, but is kept as by [`RunDirectory::keep`].
     pub fn record(
         self,
@@ -139,7 +141,8 @@ impl RunDirectory {
         manifest
             .remarks
             .push(format!("it was to be `{}`: {why}", shown(&wanted)));
-        // Data that were written incrementally cannot be written again, so they stay.
+        // Files that were written incrementally are not in memory and cannot be written again, so
+        // they stay in this place.
         let (mut best, there) = if has_data {
             let there = first.settle(broken);
             manifest
@@ -174,8 +177,8 @@ impl RunDirectory {
 /// Prepares run directories in alternative places for a run that was to be at `wanted`. The parent
 /// folder of `wanted` is used only if it is still on the device with the number `device`.
 fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDirectory> {
-    // The bare mount point of an unmounted disk is not used, because the next mount would hide the
-    // run.
+    // If the disk was unmounted, its mount point is a folder on another device. This folder is not
+    // used, because the next mount would hide the run.
     let is_its = |folder: &&Path| {
         let found = folder.metadata();
         found.is_ok_and(|found| device.is_none_or(|device| found.dev() == device))
@@ -244,8 +247,8 @@ impl Attempt {
         attempt
     }
 
-    /// Names the missing files in the manifest. If there is no space for this, the existing
-    /// manifest stays unchanged, and the reason of each missing file mentions this.
+    /// Names the missing files in the manifest. If there is no space for the longer manifest, the
+    /// existing one stays unchanged, and the reason of each missing file says so.
     fn name_missing(&mut self, manifest: &Manifest) {
         if self.missing.is_empty() || self.written == 0 {
             return;
@@ -257,8 +260,8 @@ impl Attempt {
             ..manifest.clone()
         };
         if !none.is_empty() {
-            // There was no space for the manifest before. Since then, the incomplete files were
-            // removed.
+            // The manifest itself is missing. There may be space for it now, because the incomplete
+            // files were removed.
             if self.run.write_manifest(&complete).is_ok() {
                 self.missing = complete.missing;
                 (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
@@ -277,7 +280,7 @@ impl Attempt {
         }
     }
 
-    /// Returns the reason that the place is not used, if there is one.
+    /// Returns the reason that another place is tried, if there is one.
     fn lacking(&self) -> Option<Failure> {
         let first = self.missing.first()?;
         (self.lacks > 0).then(|| first.reason.clone())
@@ -314,8 +317,8 @@ impl Attempt {
 }
 
 impl Recorded {
-    /// Adds the reason that the run is not at `wanted`, and the place of data that stayed `there`,
-    /// if any.
+    /// Adds to the result the reason that the run is not at `wanted`. Also adds the place of the
+    /// files that stayed `there`, if there are any.
     fn instead_of(self, wanted: &Path, why: &Failure, there: Option<Self>) -> Self {
         let Some(path) = &self.path else { return self };
         let mut message = format!("`{}` could not be written: {}", shown(wanted), why.message);

@@ -22,8 +22,8 @@ impl Room {
         Self::by_numbers(&fstatvfs(file).ok()?, geteuid().is_root())
     }
 
-    /// Computes the free space from the numbers of the file system. A part may be reserved for the
-    /// administrator.
+    /// Computes the free space from the numbers that the file system reports. A part of the space
+    /// may be reserved for the administrator.
     fn by_numbers(found: &StatVfs, is_administrator: bool) -> Option<Self> {
         let for_user = |all, others| if is_administrator { all } else { others };
         let blocks = for_user(found.f_bfree, found.f_bavail);

@@ -1,4 +1,5 @@
-//! Captured samples as Arrow IPC files, which are written while the samples arrive.
+//! Captured samples as Arrow IPC files, which are written while the samples arrive. A *tune* is an
+//! earlier run that has set a tone on each resonance, and from which the calibrations come.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -17,8 +18,8 @@ use super::RecordError;
 use super::batch_file::BatchFile;
 
 /// Returns the magnitude and the angle, in rad, of a complex factor, rounded to the twelfth
-/// decimal. The values stay the same if they are converted to a complex number and back, so those
-/// in a file and in a report are equal.
+/// decimal. A report and a file convert such values to a complex number and back. Rounding makes
+/// the values in both equal.
 pub(crate) fn polar(change: Complex64) -> (f64, f64) {
     let to_twelfth = |value: f64| (value * 1e12).round() / 1e12;
     let (gain, turn_rad) = change.to_polar();
@@ -30,14 +31,14 @@ pub(crate) fn polar(change: Complex64) -> (f64, f64) {
 pub struct SampleColumns {
     /// The channels in `i` and `q`, in order.
     pub channels: Vec<ChannelId>,
-    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. If empty, the
-    /// file has no such columns.
+    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. If the list is
+    /// empty, the file does not have these two columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Ids of the detectors of the map, by channel. Some channels may have no detector.
     pub detectors: BTreeMap<ChannelId, String>,
-    /// Factor by which the samples of the reference tones, which are off resonance, have changed
-    /// since the tune, if it was measured. The calibrations in `calibrated` already include this
-    /// factor.
+    /// Complex factor by which all samples have changed since the tune, if it was measured. It is
+    /// measured on reference tones, which are off resonance. The calibrations in `calibrated`
+    /// already include this factor.
     pub reference: Option<Complex64>,
     /// Number of steps of `i` and `q` in one readout count. The default is 256.
     pub steps_per_count: f64,
@@ -56,8 +57,8 @@ impl Default for SampleColumns {
 }
 
 /// Samples of one module. The fields `i` and `q` hold, row after row, one value for each of
-/// [`SampleColumns::channels`], and `df_hz` and `dqi_inv` one for each of
-/// [`SampleColumns::calibrated`].
+/// [`SampleColumns::channels`]. The fields `df_hz` and `dqi_inv` hold, row after row, one value for
+/// each of [`SampleColumns::calibrated`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
     /// Time of each sample: nanoseconds since 1970 by the board's clock, with the filters' delay
@@ -71,18 +72,19 @@ pub struct SampleRows {
     pub lost_before: Vec<u64>,
     /// Decimation stage of each sample.
     pub stage: Vec<u8>,
-    /// True if a converter was over its range.
+    /// True for each sample during which a converter was over its range.
     pub overrange: Vec<bool>,
-    /// True if an input was over its voltage.
+    /// True for each sample during which an input was over its voltage.
     pub overvoltage: Vec<bool>,
-    /// I, in [`SampleColumns::steps_per_count`] steps per readout count.
+    /// In-phase component (I), in steps. A readout count has [`SampleColumns::steps_per_count`]
+    /// steps.
     pub i: Vec<i32>,
-    /// Q, in the same steps.
+    /// Quadrature component (Q), in the same steps.
     pub q: Vec<i32>,
-    /// Shift of the resonance since the tune, in hertz. NaN if the sample cannot come from the
-    /// resonance.
+    /// Shift of the resonance since the tune, in hertz. NaN if no shift of the resonance can
+    /// explain the sample.
     pub df_hz: Vec<f32>,
-    /// Change of `1/Qi` since the tune. NaN if the sample cannot come from the resonance.
+    /// Change of `1/Qi` (the internal loss) since the tune. NaN where `df_hz` is NaN.
     pub dqi_inv: Vec<f32>,
 }
 
@@ -125,8 +127,8 @@ pub struct SampleWriter<W: Write> {
 }
 
 impl<W: Write> SampleWriter<W> {
-    /// Begins a file. `file` is its name in errors. `provenance` becomes the metadata of its
-    /// schema.
+    /// Begins a file. `file` is its name in errors. `provenance`, which is the origin of the data
+    /// as names and values, becomes the metadata of its schema.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
@@ -154,8 +156,8 @@ impl<W: Write> SampleWriter<W> {
         self.file.write(batch)
     }
 
-    /// Output of the file. After a failed write, the file can be continued if the caller removes
-    /// the incomplete rows from the output.
+    /// Output of the file. After a failed write, the caller may remove the incomplete rows from the
+    /// output. The file can then be continued.
     pub fn get_mut(&mut self) -> &mut W {
         self.file.get_mut()
     }
@@ -170,7 +172,7 @@ impl<W: Write> SampleWriter<W> {
 }
 
 /// Returns the columns, each with its meaning, and with its unit if it has one. The metadata of a
-/// list name its channels.
+/// column of lists names the channels of its values.
 fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Schema {
     let field = |name: &str, of: DataType, nullable: bool, meaning: &str| {
         let notes = HashMap::from([("description".to_owned(), meaning.to_owned())]);
@@ -283,8 +285,8 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
     Schema::new(fields).with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
 }
 
-/// Returns the column of the origin of a time, as a number. The metadata have the names of the
-/// numbers.
+/// Returns the column with the origin of each time. The origin is a number, and the metadata of the
+/// column names the meaning of each number.
 fn time_source() -> Field {
     let meaning = "origin of the time: the sample's stamp; sequence numbers, as its stamp has no meaning or \
                    contradicts those around it; its stamp with the year of the computer's clock";

@@ -1,4 +1,5 @@
-//! The sweeps of one board, point by point.
+//! The sweeps of one board, point by point, as a run records them. A *network analysis* is a sweep
+//! over the whole band of a module.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,8 @@ pub struct SweepHead {
     pub channel: Option<ChannelId>,
     /// Kind of the sweep.
     pub kind: SweepKind,
-    /// Frequency of the NCO during the sweep, or NaN if it is not known.
+    /// Frequency of the NCO (the oscillator to which the tones of a module are relative) during the
+    /// sweep, or NaN if it is not known.
     pub nco: Hertz,
 }
 
@@ -50,8 +52,8 @@ pub struct SweepHead {
 pub struct SweepPoint {
     /// Sweep to which the point belongs.
     pub head: SweepHead,
-    /// Absolute frequency to which the tone was actually set, which may differ from the requested
-    /// one.
+    /// Absolute frequency to which the tone was actually set. The board may round the requested
+    /// frequency.
     pub frequency: Hertz,
     /// Mean sample, in readout counts.
     pub mean: Complex64,
@@ -71,7 +73,7 @@ pub struct SweepTable {
 }
 
 impl SweepTable {
-    /// Makes an empty table with this provenance.
+    /// Makes an empty table of sweeps with this origin.
     pub fn new(provenance: BTreeMap<String, String>) -> Self {
         Self {
             provenance,

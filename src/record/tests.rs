@@ -1,4 +1,4 @@
-//! Tests of runs that appear completely, and of runs that do not appear.
+//! Tests of run directories, which appear under their names as a whole or not at all.
 
 use std::fs;
 use std::io::Write;
@@ -98,7 +98,8 @@ fn a_run_appears_all_at_once() {
         "µ"
     );
     assert_eq!(Manifest::read(&path).unwrap(), manifest_at(&path));
-    // Other users may read the run, as far as the umask allows.
+    // A temporary folder is for its owner only. The finished run has the same permissions as any
+    // other folder, which the umask limits.
     use std::os::unix::fs::PermissionsExt;
     let plain = parent.path().join("plain");
     fs::create_dir(&plain).unwrap();
@@ -112,7 +113,7 @@ fn manifest_at(path: &Path) -> Manifest {
         text.contains("\"started\": \"2026-11-22T12:37:27.123Z\""),
         "{text}"
     );
-    // The end of the run is the time of writing, which a test cannot know.
+    // The end of the run is the time at which the manifest was written, which a test cannot know.
     let ended: serde_json::Value = serde_json::from_str(&text).unwrap();
     let ended = serde_json::from_value(ended["ended"].clone()).unwrap();
     Manifest {
@@ -201,7 +202,8 @@ fn a_name_that_is_taken_in_the_meantime_costs_no_data() {
     assert_eq!(twotone_hal::Error::from(error).kind(), ErrorKind::Storage);
 }
 
-/// Body of the processes of the next test. Does nothing if it is run alone.
+/// Part of the next test that runs in several processes. Does nothing unless that test has started
+/// the process.
 #[test]
 fn racer() {
     let Ok(path) = std::env::var("TWOTONE_RACE_FOR") else {
@@ -212,8 +214,8 @@ fn racer() {
     for file in ["a", "b/c", "d"] {
         write_text(&run, file, &me).unwrap();
     }
-    // The parent closes this pipe after all processes have prepared their runs, so that none
-    // commits before.
+    // The parent process closes the standard input of this process after all processes have
+    // prepared their runs, so that none commits before.
     println!("\nprepared");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     match run.commit() {
@@ -259,7 +261,8 @@ fn of_processes_that_race_for_a_name_one_wins() {
             Some(_) => losers += 1,
             None => panic!("a racer neither won nor lost"),
         }
-        // The rest of the output is read, so that the process never writes into a closed pipe.
+        // The rest of the process's output is read, so that the process never writes into a closed
+        // pipe.
         lines.for_each(drop);
         assert!(racer.wait().unwrap().success());
     }
@@ -273,7 +276,7 @@ fn of_processes_that_race_for_a_name_one_wins() {
 fn a_map_is_recorded_to_the_byte() {
     let record = MapRecord::of(&map());
     assert_eq!(record.text, map().text());
-    // The sum was computed with `printf '# µ\n[[board]]\n...' | sha256sum`.
+    // The check sum was computed with `printf '# µ\n[[board]]\n...' | sha256sum`.
     assert_eq!(
         record.sha256,
         "9210b8ddb6e8459d4fbaabdb30184ddf9b5279302f99b5e2bfca855b08a390cf"
@@ -370,7 +373,7 @@ mod arrow {
     #[test]
     fn tables_of_any_length_do() {
         let one = table().points()[2];
-        // Lengths below, at and beyond that of a record batch.
+        // Numbers of rows below, at and beyond the size of a record batch.
         for rows in [0, 1, 65_536, 65_537, 140_000] {
             let mut table = SweepTable::default();
             for row in 0..rows {

@@ -1,4 +1,6 @@
-//! The tune of a run directory, `tune.toml`: the results of tuning its modules.
+//! The tune of a run directory, `tune.toml`: the results of searching for the resonances of each
+//! module and of setting a tone on each resonance. A *phase epoch* is a period in which a module
+//! keeps its phase reference, and an *epoch* is a period in which a board keeps its settings.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -18,7 +20,7 @@ use crate::map::HardwareMap;
 /// The file of a run directory that holds the tune.
 pub const TUNE_FILE: &str = "tune.toml";
 
-/// First line of the tune of a module.
+/// First line of the tune of a module in the file.
 const HEAD: &str = "[[tune]]";
 
 /// Largest number of channels of a module.
@@ -41,7 +43,7 @@ pub struct ModuleTune {
     pub board: String,
     /// The module.
     pub module: ModuleId,
-    /// Epoch of the board during the tune. `None` if the file does not have it.
+    /// Epoch of the board during the tune. `None` if the file does not contain it.
     pub epoch: Option<Epoch>,
     /// Phase epoch of the module during the tune.
     pub phase_epoch: Option<PhaseEpoch>,
@@ -56,7 +58,7 @@ pub struct ModuleTune {
     pub join_status: Option<JoinStatus>,
     /// Status of the search for resonances.
     pub find_status: Option<FindStatus>,
-    /// Warnings of all stages, a sentence each.
+    /// Warnings of all stages of the tune, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Resonances without a tone.
@@ -121,8 +123,8 @@ impl DetectorStatus {
 }
 
 impl ModuleTune {
-    /// Makes the tune of a module of the board called `board`, with the detectors of the map on the
-    /// module. Sweeps are not included, because they are in other files.
+    /// Makes the tune of a module of the board called `board`, with the detectors that the map has
+    /// on the module. The sweeps of the tune are left out, because they are in other files.
     pub fn of(board: &str, tune: &TuneOutcome, detector: Vec<DetectorTune>) -> Self {
         Self {
             board: board.to_owned(),
@@ -171,10 +173,9 @@ impl TuneRecord {
 
     /// Reads the tune of the run directory `run`.
     ///
-    /// # Errors
-    /// [`RecordError::Io`] if the file cannot be read, or is larger than the tune of any array.
-    /// [`RecordError::Format`] if the file is no tune. The errors of
-    /// [`Manifest::read`](super::Manifest::read) are possible too.
+    /// # Errors [`RecordError::Io`] if the file cannot be read, or is larger than the tune of any
+    /// array. [`RecordError::Format`] if the file is no tune. Also the errors of
+    /// [`Manifest::read`](super::Manifest::read), because the manifest of the run is read too.
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         Self::read_if(run.as_ref(), |_| true)
     }
@@ -189,7 +190,8 @@ impl TuneRecord {
     }
 
     fn read_if(run: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self, RecordError> {
-        // Reading the manifest refuses a later format with a clear message.
+        // The manifest has the version of the format. A later version is refused here with a clear
+        // message.
         super::Manifest::read(run)?;
         let path = run.join(TUNE_FILE);
         let io = || RecordError::io("read", &path);

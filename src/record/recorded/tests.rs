@@ -1,4 +1,5 @@
-//! Tests of runs on full disks, and in folders that are removed.
+//! Tests of the recording of runs on full disks, and in folders that are removed. If a place has no
+//! space for an important file, the run goes to the next place of a list.
 
 use std::cell::Cell;
 use std::fs;
@@ -20,7 +21,7 @@ fn full(file: &str) -> RecordError {
     }
 }
 
-/// Content of a file for which there is space from the place number `from` on, or in no place.
+/// Content of a file that cannot be written at the first `from` places, as on a full disk.
 fn content(file: &'static str, weight: Weight, from: usize) -> Content<'static> {
     let tried = Cell::new(0);
     Content::new(file, weight, move |writer| {
@@ -69,7 +70,8 @@ fn a_file_without_room_is_left_out_and_named() {
     assert_eq!(names_in(&path.join("sweeps")), ["b"]);
     assert_eq!(read(&path).missing, recorded.missing);
     let reason = &recorded.missing[0].reason;
-    // The error of a missing file has no certainty, which is about boards only.
+    // The certainty of an error is about its effect on a board, so the error of a missing file has
+    // none.
     assert_eq!(
         (reason.kind, reason.certainty),
         (Some(ErrorKind::Storage), None)
@@ -77,7 +79,7 @@ fn a_file_without_room_is_left_out_and_named() {
     assert_eq!(reason.operation.as_deref(), Some("write `sweeps/a`"));
 }
 
-/// Name of the run of the test below, which runs in its own process.
+/// Environment variable with the path of the run, for the process that the test below starts.
 const FILLED: &str = "TWOTONE_TEST_OF_A_FILLED_DISK";
 
 /// Keeps this process from writing to files from now on, as on a full disk.
@@ -87,7 +89,8 @@ fn fill_disk() {
     setrlimit(Resource::Fsize, Rlimit { current, maximum }).unwrap();
 }
 
-/// Body of the process of the next test. Does nothing if it is run alone.
+/// Part of the next test that runs in a process of its own. Does nothing unless that test has
+/// started the process.
 #[test]
 fn run_on_a_disk_that_is_filled_meanwhile() {
     let Some(path) = std::env::var_os(FILLED) else {
@@ -110,7 +113,8 @@ fn run_on_a_disk_that_is_filled_meanwhile() {
     assert_eq!(recorded.path.as_deref(), Some(path));
     assert_eq!(read(path).missing, []);
     assert_eq!(names_in(path), ["manifest.json", "sweeps", "tune.toml"]);
-    // The manifest cannot name these files, so the caller is told.
+    // The manifest cannot name the missing files, because there is no space to write it again. So
+    // the result names them.
     assert_eq!(files(&recorded), ["sweeps/a", "sweeps/b"]);
     for one in &recorded.missing {
         let (first, unnamed) = one.reason.message.split_once("; ").unwrap();
@@ -144,7 +148,7 @@ fn a_run_that_has_no_room_for_what_is_needed_goes_elsewhere_whole() {
     for weight in [Weight::First, Weight::Needed] {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("run");
-        // The next name is taken.
+        // The first alternative name is taken, too.
         fs::create_dir(parent.path().join("run-kept")).unwrap();
         let run = RunDirectory::prepare(&path).unwrap();
         let contents = [
@@ -205,7 +209,8 @@ fn a_folder_that_was_moved_is_found_and_one_that_was_removed_is_replaced() {
         assert_eq!(names_in(&moved.join("run")), ["manifest.json", "tune.toml"]);
     }
 
-    // Only the hidden folder is removed. The next best place is beside the requested one.
+    // Only the hidden folder in which the run is written is removed, and not its parent. So the run
+    // goes to the same parent, under an alternative name.
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("run");
     let run = RunDirectory::prepare(&path).unwrap();
@@ -263,7 +268,7 @@ fn data_that_lie_there_already_stay_and_are_named_elsewhere() {
         "{remarks:?}"
     );
 
-    // If data are gone, the error says so.
+    // If files that were already written are gone, the error says so.
     let run = RunDirectory::prepare(parent.path().join("other")).unwrap();
     drop(run.create("samples").unwrap());
     let hidden = names_in(parent.path()).remove(0);
