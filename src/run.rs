@@ -1,11 +1,13 @@
-//! The runner, which runs algorithms over boards, and the wrappers that it puts around a board.
+//! The runner, which runs an algorithm on the modules of many boards, and the wrappers that it puts
+//! around a board. A *batch* is a list of operations that a board executes in order, as one
+//! request.
 //!
 //! A [`Target`] is a module of a board, with its limits and the state in which it is to be left.
 //! The [`Runner`] runs the algorithm for each target independently of the others, and returns every
-//! failure as a value. Afterwards it brings the module to its [`SafeState`], even if the algorithm
-//! failed, panicked, was cancelled or exceeded its deadline. The settings of an algorithm that
-//! succeeds can be kept instead. [`Runner::off`] switches tones off and reads back that they are
-//! off.
+//! failure as a value. Afterwards it brings the module to the [`SafeState`] of its target, even if
+//! the algorithm failed, panicked, was cancelled or exceeded its deadline. If the algorithm
+//! succeeds, its settings can be kept instead. [`Runner::off`] switches tones off and reads back
+//! that they are off.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -1,5 +1,7 @@
-//! Clean-up: brings a module to the state that its target declares, and reports the state that was
-//! reached.
+//! Clean-up: at the end of a run, brings a module to the safe state that its target declares, and
+//! reports the state that was reached. A *batch* is a list of operations, sent to the board as one
+//! request. The *journal* of a module is the record of the settings that its channels have, or may
+//! have.
 
 use std::time::Duration;
 
@@ -16,12 +18,12 @@ use super::journal::{Journal, Record, Start};
 use super::{Channels, HardwareState, SafeState};
 use crate::record::Failure;
 
-/// Number of times that the client of the board may refuse to send a request before a clean-up
-/// gives up. The client would refuse the same request again.
+/// Number of times that the client of the board may refuse to send a request. Then a clean-up gives
+/// up, because the client would refuse the same request again.
 pub(super) const REFUSALS: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Shortest time limit of an attempt, unless the clean-up has less time left.
+/// Shortest time limit of one attempt to reach the state, unless the clean-up has less time left.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
 const ALL_GONE: &str = "all its tones have gone off: the board has restarted, or another program has \
@@ -32,24 +34,25 @@ const READS_OTHER_SETTINGS: &str = "the board reads back other settings than wer
 /// The clean-up of one module.
 pub(super) struct Cleanup<'a> {
     pub(super) journal: &'a Journal,
-    /// State to reach. With `Hold` nothing is changed, and uncertain settings are read back.
+    /// State to reach. With `Hold`, no setting is changed, and uncertain settings are read back.
     pub(super) safe_state: SafeState,
     /// Time that the clean-up may take.
     pub(super) time: &'a Allowance,
-    /// Time after the loss of a link in which a board may still execute earlier requests.
+    /// Time for which a board may still execute earlier requests after the link to it was lost.
     pub(super) request_life: Duration,
-    /// True if the module is read back once more after this clean-up.
+    /// True if the runner reads back the module once more after this clean-up.
     pub(super) is_read_again: bool,
     /// Token that abandons the clean-up.
     pub(super) abandon: &'a CancellationToken,
 }
 
 impl Cleanup<'_> {
-    /// Brings the module to its state and reads it back. Repeats this until the state is reached or
-    /// the time is over. An attempt is usually one batch, which the board executes in order.
+    /// Brings the module to `safe_state` and reads back its settings. Repeats this until the state
+    /// is reached or the time is over. An attempt is usually one batch, whose operations the board
+    /// executes in order.
     ///
-    /// # Errors
-    /// The last failure, if the state was not reached. [`Journal::left`] lists the channels.
+    /// # Errors The last failure, if the state was not reached. [`Journal::left`] then lists the
+    /// channels that are not in the state.
     pub(super) async fn reach(&self) -> Result<()> {
         if self.journal.deviation(self.safe_state).is_none() {
             return Ok(());
@@ -57,7 +60,8 @@ impl Cleanup<'_> {
         self.repeat_in_time(&mut None).await
     }
 
-    /// Reads back the settings that an algorithm keeps, and compares them with those that it set.
+    /// Reads back the settings of an algorithm whose settings are kept, and compares them with the
+    /// values that the algorithm set.
     pub(super) async fn keep(&self) -> HardwareState {
         let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
@@ -70,7 +74,8 @@ impl Cleanup<'_> {
             let (Some(set), Some(channel)) = (set, ChannelId::from_index(index)) else {
                 continue;
             };
-            // A field that was never set counts as equal to the value read back.
+            // The value of a field that was never set is unknown, so it counts as equal to the
+            // value read back.
             let found_or = |found: &ToneState| ToneState {
                 offset: set.offset.or(found.offset),
                 phase: set.phase.or(found.phase),
@@ -134,11 +139,12 @@ impl Cleanup<'_> {
         let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
         loop {
             let attempt = match self.safe_state {
-                // One batch did not restore the earlier settings, so they are sent in several
-                // batches.
+                // One batch with all earlier settings did not restore them, and would fail again.
+                // So they are sent in several batches.
                 SafeState::Previous if refused > 0 => self.piecewise().await,
-                // Attempts alternate between one batch that clears the tones and several batches
-                // that set their amplitudes to 0. A board may fail at only one of the two.
+                // Attempts alternate between one batch that clears the tones, and several batches
+                // that set their amplitudes to 0. A board that fails at one way may succeed at the
+                // other.
                 SafeState::Off if failed % 2 == 1 => self.piecewise().await,
                 _ => self.attempt(self.restoration()).await,
             };
@@ -156,10 +162,12 @@ impl Cleanup<'_> {
                     unsendable += u32::from(is_unsendable(&error));
                     if !is_transient(&error) {
                         refused += 1;
-                        // The board may still report the tones that are on.
+                        // The same attempt would fail again, but the board may still answer a
+                        // read-back of the tones.
                         let _ = self.attempt(Batch::new()).await;
                     }
-                    // An error of the board is more informative than a timeout after it.
+                    // An earlier error of the board is more informative than a timeout that comes
+                    // after it.
                     if error.kind() != ErrorKind::Timeout || last.is_none() {
                         *last = Some(error);
                     }
@@ -174,7 +182,7 @@ impl Cleanup<'_> {
         }
     }
 
-    /// Returns the error of a board whose settings read back differently from the values that were
+    /// Returns the error of a board whose settings, read back, differ from the values that were
     /// set.
     fn mismatch(&self) -> Error {
         let record = self.journal.locked();
@@ -188,8 +196,8 @@ impl Cleanup<'_> {
         broken(&format!("{READS_OTHER_SETTINGS}{away}"))
     }
 
-    /// Returns true if the state is final. After a lost link, waits until no earlier request can be
-    /// executed, and reads back once more.
+    /// Returns true if the reached state is final. After a lost link, an earlier request may still
+    /// change it. In this case, waits until this is no longer possible, and reads back once more.
     async fn confirm(&self, last: &mut Option<Error>) -> bool {
         let Some(since) = self.journal.locked().suspect else {
             return true;
@@ -215,8 +223,8 @@ impl Cleanup<'_> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
-            // All settings are read back once more after all modules have ended, so amplitudes are
-            // enough now.
+            // The runner reads back all settings once more after all modules have ended, so
+            // amplitudes are enough now.
             SafeState::Hold if self.is_read_again && !self.journal.is_in_doubt() => {
                 ToneFields::AMPLITUDE
             }
@@ -250,8 +258,8 @@ impl Cleanup<'_> {
     /// [`SHORTEST_ATTEMPT`] if that much time remains.
     pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
         let left = self.time.left();
-        // Half of the remaining time, so that there is time for another attempt if the board hangs
-        // once.
+        // Only half of the remaining time is used, so that there is time for another attempt if the
+        // board hangs once.
         let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
         let limited = Allowance::new(limit);
         let sent = limited.within(self.journal.run(batch));
@@ -269,7 +277,7 @@ impl Cleanup<'_> {
         })
     }
 
-    /// Returns the batch that brings the module to its state.
+    /// Returns the batch that brings the module to `safe_state`.
     fn restoration(&self) -> Batch {
         let mut batch = Batch::new();
         let module = self.journal.module();
@@ -307,9 +315,10 @@ impl Record {
             && (self.now.nco_is_in_doubt() || self.now.nco_span().low != was.0)
     }
 
-    /// Returns the updates that restore every changed tone: first those that lower a tone, then
-    /// those that raise one. In this order the power never exceeds the larger of the powers before
-    /// and after. If the NCO is moved in between, the first updates switch all tones off.
+    /// Returns the updates that restore every changed tone, in two lists. The first list lowers
+    /// amplitudes, and the second raises them. So the power never exceeds the larger of the powers
+    /// before and after. If the NCO moves after the first list, the first list switches all tones
+    /// off.
     fn restored(&self, nco_moved: bool) -> (Vec<ToneUpdate>, Vec<ToneUpdate>) {
         let (mut lowered, mut raised) = (Vec::new(), Vec::new());
         let start = self.start.as_ref().map_or(&[][..], |start| &start.tones);
@@ -330,8 +339,8 @@ impl Record {
     }
 }
 
-/// Returns the update that restores a tone. A setting that was first made by the run goes back to
-/// 0, which is the initial value of boards.
+/// Returns the update that restores a tone. A setting that nobody had made before the run goes back
+/// to 0, which is its initial value on boards.
 pub(super) fn as_it_was(now: &ToneSettings, before: &ToneState) -> ToneUpdate {
     let mut update = before.as_update();
     let last = now.last();
@@ -345,7 +354,8 @@ fn broken(message: &str) -> Error {
     Error::new(ErrorKind::Protocol, message)
 }
 
-/// True if the client of the board refused to send a request, so that it never reached the board.
+/// True if `error` means that the client of the board refused to send a request, so that the board
+/// never received it.
 pub(super) fn is_unsendable(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -353,7 +363,7 @@ pub(super) fn is_unsendable(error: &Error) -> bool {
     )
 }
 
-/// True if the same attempt may succeed when it is repeated.
+/// True if an attempt that failed with `error` may succeed when it is repeated.
 pub(super) fn is_transient(error: &Error) -> bool {
     !matches!(
         error.kind(),

@@ -1,13 +1,14 @@
-//! Wrapper that limits the time of a batch.
+//! Wrapper that limits the time of a batch, which is a list of operations that a board executes as
+//! one request.
 
 use std::time::Duration;
 
 use tworoutine::Allowance;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Op, Replies, Result, async_trait};
 
-/// Board whose batches end with [`ErrorKind::Timeout`] if they take longer than a limit plus the
-/// time of their wait operations. It is then unknown if the batch was executed. Time in which the
-/// process does not run does not count.
+/// Board whose batches fail with [`ErrorKind::Timeout`] if they take too long: longer than a limit
+/// plus the time of the wait operations in the batch. It is then unknown if the batch was executed.
+/// Time in which the process is stopped, or the machine sleeps, does not count.
 #[derive(Debug)]
 pub struct Deadline {
     board: BoardHandle,
@@ -54,7 +55,7 @@ fn waits(batch: &Batch) -> Duration {
     times.fold(Duration::ZERO, Duration::saturating_add)
 }
 
-/// Describes a batch in few words.
+/// Returns a few words that name the operations of a batch.
 pub(super) fn in_words(batch: &Batch) -> String {
     match batch.ops() {
         [] => "nothing".to_owned(),

@@ -1,4 +1,6 @@
-//! Comparison of the channels of a module with the state that its target declares.
+//! Comparison of the channels of a module with the *safe state* that its target declares: the state
+//! in which a run is to leave the module. The [`Journal`] of the module is the record of the
+//! settings that its channels have, or may have.
 
 use twotone_hal::{ChannelId, Hertz, Radians, ToneSettings, ToneState};
 
@@ -6,13 +8,14 @@ use super::journal::{Journal, Record, extent};
 use super::{Channels, HardwareState, SafeState};
 use crate::record::Failure;
 
-/// Largest rounding error of a value that was read back and set again: for an amplitude as a
-/// fraction of full scale, for an angle in rad.
+/// Largest rounding error of an amplitude that was read back and set again, as a fraction of full
+/// scale. [`ANGLE_STEP`] is that of an angle, in rad.
 const AMPLITUDE_STEP: f64 = 1e-6;
 const ANGLE_STEP: f64 = 1e-6;
 
 impl Journal {
-    /// Returns the state of a module that is not in `safe_state`, with the channels and the reason.
+    /// Returns the state of a module that is not in `safe_state`: the channels that differ or may
+    /// differ, and `reason`.
     pub(super) fn left(&self, safe_state: SafeState, reason: Failure) -> HardwareState {
         let record = self.locked();
         let (step, suspect) = (self.described().frequency_step, record.suspect.is_some());
@@ -28,7 +31,8 @@ impl Journal {
         }
     }
 
-    /// Returns the settings of each channel, `None` if they are not certain.
+    /// Returns the settings of each channel, or `None` for a channel whose settings are not
+    /// certain.
     pub(super) fn settings(&self) -> Vec<Option<ToneState>> {
         let record = self.locked();
         let tones = record.now.tones().iter();
@@ -43,7 +47,7 @@ impl Journal {
         record.now.nco().filter(|_| !record.now.nco_is_in_doubt())
     }
 
-    /// Marks every channel as not read back.
+    /// Marks every channel as not read back, before a new read-back.
     pub(super) fn read_anew(&self) {
         self.locked().now.read_anew();
     }
@@ -64,13 +68,13 @@ impl Journal {
         record.now.tones().iter().any(ToneSettings::is_in_doubt)
     }
 
-    /// True if a write was sent, even if it may not have been executed.
+    /// True if a request to change a setting was sent, even if the board may not have executed it.
     pub(super) fn has_written(&self) -> bool {
         self.locked().written
     }
 
-    /// True if the settings that were last read or set agree with `safe_state`. Requests that may
-    /// still arrive after the loss of a link are not considered.
+    /// True if the settings that were last read or set agree with `safe_state`. Requests that the
+    /// board may still execute after the loss of a link are not considered.
     pub(super) fn is_settled(&self, safe_state: SafeState) -> bool {
         let record = self.locked();
         record
@@ -166,7 +170,8 @@ impl Record {
                 Agreement::NotRestored => not_restored.push(tone.channel()),
             }
         }
-        // The NCO must be back at its earlier frequency, even if no tone was on.
+        // In the state `previous`, the NCO must be back at its earlier frequency, even if no tone
+        // was on.
         let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_is_touched();
         let nco = nco_was.filter(|_| is_to_be_back).and_then(|was| {
             if nco_in_doubt {

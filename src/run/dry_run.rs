@@ -1,4 +1,5 @@
-//! Board in memory for dry runs.
+//! Board in memory for dry runs, which count the requests that an algorithm would send to a real
+//! board. A *batch* is a list of operations, sent to a board as one request.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -12,7 +13,8 @@ use twotone_hal::{
 
 /// Magnitude of a sample of a full-scale tone outside of resonances, in readout counts.
 const FULL_SCALE: f64 = 7.5e6;
-/// Standard deviation of single samples, with both quadratures together, in readout counts.
+/// Standard deviation of the complex noise of a single sample, with both quadratures together, in
+/// readout counts.
 const NOISE: f64 = 1.0;
 /// Delay of the line, in seconds.
 const DELAY_S: f64 = 100e-9;
@@ -22,8 +24,8 @@ const NO_SENSORS: &str = "a board of a dry run has no clock and no sensors";
 /// Distance from a tone beyond which a resonance is neglected, in linewidths.
 const REACH_LW: f64 = 100.0;
 
-/// Requests that an algorithm would send to a module. A batch counts for the module of its first
-/// operation that has one.
+/// Requests that an algorithm would send to a module. A batch counts for only one module: that of
+/// its first operation that concerns a module.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -36,7 +38,8 @@ pub struct Traffic {
     pub tones_set: u64,
     /// Number of times that the NCO is set.
     pub ncos_set: u64,
-    /// Number of samples that are acquired per channel, including settling.
+    /// Number of samples that are acquired per channel, including samples that are discarded while
+    /// filters settle.
     pub samples: u64,
     /// Time that the board takes for these samples, in seconds. `None` if its sample rate is not
     /// known.
@@ -65,9 +68,9 @@ impl Traffic {
 /// A board in memory that replaces a real one: nothing is sent anywhere.
 ///
 /// The board keeps its settings, and answers acquisitions with the samples of a line that has
-/// resonances at given frequencies. The only purpose of these samples is that an algorithm goes
-/// through all its steps. They do not predict real detectors. The board has no clock and no
-/// sensors, and refuses to read them with [`ErrorKind::Unsupported`].
+/// resonances at given frequencies. With these samples an algorithm goes through all its steps.
+/// They do not predict the samples of real detectors. The board has no clock and no sensors, and
+/// refuses to read them with [`ErrorKind::Unsupported`].
 pub struct DryRun {
     name: String,
     description: Description,
@@ -80,8 +83,8 @@ pub struct DryRun {
 }
 
 impl DryRun {
-    /// Makes a board with this name and description, on which no tone was ever set. `resonances`
-    /// has the frequencies of the resonances of each module in hertz, in ascending order.
+    /// Makes a board with this name and description. No tone was ever set on it. `resonances` has
+    /// the frequencies of the resonances of each module in hertz, in ascending order.
     pub fn new(
         name: &str,
         description: &Description,
@@ -99,7 +102,7 @@ impl DryRun {
         }
     }
 
-    /// Returns the requests for a module until now.
+    /// Returns the requests that were sent to a module until now.
     pub fn traffic(&self, module: ModuleId) -> Traffic {
         let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         traffic.get(&module).copied().unwrap_or_default()
@@ -208,7 +211,8 @@ impl DryRun {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         *drawn += 1;
         let uniform = |seed: u64| {
-            // The finaliser of splitmix64.
+            // These three steps are the finaliser of the generator splitmix64. They turn
+            // consecutive seeds into independent numbers.
             let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -226,7 +230,8 @@ impl DryRun {
     }
 }
 
-/// Returns the number of samples of an acquisition, including settling.
+/// Returns the number of samples of an acquisition, including those that are discarded while
+/// filters settle.
 fn samples(module: &ModuleDescription, acquire: &Acquire) -> u64 {
     let settling = if acquire.settle {
         module.settle_samples

@@ -1,4 +1,5 @@
-//! State of a module after a run.
+//! State in which a run leaves a module. A run executes an algorithm on a *target*, which is a
+//! module of a board with the *safe state* that the hardware map declares for it.
 
 use super::SafeState;
 
@@ -18,11 +19,11 @@ pub enum Ending {
     /// The declared safe state, regardless of the result of the algorithm.
     #[default]
     SafeState,
-    /// The settings of the algorithm if it succeeds, otherwise the declared safe state: for
+    /// If the algorithm succeeds, its settings, otherwise the declared safe state. This is for
     /// algorithms that set up a module.
     Kept,
-    /// The declared safe state, but [`SafeState::Previous`] instead of [`SafeState::Hold`]: for
-    /// algorithms that only measure, whose settings are useless afterwards.
+    /// The declared safe state, but [`SafeState::Previous`] if [`SafeState::Hold`] is declared.
+    /// This is for algorithms that only measure, because their settings are useless afterwards.
     AsFound,
 }
 

@@ -1,4 +1,5 @@
-//! Record of the settings that each channel of a module has, or may have.
+//! Record of the settings that each channel of a module has, or may have. A *batch* is a list of
+//! operations, sent to a board as one request. A *write* is an operation that changes a setting.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,9 +17,10 @@ use super::Channels;
 /// settings are not certain. A setting is uncertain after an error that leaves open if a write was
 /// executed, and after a batch whose caller was dropped.
 ///
-/// Batches for the module run one at a time, in the order in which they were first polled, so that
-/// the record has the order of the board. Other batches pass through unrecorded. The memory depends
-/// only on the number of the module's channels.
+/// Batches for the module run one at a time, in the order in which their futures were first polled.
+/// So the journal records writes in the order in which the board executes them. Batches for other
+/// modules pass through unrecorded. The memory of the journal depends only on the number of the
+/// module's channels.
 #[derive(Debug)]
 pub struct Journal {
     board: BoardHandle,
@@ -28,7 +30,7 @@ pub struct Journal {
     record: Mutex<Record>,
 }
 
-/// Knowledge of a [`Journal`] at one moment, to be stored or shown.
+/// Settings that a [`Journal`] knows at one moment, to be stored or shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Frequency of the NCO, if there is one and it is certain.
@@ -42,12 +44,13 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) now: ModuleSettings,
-    /// The module as it was read at the start, if it was read.
+    /// Settings of the module that were read back when the journal began, if they were.
     pub(super) start: Option<Start>,
     /// True if a write was sent.
     pub(super) written: bool,
-    /// Time at which the link or an answer was last lost, if no later read-back has confirmed the
-    /// module. As long as this time is set, the board may still execute an earlier batch.
+    /// Time at which the link or an answer was last lost. The board may still execute a batch that
+    /// was sent before this time. It becomes `None` when a later read-back has confirmed the
+    /// settings.
     pub(super) suspect: Option<Instant>,
 }
 
@@ -62,16 +65,16 @@ impl Record {
     }
 }
 
-/// A module as it was before the run.
+/// Settings of a module before the run.
 #[derive(Debug, Clone)]
 pub(crate) struct Start {
     pub(super) tones: Vec<ToneState>,
-    /// `None` if the module has no NCO.
+    /// Frequency of the NCO. `None` if the module has no NCO.
     pub(super) nco: Option<Hertz>,
 }
 
 impl Journal {
-    /// Makes a journal of `module` without any knowledge of its settings: every tone may be on.
+    /// Makes a journal of `module` that knows none of its settings: every tone may be on.
     ///
     /// # Errors
     /// As [`Board::run`], and if the board has no such module or does not know operations on tones.
@@ -106,8 +109,8 @@ impl Journal {
         }))
     }
 
-    /// Makes a journal of `module` that begins with the settings of the module, read back from the
-    /// board: the NCO and `fields` of every channel, and all settings of the channels that are on.
+    /// Makes a journal of `module`, and reads back the settings of the module: the NCO, `fields` of
+    /// every channel, and all settings of the channels that are on.
     ///
     /// # Errors
     /// As [`Board::run`], and if the board has no such module or does not know operations on tones.
@@ -122,9 +125,9 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Reads back the settings of the module: the NCO and `fields` of every channel, and all
-    /// settings of the channels that are on. Call this for a module that may have been set without
-    /// this journal.
+    /// Reads back the settings of the module: the NCO, `fields` of every channel, and all settings
+    /// of the channels that are on. Call this for a module that may have been set without this
+    /// journal.
     ///
     /// # Errors
     /// As [`Board::run`].
@@ -218,8 +221,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Runs a batch as [`Board::run`] does, if `check` accepts it. `check` receives the actual or
-    /// possible settings of the module at the beginning of the batch.
+    /// Runs a batch as [`Board::run`] does, if `check` accepts it. The argument of `check` is the
+    /// settings that the module has, or may have, at the beginning of the batch.
     pub(super) async fn run_if(
         &self,
         batch: &Batch,
@@ -239,7 +242,8 @@ impl Journal {
     }
 
     pub(super) fn locked(&self) -> MutexGuard<'_, Record> {
-        // If a panic interrupts an update, the record has too much doubt, never too little.
+        // If a panic interrupts an update of the record, too many settings count as uncertain,
+        // never too few. So the record can still be used.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,8 +301,8 @@ impl Board for Journal {
     }
 }
 
-/// A running batch. If this value is dropped while open, the caller of the batch was dropped, and
-/// each of its writes may have been executed.
+/// A running batch. If this value is dropped while `open` is true, the future of the batch was
+/// dropped, and each of its writes may have been executed.
 struct Entry<'a> {
     journal: &'a Journal,
     batch: &'a Batch,
@@ -321,8 +325,8 @@ impl<'a> Entry<'a> {
         self.open = false;
         let mut record = self.journal.locked();
         let error = answer.as_ref().err();
-        // Operations before index `done` were executed, those from index `untouched` on were not,
-        // and those in between may have been.
+        // Operations before the index `done` were executed. Those from the index `untouched` on
+        // were not executed. Those in between may have been.
         let (done, untouched) = match error {
             None => (self.batch.len(), self.batch.len()),
             Some(error) => extent_of(error, self.batch.len()),
@@ -349,8 +353,8 @@ impl<'a> Entry<'a> {
             return;
         };
         match error.kind() {
-            // The client reports this error after it has read the settings again, so no earlier
-            // request is on its way.
+            // The client of the board reports this error only after it has read the settings again,
+            // so no earlier request is on its way.
             ErrorKind::EpochChanged => record.now.lose(),
             ErrorKind::ConnectionLost | ErrorKind::Timeout
                 if error.certainty() != Certainty::NotExecuted =>
@@ -378,7 +382,7 @@ impl Drop for Entry<'_> {
 fn extent_of(error: &Error, len: usize) -> (usize, usize) {
     use ErrorKind as K;
     match (error.executed(), error.certainty()) {
-        // If the answer was lost, the operations after the failed one may also have been executed.
+        // The answer was lost, so all operations from index `done` on may have been executed.
         (done, Certainty::Unknown) => (done.unwrap_or(0), len),
         (Some(done), Certainty::NotExecuted) => (done, done),
         (Some(done), Certainty::Executed) => (done + 1, done + 1),

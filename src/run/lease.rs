@@ -1,4 +1,6 @@
-//! Leases of modules: only one run at a time uses a module.
+//! Leases of modules. A run executes an algorithm on a module, and then cleans up: it brings the
+//! module to the state in which the module is to be left. While a run has the lease of a module, no
+//! other run of this process can use the module.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +11,13 @@ use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Error, ErrorKind, ModuleId, Replies, Result, async_trait,
 };
 
-/// Modules that are leased in this process.
+/// Modules that runs of this process have leased.
 static LEASED: Mutex<BTreeSet<Key>> = Mutex::new(BTreeSet::new());
 
-/// A module, with the hardware to which it belongs.
+/// A module, with the board to which it belongs.
 type Key = (Hardware, ModuleId);
 
-/// Identity of the hardware behind a handle.
+/// Identity of the board behind a handle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Hardware {
     /// Address at which the board was reached.
@@ -24,12 +26,12 @@ enum Hardware {
     InMemory(usize),
 }
 
-/// The right to run on a module, until this value is dropped. Handles with the same address, and
-/// clones of a handle, count as the same board.
+/// The right of a run to use a module, until this value is dropped. Handles with the same address,
+/// and clones of a handle, count as the same board.
 #[derive(Debug)]
 pub(super) struct Lease {
     key: Key,
-    /// Keeps the board alive, so that no other board can be allocated at its place in memory.
+    /// Keeps the board's object alive, so that no other board can get the same address in memory.
     _board: BoardHandle,
 }
 
@@ -69,10 +71,11 @@ fn leased() -> std::sync::MutexGuard<'static, BTreeSet<Key>> {
 /// Board that an algorithm receives. It works until the algorithm ends, and lets the algorithm
 /// change only its own module.
 ///
-/// When the algorithm ends or is ended, running batches are dropped and later batches are refused,
-/// both with [`ErrorKind::Cancelled`]. This applies to every clone of the handle. So no batch of an
-/// algorithm, not even one of a task that it has started, is sent to the board during or after the
-/// clean-up.
+/// A batch is a list of operations that is sent to the board as one request. When the algorithm
+/// ends or is ended, its running batches are dropped, and its later batches are refused. Both fail
+/// with [`ErrorKind::Cancelled`]. This applies to every clone of the handle. So no batch of the
+/// algorithm, or of a task that it has started, is sent to the board while the run cleans up, or
+/// later.
 #[derive(Debug)]
 pub struct Leased {
     board: BoardHandle,
@@ -130,7 +133,8 @@ impl Board for Leased {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         batch.check_each(self.name(), |op| {
-            // A write without a module changes the whole board.
+            // A write (an operation that changes a setting) without a module changes the whole
+            // board, so it is refused too.
             if !op.safety().writes() || op.module() == Some(self.module) {
                 return Ok(());
             }

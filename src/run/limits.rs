@@ -1,4 +1,6 @@
-//! Wrapper that checks every write against the limits of its module.
+//! Wrapper that checks every write, which is an operation that changes a setting, against the
+//! limits of its module. A *batch* is a list of operations that a board executes in order, as one
+//! request. The *comb* of a module is the sum of its tones.
 
 use std::sync::Arc;
 
@@ -9,24 +11,24 @@ use twotone_hal::{
 
 use super::Journal;
 
-/// Board that refuses every batch that would break a limit of the module after any operation of the
-/// batch. No part of such a batch is sent. The error is [`ErrorKind::Limit`] with the channel, the
-/// requested value and the limit. A value that is NaN or infinite, or an amplitude beyond full
-/// scale, is [`ErrorKind::InvalidArgument`], and an operation whose effect on the tones is not
-/// known here is [`ErrorKind::Unsupported`].
+/// Board that refuses every batch with an operation after which the module would break a limit. No
+/// part of such a batch is sent. The error is [`ErrorKind::Limit`] with the channel, the requested
+/// value and the limit. For a value that is NaN or infinite, and for an amplitude beyond full
+/// scale, the error is [`ErrorKind::InvalidArgument`]. For an operation whose effect on the tones
+/// this type does not know, it is [`ErrorKind::Unsupported`].
 ///
 /// The description that this board returns contains the limits, so that an algorithm can respect
 /// them.
 ///
-/// The present settings of the module come from the wrapped [`Journal`]. A channel that may have
-/// one of two settings counts with the one that is closer to a limit. A write that lowers an
-/// amplitude is never refused because of a power.
+/// The present settings of the module come from the wrapped [`Journal`]. If a channel may have one
+/// of two settings, the setting that is closer to a limit counts. A write that lowers an amplitude
+/// is never refused because of a limit of power.
 ///
-/// Powers are checked after every operation. The frequency of a tone that a batch sets is checked
-/// at each acquisition, at each wait and at the end of the batch. If the run has moved the NCO, the
-/// frequencies of all tones are checked at each acquisition and wait. They are not checked earlier,
-/// because between the move of an NCO and the change of the offsets the tones are at wrong
-/// frequencies for a moment.
+/// Powers are checked after every operation. Frequencies are checked at each acquisition, at each
+/// wait and at the end of the batch, for the tones that the batch has set until then. After a move
+/// of the NCO, each acquisition and each wait checks the frequencies of all tones. They are not
+/// checked after every operation, because a batch first moves the NCO and then changes the offsets
+/// of the tones. In between, the tones are at wrong frequencies for a moment.
 #[derive(Debug)]
 pub struct Limits {
     journal: Arc<Journal>,
@@ -88,8 +90,8 @@ struct Comb<'a> {
     /// Channels that were set since the frequencies were last checked.
     set: Vec<ChannelId>,
     nco_moved: bool,
-    /// Sum of the largest amplitudes that the tones may have. `squares` is the sum of their
-    /// squares.
+    /// Sum of the largest amplitudes that the tones may have. `squares` is the sum of the squares
+    /// of these amplitudes.
     sum: f64,
     squares: f64,
 }
@@ -124,7 +126,8 @@ impl<'a> Comb<'a> {
                 self.make(Change::Nco(*frequency));
                 self.nco_moved = true;
             }
-            // A moved NCO also moves the tones that the batch does not set, so all are checked.
+            // A move of the NCO also moves the tones that the batch does not set, so all tones are
+            // checked after it.
             Op::AcquireMean { .. } | Op::AcquireSamples { .. } | Op::Wait { .. } => {
                 self.judge_set()?;
                 if std::mem::take(&mut self.nco_moved) {
@@ -166,7 +169,7 @@ impl<'a> Comb<'a> {
         Ok(())
     }
 
-    /// Checks the powers with a tone at this amplitude.
+    /// Checks the limits of power, with the tone of `channel` at this amplitude.
     fn judge_powers(&mut self, channel: ChannelId, amplitude: f64) -> Result<()> {
         if amplitude > 1.0 {
             let message = format!("channel {channel}: amplitude {amplitude} is beyond full scale");
@@ -224,7 +227,7 @@ impl<'a> Comb<'a> {
                 format!("channel {channel}: {asked} asked, and the map allows {side} {allowed}");
             Err(Error::new(ErrorKind::Limit, message))
         };
-        // A limit of NaN allows nothing.
+        // A comparison with NaN gives nothing, so a limit of NaN allows no frequency.
         let within = |one: Hertz, other: Hertz| one.partial_cmp(&other).is_some_and(|o| o.is_le());
         match *self.limits {
             ModuleLimits {

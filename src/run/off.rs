@@ -1,4 +1,4 @@
-//! Switch-off of all tones.
+//! Switch-off of all tones of the targets of a run. A target is a module of a board.
 
 use std::future::Future;
 
@@ -16,14 +16,15 @@ impl Runner {
     /// is repeated until the deadline, so this method can be called before a board is reachable
     /// again. The outcomes come in the order of the targets.
     ///
-    /// **On cancel** by the token, a target that has not begun is left untouched, and the outcomes
-    /// of the others have the facts that are known until then. If the future is dropped, the
+    /// **On cancel** by the token, a target that has not begun is left untouched. The outcomes of
+    /// the other targets have the facts that are known by then. If the future is dropped, the
     /// targets end in the same way, and the outcomes are lost.
     pub fn off(
         &self,
         targets: Vec<Target>,
     ) -> Tworoutine<impl Future<Output = Vec<Outcome<()>>> + Send + use<>> {
-        // The switch-off is itself the clean-up: a cancel abandons it, and nothing follows.
+        // A cancel usually ends the algorithm and begins the clean-up of the module. Here there is
+        // only a clean-up, the switch-off, so a cancel ends it.
         let settings = self.clone().abandon(self.cancel.clone());
         let ended = settings.over(targets, off);
         Tworoutine::new(async move { ended.await.into_iter().map(|one| one.outcome).collect() })

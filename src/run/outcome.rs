@@ -1,4 +1,8 @@
 //! Outcome of a run on one target.
+//!
+//! A *target* is a module of a board. After the algorithm of the run, a *clean-up* brings the
+//! module to its intended state. This is its *declared safe state* (the `safe_state` that the
+//! hardware map gives), unless the settings of the algorithm are to be kept.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,19 +19,20 @@ pub struct Outcome<T> {
     pub board: String,
     /// The module.
     pub module: ModuleId,
-    /// Result of the algorithm, or the error that ended it. A panic is
-    /// [`ErrorKind::Panicked`](twotone_hal::ErrorKind::Panicked), a cancel
-    /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled), the run's deadline
+    /// Result of the algorithm, or the error that ended it. After a panic, the kind of the error is
+    /// [`ErrorKind::Panicked`](twotone_hal::ErrorKind::Panicked). After a cancel, it is
+    /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled). After the run's deadline, it is
     /// [`ErrorKind::Timeout`](twotone_hal::ErrorKind::Timeout).
     pub result: Result<T, Error>,
-    /// State in which the tones of the module are left. It is independent of `result`: an
-    /// algorithm can succeed and its clean-up fail.
+    /// State in which the tones of the module are left. It is independent of `result`: the clean-up
+    /// can fail after an algorithm that has succeeded.
     pub hardware: HardwareState,
-    /// Number of repetitions of operations on the board: see
+    /// Number of times that an operation on the board had to be repeated: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
     pub repeats: u32,
-    /// Time from the target's own start to its end on the runtime's clock, including clean-up, but
-    /// not the read-back after all targets have ended. Zero if the target never began.
+    /// Time from the start of this target to its end, on the runtime's clock. It includes the
+    /// clean-up, but not the read-back after all targets have ended. Zero if the target never
+    /// began.
     pub elapsed: Duration,
 }
 
@@ -55,15 +60,15 @@ impl<T> Outcome<T> {
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HardwareState {
-    /// The declared safe state, reached and read back.
+    /// The module is in its declared safe state, which was read back.
     AsDeclared,
-    /// The settings of the algorithm, read back. The algorithm succeeded, and its settings were to
-    /// be kept.
+    /// The module has the settings of the algorithm, which were read back. The algorithm succeeded,
+    /// and its settings were to be kept.
     Kept,
-    /// The state before the run. The run has sent no request that changes a setting.
+    /// The module is as it was before the run. The run has sent no request that changes a setting.
     Untouched,
-    /// A state that differs, or may differ, from the intended one: the declared safe state, or the
-    /// settings of the algorithm if they were to be kept.
+    /// The module is, or may be, in another state than the intended one. The intended state is the
+    /// declared safe state, or the settings of the algorithm if they were to be kept.
     Left {
         /// Channels that drive a tone and should drive none, or should drive another tone.
         left_on: Channels,
@@ -71,8 +76,8 @@ pub enum HardwareState {
         unknown: Channels,
         /// Channels that are off and should be on.
         not_restored: Channels,
-        /// Actual and intended frequency of the NCO, in words, if they differ or may differ. Every
-        /// tone is then shifted by the difference.
+        /// Sentence about the actual and the intended frequency of the NCO, if they differ or may
+        /// differ. Every tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
         /// Reason that the intended state was not reached. Run directories of formats before 2
@@ -158,8 +163,8 @@ impl fmt::Display for HardwareState {
 /// Some channels of a module. They serialize to `"all"` or to a list of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channels {
-    /// Every channel. Used if nothing is known about the module, for instance because the board was
-    /// never reached, so that the number of its channels is not known either.
+    /// Every channel of the module. This is used if nothing is known about the module, not even the
+    /// number of its channels, for instance because the board was never reached.
     All,
     /// The channels in this list, in order.
     These(Vec<ChannelId>),

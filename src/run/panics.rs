@@ -8,7 +8,8 @@ use std::task::Poll;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
 
 /// Board that converts a panic in the code of another board into an error of
-/// [`ErrorKind::Panicked`]. After this error it is unknown if the batch was executed.
+/// [`ErrorKind::Panicked`]. After this error it is unknown if the board has executed the batch (the
+/// list of operations) that panicked.
 #[derive(Debug)]
 pub struct CatchPanic {
     board: BoardHandle,

@@ -1,9 +1,11 @@
-//! Clean-up in several batches, after a clean-up in one batch has failed.
+//! Clean-up of a module in several batches. It follows a clean-up in one batch that has failed. A
+//! clean-up brings a module to the state in which a run is to leave it, and a batch is a list of
+//! operations that a board executes in order, as one request.
 //!
-//! A board stops at the first setting that it refuses, so one such setting would leave every tone
-//! of the run on. First, every tone is switched off, as far as the board accepts this. Then, if the
-//! previous state is to be restored, the settings that the board accepts are restored. The error
-//! names the refused settings, and their tones stay off.
+//! A board ends a batch at the first setting that it refuses, so one refused setting could leave
+//! every tone of the run on. In several batches, first every tone is switched off, as far as the
+//! board accepts this. Then, if the state before the run is to be restored, the settings that the
+//! board accepts are restored. The error names the refused settings, and their tones stay off.
 
 use twotone_hal::{Batch, Error, ErrorKind, Result, ToneUpdate};
 
@@ -16,9 +18,8 @@ const NAMED: usize = 3;
 impl Cleanup<'_> {
     /// Sets the module in several batches, and reads it back.
     ///
-    /// # Errors
-    /// The errors of the link, and [`ErrorKind::Rejected`] with the settings that the board
-    /// refused.
+    /// # Errors If a request or its answer is lost. [`ErrorKind::Rejected`], with the refused
+    /// settings, if the board has refused some.
     pub(super) async fn piecewise(&self) -> Result<()> {
         let mut refused = Vec::new();
         if self.safe_state == SafeState::Off {
@@ -82,16 +83,16 @@ impl Cleanup<'_> {
             if let Some(error) = self.try_setting(&batch).await? {
                 refused.push(format!("the NCO cannot be put back to {nco}: {error:#}"));
                 // With the NCO at another frequency, the tones would not be at their earlier
-                // frequencies.
+                // frequencies, so they stay off.
                 return Ok(());
             }
         }
         self.set_in_parts(tones, refused).await
     }
 
-    /// Sets all tones in one batch, then halves of each refused part, down to single tones. A
-    /// single tone that is refused is added to `refused`, and switched off if the board accepts
-    /// this.
+    /// Sets all tones in one batch. If the board refuses the batch, sets each half of the tones in
+    /// a batch, and so on down to single tones. Adds each refused single tone to `refused`, and
+    /// switches it off if the board accepts this.
     async fn set_in_parts(&self, tones: Vec<ToneUpdate>, refused: &mut Vec<String>) -> Result<()> {
         let module = self.journal.module();
         let mut parts = vec![tones];
@@ -119,7 +120,8 @@ impl Cleanup<'_> {
                 continue;
             }
             refused.push(format!("channel {channel} cannot be put back: {error:#}"));
-            // The board may have accepted a part of the tone's settings.
+            // The board may have accepted a part of the refused tone's settings, so the tone is
+            // switched off.
             let mut batch = Batch::new();
             batch.set_tones(module, [dark]);
             self.try_setting(&batch).await?;

@@ -1,4 +1,6 @@
-//! Runner of one algorithm over any number of boards.
+//! Runner of one algorithm over any number of targets. A *target* is a module of a board, with its
+//! limits and the *safe state* in which it is to be left. A *batch* is a list of operations, sent
+//! to a board as one request.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -20,21 +22,22 @@ pub(super) struct Ended<T> {
     journal: Arc<OnceLock<Arc<Journal>>>,
 }
 
-/// Longest time that can be set. A longer time counts as this one, so that sums of times do not
+/// Longest time that can be set. Longer times are shortened to it, so that sums of times do not
 /// overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Runner of an algorithm over targets. Each target is run independently of the others, and each
 /// failure is a value in its [`Outcome`].
 ///
-/// A target that fails, hangs, panics or sends invalid answers does not affect the others. The
-/// runner brings its module to the target's safe state within a reserved fraction of the deadline.
-/// The outcome lists channels that did not reach this state. If the run has set nothing and the
-/// safe state is not `off`, nothing is sent.
+/// A target that fails, hangs, panics or sends invalid answers does not affect the others. After
+/// the algorithm, the runner cleans up: it brings the module to the target's safe state. A fraction
+/// of the deadline is reserved for this clean-up. The outcome lists the channels that did not reach
+/// the safe state. If the algorithm has changed no setting and the safe state is not `off`, the
+/// clean-up sends nothing.
 ///
 /// A runner cannot end an algorithm that computes without an `.await`: give such work to
-/// `tworoutine::offload`. If an algorithm has a board from another source than the runner, the
-/// runner cannot protect other modules from it.
+/// `tworoutine::offload`. If an algorithm uses another handle of a board than the one from the
+/// runner, the runner cannot protect other modules from the algorithm.
 #[derive(Debug, Clone)]
 pub struct Runner {
     concurrency: usize,
@@ -76,12 +79,13 @@ impl Runner {
         self
     }
 
-    /// Sets the longest time of a target, including clean-up, counted from the target's own start.
-    /// With limited concurrency, a target that hangs does not use up the time of those that wait
-    /// for it. Time in which the process does not run, because it was stopped or the machine slept,
-    /// does not count. The time of the clean-up counts from its own beginning. If there are several
-    /// targets and [`Runner::keep_on_success`] is set, the last 5 s of the deadline, or a tenth of
-    /// it if that is less, are reserved for a read-back after all targets have ended.
+    /// Sets the longest time of a target, including its clean-up. The time of each target counts
+    /// from its own start. So a target that hangs does not use up the time of targets that wait for
+    /// it, if only some run at once. Time in which the process does not run, because it was stopped
+    /// or the machine slept, does not count. The time that is reserved for the clean-up counts from
+    /// the beginning of the clean-up. If there are several targets and [`Runner::keep_on_success`]
+    /// is set, a part of the deadline is reserved for a read-back after all targets have ended: 5
+    /// s, or a tenth of the deadline if that is less.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
@@ -107,13 +111,12 @@ impl Runner {
         self
     }
 
-    /// Sets the life of a request: the longest time for which a board may still execute it after
-    /// the connection was lost. The default is 5 s. After the loss of a request with settings, the
-    /// state of their channels is reported only after this time has passed and the settings were
-    /// read back. If the deadline comes first, the outcome lists these channels as unknown. The
-    /// time reserved for the clean-up is at least 5 s longer than this life, but the life does not
-    /// raise it beyond half of the deadline. A target may have its own life of requests
-    /// ([`Target::request_life`]).
+    /// Sets the life of a request: the longest time for which a board may still execute a request
+    /// after the connection was lost. The default is 5 s. If a request that sets channels is lost,
+    /// the runner waits for this time, and then reads back the settings. If the deadline comes
+    /// first, the outcome lists the channels as unknown. The time that is reserved for the clean-up
+    /// is raised to 5 s more than this life, but at most to half of the deadline. A target may have
+    /// a value of its own ([`Target::request_life`]).
     #[must_use]
     pub fn request_life(mut self, life: Duration) -> Self {
         self.request_life = life.min(LONGEST);
@@ -128,9 +131,9 @@ impl Runner {
         self
     }
 
-    /// Brings each module to its safe state. A module whose safe state is `hold` is brought back to
-    /// its settings before the run, so that no setting of the algorithm stays. Use this for
-    /// algorithms that only measure. See [`Ending::AsFound`].
+    /// Brings each module to its safe state, but a module whose safe state is `hold` to its
+    /// settings before the run. So no setting of the algorithm stays. Use this for algorithms that
+    /// only measure. See [`Ending::AsFound`].
     #[must_use]
     pub fn leave_as_found(mut self) -> Self {
         self.ending = Ending::AsFound;
@@ -156,12 +159,12 @@ impl Runner {
 
     /// Runs `algorithm` on each target and returns every outcome, in the order of the targets.
     ///
-    /// `algorithm` receives the module, and a handle of the board that enforces the target's limits
-    /// and works until the algorithm ends. If there are several targets, those that keep their
-    /// tones on are read back once more after all have ended, because a board may have lost its
-    /// tones while other targets ran. A target fails with [`Busy`](twotone_hal::ErrorKind::Busy) if
-    /// another run uses its module. If `targets` has a module of a board twice, its first target
-    /// runs, and the second one fails with
+    /// The arguments of `algorithm` are a handle of the board and the module. The handle enforces
+    /// the target's limits, and works until the algorithm ends. If there are several targets, those
+    /// that keep their tones on are read back once more after all targets have ended, because a
+    /// board may have lost its tones while other targets ran. A target fails with
+    /// [`Busy`](twotone_hal::ErrorKind::Busy) if another run uses its module. If `targets` has a
+    /// module of a board twice, its first target runs, and the second one fails with
     /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument).
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
@@ -190,8 +193,8 @@ impl Runner {
         })
     }
 
-    /// Supervises each target in a context of its own ([`tworoutine::spawn`]), at most
-    /// `concurrency` of them at once.
+    /// Runs `supervise` for each target in a context of its own ([`tworoutine::spawn`]), for at
+    /// most `concurrency` targets at once.
     pub(super) fn over<T, S, F>(
         &self,
         targets: Vec<Target>,

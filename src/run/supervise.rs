@@ -1,4 +1,7 @@
-//! Supervision of one target (a module of a board) from its start to its end.
+//! Supervision of one target (a module of a board) from its start to its end. The algorithm runs
+//! first. Then the clean-up brings the module to the *safe state* of its target, unless the
+//! settings of the algorithm are kept. The *journal* of a module is the record of the settings that
+//! its channels have, or may have.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,21 +31,22 @@ pub(super) struct Supervised {
     pub(super) twice: bool,
     /// True if a module that keeps its tones is read back once more after all targets have ended.
     pub(super) is_looked_at_last: bool,
-    /// Record of the settings that were written. The runner reads the record after this context has
-    /// ended: for the last read-back, and if the context ends without an outcome.
+    /// Journal of the module. The runner needs it after this context has ended: for the last
+    /// read-back, and if the context ends without an outcome.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
-    /// Number of repetitions of operations on the board.
+    /// Number of times that an operation on the board had to be repeated.
     repeats: Arc<AtomicU32>,
 }
 
-/// The right to run: a permit among the targets that run at once, and the lease of the module.
+/// The right to run: a place among the targets that run at once, and the lease of the module, which
+/// keeps other runs from using it.
 pub(super) struct Turn<'a> {
     pub(super) began: Instant,
     _place: SemaphorePermit<'a>,
     _lease: Lease,
 }
 
-/// Runs `algorithm` on a target and cleans up after it.
+/// Runs `algorithm` on a target, and then cleans up the target's module.
 pub(super) async fn run<T, E, F>(
     supervised: Supervised,
     algorithm: impl FnOnce(BoardHandle, ModuleId) -> F + Send + 'static,
@@ -57,8 +61,8 @@ where
         Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
     };
     let (share, reserved) = supervised.times();
-    // These are two allowances and not two deadlines: a process that was stopped until after both
-    // deadlines would have no time left.
+    // An allowance is used up only while the process runs. With deadlines instead, a process that
+    // was stopped until after both of them would have no time left for the clean-up.
     let share = Allowance::new(share);
     let reserve = Allowance::new(reserved);
     let board = supervised.board();
@@ -80,13 +84,15 @@ where
     supervised.outcome(Some(&turn), result, hardware)
 }
 
-/// Longest time for the last read-back of a module, after all targets have ended.
+/// Longest time for the last read-back of a module that keeps its tones, after all targets have
+/// ended.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Time within which the runtime polls a waiting context again.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Time reserved for a clean-up in addition to the life of a lost request.
+/// Time that is reserved for a clean-up in addition to the life of a lost request, which is the
+/// longest time for which the board may still execute it.
 const OUTLIVES: Duration = Duration::from_secs(5);
 
 /// Returns the longest time of the last read-back in a run with this deadline.
@@ -95,8 +101,8 @@ fn last_look(deadline: Duration) -> Duration {
 }
 
 /// Reads back a module that keeps its tones on, within `time`, after all targets have ended.
-/// Returns its state and the number of repeated operations. After a cancel of the run the read-back
-/// takes 5 s at most.
+/// Returns its state and the number of repeated operations. If the run is cancelled, the read-back
+/// takes at most 5 s from then on.
 pub(super) async fn still_kept(
     target: Target,
     settings: Runner,
@@ -159,10 +165,10 @@ impl Supervised {
         }
     }
 
-    /// Returns the times of the algorithm and of its clean-up. The time of the clean-up is longer
-    /// than the life of a lost request, but at most half of the deadline unless
-    /// [`Runner::cleanup_share`] is larger. With less time, a clean-up could not confirm its
-    /// success after the loss of a request.
+    /// Returns the time of the algorithm and the time that is reserved for its clean-up. The
+    /// reserved time is longer than the life of a lost request, because a clean-up can confirm its
+    /// success only after this life. But it is at most half of the deadline, unless
+    /// [`Runner::cleanup_share`] is larger.
     fn times(&self) -> (Duration, Duration) {
         let settings = &self.settings;
         let mut deadline = settings.deadline;
@@ -239,8 +245,8 @@ impl Supervised {
         };
         let start = async {
             if self.target.was_taken_over() {
-                // Nothing is read or measured as long as a request of the earlier program may still
-                // arrive.
+                // Requests of the program from which the board was taken over may still arrive.
+                // Nothing is read or measured before they no longer can.
                 sleep(self.request_life()).await;
             }
             Journal::start(board.clone(), self.target.module, fields).await
@@ -282,8 +288,8 @@ impl Supervised {
             },
             () = self.settings.cancel.cancelled() => Err(self.cancelled()),
         };
-        // An algorithm that computes without an `.await` cannot be ended. Its batches are refused
-        // anyway, so the clean-up waits for a limited time only.
+        // An algorithm that computes without an `.await` cannot be ended. But its requests are
+        // refused from now on, so the clean-up begins after a limited time in any case.
         let quiet = end.clone();
         let patience = Allowance::new(reserve.left() / 4);
         let ended = patience.within(end_context(context, end));
@@ -291,8 +297,9 @@ impl Supervised {
             biased;
             _ = reserve.within(ended) => {}
             () = self.settings.abandon.cancelled() => {
-                // A running batch is dropped at its next poll, and the journal then records that it
-                // may have been executed.
+                // A running request of the algorithm is dropped when it is next polled. Only then
+                // does the journal record that the board may have executed it. If this does not
+                // happen in time, all settings count as lost.
                 if Allowance::new(TURN).within(quiet.end()).await.is_err() {
                     journal.locked().now.lose();
                 }
@@ -317,7 +324,8 @@ impl Supervised {
         time: &Allowance,
     ) -> HardwareState {
         let ends_in = self.ends_in(failed.is_none());
-        // A wrong parameter must not switch off tones of an observation.
+        // If the algorithm was refused before it set anything, for instance because of a wrong
+        // parameter, tones that were on before the run must not be switched off.
         let refused = failed.is_some_and(|error| {
             use ErrorKind as K;
             matches!(
@@ -338,9 +346,9 @@ impl Supervised {
         }
     }
 
-    /// Ends the run on a module whose settings could not be read before the algorithm. The module
-    /// is switched off if its safe state is `off` and the client of the board did not refuse the
-    /// request. Otherwise nothing is sent.
+    /// Ends the run on a module whose settings could not be read before the algorithm. If its safe
+    /// state is `off`, the module is switched off, unless the client of the board has refused to
+    /// send the request. Otherwise nothing is sent.
     async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),
@@ -356,7 +364,7 @@ impl Supervised {
         self.switch_off(board, time).await.1
     }
 
-    /// Switches off every tone without knowledge of the tones that are on.
+    /// Switches off every tone of the module, without knowing which tones are on.
     pub(super) async fn switch_off(
         &self,
         board: &BoardHandle,
@@ -372,15 +380,15 @@ impl Supervised {
         };
         let journal = match journal {
             Ok(journal) => self.journal.get_or_init(|| journal),
-            // Not even the number of channels is known.
+            // Without a journal, not even the number of the module's channels is known.
             Err(error) => {
                 let hardware = HardwareState::unreached(&error);
                 return (Err(error), hardware);
             }
         };
         if self.target.was_taken_over() {
-            // A request of the earlier program may still arrive, so the clean-up waits for the end
-            // of its life.
+            // A request of the program from which the board was taken over may still arrive. This
+            // makes the clean-up wait until it no longer can.
             journal.locked().suspect = Some(Instant::now());
         }
         let cleanup = self.cleanup(journal, SafeState::Off, time);
@@ -393,9 +401,9 @@ impl Supervised {
         }
     }
 
-    /// Makes a journal of a module that has not been reached. Repeats the request to the board
-    /// until it succeeds, and gives up only if the client of the board refuses three times to send
-    /// the request.
+    /// Makes a journal that knows no settings of the module. This needs the board's description, so
+    /// the request for it is repeated until it succeeds. Gives up only if the client of the board
+    /// refuses three times to send the request.
     async fn blank(&self, board: &BoardHandle, last: &mut Option<Error>) -> Result<Arc<Journal>> {
         let mut pause = cleanup::FIRST_PAUSE;
         let mut unsendable = 0;
@@ -446,7 +454,7 @@ async fn end_context<T>(context: JoinHandle<T>, end: End) {
     context.abort();
     end.end().await;
     if !context.is_finished() {
-        // The result is already known.
+        // The result of the run is already known, so that of the context is ignored.
         let _ = context.await;
     }
 }

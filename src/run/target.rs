@@ -1,4 +1,5 @@
-//! Target of a run: a module of a board.
+//! Target of a run, which executes an algorithm on the modules of many boards. A target is one of
+//! these modules.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub struct Target {
     pub board: BoardHandle,
     /// The module. No two runs of this process use the same module at the same time.
     pub module: ModuleId,
-    /// Limits for every write.
+    /// Limits that the run enforces for every change of a setting.
     pub limits: ModuleLimits,
     /// Safe state of the module. [`ENDINGS`](super::ENDINGS) describes its use.
     pub safe_state: SafeState,
@@ -59,7 +60,8 @@ impl Target {
         Self { limits, ..self }
     }
 
-    /// Returns the target with this longest life of a request, or with that of the run if `None`.
+    /// Returns the target with this value of [`Target::request_life`]. If it is `None`, that of the
+    /// run applies.
     #[must_use]
     pub fn request_life(self, request_life: Option<Duration>) -> Self {
         Self {

@@ -1,5 +1,5 @@
 //! A board in memory for tests. It takes time for each operation, records the operations, and has
-//! the faults that a test sets.
+//! the faults that a test sets. A *batch* is a list of operations, sent to a board as one request.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use twotone_hal::{
 pub(super) const CHANNELS: u16 = 8;
 /// Time that the board takes for an operation.
 pub(super) const OPERATION: Duration = Duration::from_millis(10);
-/// Time after which a request without an answer fails.
+/// Time after which the client of the board gives up a request without an answer.
 pub(super) const BOARD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Fault at one operation.
+/// Fault of the board at one operation of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
-    /// The board refuses this operation, and executes neither this one nor those after it.
+    /// The board refuses this operation. It executes neither this operation nor those after it.
     Refuse,
     /// As `Refuse`, but the error does not name the refused operation.
     RefuseInSilence,
@@ -30,11 +30,11 @@ pub(super) enum Fault {
     LoseAnswer,
     /// The link breaks before this operation. This operation and those after it are not executed.
     Break,
-    /// The answer is lost, and the rest of the batch is executed only after this duration, in no
-    /// fixed order with requests on the next link.
+    /// The answer is lost, and the board executes the rest of the batch only after this duration.
+    /// In the meantime it may execute requests on the next link.
     Late(Duration),
-    /// The operation is sent, not answered, sent again, and answered. The first request is executed
-    /// only after this duration.
+    /// The request is sent, not answered, and sent again. The board answers the second request, and
+    /// executes the first one only after this duration.
     Repeated(Duration),
     /// The board answers nothing and executes nothing for this duration.
     Dead(Duration),
@@ -64,7 +64,7 @@ struct Inner {
 struct State {
     /// Number of operations that were begun.
     operations: usize,
-    /// Number of the operation that fails, with its fault, if any.
+    /// Number of the operation at which a fault occurs, and the fault.
     fault: Option<(usize, Fault)>,
     /// Faults that occur at every operation whose description begins with these words.
     always: Vec<(Fault, &'static str)>,
@@ -72,7 +72,7 @@ struct State {
     refused: Vec<u16>,
     dead_until: Option<Instant>,
     log: Vec<String>,
-    /// Largest sum of the squared amplitudes so far.
+    /// Largest sum of the squared amplitudes of all tones until now.
     most_power: f64,
 }
 
@@ -84,7 +84,7 @@ pub(super) fn channel(number: u16) -> ChannelId {
     ChannelId::new(number).unwrap()
 }
 
-/// Update of channel `number`, with its offset from the NCO in MHz.
+/// Update that sets the tone of channel `number`. `offset_mhz` is its offset from the NCO in MHz.
 pub(super) fn tone(number: u16, offset_mhz: f64, amplitude: f64) -> ToneUpdate {
     ToneUpdate::new(channel(number))
         .offset(Hertz(offset_mhz * 1e6))
@@ -177,7 +177,8 @@ impl Fake {
         self.state().operations
     }
 
-    /// Largest effective amplitude of the comb so far: the root of the sum of the squares.
+    /// Largest effective amplitude of all tones together until now: the root of the sum of the
+    /// squared amplitudes.
     pub(super) fn most(&self) -> f64 {
         self.state().most_power.sqrt()
     }
@@ -283,7 +284,8 @@ impl Fake {
                     replies.repeated(1);
                 }
                 Some(Fault::Panic) => panic!("as it was told"),
-                // All timers of the process are late at once.
+                // Time passes at once, so that all timers of the process are late at the same
+                // moment.
                 Some(Fault::Suspended(time)) => tokio::time::advance(time).await,
                 Some(Fault::Lie | Fault::Nan) | None => {}
             }
@@ -341,8 +343,7 @@ impl Fake {
     }
 }
 
-/// Samples of a line without detectors. The sample of a tone that is off is 0, independent of
-/// earlier settings.
+/// Samples of a line without detectors. The sample of a tone that is off is 0.
 fn means(module: &MemoryModule, acquire: &Acquire, line_phase: f64) -> Means {
     let sample = |tone: ToneState| {
         let offset_hz = tone.offset.map_or(0.0, |offset| offset.0);

@@ -1,4 +1,6 @@
-//! Tests of the state in which a run leaves a module.
+//! Tests of the state in which a run leaves a module. After the algorithm of the run, the clean-up
+//! brings the module to its safe state: off, the state before the run (`Previous`), or the present
+//! state (`Hold`).
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -75,7 +77,8 @@ async fn giving_up_the_clean_up_says_what_is_left() {
     });
     assert_eq!(began.elapsed(), 2 * SECOND);
     let outcome = only(outcomes);
-    // The request that clears the tones was sent, so the tones may be off by now.
+    // The clean-up was given up after it had sent the request that clears the tones, so the tones
+    // may be off by now.
     assert_eq!(
         outcome.hardware.unknown(),
         list(&[1, 3]),
@@ -158,7 +161,7 @@ async fn previous_settings_come_back() {
         fake.most()
     );
 
-    // The NCO is restored too, with all tones that the run has cleared.
+    // The frequency of the NCO is restored too, and so are all tones that the run has cleared.
     let outcome = only(
         runner()
             .run(target(), |board, module| async move {
@@ -180,7 +183,7 @@ async fn previous_settings_come_back() {
     let after = fake.settings();
     assert_eq!((after.0, &after.1[..2]), (before.0, &before.1[..2]));
 
-    // A run that changes nothing sends nothing.
+    // After an algorithm that changes nothing, the clean-up sends nothing.
     let read = |board: BoardHandle, module| async move {
         board.nco().read(module).await?;
         Err::<(), _>(Error::new(ErrorKind::Protocol, "nothing found"))
@@ -245,7 +248,8 @@ async fn dropping_the_run_still_cleans_up() {
 #[tworoutine::test(start_paused = true)]
 async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
     let fakes = [Fake::new("b").with(4, Fault::Late(1000 * SECOND))];
-    // The clean-up has 3 s: less than the board's deadline of a batch.
+    // The clean-up has 3 s, which is less than the 5 s after which the board's client gives up a
+    // request.
     let runner = runner().deadline(12 * SECOND).request_life(SECOND / 10);
     let outcome = only(runner.run(targets(&fakes), fail).await);
     assert_eq!(fakes[0].log()[4], "clear the tones of module 1");
@@ -256,8 +260,8 @@ async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
 
 #[tworoutine::test(start_paused = true)]
 async fn a_batch_that_was_repeated_may_still_be_on_its_way() {
-    // Operation 3 is the setting of the algorithm. The first request, which is late, executes it
-    // once more while the clean-up reads back.
+    // Operation 3 is the setting that the algorithm makes. Its request is sent twice. The first of
+    // the two is late, so the board executes the setting once more while the clean-up reads back.
     for late in [SECOND / 2, SECOND, 2 * SECOND] {
         let fakes = [Fake::new("b").with(3, Fault::Repeated(late))];
         let run = runner().request_life(3 * SECOND);

@@ -1,4 +1,5 @@
-//! Tests of the journal against the true settings of the board.
+//! Tests of the journal, which is the record of the settings that the channels of a module have, or
+//! may have. It is compared with the true settings of a fake board.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use twotone_hal::{Acquire, Batch, BoardHandle, Hertz, ToneFields};
 use super::board::{Fake, Fault, channel, module, tone};
 use crate::run::Journal;
 
-/// Sets tones 1 and 2, measures, sets the NCO, clears, sets tone 3: six operations.
+/// Returns a batch of six operations: it sets tones 1 and 2, measures, sets the NCO, clears the
+/// tones, and sets tone 3.
 fn batch() -> Batch {
     let mut batch = Batch::new();
     batch.set_tones(module(), [tone(1, 1.0, 0.1), tone(2, 2.0, 0.2)]);
@@ -26,7 +28,8 @@ async fn start(fake: &Fake) -> (std::sync::Arc<Journal>, BoardHandle) {
     (journal, board.into())
 }
 
-/// Asserts that every setting which the journal calls certain is true.
+/// Asserts that every setting that is certain according to the journal is the true setting of the
+/// board.
 fn assert_true(journal: &Journal, fake: &Fake, when: &str) {
     let known = journal.snapshot();
     let (nco, tones) = fake.settings();
@@ -68,8 +71,8 @@ async fn begins_with_what_is_set() {
         Some(Hertz(7e6)),
         "the offset of a tone that is on is read"
     );
-    // The operations are the description, amplitudes and NCO, and the settings of the one channel
-    // that is on.
+    // The first reading consists of these operations: the description of the board, the amplitudes
+    // and the NCO, and all settings of the one channel that is on.
     assert_eq!(fake.operations(), 5, "{:?}", fake.log());
 }
 
@@ -109,7 +112,8 @@ async fn is_never_certain_of_what_is_not_so() {
             fake.fail(at, fault);
             board.run(&batch()).await.unwrap_err();
             let when = format!("{fault:?} at {at}");
-            // A late batch may be executed now or later: the journal must cover both.
+            // The board may execute a late batch now or later. The journal must be right in both
+            // cases.
             assert_true(&journal, &fake, &when);
             tokio::time::sleep(Duration::from_secs(60)).await;
             assert_true(&journal, &fake, &format!("{when}, later"));
@@ -138,7 +142,7 @@ async fn a_batch_whose_caller_went_away_is_in_doubt() {
     let gone = tokio::time::timeout(Duration::from_millis(1), board.run(&set)).await;
     assert!(gone.is_err());
     assert_eq!(journal.snapshot().unknown, [channel(1)]);
-    // The board executes the next batch after this one, which ends the doubt.
+    // The board executes the next batch after the abandoned one. So the setting is certain again.
     let mut again = Batch::new();
     again.set_tone(module(), tone(1, 2.0, 0.2));
     board.run(&again).await.unwrap();

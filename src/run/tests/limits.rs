@@ -1,4 +1,5 @@
-//! Tests of the limits on every write.
+//! Tests of the limits that are enforced for every change of a setting. A *batch* is a list of
+//! operations, sent to a board as one request. The *comb* is the sum of all tones of a module.
 
 use std::slice;
 
@@ -10,7 +11,8 @@ use crate::run::{Journal, Limits, ModuleLimits};
 const LIMITS: ModuleLimits = ModuleLimits {
     f_min: Some(Hertz(0.9e9)),
     f_max: Some(Hertz(1.1e9)),
-    // These limits are amplitudes of 0.1 and 0.15, because the fake's full scale is 0 dBm.
+    // The full scale of the fake board is 0 dBm, so these limits of power are amplitudes of 0.1 and
+    // 0.15.
     max_tone: Some(Dbm(-20.0)),
     max_total: Some(Dbm(-16.478_174_818_886_377)),
     crest: 5.5,
@@ -21,8 +23,8 @@ async fn limited(fake: &Fake, limits: ModuleLimits) -> BoardHandle {
     BoardHandle::new(Limits::new(journal.await.unwrap(), limits))
 }
 
-/// Runs batches one after the other. All but the last must succeed. Returns the result of the last
-/// batch, and checks that nothing of it is sent if it is refused.
+/// Runs batches one after the other, and returns the result of the last one. Asserts that all
+/// others succeed, and that no part of the last one is sent if it is refused.
 async fn check(limits: ModuleLimits, batches: &[Batch]) -> Result<(), (ErrorKind, String)> {
     let fake = Fake::new("b");
     let board = limited(&fake, limits).await;
@@ -91,7 +93,7 @@ async fn all_tones_together_have_theirs_at_every_point_of_a_batch() {
     let third = tones(&[tone(3, 3.0, 0.1)]);
     assert_eq!(check(LIMITS, &[two.clone(), third]).await, refused(message));
 
-    // Lowering one tone before raising another is allowed, the other order is not.
+    // A batch may lower one tone and then raise another. It may not do this in the other order.
     let lower = ToneUpdate::new(channel(1)).amplitude(0.0);
     let raise = tone(3, 3.0, 0.1);
     assert_eq!(
@@ -127,7 +129,8 @@ async fn a_tone_that_was_on_before_the_run_counts() {
     board.run(&tones(&[tone(7, 5.0, 0.12)])).await.unwrap();
     board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap();
     assert_eq!(fake.on(), [1, 7]);
-    // If the tone may be off by now, an amplitude of 0.11 may raise it.
+    // The answer is lost, so tone 7 may be on with an amplitude of 0.12, or off. If it is off, an
+    // amplitude of 0.11 raises it, so this is refused.
     fake.fail(0, super::board::Fault::LoseAnswer);
     board.run(&tones(&[tone(7, 5.0, 0.0)])).await.unwrap_err();
     let error = board.run(&tones(&[tone(7, 5.0, 0.11)])).await.unwrap_err();
@@ -157,7 +160,8 @@ async fn a_comb_has_headroom() {
         let all = [1, 2, 3, 4, 5, 6, 7, 8].map(|n| tone(n, f64::from(n), amplitude));
         [tones(&all)]
     };
-    // The peak is the smaller of 5.5 sqrt(8 a^2 / 2) and the sum of all amplitudes, 8 a.
+    // The peak of eight tones of amplitude a is 5.5 sqrt(8 a^2 / 2), or the sum 8 a of the
+    // amplitudes if that is smaller.
     assert_eq!(check(free, &comb(0.125)).await, Ok(()));
     let message = "channel 8: the comb would peak at 1.008 of full scale; scale all amplitudes by \
                    0.992 or less, or use fewer tones";
@@ -179,7 +183,8 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
         refused("channel 1: 899000000 Hz asked, and the map allows no lower than 900000000 Hz");
     assert_eq!(check(LIMITS, &[at(101.0)]).await, high);
     assert_eq!(check(LIMITS, &[at(-101.0)]).await, low);
-    // A tone must not be measured out of range either, even if it is back before the batch ends.
+    // A batch must not measure a tone out of its range, even if the tone is back in range at the
+    // end of the batch.
     let back = batch(|batch| {
         batch.set_tone(module(), tone(1, 101.0, 0.05));
         batch.acquire_mean(module(), Acquire::new(10));
@@ -192,8 +197,8 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
     let on = tones(&[ToneUpdate::new(channel(1)).amplitude(0.05)]);
     assert_eq!(check(LIMITS, &[off, on]).await, high);
 
-    // The frequency of a tone that this run has not set is known only from a reading of all
-    // settings.
+    // The offset of channel 2 was never set in this run. It is known only if all settings are read
+    // back.
     let alone = tones(&[ToneUpdate::new(channel(2)).amplitude(0.05)]);
     let nowhere = refused(
         "channel 2 is to carry a tone, and its offset from the NCO is not known: it was not set in this run, and the board does not report it. So its place in the range of the map cannot be checked; set its offset in the same batch",
@@ -201,8 +206,8 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
     assert_eq!(check(LIMITS, slice::from_ref(&alone)).await, nowhere);
     assert_eq!(check(ModuleLimits::default(), &[alone]).await, Ok(()));
 
-    // The NCO moves first and the offsets after it, in one batch or in two. If the comb were
-    // measured in between, it would be out of range.
+    // The NCO may move first, and the offsets after it, in one batch or in two. A measurement in
+    // between is refused, because the tones would be out of range.
     let nco = batch(|batch| {
         batch.set_nco(module(), Hertz(1.05e9));
     });

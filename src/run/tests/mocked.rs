@@ -1,5 +1,5 @@
-//! Tests of the error paths of the wrappers on a mock, which can fail with any error, even with
-//! errors that no simulated board and no fake returns.
+//! Tests of the wrappers of boards after errors. A mock of a board can fail with any error, even
+//! with errors that no other board of the tests returns.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use twotone_hal::{
 use super::board::{description, module, tone};
 use crate::run::{CatchPanic, Deadline, Journal, Limits, ModuleLimits, Trace};
 
-/// A board that answers batches without writes from memory, and fails all others.
+/// Returns a board that answers batches that only read. All other batches fail with the error that
+/// `fail` returns.
 fn failing(fail: impl Fn() -> Error + Send + Sync + 'static) -> BoardHandle {
     let memory = MemoryBoard::new("b1", description(), |_, _| Ok(Means::default()));
     let mut mock = MockBoard::new();
@@ -72,7 +73,8 @@ async fn an_error_comes_through_every_wrapper_as_it_was() {
     }
 }
 
-/// The journal records a setting as made, as not made, or as unknown, depending on the error.
+/// The journal is the record of a module's settings. After an error, it records a setting as made,
+/// as not made, or as unknown, depending on the error.
 #[tworoutine::test(start_paused = true)]
 async fn the_journal_believes_an_error_no_more_than_it_says() {
     use Certainty as C;
@@ -103,7 +105,8 @@ async fn the_journal_believes_an_error_no_more_than_it_says() {
     }
 }
 
-/// If a mock panics during a batch, the error reports the panic, and that its effect is unknown.
+/// If a board panics during a batch, the error says so, and that it is unknown if the batch was
+/// executed.
 #[tworoutine::test(start_paused = true)]
 async fn a_panic_is_an_error_and_the_setting_unknown() {
     let board = failing(|| panic!("the client has a fault"));

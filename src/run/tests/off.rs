@@ -1,4 +1,4 @@
-//! Tests of the switch-off.
+//! Tests of the switch-off of all tones, on fake boards with faults.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn a_board_that_comes_back_in_time_is_switched_off() {
 
 #[tworoutine::test(start_paused = true)]
 async fn one_that_does_not_is_not_said_to_be_off() {
-    // The board fails before it has described itself, or after.
+    // The board stops answering before it has sent its description, or after.
     let every: Channels = (1..=CHANNELS).map(channel).collect();
     for (at, unknown) in [(0, Channels::All), (1, every)] {
         let dead = lit("dead").with(at, Fault::Dead(1000 * SECOND));
@@ -105,7 +105,8 @@ async fn tones_that_cannot_be_cleared_together_are_switched_off_one_by_one() {
         assert!(outcome.is_well(), "{fault:?}: {outcome:?}");
         assert_eq!(fake.on(), [0u16; 0], "{fault:?}");
     }
-    // This board refuses to set tones, but clears them. Nothing is known of the tones yet.
+    // This board refuses to set tones, but it can clear them. The switch-off begins without knowing
+    // which tones are on.
     let fake = lit("b").always(Fault::Refuse, "set");
     let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
     assert!(outcome.is_well(), "{outcome:?}");
@@ -178,7 +179,7 @@ async fn channels_that_cannot_be_read_back_are_listed() {
     let all = || (1..=CHANNELS).map(channel).collect::<Channels>();
     for (fault, unknown) in [
         (Fault::Refuse, all()),
-        // The fake answers NaN for the first channel only.
+        // With the fault `Nan`, the fake board answers NaN for the first channel only.
         (Fault::Nan, [1].map(channel).into_iter().collect()),
     ] {
         let fake = lit("b").always(fault, "read");
@@ -201,7 +202,8 @@ async fn a_board_that_was_taken_over_is_waited_for() {
         let target = || vec![target(&fake).taken_over(taken_over)];
         let began = Instant::now();
         let off = Runner::new().request_life(life).off(target());
-        // A request of the earlier program is executed during the switch-off.
+        // The board executes a late request of the program from which it was taken over, during the
+        // switch-off.
         let other = async {
             sleep(2 * SECOND).await;
             if taken_over {

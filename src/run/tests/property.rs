@@ -1,6 +1,6 @@
-//! Property test: with one fault, of any kind, at any operation of an algorithm, the run ends by
-//! its deadline, the tones are as declared or their channels are listed, and the other boards are
-//! not affected.
+//! Property test with one fault of a board, of any kind, at any operation of an algorithm. The run
+//! ends by its deadline. The tones are in the safe state that the run declares, or their channels
+//! are listed in the outcome. The other boards are not affected.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use super::board::{CHANNELS, Fake, Fault, channel, module, tone};
 use crate::run::{HardwareState, Outcome, Runner, SafeState, Target};
 
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Delay of a late batch: longer than the deadline of the board, and equal to the time for which
-/// the runner assumes that a lost request may still be executed.
+/// Delay of a late batch. It is longer than the time after which the client of the board gives up a
+/// request. It is equal to the time for which, according to the runner, the board may still execute
+/// a lost request.
 const LATE: Duration = Duration::from_secs(8);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 
@@ -37,7 +38,8 @@ const FAULTS: [Fault; 13] = [
     Fault::Suspended(SUSPENDED),
 ];
 
-/// Runs a small tune: the NCO, three steps of a sweep, the final tones, read back and measured.
+/// Runs a small tune: sets the NCO, makes three steps of a sweep, sets the final tones, reads them
+/// back and measures them.
 async fn tune(board: BoardHandle, module: ModuleId) -> Result<Vec<Complex64>> {
     let mut measured = Vec::new();
     board.nco().set(module, Hertz(1.2e9)).await?;
@@ -80,7 +82,7 @@ async fn run(fakes: &[Fake], safe_state: SafeState) -> Vec<Outcome<Vec<Complex64
         .await
 }
 
-/// Compares the tones in `outcome` with the true ones.
+/// Compares the state of the tones in `outcome` with the true tones of the board.
 fn check_tones(outcome: &Outcome<Vec<Complex64>>, fake: &Fake, safe_state: SafeState, when: &str) {
     let (on, hardware) = (fake.on(), &outcome.hardware);
     let declared: &[u16] = match (hardware, safe_state) {
@@ -125,7 +127,8 @@ async fn one_fault_anywhere(safe_state: SafeState) {
     let result = |outcome: &Outcome<Vec<Complex64>>| format!("{:?}", outcome.result);
 
     for fault in FAULTS {
-        // The faults reach a few operations beyond the run without a fault, into its clean-up.
+        // A run without a fault has `operations` operations. Faults at a few later operations hit
+        // the clean-up.
         for at in 0..operations + 4 {
             let when = format!("{safe_state}: {fault:?} at operation {at} of {operations}");
             let fakes = farm();
@@ -148,11 +151,12 @@ async fn one_fault_anywhere(safe_state: SafeState) {
                 assert_eq!(with.hardware, without.hardware, "{when}");
             }
 
-            // Every late batch has been executed by now.
+            // After this time, the board has executed every late batch.
             sleep(Duration::from_secs(60)).await;
             check_tones(&outcomes[1], &faulty, safe_state, &when);
-            // Settings that a reboot loses before they were read cannot be known, and the settings
-            // of an algorithm that has finished are not set again.
+            // Two reboots cannot be mended. If settings are lost before they were read, nobody
+            // knows them. If they are lost after the algorithm has finished, they are not set
+            // again.
             let unread = at < 3 && safe_state == SafeState::Previous;
             let lost = fault == Fault::Reboot && (unread || outcomes[1].result.is_ok());
             if let Fault::Suspended(_) = fault {

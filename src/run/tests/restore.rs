@@ -1,5 +1,6 @@
-//! Tests of the return to earlier settings: as declared, as found, and as far as the board accepts
-//! them.
+//! Tests of the return of a module, at the end of a run, to the settings before the run: because
+//! its safe state is `Previous`, because the run only measures, and as far as the board accepts the
+//! settings.
 
 use twotone_hal::{BoardHandle, Hertz, ModuleId, Radians, Result};
 
@@ -7,7 +8,7 @@ use super::board::{Fake, Fault, module, tone};
 use super::runner::{SECOND, list, only, runner, two_tones};
 use crate::run::{Ending, HardwareState, Runner, SafeState, Target};
 
-/// Moves the NCO and switches a comb on, as a sweep does.
+/// Moves the NCO and switches eight tones on, as a sweep does.
 async fn measure(board: BoardHandle, module: ModuleId) -> Result<()> {
     board.nco().set(module, Hertz(1.5e9)).await?;
     let comb = (1..=8).map(|number| {
@@ -47,7 +48,7 @@ async fn a_measurement_leaves_what_it_found_or_nothing() {
             let after = fake.settings();
             assert_eq!(after.0, before.0, "{safe_state}");
             for tone in before.1 {
-                // Phase and rotation that were never set are 0.
+                // A phase or a rotation that was never set before the run is set to 0.
                 let tone = twotone_hal::ToneState {
                     phase: Some(Radians(0.0)),
                     rotation: Some(Radians(0.0)),
@@ -57,8 +58,8 @@ async fn a_measurement_leaves_what_it_found_or_nothing() {
             }
         }
     }
-    // With `hold`, the tones of the run stay on. This is also the case if the runner keeps them
-    // after success.
+    // With the safe state `hold`, the tones of the algorithm stay on, even if the runner is not
+    // told to keep them.
     for (ending, on) in [(Ending::SafeState, 8), (Ending::Kept, 8)] {
         let fake = observing();
         let runner = match ending {
@@ -156,8 +157,8 @@ async fn a_setting_that_hangs_uses_up_a_part_of_the_time() {
         let fake = hanging.clone();
         async move {
             let measured = measure(board, module).await;
-            // The first batch of the clean-up switches the tones off and is refused at the NCO. The
-            // next batch only switches off.
+            // The first batch of the clean-up switches the tones off, and the board refuses its
+            // second operation, the setting of the NCO. The next batch only switches tones off.
             fake.fail(2, Fault::Dead(10 * SECOND));
             measured
         }

@@ -1,4 +1,5 @@
-//! Tests of the runner: outcomes as values, ends, clean-up.
+//! Tests of the runner, which runs an algorithm on the modules of many boards. They test its
+//! outcomes, the ends of algorithms, and the clean-up of modules afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +30,7 @@ pub(super) fn runner() -> Runner {
     Runner::new().deadline(100 * SECOND)
 }
 
-/// Switches two tones on, for an algorithm that continues afterwards.
+/// Switches two tones on, as the first part of an algorithm.
 pub(super) async fn two_tones(board: &BoardHandle, module: ModuleId) -> Result<()> {
     board
         .tones()
@@ -158,7 +159,7 @@ async fn a_module_has_one_run_at_a_time() {
         "{error}"
     );
     assert_eq!(second.hardware, HardwareState::Untouched);
-    // The lease ends with the run.
+    // The first run has ended, so the module is free for another run.
     assert!(only(runner().run(vec![target()], slow).await).is_well());
     // The same module twice in one list is an error for any concurrency.
     let twice = runner()
@@ -230,7 +231,8 @@ async fn a_handle_that_was_kept_reaches_nothing_after_the_run() {
                 let kept = kept.clone();
                 move |board, module| {
                     *kept.lock().unwrap() = Some(board.clone());
-                    // Another context continues to use the board after the algorithm has ended.
+                    // A task of the algorithm continues to use the board after the algorithm has
+                    // ended.
                     let stray = board.clone();
                     let _unwatched = tworoutine::spawn(async move {
                         loop {
@@ -314,15 +316,15 @@ fn channels_are_told_and_stored() {
     assert_eq!(reason, Failure::of_words("x"));
 }
 
-/// An error of the caller's own.
+/// Error type of a caller of the runner.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("{found} resonances")]
 struct TooFew {
     found: usize,
 }
 
-/// If an algorithm ends with an error of its own type, the outcome contains this error, with its
-/// value.
+/// If an algorithm ends with an error of its caller's type, the outcome contains this error, with
+/// its value.
 #[tworoutine::test(start_paused = true)]
 async fn an_error_of_the_caller_comes_back_out_of_the_outcome() {
     let fakes = fakes(&["b1"]);
@@ -381,7 +383,8 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
             .all(|outcome| outcome.hardware == HardwareState::Kept)
     );
 
-    // In the first case, the board restarts. In the second case, another program sets a tone.
+    // First, the board restarts while the second run lasts. Next, another program sets a tone in
+    // this time.
     let (_, outcomes) = one_after_the_other(Fake::forget).await;
     assert_eq!(
         outcomes[0].hardware.not_restored(),
@@ -394,7 +397,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.0, 0.7))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
 
-    // All settings of a tone are compared, not only its amplitude. The NCO is compared too.
+    // A change of another setting than the amplitude is noticed too, and so is a change of the NCO.
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.5, 0.1))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
     let (_, outcomes) = one_after_the_other(|fake| fake.move_nco(1.1e9)).await;
@@ -417,7 +420,7 @@ async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
 
 #[tworoutine::test(start_paused = true)]
 async fn the_last_reading_keeps_to_the_deadline_and_hears_a_cancel() {
-    // The first run is not cancelled, and the second one is cancelled after 20 s.
+    // In the first case the run is not cancelled. In the second case it is cancelled after 20 s.
     for (after, longest) in [(1000 * SECOND, 100 * SECOND), (20 * SECOND, 27 * SECOND)] {
         let cancel = CancellationToken::new();
         let began = Instant::now();
@@ -447,7 +450,8 @@ async fn giving_up_is_immediate_while_an_algorithm_cannot_be_ended() {
     let run = runner().cancel(cancel.clone()).abandon(abandon.clone());
     let run = run.run(targets(&fakes), |board, module| async move {
         two_tones(&board, module).await?;
-        // The board continues to execute the batch after its caller is dropped.
+        // The fake board executes this batch to its end, even if the future that waits for it is
+        // dropped.
         let mut slow = twotone_hal::Batch::new();
         slow.read_nco(module);
         board.run(&slow).await?;

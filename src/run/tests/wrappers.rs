@@ -1,4 +1,5 @@
-//! Tests of each wrapper on its own.
+//! Tests of each wrapper of a board on its own. A wrapper is a board around another board, which
+//! checks, limits or records the operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,8 +41,9 @@ async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
     );
 }
 
-/// The wrappers that execute, record or check operations refuse operations that they do not know.
-/// The lease of a module refuses operations that change more than the module.
+/// Wrappers that execute, record or check operations refuse operations that they do not know. A
+/// leased board, which may change only one module, refuses operations that change more than this
+/// module.
 #[tworoutine::test(start_paused = true)]
 async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
     let other = ModuleId::new(2).unwrap();
@@ -98,7 +100,7 @@ async fn a_dry_run_keeps_settings_and_counts_requests() {
         (channel(2), Some(Hertz(3e6)))
     );
     assert_eq!(replies.get(nco).frequency, Hertz(1.2e9));
-    // The noise is one count. A tone that is on has far more counts.
+    // The noise of a sample is one count. The sample of a tone that is on is far larger.
     let mean = replies.get(mean).mean;
     assert!(mean[0].norm() < 5.0 && mean[1].norm() > 1e4, "{mean:?}");
 
