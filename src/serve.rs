@@ -1,11 +1,12 @@
 //! The daemon of a control host, which is a computer that controls boards. It keeps the boards of a
-//! map connected, and executes commands as jobs.
+//! hardware map connected, and executes commands (such as `tune`) as *jobs*.
 //!
 //! Jobs on different modules run at the same time. Jobs on the same module run one after the other,
 //! unless [`Claim`] lets them run together. A job continues after the client that submitted it has
-//! disconnected, and any number of clients can follow it. The clients of one daemon, and of the
-//! daemons of all hosts of a site, are in this module too. The daemon does not depend on the
-//! command line: [`Jobs`] is given a function that turns a command into the work of a job.
+//! disconnected, and any number of clients can follow it. This module also has the clients: of one
+//! daemon, and of the daemons of all control hosts of a site. The daemon does not depend on the
+//! command line of the program: the program gives [`Jobs`] a function that turns a command into the
+//! work of a job.
 
 mod admission;
 mod api;

@@ -1,19 +1,20 @@
-//! Decides which requests are answered, depending on the endpoint and on the client.
+//! Decides which requests the daemon answers, depending on the endpoint (the kind of socket over
+//! which the client has connected) and on the client.
 
 use hyper::{Method, Request, StatusCode, header};
 
-/// The endpoint over which a request was received.
+/// Kind of the socket over which a request was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// The control socket, which only its owner and its group can open. Commands are accepted. The
-    /// number is that of the user who connected, if it is known.
+    /// number is the user number of the user who connected, if it is known.
     Control(Option<u32>),
     /// A TCP port of this host, which every program on the host can open. Only read-only requests
     /// are accepted.
     Ask,
 }
 
-/// Returns an error with status and reason if the request is not accepted.
+/// Checks if a request is accepted. If not, the error is the HTTP status and the reason.
 pub(super) fn allowed<T>(
     endpoint: Endpoint,
     request: &Request<T>,
@@ -42,8 +43,8 @@ pub(super) fn allowed<T>(
     Ok(())
 }
 
-/// True if a page in a browser sends the request, and not a program or a user who types the
-/// address.
+/// True if a web page in a browser has sent the request. It is false for a program, and for a user
+/// who has typed the address in a browser.
 fn is_of_a_page<T>(request: &Request<T>) -> bool {
     let headers = request.headers();
     let sites = headers.get_all("sec-fetch-site");
@@ -53,8 +54,9 @@ fn is_of_a_page<T>(request: &Request<T>) -> bool {
     headers.contains_key(header::ORIGIN) || foreign.next().is_some()
 }
 
-/// True if every host name in the request is a name of this host. A page whose name resolves to
-/// this host (DNS rebinding) sends its own name instead.
+/// True if every host name in the request is a name of this host. A web page from another server,
+/// whose name was made to resolve to this host (DNS rebinding), sends the name of its server
+/// instead.
 fn is_for_this_host<T>(request: &Request<T>) -> bool {
     let headers = request.headers().get_all(header::HOST).iter();
     let headers = headers.map(|host| host.to_str().unwrap_or_default());
@@ -63,8 +65,8 @@ fn is_for_this_host<T>(request: &Request<T>) -> bool {
     !names.is_empty() && names.into_iter().all(is_this_host)
 }
 
-/// True if a `Host` header is `localhost` or a loopback address. Nobody else can register such a
-/// name.
+/// True if a `Host` header is `localhost` or a loopback address. Nobody can register these names
+/// for another server.
 fn is_this_host(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

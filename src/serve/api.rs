@@ -1,4 +1,5 @@
-//! Messages between the daemon and its clients, as JSON. `docs/daemon.md` describes them.
+//! Messages between the daemon and its clients, as JSON. `docs/daemon.md` describes them. A *job*
+//! is a command that the daemon carries out.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,11 @@ use crate::record::UtcTime;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
-    /// Arguments of the program. The first is the name of the command, unless options precede it.
+    /// Arguments of the program `twotone`. The first is the name of the command, unless options
+    /// precede it.
     pub(crate) command: Vec<String>,
-    /// Contents of the files that the arguments name, by the names in the arguments.
+    /// Contents of the files that the arguments name. The keys are the names as they are in the
+    /// arguments.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
 }
@@ -30,7 +33,8 @@ pub(crate) struct Refusal {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Cancel {
-    /// True to skip the clean-up of the job too.
+    /// True to skip the clean-up of the job too, which would bring modules to the states that the
+    /// map declares.
     pub(crate) abandon: bool,
 }
 
@@ -38,7 +42,7 @@ pub(crate) struct Cancel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// The job waits for other jobs on its modules, or because too many jobs run.
+    /// The job waits for other jobs on its modules, or for a place among the jobs that run.
     Queued,
     /// The job is running.
     Running,
@@ -86,7 +90,7 @@ pub(crate) struct JobReport {
     pub(crate) ended: Option<UtcTime>,
     /// Exit status of the command. `None` if the job has not ended, or was interrupted.
     pub(crate) status: Option<u8>,
-    /// Last step of each module that the job works on.
+    /// Last step that the job has reported of each module on which it works.
     #[serde(default)]
     pub(crate) steps: Vec<BoardStep>,
 }

@@ -1,5 +1,5 @@
-//! Boards of the daemon's map. The daemon connects them, keeps them connected, and reads them back
-//! before anything is set.
+//! Boards of the daemon's hardware map. The daemon connects them and keeps them connected. It reads
+//! back their settings before it changes any. A *job* is a command that the daemon carries out.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +19,12 @@ use crate::connections::{Locking, ask, place};
 use crate::lock::Holder;
 use crate::map::{BoardEntry, HardwareMap};
 
-/// Time between two questions to a board. Boards close a connection that has not been used for 5 s.
+/// Time between two questions (read-only requests) to a board. Boards close a connection that was
+/// not used for 5 s.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Longest duration of a turn of a board. In a turn the board is asked a question, or is connected,
-/// read back and locked.
+/// Longest duration of a turn of a board. In its turn, a connected board is asked a question. A
+/// board that is not connected is connected, read back and locked.
 const LONGEST_TURN: Duration = Duration::from_secs(15);
 
 /// Largest number of boards that are contacted at the same time.
@@ -36,8 +37,8 @@ pub(crate) struct BoardReport {
     pub(crate) address: String,
     /// True if the board has answered the last question.
     pub(crate) connected: bool,
-    /// Reason why the board is not connected, or why its lock cannot be requested. `None` if
-    /// another program has locked it.
+    /// Reason why the board is not connected, or why its lock could not be requested. A lock that
+    /// another program holds is no error: see `in_use_by`.
     pub(crate) error: Option<String>,
     /// Program that has locked the board, if it is not this program.
     pub(crate) in_use_by: Option<Holder>,
@@ -53,8 +54,8 @@ pub(crate) struct BoardReport {
     /// Address that names the lock of the board. It is looked up when the board is connected.
     #[serde(skip)]
     place: String,
-    /// Modules of the board, as they were read back when the board was connected, or after the
-    /// last job.
+    /// Modules of the board, as they were last read back: when the board was connected, or after
+    /// the last job on it.
     pub(crate) modules: Vec<ModuleTones>,
 }
 
@@ -74,8 +75,8 @@ pub(crate) struct Boards {
     /// Number of boards whose first turn (see [`LONGEST_TURN`]) has ended, and number of connected
     /// boards.
     counts: watch::Sender<Counts>,
-    /// Number of turns of all boards since the start. It includes turns that were left out because
-    /// a job used the board.
+    /// Number of turns of all boards since the start. Turns that were left out because a job used
+    /// the board count too.
     turns: AtomicU64,
     /// Token that is cancelled when the boards are released.
     closing: CancellationToken,
@@ -146,17 +147,17 @@ impl Boards {
         self.counts.subscribe()
     }
 
-    /// Number of turns of all boards since the start, including those that were left out because a
-    /// job used the board. It grows as long as the program works.
+    /// Number of turns of all boards since the start. Turns that were left out because a job used
+    /// the board count too, so the number grows as long as the daemon works.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
     }
 
     /// Begins to connect the boards, and keeps them connected until [`Boards::close`].
     ///
-    /// `uses_of` returns the number of jobs that have used a board, and `None` while a job uses the
-    /// board. During this time the board is not contacted; afterwards it is read back. `read_back`
-    /// is called after a board was connected, with the tones that are on.
+    /// `uses_of` returns the number of jobs that have used a board, or `None` while a job uses the
+    /// board. While a job uses it, the board is not contacted. Afterwards its tones are read back.
+    /// `read_back` is called after a board was connected, with the tones that are on.
     pub(crate) fn keep_connected(
         self: &Arc<Self>,
         uses_of: impl Fn(&str) -> Option<u64> + Send + Sync + 'static,
@@ -175,8 +176,8 @@ impl Boards {
                     let mut known = None;
                     loop {
                         if let Some(uses) = uses_of(&entry.name) {
-                            // A board that answers need not wait for boards that have to be
-                            // connected.
+                            // Only a board that has to be connected needs one of the places for
+                            // this. A connected board need not wait.
                             let _place = match boards.is_connected(&entry.name) {
                                 true => None,
                                 false => at_once.acquire().await.ok(),
@@ -186,9 +187,10 @@ impl Boards {
                             boards.turn(&entry, anew, &*read_back).await;
                             if before.is_none() {
                                 boards.counts.send_modify(|counts| counts.tried += 1);
-                                // The turns of the boards are spread over the interval from here
-                                // on. If all were at the same moment, they would delay every other
-                                // answer of the daemon.
+                                // After its first turn, each board waits for a different part of
+                                // the interval, so that later turns are spread over it. Turns of
+                                // all boards at the same moment would delay the answers of the
+                                // daemon to its clients.
                                 sleep(share).await;
                             }
                         }
@@ -207,8 +209,8 @@ impl Boards {
         self.connections.release();
     }
 
-    /// Sends a question to one board, and connects the board if it is not connected. If `anew` is
-    /// true, the tones of a connected board are read back.
+    /// Gives one board its turn: sends it a question, or connects it if it is not connected. If
+    /// `anew` is true, also reads back the tones of a connected board.
     async fn turn(
         &self,
         entry: &BoardEntry,

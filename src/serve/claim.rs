@@ -1,4 +1,5 @@
-//! The modules that a job uses, and the rules for which jobs run together.
+//! The modules that a job (a command that the daemon carries out) uses, and the rules that decide
+//! if two jobs can run at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +18,9 @@ pub(crate) enum Use {
     /// The job changes settings. No other job may use the modules, except for jobs that only read
     /// values that the boards report.
     Sets,
-    /// The job switches tones off. It ends earlier jobs that change settings. It waits until these
-    /// and earlier jobs that switch tones off have ended. It does not wait for jobs that read
-    /// samples.
+    /// The job switches tones off. It ends earlier jobs that change settings of the same modules,
+    /// and waits for their ends. It also waits for the ends of earlier jobs that switch the same
+    /// tones off. It does not wait for jobs that read samples.
     SwitchesOff,
 }
 
@@ -27,7 +28,7 @@ pub(crate) enum Use {
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     uses: Use,
-    /// The modules of each board. `None` for all modules that the board has.
+    /// The modules of each board. `None` stands for all modules that the board has.
     boards: BTreeMap<String, Option<BTreeSet<ModuleId>>>,
 }
 
@@ -44,8 +45,7 @@ impl Claim {
         }
     }
 
-    /// True if the job uses the board with this name in such a way that the daemon should not
-    /// contact the board.
+    /// True if the daemon should not contact the board with this name while the job runs.
     pub(crate) fn occupies(&self, board: &str) -> bool {
         self.uses != Use::Asks && self.boards.contains_key(board)
     }
@@ -55,7 +55,7 @@ impl Claim {
         self.boards.keys().map(String::as_str)
     }
 
-    /// True if the job has to wait for the end of an earlier one.
+    /// True if the job has to wait for the end of the job with the claim `earlier`.
     pub(crate) fn waits_for(&self, earlier: &Self) -> bool {
         let side_by_side = matches!(
             (self.uses, earlier.uses),
@@ -64,12 +64,12 @@ impl Claim {
         !side_by_side && self.shares_modules(earlier)
     }
 
-    /// True if the job ends an earlier one.
+    /// True if the job ends the job with the claim `earlier`.
     pub(crate) fn ends(&self, earlier: &Self) -> bool {
         self.uses == Use::SwitchesOff && earlier.uses == Use::Sets && self.shares_modules(earlier)
     }
 
-    /// True if the job starts before the jobs that wait already.
+    /// True if the job may start before jobs that already wait.
     pub(crate) fn is_urgent(&self) -> bool {
         self.uses == Use::SwitchesOff
     }
@@ -105,7 +105,8 @@ kind = "crs"
 serial = "2"
 "#;
 
-    /// Reads a claim from words: its use, then boards and modules as for `--board` and `--module`.
+    /// Reads a claim from words: the kind of use, a board, and modules, as the options `--board`
+    /// and `--module` give them. If boards or modules are left out, all are claimed.
     fn claim(words: &str) -> Claim {
         let mut words = words.split(' ');
         let uses = match words.next() {
@@ -139,7 +140,7 @@ serial = "2"
         check("sets a", "sets a 2", true, false);
         check("sets", "sets a 2", true, false);
         check("sets a", "sets bare", false, false);
-        // If the map lists no modules of a board, any module that a claim names exists.
+        // The map lists no modules of the board `bare`. So a claim may name any module of it.
         check("sets bare 3", "sets bare 4", false, false);
         check("sets bare 3", "sets bare", true, false);
     }

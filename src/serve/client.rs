@@ -1,4 +1,5 @@
-//! Client of a daemon: sends requests and follows jobs.
+//! Client of a daemon: sends requests and follows jobs. A job is a command that the daemon carries
+//! out, and its events report what it does.
 
 use std::fmt;
 use std::io;
@@ -65,14 +66,14 @@ impl fmt::Display for Host {
     }
 }
 
-/// Longest time from the start of connecting to the beginning of an answer, unless the caller sets
-/// another.
+/// Longest time from the first attempt to connect to the beginning of the answer, unless the caller
+/// sets another limit.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Pause before another attempt to connect to a socket whose queue of connections is full.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Largest number of bytes of an answer that is read whole, or of an event.
+/// Largest number of bytes of an answer that is read as a whole, and of a single event.
 const MOST_BYTES: usize = 1 << 30;
 
 /// Reason why a daemon did not do what the request asks for.
@@ -112,8 +113,8 @@ impl Host {
         self.get_within(ANSWER_WITHIN, path).await
     }
 
-    /// Sends a `GET` request and returns the answer, which must begin within `limit`, and end
-    /// within the same time after its beginning.
+    /// Sends a `GET` request and returns the answer. The answer must begin within `limit`, and must
+    /// then end within another `limit`.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -126,8 +127,8 @@ impl Host {
         self.within(limit, whole(answer)).await
     }
 
-    /// Returns the health of the daemon. A daemon that is not well reports its health with status
-    /// 503.
+    /// Returns the health of the daemon. A daemon that does not work well also reports its health,
+    /// with status 503. This answer counts as any other.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -199,7 +200,8 @@ impl Host {
                     return Err(Failure::Lost("an event is too long".to_owned()));
                 }
                 if part.ends_with(b"\n") {
-                    // Events that this version does not know are skipped.
+                    // An event of a kind that this version does not know cannot be parsed, and is
+                    // skipped.
                     let event = serde_json::from_slice(&begun).ok();
                     *seen += usize::from(!matches!(event, Some(Event::Step(_))));
                     event.into_iter().for_each(&mut take);
@@ -225,7 +227,8 @@ impl Host {
                 Self::Unix(socket) => {
                     let stream = loop {
                         match UnixStream::connect(socket).await {
-                            // The queue of connections is full, but will soon have a free place.
+                            // The daemon's queue of connections is full, but will soon have a free
+                            // place.
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                                 sleep(PAUSE).await;
                             }

@@ -1,4 +1,5 @@
-//! The listeners of the daemon, and the limits for clients that connect.
+//! The sockets on which the daemon listens, and the limits for clients that connect. Clients submit
+//! commands over the control socket, and can only ask questions over a TCP port.
 
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
@@ -29,8 +30,8 @@ use super::stall_timeout::StallTimeout;
 /// ends.
 const MOST_CONNECTIONS: usize = 512;
 
-/// Longest time for receiving the head of a request, and longest time that a connection stays open
-/// without a request.
+/// Longest time for receiving the head of a request. It is also the longest time that a connection
+/// stays open without a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Largest number of bytes of the head of a request.
@@ -39,7 +40,7 @@ const HEAD_BYTES: usize = 32 << 10;
 /// Largest number of header lines of a request.
 const HEAD_LINES: usize = 64;
 
-/// Pause after a connection that could not be accepted, for instance because too many files are
+/// Pause after a failed attempt to accept a connection, for instance because too many files are
 /// open.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,13 +68,14 @@ impl ControlSocket {
         if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
             return Err(format!("{shown} is there and no socket: name another path"));
         }
-        // The socket is created under another name, and is renamed after its permissions are set.
-        // Therefore no other user can connect in between.
+        // The socket is created under a temporary name, and is renamed after its permissions are
+        // set. So nobody can connect before they are set.
         let mut hidden = path.as_os_str().to_owned();
         hidden.push(format!(".{}", std::process::id()));
         let hidden = PathBuf::from(hidden);
         let made = || {
-            // An earlier process with the same number may have left this file.
+            // An earlier process with the same process number may have left a file with the
+            // temporary name.
             let _ = fs::remove_file(&hidden);
             let listener = UnixListener::bind(&hidden)?;
             if let Some(group) = group {
@@ -99,15 +101,16 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // A file that cannot be removed is replaced at the next start.
+        // An error is ignored, because the next daemon replaces a file that was left here.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Server for all connections.
+/// Server of all connections, on all sockets of the daemon.
 pub(crate) struct Server {
     routes: Arc<Routes>,
-    /// Token whose cancellation closes the listeners and the connections without a request.
+    /// Token that, when it is cancelled, closes the listening sockets and the connections that have
+    /// no request.
     closing: CancellationToken,
     connections: TaskTracker,
 }
@@ -131,8 +134,7 @@ impl Server {
     /// Serves the connections to a port of this host, over which clients may only send read-only
     /// requests. Returns the address of the port.
     ///
-    /// # Errors
-    /// If the port cannot be listened on.
+    /// # Errors If the daemon cannot listen on the port.
     pub(crate) async fn ask(&self, address: SocketAddr) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -145,7 +147,7 @@ impl Server {
         let (routes, closing) = (Arc::clone(&self.routes), self.closing.clone());
         let connections = self.connections.clone();
         runtime().spawn(async move {
-            // The semaphore is never closed.
+            // The loop ends only by `break`, because this semaphore is never closed.
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
                 let stream = tokio::select! {
                     () = closing.cancelled() => break,
@@ -171,7 +173,8 @@ impl Server {
         });
     }
 
-    /// Closes the listeners, and waits until all requests that were received have been answered.
+    /// Closes the listening sockets, and waits until all requests that were received have been
+    /// answered.
     pub(crate) async fn close(&self) {
         self.closing.cancel();
         self.connections.close();
@@ -213,7 +216,8 @@ async fn answer(
 trait Listener: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Accepts a connection. Returns its stream and its endpoint.
+    /// Accepts a connection. Returns its byte stream, and the endpoint: the kind of the socket,
+    /// which decides which requests are allowed.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Endpoint)>> + Send;
 }
 

@@ -1,5 +1,6 @@
-//! One job of the daemon: its state, its events, and the position of each follower in its events. A
-//! follower is a client that receives the events of a job until the job has ended.
+//! One job of the daemon: its state and its events. A *job* is a command that the daemon carries
+//! out. A *follower* is a client that receives the events of a job until the job has ended. A
+//! *step* is an event that reports the progress of an algorithm on a module.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,13 +21,13 @@ pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) submission: Submission,
     pub(crate) claim: Claim,
-    /// Token whose cancellation ends the job early.
+    /// Token that, when it is cancelled, ends the job early.
     pub(crate) cancel: CancellationToken,
-    /// Token whose cancellation skips the clean-up of the job.
+    /// Token that, when it is cancelled, skips the clean-up of the job.
     pub(crate) abandon: CancellationToken,
     history: Mutex<History>,
     changed: watch::Sender<()>,
-    /// Permit for the memory that the files of the command take.
+    /// Permit for the memory that the files of the command take, held as long as the job exists.
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -39,18 +40,18 @@ pub(crate) struct Origin {
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
-/// History of a job until now.
+/// Everything that has happened in a job until now.
 struct History {
     report: JobReport,
     /// All events except steps, one line of JSON each.
     events: Vec<Bytes>,
     /// Number of bytes that the command has written to standard output and standard error.
     bytes: usize,
-    /// Last step of each module, with the number of this step among all steps of the job, counted
+    /// Last step of each module, with its number. All steps of the job are numbered in their order,
     /// from 1.
     steps: BTreeMap<(String, ModuleId), (u64, Step)>,
     last_step: u64,
-    /// Message for the followers when the job is cancelled.
+    /// Message that the followers get when the job is cancelled.
     on_cancel: &'static str,
 }
 
@@ -140,7 +141,7 @@ impl Job {
         self.history().events.clone()
     }
 
-    /// Records the jobs that this job waits for.
+    /// Records the numbers of the jobs that this job waits for.
     pub(crate) fn waits_for(&self, jobs: Vec<u64>) {
         if self.history().report.waits_for != jobs {
             let event = Event::Queued {
@@ -194,12 +195,12 @@ impl Job {
         }
     }
 
-    /// Adds lines to the standard output of the job.
+    /// Adds lines to the text that the job has written to standard output.
     pub(crate) fn out(&self, text: &str) {
         self.add_output(text, |text| Event::Out { text });
     }
 
-    /// Adds lines to the standard error of the job.
+    /// Adds lines to the text that the job has written to standard error.
     pub(crate) fn err(&self, text: &str) {
         self.add_output(text, |text| Event::Err { text });
     }
@@ -225,8 +226,8 @@ impl Job {
         self.change(event, |_| ());
     }
 
-    /// Changes the facts about the job and adds the event about the change, under one lock. Then
-    /// wakes the followers.
+    /// Changes the facts about the job, and adds the event about the change, without releasing the
+    /// lock of the history in between. Then wakes the followers.
     fn change(&self, event: &Event, change: impl FnOnce(&mut JobReport)) {
         let line = line(event);
         {
@@ -243,7 +244,8 @@ impl Job {
     pub(crate) async fn next(&self, position: &mut Position) -> Option<Vec<Bytes>> {
         let mut changed = self.changed.subscribe();
         loop {
-            // An event that is added from here on ends the wait below.
+            // This call comes before the events are read, so that an event that is added later ends
+            // the wait below.
             changed.borrow_and_update();
             let (lines, is_over) = self.lines_from(position);
             if !lines.is_empty() {
@@ -261,7 +263,7 @@ impl Job {
         let mut lines: Vec<Bytes> = events.take(CHUNK_EVENTS).cloned().collect();
         position.events += lines.len();
         let has_all = position.events >= history.events.len();
-        // Only the last step of each module is sent: the earlier steps are out of date.
+        // A follower gets only the last step of each module, because earlier steps are out of date.
         if has_all && !history.report.state.is_over() && position.step < history.last_step {
             let steps = history.steps.iter();
             let new = steps.filter(|(_, (number, _))| *number > position.step);
@@ -288,7 +290,7 @@ pub(crate) fn line(event: &Event) -> Bytes {
     line.into()
 }
 
-/// Turns the progress of a campaign into events of its job.
+/// Turns the progress of a campaign (a tune, sweep, capture or switch-off) into events of its job.
 impl Observer for Job {
     fn begin(&self, modules: &[(String, ModuleId)]) {
         self.add(&Event::Begin {
@@ -304,7 +306,8 @@ impl Observer for Job {
             let key = (board.to_owned(), step.module);
             history.steps.insert(key, (number, *step))
         };
-        // Each stage is logged once, so that the log tells what was done to a board.
+        // Each stage of an algorithm is logged once, so that the log tells what was done to a
+        // board.
         if before.is_none_or(|(_, before)| before.stage != step.stage) {
             let (module, stage) = (step.module.number(), step.stage.as_str());
             tracing::info!(board, module, job = self.id, "{stage}");

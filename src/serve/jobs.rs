@@ -1,4 +1,6 @@
-//! The jobs of the daemon: their queue, their threads and their ends.
+//! The jobs of the daemon: their queue, their threads and their ends. A *job* is a command that the
+//! daemon carries out. Its *claim* says which modules it uses, and how. An *urgent* job switches
+//! tones off.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,11 +41,11 @@ struct Ended {
     by_board: BTreeMap<String, u64>,
 }
 
-/// Jobs that are not over. A job waits only for jobs that are before it in this list, or because
-/// [`MOST_RUNNING`] jobs run.
+/// Jobs that are not over, in the order of their submission. A job waits only for earlier jobs in
+/// this list, or for a place if [`MOST_RUNNING`] jobs run.
 struct Queue {
     jobs: Vec<Arc<Job>>,
-    /// Work of the jobs that wait, by the number of the job.
+    /// Functions that carry out the waiting jobs, by the number of the job.
     work: BTreeMap<u64, Work>,
     next_id: u64,
     is_closed: bool,
@@ -66,8 +68,8 @@ const CANCELLED: u8 = 130;
 const FAILED: u8 = 3;
 
 impl Jobs {
-    /// Creates the jobs of the daemon. At first these are the jobs of the records, all of which are
-    /// over.
+    /// Creates the jobs of the daemon. At first these are the jobs on record from earlier daemons,
+    /// which are all over.
     pub(crate) fn new(plan: Box<Plan>, records: JobRecords) -> Arc<Self> {
         let queue = Queue {
             jobs: Vec::new(),
@@ -152,7 +154,7 @@ impl Jobs {
         }
     }
 
-    /// Starts every job that needs to wait no longer.
+    /// Starts every waiting job that can start now.
     fn begin_those_that_can(self: &Arc<Self>) {
         let ready = self.queue().ready();
         for (job, work) in ready {
@@ -221,7 +223,7 @@ impl Jobs {
         if abandon {
             job.abandon.cancel();
         }
-        // A job that waits has no running work that would end it.
+        // A waiting job has no thread that could notice the cancel, so it is ended here.
         if self.queue().work.remove(&job.id).is_some() {
             job.err("interrupted before it began: nothing was set on any board");
             self.end(job, CANCELLED);
@@ -238,7 +240,7 @@ impl Jobs {
         let unfinished = self.queue().jobs.clone();
         let mut reports = self.records.reports();
         for report in unfinished.iter().map(|job| job.report().without_steps()) {
-            // The job may have ended just now, and be among the records already.
+            // A job that has just ended may already be among the records, so it is not added twice.
             if !reports.iter().any(|one| one.id == report.id) {
                 reports.push(report);
             }
@@ -292,7 +294,8 @@ impl Jobs {
     /// Waits until all jobs are over.
     pub(crate) async fn all_over(&self) {
         let mut unfinished = self.unfinished.subscribe();
-        // The sender is a field of `self`, so it cannot be dropped during the wait.
+        // The wait fails only if the sender is dropped. It is a field of `self`, so this cannot
+        // happen.
         let _ = unfinished.wait_for(|count| *count == 0).await;
     }
 }

@@ -1,5 +1,6 @@
-//! Sign of life of the daemon: every few seconds, each board has a turn, in which the daemon asks
-//! it a question, connects it, or leaves it to the job that uses it. See `Boards::keep_connected`.
+//! Sign of life of the daemon, which keeps boards connected. Every few seconds, each board has a
+//! turn: the daemon asks the board a question, connects it, or leaves it to the job that uses it.
+//! See `Boards::keep_connected`. As long as there are turns, the daemon is alive.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use tokio::time::Instant;
 /// Longest time without a turn of any board. If it is exceeded, the daemon counts as hanging.
 pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// Number of turns of the boards at the last call of [`LifeSigns::is_alive`], and the time of the
-/// call that last found it changed.
+/// Number of turns of the boards at the last call of [`LifeSigns::is_alive`] (`turns`), and the
+/// time of the last call at which this number had changed (`moved`).
 #[derive(Debug)]
 pub(crate) struct LifeSigns {
     turns: u64,
@@ -17,7 +18,7 @@ pub(crate) struct LifeSigns {
 }
 
 impl LifeSigns {
-    /// Life signs of a daemon that is alive now.
+    /// Returns the life signs of a daemon that has just started.
     pub(crate) fn new() -> Self {
         Self {
             turns: 0,
@@ -25,8 +26,8 @@ impl LifeSigns {
         }
     }
 
-    /// True if the number of turns has changed within [`LONGEST_SILENCE`], or if the daemon is
-    /// younger than this. `turns` is the number of turns of all boards until now.
+    /// True if the number of turns has changed within [`LONGEST_SILENCE`], or if the daemon has
+    /// started within this time. `turns` is the number of turns of all boards until now.
     pub(crate) fn is_alive(&mut self, turns: u64) -> bool {
         if turns != self.turns {
             (self.turns, self.moved) = (turns, Instant::now());
@@ -45,7 +46,7 @@ mod tests {
     async fn a_daemon_whose_boards_have_no_turns_is_not_alive() {
         const MOMENT: Duration = Duration::from_secs(1);
         let mut signs = LifeSigns::new();
-        // The first turn may come late.
+        // A daemon that has just started is alive, even without a turn.
         sleep(LONGEST_SILENCE - MOMENT).await;
         assert!(signs.is_alive(0));
         for turns in 1..100 {

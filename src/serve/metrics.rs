@@ -1,4 +1,4 @@
-//! Metrics of the daemon, in the text format of Prometheus.
+//! Metrics of the daemon about its boards and its jobs, in the text format of Prometheus.
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;

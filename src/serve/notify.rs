@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// Connection to the service manager.
+/// Connection to the service manager, systemd.
 #[derive(Debug)]
 pub(crate) struct Notify {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -14,7 +14,7 @@ pub(crate) struct Notify {
 }
 
 impl Notify {
-    /// Connection to the service manager that the environment names.
+    /// Returns the connection to the service manager that the environment variables name.
     pub(crate) fn of_environment() -> Self {
         let variable = |name| env::var(name).ok();
         let to = variable("NOTIFY_SOCKET").and_then(|path| {

@@ -1,4 +1,6 @@
-//! Records of jobs on disk, from which the daemon reports jobs after a restart.
+//! Records of jobs on disk, from which the daemon reports earlier jobs after a restart. A *job* is
+//! a command that the daemon carries out, and its *events* are the messages to clients that follow
+//! it.
 //!
 //! A job has two files. `N.json` contains the facts about the job. It is written when the job is
 //! submitted and again when the job is over. `N.events` contains the events of the job. It is
@@ -26,11 +28,11 @@ const MOST_RECORDS: usize = 1000;
 /// Largest number of bytes of the facts about one job.
 const RECORD_BYTES: u64 = 4 << 20;
 
-/// Largest number of bytes of events that are kept in memory because they could not be written. If
-/// there are more, the events of the jobs with the lowest numbers are dropped.
+/// Largest number of bytes of events that are kept in memory because they could not be written to
+/// disk. If there are more, the events of the jobs with the lowest numbers are dropped.
 const MOST_UNSAVED: usize = 64 << 20;
 
-/// Events of a job, each a line.
+/// Events of a job, with one line for each event.
 pub(crate) type Events = Box<dyn BufRead + Send>;
 
 /// The folder of the jobs, and the facts about the jobs that are over.
@@ -39,7 +41,7 @@ pub(crate) struct JobRecords {
     folder: PathBuf,
     over: Mutex<BTreeMap<u64, JobReport>>,
     unsaved: Mutex<Unsaved>,
-    /// Largest number of a job that was there when the records were opened.
+    /// Largest number of the jobs that were on record when the records were opened.
     highest: u64,
 }
 
@@ -71,8 +73,8 @@ impl Unsaved {
 
 impl JobRecords {
     /// Opens the records in `folder`, which is created if it does not exist. Jobs that were not
-    /// over when the last daemon ended become interrupted, and are returned, even if this cannot be
-    /// written.
+    /// over when the last daemon ended get the state `Interrupted`, even if this cannot be written
+    /// to disk. They are returned.
     ///
     /// # Errors
     /// If the folder cannot be created or read.
@@ -84,7 +86,7 @@ impl JobRecords {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            // The number of a job is not used again, even if its record cannot be read.
+            // The number of a job is not given to another job, even if its record cannot be read.
             let number = path
                 .file_stem()
                 .and_then(|stem| stem.to_str()?.parse().ok());
@@ -150,10 +152,10 @@ impl JobRecords {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the `events` of a job that is over, if they are given, and then its facts. If this
-    /// fails, the job is kept among the unsaved ones, and is written again after a later job.
-    /// Without its new facts on disk, the job would be reported as interrupted after the next
-    /// start.
+    /// Writes the `events` of a job that is over, if they are given, and then the facts about it.
+    /// If this fails, the job becomes one of the unsaved jobs, which are written again after a
+    /// later job. If the facts never reached the disk, the next daemon would report the job as
+    /// interrupted.
     fn save_end(&self, report: &JobReport, events: Option<&[Bytes]>) -> io::Result<()> {
         let events_saved = events.map_or(Ok(()), |events| {
             self.write(&format!("{}.events", report.id), |file| {
@@ -170,8 +172,8 @@ impl JobRecords {
 
     /// Writes the events and facts of jobs that could not be written when the jobs ended.
     fn save_the_unsaved(&self) {
-        // The events stay in memory until they are written, because clients may request them in the
-        // meantime.
+        // This is a copy: the events stay in memory until they are written, because clients may
+        // request them in the meantime.
         let unsaved = self.unsaved().events.clone();
         for (id, events) in unsaved {
             // A job that has been removed from the records in the meantime needs no files.
@@ -185,11 +187,10 @@ impl JobRecords {
     }
 
     /// Writes the events of a job that is over, and then its facts. If this succeeds, also writes
-    /// those of earlier jobs that could not be written before.
+    /// the events and facts of earlier jobs that could not be written before.
     ///
-    /// # Errors
-    /// If the events or the facts of this job cannot be written. They are kept in memory then, and
-    /// are reported like those on disk.
+    /// # Errors If the events or the facts of this job cannot be written. They are then kept in
+    /// memory, and clients get them as if they were on disk.
     pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
         let written = self.save_end(&report, Some(events));
         if written.is_ok() {
@@ -205,7 +206,8 @@ impl JobRecords {
         };
         for id in forgotten {
             for kind in ["json", "events"] {
-                // A file that cannot be removed is read again at the next start.
+                // An error is ignored: the next daemon reads a file that was left here, and tries
+                // again.
                 let _ = fs::remove_file(self.folder.join(format!("{id}.{kind}")));
             }
         }
@@ -229,7 +231,7 @@ impl JobRecords {
     }
 
     /// Opens the events of a job that is over, one event per line. The events of an interrupted job
-    /// do not include its end. Returns `None` if the job has no events on record.
+    /// have no event for its end. Returns `None` if the job has no events on record.
     ///
     /// # Errors
     /// If the file of the events cannot be opened.
@@ -277,10 +279,10 @@ mod tests {
         }
     }
 
-    /// Checks records as programs of format 1 write them and must be able to read them. If a change
-    /// makes records that these programs cannot read, increase `STATE_FORMAT`, and add a text of
-    /// the new format here. An additional field is no such change, because these programs ignore
-    /// it.
+    /// Checks that records have the form that programs of format 1 write and read. If you change
+    /// the records so that these programs can no longer read them, increase `STATE_FORMAT`, and add
+    /// a text of the new format here. Programs ignore fields that they do not know, so an
+    /// additional field needs no new format.
     #[test]
     fn records_of_this_form_are_read_and_written() {
         assert_eq!(STATE_FORMAT, 1);
@@ -365,7 +367,8 @@ mod tests {
         assert_eq!(has(1), [1]);
         assert_eq!(has(2), [1, 2]);
         assert_eq!(has(3), [2, 3]);
-        // The facts about all three jobs are still to be written.
+        // The facts about all three jobs still have to be written, even if some events were
+        // dropped.
         assert_eq!(unsaved.events.len(), 3);
     }
 

@@ -1,4 +1,6 @@
-//! Routes of the daemon's HTTP interface: the requests and their answers.
+//! Routes of the daemon's HTTP interface: the requests of its clients, and the answers. A *job* is
+//! a command that the daemon carries out. A *follower* is a client that receives the events of a
+//! job.
 
 use std::fs::{self, File};
 use std::io::BufRead as _;
@@ -40,19 +42,19 @@ pub(crate) struct Routes {
     pub(crate) boards: Arc<Boards>,
     /// Folder of the run directories.
     pub(crate) runs: PathBuf,
-    /// Returns true if the daemon works.
+    /// Function that returns true if the daemon works.
     pub(crate) is_well: Box<dyn Fn() -> bool + Send + Sync>,
     /// Number of requests since the start.
     pub(crate) requests: AtomicU64,
-    /// Permits for the memory of large bodies, one for each KiB.
+    /// Permits for the memory that large bodies of requests take, one for each KiB.
     pub(crate) room: Arc<Semaphore>,
 }
 
-/// Largest number of bytes of the body of a request. Such a body contains a map, parameters, and
-/// the true detectors of a simulated farm, in JSON strings with escapes.
+/// Largest number of bytes of the body of a request. The largest bodies are commands with their
+/// files as JSON strings: a map, parameters, and the true detectors of simulated boards.
 const BODY_BYTES: usize = 320 << 20;
 
-/// Memory for the large bodies of all requests and for the files of all jobs, in KiB.
+/// Memory for the large bodies of all requests and for the files of all jobs together, in KiB.
 pub(crate) const ROOM_KIB: usize = 512 << 10;
 
 /// Largest number of bytes of a body that needs no permit for its memory.
@@ -61,7 +63,7 @@ const SMALL_BYTES: u64 = 64 << 10;
 /// Longest time for receiving the body of a request.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Largest number of run directories in an answer. These are the latest.
+/// Largest number of run directories in an answer. If there are more, the answer has the latest.
 const MOST_RUNS: usize = 1000;
 
 impl Routes {
@@ -147,7 +149,8 @@ impl Routes {
 
     async fn disk(&self) -> Answer {
         let folder = self.runs.clone();
-        // A network file system may take long to answer.
+        // The folder may be on a network file system, which may block for long, so this must not
+        // run in the event loop.
         let room = offload(move || Room::of(File::open(folder).ok()?)).await;
         let disk = Disk {
             runs: self.runs.display().to_string(),
@@ -171,7 +174,8 @@ impl Routes {
             Err((status, why)) => return refused(status, why),
         };
         let jobs = Arc::clone(&self.jobs);
-        // This blocks: it looks up the name of the user, and writes the record of the job to disk.
+        // Looking up the user's name and writing the job's record to disk block, so they must not
+        // run in the event loop.
         let submitted = offload(move || {
             let user = user.map(name);
             jobs.submit(submission, Origin { user, room })
@@ -259,7 +263,7 @@ async fn send_record(
                     ended, as on a full disk";
         let text = text.to_owned();
         for event in [Event::Err { text }, Event::Ended { status }] {
-            // An error means that the follower has disconnected.
+            // An error means that the follower has disconnected, so nobody needs the rest.
             let _ = sender.send_data(line(&event)).await;
         }
         return;
@@ -301,8 +305,8 @@ fn name(user: u32) -> String {
     named.unwrap_or_else(|| user.to_string())
 }
 
-/// Returns the job number in a path, or 0, which is the number of no job, if the text is not a
-/// number.
+/// Returns the job number in a part of a path. Returns 0, which is the number of no job, if the
+/// part is not a number.
 fn number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
@@ -313,7 +317,7 @@ fn query<T>(request: &Request<T>, key: &str) -> Option<usize> {
     pairs.find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
 }
 
-/// Reads the body of a request. An empty body stands for an empty JSON object.
+/// Reads the body of a request, which is JSON. An empty body stands for an empty JSON object.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (StatusCode, String)> {
     let declared = request.body().size_hint().lower();
     if declared > BODY_BYTES as u64 {
@@ -395,7 +399,7 @@ fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {
     answer
 }
 
-/// Returns an answer whose body consists of lines of JSON.
+/// Returns an answer with a body that consists of lines of JSON.
 fn lines(body: UnsyncBoxBody<Bytes, std::convert::Infallible>) -> Answer {
     let mut answer = Response::new(body);
     let kind = HeaderValue::from_static("application/x-ndjson");

@@ -18,7 +18,7 @@ use crate::input::{self, shown};
 /// Default path of the daemon's socket on a control host.
 pub(crate) const SOCKET: &str = "/run/twotone/control.sock";
 
-/// Keys of a host that only `cargo xtask deploy` uses.
+/// Keys of a host in the site file that only `cargo xtask deploy` uses.
 const OF_DEPLOYMENT: [&str; 10] = [
     "activation_seconds",
     "arguments",
@@ -49,20 +49,20 @@ struct File {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Ssh {
-    /// File for `ssh -F`. `None` for the default configuration of the user.
+    /// Configuration file for `ssh -F`. If it is `None`, ssh uses the configuration of the user.
     pub(crate) config: Option<PathBuf>,
     /// Longest time for making a connection, in seconds.
     connect_seconds: u64,
     /// Time without a sign of life after which a connection, or a daemon, counts as gone, in
     /// seconds.
     silence_seconds: u64,
-    /// Number of attempts to make a connection if it is cut each time.
+    /// Largest number of attempts to connect to a host, if the connection is cut each time.
     pub(crate) attempts: u32,
     /// Number of hosts that a deployment works on at the same time.
     at_once: usize,
 }
 
-/// Keys of a host that commands of this program use.
+/// Keys of a host in the site file that the commands of `twotone` use.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
@@ -87,12 +87,12 @@ pub(crate) struct SiteHost {
     pub(crate) way: Way,
 }
 
-/// Connection through which a daemon is reached.
+/// Way to connect to the daemon of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Directly, without ssh.
     Direct(Host),
-    /// Over ssh, through a socket on the host.
+    /// Over ssh, to the daemon's socket on the host.
     Ssh {
         user: Option<String>,
         address: String,
@@ -162,7 +162,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Returns a site that consists of one daemon.
+    /// Returns a site that consists of the host of one daemon.
     pub(crate) fn of(host: Host) -> Self {
         Self {
             ssh: Ssh::default(),
@@ -294,7 +294,7 @@ mod tests {
         ];
         let expected = expected.map(|(name, way)| (name.to_owned(), way.to_owned()));
         assert_eq!(ways(text).unwrap(), expected);
-        // Each key of a deployment is there.
+        // The example file has every key that only a deployment uses.
         for key in OF_DEPLOYMENT {
             assert!(text.contains(&format!("\n{key} = ")), "{key}");
         }

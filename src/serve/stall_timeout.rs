@@ -1,4 +1,5 @@
-//! A byte stream whose peer must keep reading.
+//! A byte stream that fails if its peer stops reading. A write to the stream waits as long as the
+//! buffers between the two are full.
 
 use std::io;
 use std::pin::Pin;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Longest time for which the peer may read nothing while a write waits.
+/// Longest time for which a write may wait without any progress.
 const LONGEST_STALL: Duration = Duration::from_secs(30);
 
 /// A byte stream that fails if no bytes can be written for [`LONGEST_STALL`].
 #[derive(Debug)]
 pub(crate) struct StallTimeout<S> {
     stream: S,
-    /// Timer of the write that waits. The write fails when the timer ends.
+    /// Timer of a write that waits. The write fails when the timer ends.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,8 +28,8 @@ impl<S> StallTimeout<S> {
         }
     }
 
-    /// Stops the timer if a write has ended. Starts the timer if a write waits, and fails if the
-    /// timer has ended.
+    /// Passes on `written`, the result of a write. If the write has ended, stops the timer. If it
+    /// waits, starts the timer, or fails if the timer has ended.
     fn watch<T>(
         &mut self,
         written: Poll<io::Result<T>>,

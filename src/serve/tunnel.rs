@@ -1,5 +1,5 @@
-//! Tunnel to the daemon of a host of a site: `ssh` forwards a socket on this computer to the socket
-//! of the daemon.
+//! Tunnel to the daemon of a control host: `ssh` forwards a socket on this computer to the socket
+//! of the daemon on the host.
 
 use std::fs::Permissions;
 use std::io;
@@ -23,16 +23,16 @@ use tworoutine::runtime;
 use super::client::{Failure, Host};
 use super::site::{SiteHost, Ssh, Way};
 
-/// Line that the host prints when the connection is made.
+/// Line that the command on the host prints when the connection is made.
 const READY: &str = "twotone-connected";
 
 /// Name of the forwarded socket in its temporary folder on this computer.
 const SOCKET_HERE: &str = "s";
 
-/// Largest number of bytes of the error output of `ssh` that are kept. These are the last bytes.
+/// Number of bytes of the error output of `ssh` that are kept: the last ones.
 const KEPT_BYTES: usize = 4 << 10;
 
-/// Longest time to wait for the error output of an `ssh` that has failed.
+/// Longest time to wait for the rest of the error output, if `ssh` has failed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Connection to the daemon of a host. The process of ssh ends when this value is dropped.
@@ -63,8 +63,8 @@ impl Link {
     }
 
     /// Makes a new connection, and requests the health of the daemon. An earlier connection is
-    /// closed first. Returns the address of the daemon and its health, or `None` for the health if
-    /// the daemon refuses this request or its answer cannot be read.
+    /// closed first. Returns the address of the daemon and its health. The health is `None` if the
+    /// daemon refuses the request, or if its answer cannot be read.
     ///
     /// # Errors
     /// See [`Failure`]. The only request that the daemon may have received is the one for its
@@ -86,8 +86,9 @@ impl Link {
         let health = match self.health(&host).await {
             Ok(health) => health,
             Err(Failure::Closed(why)) => {
-                // Only the connection to ssh is known to have succeeded. The socket on the host may
-                // not accept connections.
+                // A connection to the local end of the tunnel succeeds in any case. The daemon's
+                // socket on the host may nevertheless have refused the connection, which the error
+                // output of ssh shows.
                 let Some(refused) = tunnel.refused().await else {
                     return Err(Failure::Closed(why));
                 };
@@ -105,7 +106,7 @@ impl Link {
     async fn health<T: DeserializeOwned>(&self, host: &Host) -> Result<Option<T>, Failure> {
         match host.health(self.ssh.silence()).await {
             Ok(health) => Ok(Some(health)),
-            // The daemon has another version.
+            // These failures come from a daemon of another version, which can still be used.
             Err(Failure::Refused(_) | Failure::Lost(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -117,13 +118,13 @@ impl Link {
 struct Tunnel {
     child: Child,
     folder: TempDir,
-    /// Last part of the error output of the process. The sender is dropped when the output has
-    /// ended.
+    /// Last part of the error output of the process. The sender of this channel is dropped when the
+    /// output has ended.
     words: watch::Receiver<String>,
 }
 
 impl Tunnel {
-    /// Connects to a host, and forwards its `socket`.
+    /// Connects to a host, and forwards a local socket to the host's `socket`.
     async fn open(
         ssh: &Ssh,
         address: &str,
@@ -172,12 +173,13 @@ impl Tunnel {
         let mut command = command(ssh, user);
         let here = folder.path().join(SOCKET_HERE).display().to_string();
         command.args(["-T", "-L", &format!("{here}:{socket}"), "--", address]);
-        // The remote command runs until `cat` reads the end of its input, which is when this
-        // process ends.
+        // The command on the host runs until `cat` reads the end of its input. This happens when
+        // this process ends.
         command.arg(format!("echo {READY}; exec cat >/dev/null"));
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A process group of its own, so that Ctrl-C at the terminal interrupts only this program.
+        // `ssh` gets a process group of its own, so that Ctrl-C at the terminal interrupts only
+        // this program.
         let mut child = command.process_group(0).spawn()?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let (sender, words) = watch::channel(String::new());
@@ -198,8 +200,8 @@ impl Tunnel {
         self.folder.path().join(SOCKET_HERE)
     }
 
-    /// Returns the message of `ssh` that it could not connect to the socket of the host, if there
-    /// is one.
+    /// Waits for the message of `ssh` that it could not connect to the socket on the host. Returns
+    /// `None` if there is no such message.
     async fn refused(&mut self) -> Option<String> {
         let told = self.words.wait_for(|words| words.contains("open failed"));
         let told = timeout(LAST_WORDS, told).await.ok()?.ok()?;
@@ -223,14 +225,15 @@ async fn collect(mut said: pipe::Receiver, words: watch::Sender<String>) {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        // The whole group is killed, which includes the programs that ssh has started for its
-        // connection, such as a proxy. The only clean-up is that of our folder.
+        // The whole process group is killed, because ssh may have started other programs for its
+        // connection, such as a proxy.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }
 
-/// Returns the command `ssh` with our options, which take precedence over those of the user.
+/// Returns the command `ssh` with the options that the tunnel needs. They take precedence over the
+/// configuration of the user.
 fn command(ssh: &Ssh, user: Option<&str>) -> Command {
     let mut command = Command::new("ssh");
     if let Some(config) = &ssh.config {
@@ -246,7 +249,8 @@ fn command(ssh: &Ssh, user: Option<&str>) -> Command {
         "ServerAliveCountMax=3".to_owned(),
         "ExitOnForwardFailure=yes".to_owned(),
         "StreamLocalBindMask=0177".to_owned(),
-        // A new connection that is not shared, so that it ends with this process.
+        // The next two options make a new connection that no other `ssh` shares, so that it ends
+        // with this process.
         "ControlMaster=no".to_owned(),
         "ControlPath=none".to_owned(),
         "RemoteCommand=none".to_owned(),
@@ -259,7 +263,7 @@ fn command(ssh: &Ssh, user: Option<&str>) -> Command {
     command
 }
 
-/// Returns the last line of a text that is not empty.
+/// Returns the last non-empty line of a text.
 fn last_line(words: &str) -> Option<String> {
     let mut lines = words.lines().map(str::trim);
     lines.rfind(|line| !line.is_empty()).map(str::to_owned)
