@@ -1,4 +1,7 @@
-//! The connected boards of a hardware map, which lists the boards of an array.
+//! An array: the connected boards of a hardware map.
+//!
+//! A *hardware map* is a file that lists readout boards, the modules of each board and the limits
+//! of each module's tones. A *target* is one module of a connected board, with its limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,10 +124,10 @@ impl Array {
         }
     }
 
-    /// As [`Array::connect`], for callers that set something. If a serial number or a hardware
-    /// address shows that a board is not the one in the map, its error is in [`Array::failed`], and
-    /// it is not among [`Array::boards`]. Call [`Array::lock`] next, before anything is set on the
-    /// others.
+    /// As [`Array::connect`], but also checks that each board is the one in the map, for callers
+    /// that will change settings of the boards. If a serial number or a hardware address shows that
+    /// a board is not the one in the map, its error is in [`Array::failed`], and it is not among
+    /// [`Array::boards`]. Call [`Array::lock`] next, before you change a setting of any board.
     /// `listening` comes from [`Listening::begin`] or [`Listening::none`]. Call
     /// [`Listening::begin`] with the same map before this method: it listens to the streams of the
     /// boards while they are connected. A board whose identity cannot be determined is among
@@ -163,12 +166,11 @@ impl Array {
     /// a board, every request to the board except for its description is refused, with
     /// [`ErrorKind::Busy`] and a message that describes that program ([`Holder`]).
     ///
-    /// With `take_over`, the board is taken from that program, which from then on sends no request
-    /// that sets something. The board may still execute requests that the program sent earlier, for
-    /// the time of [`Target::request_life`]. [`Array::taken_over`] returns the program from which a
-    /// board was taken over.
-    /// A board that cannot be locked on this host is refused too, with the reason
-    /// ([`Array::not_locked`]).
+    /// If `take_over` is true, the board is taken from that program instead. From then on, that
+    /// program sends no request that changes a setting. The board may still execute requests that
+    /// the program sent earlier, for the time of [`Target::request_life`]. [`Array::taken_over`]
+    /// returns the program from which a board was taken over. A board that cannot be locked on this
+    /// host is refused too, with the reason ([`Array::not_locked`]).
     ///
     /// **On cancel** (the future is dropped) some boards may be locked already, and
     /// [`Array::taken_over`] returns the programs of those that were taken over.
@@ -178,7 +180,7 @@ impl Array {
     }
 
     /// As [`Array::lock`] with `take_over`, but boards that cannot be locked are used without a
-    /// lock: for programs that only switch off.
+    /// lock. This is for programs that only switch tones off.
     #[tworoutine(Send)]
     pub async fn lock_or_go_on(&mut self, map: &HardwareMap) {
         self.lock_each(map, true, false).await;
@@ -228,14 +230,15 @@ impl Array {
     }
 
     /// Refuses the boards whose settings change within `time`. This program sets nothing in that
-    /// time, so another program, on this host or another, is setting them. The refusal is the same
-    /// as that of boards that another program has locked. A program that only measures at that time
-    /// is not noticed.
+    /// time, so another program, on this host or another, is setting them. Requests to a refused
+    /// board fail in the same way as requests to a board that another program has locked. Another
+    /// program that only measures during `time` is not noticed.
     ///
-    /// All boards and modules are read at the same time, twice. If a module cannot be read within a
-    /// few seconds, the [doubts](Description::doubts) of its board name it. If the settings of a
-    /// board that was taken over change, the board is watched once more, after the time in which
-    /// late requests of its earlier program can still arrive, and is refused only if they change
+    /// The settings are read twice, at the beginning and at the end of `time`. All modules of all
+    /// boards are read at the same time. If a module cannot be read within a few seconds, the
+    /// [doubts](Description::doubts) of its board name it. If the settings of a board that was
+    /// taken over change, the board is watched once more, after the time in which late requests of
+    /// the program that had locked it can still arrive. It is refused only if its settings change
     /// again.
     ///
     /// **On cancel** (the future is dropped) nothing is refused.
@@ -263,8 +266,9 @@ impl Array {
         errors.find(|error| error.board() == Some(name))
     }
 
-    /// Returns the identities of the boards of `map`, in its order. They take into account the
-    /// serial numbers that the boards reported when they were connected.
+    /// Returns the identity of each board of `map`, in its order: if it is the board in the map, as
+    /// far as is known. The identities take into account the serial numbers that the boards
+    /// reported when they were connected.
     pub async fn identities_of(&self, map: &HardwareMap, listening: Listening) -> Vec<Identity> {
         let said = |name: &str| {
             let board = self.answered(name)?;
@@ -345,8 +349,9 @@ impl Array {
             Ok::<_, Error>(Limited { handle, journals })
         });
         let Limited { handle, journals } = limited.await?;
-        // A run over the targets of the array sets tones without these journals, so the journals
-        // read back the settings.
+        // A journal is the record of a module's settings against which its limits are checked. A
+        // run over the targets of the array sets tones without these journals, so they read back
+        // the settings here.
         for journal in journals.iter().filter(|_| !is_first) {
             journal.refresh(fields).await?;
         }
@@ -362,7 +367,7 @@ impl Array {
     }
 
     /// Returns the targets of a [`crate::run::Runner`]: every module of [`Array::boards`], with its
-    /// limits and its safe state.
+    /// limits and its safe state (the settings that a run leaves behind).
     pub fn targets(&self) -> Vec<Target> {
         self.boards
             .iter()
@@ -389,8 +394,8 @@ impl ArrayBoard {
             .map(|module| Target::mapped(handle.clone(), module))
             .map(|target| match entry.kind.family().has_power_scale {
                 true => target,
-                // A board without a power scale knows amplitudes only, so limits in dBm have no
-                // meaning.
+                // A board without a power scale does not relate amplitudes to powers, so limits in
+                // dBm have no meaning for it.
                 false => {
                     let limits = without_powers(target.limits);
                     target.limits(limits)
@@ -405,7 +410,7 @@ impl ArrayBoard {
         })
     }
 
-    /// Returns the board with all of its handles under this lock.
+    /// Returns the board with `lock` in all of its handles.
     fn locked(self, lock: Arc<BoardLock>, taken_over: bool) -> Self {
         let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
         let board = self.through(handle);

@@ -1,4 +1,6 @@
-//! Connections to boards, and their locks, that a program keeps for several campaigns.
+//! Connections to boards, and locks of boards, that a program keeps for several campaigns. A
+//! campaign is a tune, a sweep, a capture or a switch-off. A lock keeps other programs on this host
+//! from changing the settings of a board.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +15,10 @@ use crate::map::BoardEntry;
 
 /// Connections and locks of the boards of one map.
 ///
-/// A campaign with such connections uses those that exist, makes the missing ones, and leaves all
-/// of them for the next campaign: see [`Campaign::connections`]. The boards stay locked in between.
-/// Two campaigns on different modules of a board can run at the same time. The caller must make
-/// sure that no two campaigns set the same module at the same time.
+/// A campaign that is given this value ([`Campaign::connections`]) uses the connections that exist,
+/// makes the missing ones, and leaves all of them for the next campaign. The boards stay locked in
+/// between. Two campaigns on different modules of a board can run at the same time. The caller must
+/// make sure that no two campaigns set the same module at the same time.
 ///
 /// Clones share the connections. The locks are released when the last clone is dropped and no
 /// campaign uses them.
@@ -46,10 +48,10 @@ impl Kept {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the kept lock of the board at an address, if no other program has taken the board
-    /// over.
+    /// Returns the kept lock of the board at the address `place`, unless another program has taken
+    /// the board over.
     fn held(&self, place: &str) -> Option<Arc<BoardLock>> {
-        // The mutex is not held during file access.
+        // `taken_over` reads a file, so the mutex is released before.
         let lock = self.all().locks.get(place).cloned();
         lock.filter(|lock| lock.taken_over().is_none())
     }
@@ -58,7 +60,8 @@ impl Kept {
         if let Some(lock) = self.held(place) {
             return Ok(Locking::Taken(lock, None));
         }
-        // Dropping the lock removes its files.
+        // A lock that is not held any more is dropped before the board is locked again, because
+        // dropping it removes its files.
         let lost = self.all().locks.remove(place);
         drop(lost);
         let locking = Locking::of(BoardLock::ask(place, take_over)?);
@@ -138,7 +141,8 @@ impl Connections {
         drop(released);
     }
 
-    /// Locks the board at an address, or takes it over.
+    /// Locks the board at the address `place`. If another program has locked it and `take_over` is
+    /// true, takes the board over.
     ///
     /// # Errors
     /// As [`BoardLock::ask`].
@@ -146,7 +150,8 @@ impl Connections {
         let Some(kept) = self.0.clone() else {
             return offload(move || BoardLock::ask(&place, take_over).map(Locking::of)).await;
         };
-        // In the usual case, reading an open file suffices.
+        // Usually the lock is held already. The check reads an open file, which does not block for
+        // long.
         if let Some(lock) = kept.held(&place) {
             return Ok(Locking::Taken(lock, None));
         }

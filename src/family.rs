@@ -1,4 +1,5 @@
-//! Sample streams of the boards of a map, according to the kinds of the boards.
+//! Sample streams of the boards of a hardware map. A board of the map has a kind, and the kind
+//! belongs to a family, which says if and how its boards send samples.
 
 use std::sync::Arc;
 
@@ -20,12 +21,11 @@ pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams
     Ok(streams(&entry.name, host, entry.serial_number()))
 }
 
-/// Checks that the map has the serial number of a board, if boards of its kind send it in their
-/// packets. The serial number identifies the packets.
+/// Checks that the map has the serial number of a board, if boards of its kind send their serial
+/// numbers in their packets. Without it, the packets of the board could not be recognized.
 ///
-/// # Errors
-/// [`ErrorKind::InvalidArgument`] if the packets bear serial numbers, and the map has none that
-/// fits them.
+/// # Errors [`ErrorKind::InvalidArgument`] if the packets bear serial numbers, and the map has no
+/// serial number of the board, or one that does not fit into packets.
 #[cfg(feature = "arrow")]
 pub(crate) fn check_serial(entry: &BoardEntry) -> Result<()> {
     if !entry.kind.family().sends_serial || entry.serial_number().is_some() {

@@ -1,4 +1,4 @@
-//! Check that the board at an address is the one in the map.
+//! Check that the board at an address is the one that the hardware map has there.
 //!
 //! Three signs identify a board: the serial number that it reports over its control protocol, the
 //! serial number in its packets, and its hardware address in the network of this host. A missing
@@ -27,7 +27,7 @@ pub struct Identity {
     /// Name of the board in the map.
     #[serde(skip)]
     pub name: String,
-    /// The conclusion.
+    /// The conclusion from all signs.
     pub state: IdentityState,
     /// The reason for the conclusion, in words. For [`IdentityState::Another`], the reason names
     /// the difference.
@@ -94,21 +94,21 @@ struct Heard {
 }
 
 impl Listening {
-    /// Begins to listen to the streams of all boards whose serial number in `map` is one that
-    /// packets can bear, all at the same time. It listens to each stream until the first packet,
-    /// for a second at most.
+    /// Begins to listen, at the same time, to the streams of all boards whose serial number in
+    /// `map` is one that packets can bear. It listens to each stream until the first packet comes,
+    /// but for a second at most.
     pub fn begin(map: &HardwareMap) -> Self {
         Self::of(map, |entry| entry.serial_number().is_some())
     }
 
-    /// As [`Listening::begin`], but for all boards, including those without a serial number in the
-    /// map. Their packets prove nothing, but people can read the serial numbers.
+    /// As [`Listening::begin`], but for all boards. If a board has no serial number in the map, its
+    /// packets prove nothing, but they tell people the serial number.
     pub fn to_all(map: &HardwareMap) -> Self {
         Self::of(map, |_| true)
     }
 
-    /// Does not listen. Boards are then identified by their control protocol and their hardware
-    /// addresses only.
+    /// Does not listen. Boards are then identified only by the serial numbers that they report, and
+    /// by their hardware addresses.
     pub fn none(map: &HardwareMap) -> Self {
         Self::of(map, |_| false)
     }
@@ -123,7 +123,8 @@ impl Listening {
 
     /// Returns the identities of the boards of `map`, in its order. `map` must be the one that was
     /// given to [`Listening::begin`], [`Listening::to_all`] or [`Listening::none`]. `said` returns
-    /// the serial number that the board with a given name reports itself, if any.
+    /// the serial number that the board with a given name reports over its control protocol, if
+    /// any.
     ///
     /// Call this method after the boards were connected: hardware addresses are known only then.
     pub async fn identities(
@@ -144,7 +145,8 @@ impl Listening {
             .map(|(entry, found)| {
                 let said = said(&entry.name).filter(|said| !said.is_empty());
                 let mac = found.ip.and_then(|ip| neighbours.get(&ip).cloned());
-                // Boards that share an address share the packets from it.
+                // Packets from an address that several boards of the map share may come from each
+                // of them.
                 let here = map.boards().iter().zip(&heard);
                 let others = here.filter(|(other, at)| {
                     other.name != entry.name && at.ip.is_some() && at.ip == found.ip
@@ -207,8 +209,8 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     }
 }
 
-/// Returns the conclusion on a board of the map. `others` are the serial numbers of the map's other
-/// boards at the same address.
+/// Returns the conclusion on a board of the map. `others` are the serial numbers of the other
+/// boards that the map has at the same address.
 fn judge(
     map: &HardwareMap,
     entry: &BoardEntry,
@@ -298,7 +300,8 @@ fn neighbours(text: &str) -> BTreeMap<Ipv4Addr, String> {
         let mut fields = line.split_whitespace();
         let ip = fields.next()?.parse().ok()?;
         let (flags, mac) = (fields.nth(1)?, fields.next()?);
-        // An entry whose request was not answered has no address yet.
+        // An entry without the flag [`COMPLETE`] has no hardware address: its neighbour has not
+        // answered.
         let flags = u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()?;
         (flags & COMPLETE != 0).then(|| (ip, mac.to_lowercase()))
     };
@@ -392,7 +395,7 @@ address = "10.0.0.3"
             Unknown,
             "other boards have its address",
         );
-        // If the map says nothing of a board, it may be any board.
+        // The map has no sign for the board `b3`, so any board may be at its address.
         check(
             "b3",
             (Some("7"), &[], &[], None),

@@ -1,7 +1,9 @@
-//! Reading of the files that a user names: only regular files, up to a size limit.
+//! Reading of the files that a user names: only regular files, and only up to a size limit. A run
+//! of a tune, for instance, leaves two files that can be read here: a *manifest* (its origin, and
+//! the state of each board) and a *tune* (the channels of each module).
 //!
-//! All such files, which are maps, parameters and records of earlier runs, are read here: as a
-//! whole by [`read`] or in parts by `parts`. So none of them can block the program or exhaust its
+//! All files that a user names (maps, parameters, records of earlier runs) are read here: as a
+//! whole by [`read`], or in parts by `parts`. So none of them can block the program or exhaust its
 //! memory.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -12,7 +14,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use twotone_hal::legible;
 
-/// Returns a path for a message: in one line, with escapes for invisible characters.
+/// Returns a path as text for a message: in one line, with escapes for invisible characters.
 pub fn shown(path: &Path) -> String {
     legible(&path.display().to_string()).into_owned()
 }
@@ -26,7 +28,7 @@ pub const IMPORT_BYTES: u64 = 8 << 20;
 /// Largest size of a file of parameters, or of faults of simulated boards, in bytes.
 pub const PARAMS_BYTES: u64 = 1 << 20;
 
-/// Largest size of a site file, in bytes.
+/// Largest size of a site file, which lists control hosts, in bytes.
 pub const SITE_BYTES: u64 = 1 << 20;
 
 /// Largest size of the manifest of an earlier run, in bytes. It contains a whole hardware map, and
@@ -56,10 +58,9 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 /// Reads the file at `path`, of at most `limit` bytes. The call never waits for another program,
 /// even if the path leads to a pipe, and takes no more memory than `limit`.
 ///
-/// # Errors
-/// If the file cannot be opened or read, with the system's reason. If it is a folder, a device, a
-/// pipe or a socket, if it has more than `limit` bytes, or if it changes while it is read. The
-/// message of such an error does not name the path.
+/// # Errors If the file cannot be opened or read, with the system's reason. Also if it is a folder,
+/// a device, a pipe or a socket, if it has more than `limit` bytes, or if it changes while it is
+/// read. No message names the path.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Opening some devices has side effects, so the type is checked before. It is checked again on
     // the opened file, because another program can replace the file in between.
@@ -76,10 +77,10 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens the text of the file at `path`, of at most `limit` bytes, to be read in parts of at most
-/// `most` bytes each. Only one part is in memory at a time. Each part but the first begins with the
-/// line `head`. The limit `most` also covers the head of the next part, which is read together with
-/// a part.
+/// Opens the text file at `path`, of at most `limit` bytes, to be read in parts of at most `most`
+/// bytes each. Each part but the first begins with the line `head`. Only one part is in memory at a
+/// time. The end of a part is found by reading the head of the next part, so `most` covers this
+/// head too.
 ///
 /// # Errors
 /// As [`read`].
@@ -99,7 +100,7 @@ pub(crate) fn parts(path: &Path, limit: u64, head: &'static str, most: u64) -> i
     })
 }
 
-/// The parts of a file. Parts that follow an error have no meaning.
+/// The parts of a file. After an error, further parts have no meaning.
 pub(crate) struct Parts {
     file: BufReader<Take<File>>,
     size: u64,
@@ -107,7 +108,7 @@ pub(crate) struct Parts {
     most: u64,
     /// Head of the next part, which has already been read.
     begun: Vec<u8>,
-    /// Lines and bytes before the next part.
+    /// Number of lines before the next part. The field `bytes` is the number of bytes before it.
     lines: usize,
     bytes: usize,
 }
@@ -115,8 +116,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// Returns the next part, with the number of lines before it, or `None` at the end.
     ///
-    /// # Errors
-    /// As [`read_text`], and if the part has too many bytes.
+    /// # Errors As [`read_text`], and if the part has more bytes than the limit of [`parts`].
     pub(crate) fn next_part(&mut self) -> io::Result<Option<(usize, String)>> {
         let (lines, bytes) = (self.lines, self.bytes);
         let mut part = std::mem::take(&mut self.begun);
@@ -168,7 +168,8 @@ fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Returns `content` as text. `before` is the number of bytes of the file before it.
+/// Returns `content` as text. `before` is the number of bytes of the file before `content`, for the
+/// message of the error.
 fn text(content: Vec<u8>, before: usize) -> io::Result<String> {
     String::from_utf8(content).map_err(|error| {
         let at = before + error.utf8_error().valid_up_to();
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(error.to_string(), "it is no text in UTF-8: see its byte 4");
     }
 
-    /// Another file takes the place of a file after its type was checked.
+    /// A pipe takes the place of a file between the check of its type and its opening.
     #[test]
     fn the_type_of_what_was_opened_counts() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,9 @@
-//! Control software for large arrays of FPGA readout boards on microwave telescopes.
+//! Control software for large arrays of FPGA readout boards on microwave telescopes. A board drives
+//! and reads detectors, which are microwave resonators, with one tone for each.
 //!
-//! A tuning algorithm is written once, as an async function over a [`hal`]. The same function is
-//! called with `.wait()` on one board, for instance at a prompt, and with `.await` over an array.
+//! A tuning algorithm is written once, as an async function over the hardware abstraction in
+//! [`hal`]. The same function is called with `.wait()` on one board, for instance at a prompt, and
+//! with `.await` on all boards of an array at once.
 //!
 //! ```
 //! use twotone::prelude::*;
@@ -54,7 +56,7 @@
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates below this one |
 //! | `sim`, `score` | farms of simulated boards, and the score of a tune on them (feature `sim`) |
 
-// The module `cli` names this crate `twotone`, as a program that links it does.
+// The module `cli` calls this crate by its name `twotone`, as an external program does.
 #[cfg(feature = "cli")]
 extern crate self as twotone;
 

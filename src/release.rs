@@ -1,7 +1,8 @@
 //! The version of this build, and the commit from which it was made.
 //!
 //! `cargo xtask dist` sets two environment variables while it builds. Any other build, such as a
-//! plain `cargo build`, needs no git, does not know its commit, and reports that it is no release.
+//! plain `cargo build`, needs no git. It does not know its commit, and reports that it is no
+//! release.
 
 use std::sync::LazyLock;
 

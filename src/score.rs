@@ -17,28 +17,32 @@ use twotone_sim::{Truth, TruthDetector};
 /// that a correct tune counts as wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
-    /// Detectors that resonate within the tuned band, and all detectors of modules that were not
-    /// tuned. Dead detectors, which do not resonate, are left out.
+    /// Detectors that should be tuned: those that resonate within the band of a tune, and all
+    /// detectors of modules that were not tuned. Dead detectors, which do not resonate, are left
+    /// out.
     pub detectors: usize,
     /// Those of `detectors` that have no neighbour within 20 linewidths and are at least 1 dB
     /// deep. A search should find them.
     pub isolated: usize,
-    /// Isolated detectors with a candidate (a resonance that the search has found) within half a
-    /// linewidth.
+    /// Detectors among `isolated` with a candidate (a resonance that the search has found) within
+    /// half a linewidth.
     pub found: usize,
     /// Candidates with no detector within a linewidth.
     #[serde(rename = "false")]
     pub false_found: usize,
-    /// Detectors within the tuned band whose channel reports `tuned` correctly. The tone is within
-    /// 0.1 linewidths of the detuning that the channel declares. The derivative of the
-    /// transmission with respect to the resonance frequency, relative to the transmission of
-    /// the line at the tone, is within 5 % and 3 degrees of the truth.
+    /// Detectors within the tuned band whose channel reports `tuned` correctly. This means two
+    /// things. The tone is within 0.1 linewidths of the detuning (from the resonance) that the
+    /// channel reports. And the derivative that the channel reports is within 5 % and 3 degrees of
+    /// the truth: that of the transmission with respect to the resonance frequency, relative to the
+    /// transmission of the line at the tone.
     pub tuned: usize,
-    /// Channels that report `tuned` wrongly, or for a detector that another channel has tuned.
+    /// Channels that report `tuned` wrongly, or that have tuned a detector that another channel has
+    /// tuned already.
     pub wrong: usize,
 }
 
-/// Largest distance of a tone from its declared detuning, in linewidths.
+/// Largest difference between the true detuning of a tone and the detuning that its channel
+/// reports, in linewidths.
 const MAX_OFFSET_LW: f64 = 0.1;
 /// Largest relative error of the size of a derivative.
 const MAX_SLOPE_ERROR: f64 = 0.05;
@@ -119,7 +123,7 @@ fn score_module(alive: &[&TruthDetector], tune: &TuneOutcome, score: &mut Score)
     }
 }
 
-/// Returns the detector nearest to a frequency, and the distance in linewidths of this detector.
+/// Returns the detector nearest to the frequency `hz`, and its distance in units of its linewidth.
 fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetector, f64)> {
     let distance = |detector: &TruthDetector| (detector.fr_hz - hz).abs() / detector.linewidth_hz;
     let nearest = alive
@@ -128,7 +132,7 @@ fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetecto
     Some((nearest, distance(nearest)))
 }
 
-/// True if the detuning of a tone and its calibration are as its channel declares.
+/// True if the detuning and the calibration that a channel reports are those of the true detector.
 fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     let (Some(declared), Some(calibration)) = (channel.y, channel.calibration.as_ref()) else {
         return false;
@@ -139,8 +143,9 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     if (y - declared).abs() > MAX_OFFSET_LW {
         return false;
     }
-    // The notch is 1 - A/(1 + 2iy). A change of fr changes y0, and y by that change divided by
-    // `pull`, which is the derivative of y0 = y - a/(1 + 4 y^2) with respect to y.
+    // The transmission of a detector is 1 - A/(1 + 2iy), with the detuning y in linewidths. At low
+    // power the detuning is y0 = y - a/(1 + 4 y^2). A change of the resonance frequency fr changes
+    // y0, and changes y by this change divided by `pull`, the derivative of y0 with respect to y.
     let coupling =
         Complex64::from_polar(detector.qr / detector.qc, detector.phi_rad) / detector.phi_rad.cos();
     let pull = 1.0 + 8.0 * a * y / (1.0 + 4.0 * y * y).powi(2);
@@ -153,12 +158,12 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
 
 /// Returns the largest solution of `y = y0 + a / (1 + 4 y^2)`, which is the detuning in linewidths
 /// of a tone that was swept downward. `y0` is the detuning at low power, and `a` the nonlinearity
-/// of the resonator. The search goes downward from a point at which `y` is never less than the
-/// right side, and ends with a bisection.
+/// of the resonator. The search goes downward in steps, from a value of `y` that is at least as
+/// large as every solution, and ends with a bisection.
 fn upper_branch(y0: f64, a: f64) -> f64 {
     let excess = |y: f64| y - y0 - a / (1.0 + 4.0 * y * y);
-    // At y0 + a the excess is never negative. Downward from there, the first change of sign is the
-    // largest solution.
+    // At and above y0 + a, `excess` is not negative. Downward from there, its first change of sign
+    // is at the largest solution.
     let (mut high, step) = (y0 + a.max(0.0), (a.abs() / 256.0).max(1e-9));
     let mut low = high;
     while low > y0 - 1.0 && excess(low) >= 0.0 {

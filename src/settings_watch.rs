@@ -1,6 +1,7 @@
-//! Watch for other programs that set the same boards, on this host or another.
+//! Watch for other programs, on this host or another, that change settings of the same boards.
 //!
-//! A lock keeps out programs of this host only. Boards keep no record of their users, but their
+//! A program locks its boards on its host, so other programs on this host leave them alone.
+//! Programs on other hosts do not see this lock. Boards keep no record of their users, but their
 //! settings can be read. If the settings change between two readings, and this program has set
 //! nothing, then another program has.
 
@@ -22,7 +23,8 @@ const FIELDS: ToneFields = ToneFields {
 /// Advice if another program sets a board.
 pub(crate) const ADVICE: &str = "end that program first (with --ignore-others both would set it)";
 
-/// Longest time for reading the settings of a module. If it takes longer, they count as unread.
+/// Longest time for reading the settings of a module. If reading takes longer, the settings count
+/// as unread.
 const READ_WITHIN: Duration = Duration::from_millis(2500);
 
 /// Settings of a module: its NCO in hertz if it has one, and its tones.
@@ -33,12 +35,13 @@ type Settings = (Option<f64>, Vec<ToneState>);
 pub(crate) struct Watched {
     /// Reason to set nothing on the board, if its settings have changed.
     pub(crate) changed: Option<String>,
-    /// Sentences on modules that could not be watched.
+    /// Sentences about modules that could not be watched.
     pub(crate) doubts: Vec<String>,
 }
 
-/// Watches the settings of all boards for `time`, at the same time. No board and no module waits
-/// for another. A module that does not answer takes a few seconds.
+/// Watches the settings of all boards for the duration `time`. All boards and modules are watched
+/// at the same time, and none waits for another. A module that does not answer makes this take a
+/// few seconds longer.
 pub(crate) async fn watch(boards: &[ArrayBoard], time: Duration) -> Vec<Watched> {
     let watching = boards.iter().map(|watched| {
         let watched = watched.clone();
@@ -58,7 +61,8 @@ async fn board(board: &ArrayBoard, time: Duration) -> Watched {
     let (Some(_), Some(target)) = (&first.changed, taken.next()) else {
         return first;
     };
-    // The change may come from the last requests of the program that held the board before.
+    // The change may come from the last requests of the program from which the board was taken
+    // over. So the board is watched once more, after the time in which it may still execute them.
     let life = ConnectOptions::default().request_life;
     sleep(target.request_life.unwrap_or(life)).await;
     twice(board, time).await
@@ -80,7 +84,7 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
                 let changed = || changed(target, &before, &after);
                 watched.changed = watched.changed.or_else(changed);
             }
-            // The board is already refused, with a reason.
+            // This program must not use the board, which has been reported with the reason.
             Err(error) if error.kind() == ErrorKind::Busy => {}
             Err(error) => watched.doubts.push(format!(
                 "it is not known if another program sets module {}: its settings could not be read \
