@@ -1,12 +1,12 @@
-//! Locks of boards: only one program of this host at a time sets a board.
+//! Locks of boards: only one program of this host at a time changes the settings of a board.
 //!
 //! A board executes the requests of any program, so two programs on one board undo each other's
-//! settings. Therefore a program that sets something first takes the lock of each of its boards. A
-//! lock is a file with the identity of the program, locked while the program holds the board, and
-//! removed afterwards. Another program is refused with an error that names the holder, or it takes
-//! the board over. After a take-over the first program sends no request that sets something. For
-//! some seconds, the board may still execute requests that the first program sent earlier. Locks do
-//! not protect against programs on other hosts.
+//! settings. Therefore a program takes the lock of each of its boards before it changes any
+//! setting. A lock is a file with the identity of the program, locked while the program holds the
+//! board, and removed afterwards. Another program is refused with an error that names the holder,
+//! or it takes the board over. After a take-over, the first program sends no request that changes a
+//! setting. For some seconds, the board may still execute requests that the first program sent
+//! earlier. Locks do not protect against programs on other hosts.
 //!
 //! The files are in `/run/lock`, or in `/tmp/twotone-locks` if `/run/lock` is not a folder for all
 //! users, or in the folder that the environment variable `TWOTONE_LOCKS` names. While a program

@@ -2,7 +2,8 @@
 //! modules, and the power that each module may put out. A map is a TOML file, which
 //! `docs/hardware-map.md` describes.
 //!
-//! **All powers are at the board's output connector**, before the cold attenuation.
+//! **All powers are at the board's output connector**, before the attenuation on the way to the
+//! detectors.
 //!
 //! ```
 //! use twotone::map::HardwareMap;

@@ -8,8 +8,8 @@ use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
 use twotone_sim::{Truth, TruthDetector};
 
-/// Score of a tune, by comparison with the true parameters of the detectors of simulated boards
-/// (the truth).
+/// Score of a tune, by comparison with the truth: the true parameters of the detectors of simulated
+/// boards.
 ///
 /// The truth has the parameters of the detectors at low power. In the simulator's profiles `lab`
 /// and `harsh`, the loss of a detector depends on power. The derivative of the transmission with

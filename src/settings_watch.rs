@@ -20,14 +20,14 @@ const FIELDS: ToneFields = ToneFields {
     ..ToneFields::AMPLITUDE
 };
 
-/// Advice if another program sets a board.
+/// Advice if another program changes the settings of a board.
 pub(crate) const ADVICE: &str = "end that program first (with --ignore-others both would set it)";
 
 /// Longest time for reading the settings of a module. If reading takes longer, the settings count
 /// as unread.
 const READ_WITHIN: Duration = Duration::from_millis(2500);
 
-/// Settings of a module: its NCO in hertz if it has one, and its tones.
+/// Settings of a module: the frequency of its NCO in hertz, if it has one, and its tones.
 type Settings = (Option<f64>, Vec<ToneState>);
 
 /// Result of watching a board.
@@ -84,7 +84,8 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
                 let changed = || changed(target, &before, &after);
                 watched.changed = watched.changed.or_else(changed);
             }
-            // This program must not use the board, which has been reported with the reason.
+            // Requests to the board are refused, because this program must not use it. The reason
+            // is reported elsewhere.
             Err(error) if error.kind() == ErrorKind::Busy => {}
             Err(error) => watched.doubts.push(format!(
                 "it is not known if another program sets module {}: its settings could not be read \

@@ -69,7 +69,7 @@ impl<B> ArrayReport<B> {
     }
 }
 
-/// Facts about a board of the map that do not depend on its measurements.
+/// Facts about a board of the map that do not depend on the measurements of the campaign.
 pub(super) struct BoardFacts {
     /// Error of a board that could not be reached or used.
     pub(super) error: Option<Failure>,

@@ -3,7 +3,8 @@
 use twotone_algorithms::Step;
 use twotone_hal::ModuleId;
 
-/// Receiver of the progress of a campaign. `()` ignores the progress and logs the notices.
+/// Receiver of the progress of a campaign. The implementation for `()` ignores the progress, and
+/// logs the notices.
 ///
 /// `begin`, `step` and `end` are called in this order, from any of the threads that run the
 /// campaign. No method may block. A capture and a switch-off call only `notice`.

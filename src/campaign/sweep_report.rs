@@ -35,8 +35,8 @@ pub struct SweptBoard {
     pub identity: Option<Identity>,
     /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,
-    /// Facts that the board did not report about itself, with the assumptions in their place, a
-    /// sentence each.
+    /// Sentences about facts that the board did not report about itself, and about the assumptions
+    /// in their place.
     pub doubts: Vec<String>,
     /// Modules of the board that were to be swept.
     pub modules: Vec<SweptModule>,

@@ -1,4 +1,5 @@
-//! Checks of the boards' clocks, from the time stamps of a capture.
+//! Checks of the boards' clocks, from the time stamps of a capture. A *stamp* is the time that a
+//! packet bears.
 
 use std::time::Duration;
 

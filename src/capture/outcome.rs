@@ -50,7 +50,7 @@ pub struct BoardOutcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct ModuleOutcome {
     /// Counters of the samples. The number of rows in the module's file is `received - unwritten -
-    /// misfit`, with the fields of these counters.
+    /// misfit`, which are fields of these counters.
     #[serde(flatten)]
     pub counters: CounterRow,
     /// Number of samples that were due in the time of the capture. `None` if no packet came,

@@ -14,20 +14,20 @@ pub struct CaptureParams {
     /// Number of channels that are captured, from the first one on. `None` selects the channels
     /// with tones in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
-    /// Largest difference between a board's clock and this computer's clock that is not reported
-    /// in [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). With `None`, a difference
-    /// of 10 s to two days is reported, and so is a difference of more than half a year. The
-    /// arbitrary time that some boards generate for tests may then have any difference.
+    /// Largest difference between a board's clock and this computer's clock that is not reported in
+    /// [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). If it is `None`, a difference of 10
+    /// s to two days is reported, and so is a difference of more than half a year. But a clock that
+    /// shows an arbitrary time for tests, as some boards generate it, is then not reported at all.
     pub clock_within: Option<Duration>,
-    /// Options of the receivers. The capture itself sets the size of blocks and the time of
-    /// opening.
+    /// Options of the receivers. The capture ignores the size of blocks and the time of opening in
+    /// them, and sets its own.
     pub stream: ReceiveOptions,
     /// Longest wait for the first packet. The default is 5 s.
     pub patience: Duration,
     /// Longest wait for the boards' answers to the check of the tune. The default is 10 s.
     pub ask_within: Duration,
-    /// Size of the queue of rows to be written, in bytes. Rows that do not fit are not written,
-    /// and counted as unwritten. The default is 512 MiB.
+    /// Size of the queue of rows to be written, in bytes. Rows that do not fit into the queue are
+    /// not written, and are counted as unwritten. The default is 512 MiB.
     pub queue_bytes: usize,
     /// Token that ends the capture early.
     pub stop: Stop,

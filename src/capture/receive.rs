@@ -31,7 +31,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) boards: Vec<BoardPlan>,
-    /// Modules whose streams are joined.
+    /// Modules whose sample streams are received.
     pub(super) modules: Vec<ModuleIntake>,
     began: Option<Instant>,
     elapsed: Duration,

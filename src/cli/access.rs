@@ -21,9 +21,9 @@ pub(crate) struct Access {
     /// read from them; its tones are not switched off.
     #[arg(long)]
     take_over: bool,
-    /// Do not watch the boards for other programs, perhaps on other hosts. Otherwise a board whose
-    /// settings change in the 0.3 s before the run is refused. With it, both programs set the
-    /// board.
+    /// Do not watch the boards for other programs, perhaps on other hosts. Without this option, a
+    /// board whose settings change in the 0.3 s before the run is refused. With it, both programs
+    /// set the board.
     #[arg(long)]
     ignore_others: bool,
 }

@@ -48,7 +48,8 @@ fn a_board_has_one_holder_until_it_is_left_or_taken_over() {
     let (second, from) = taken(ask(&folder, true));
     assert_eq!(from.unwrap().process, Some(std::process::id()));
     assert!(second.taken_over().is_none());
-    // The first program keeps the file locked as long as it lives, but has lost the board.
+    // The first program keeps the lock file of the board locked as long as it lives, but has lost
+    // the board.
     assert!(first.taken_over().is_some());
     drop(first);
     assert!(second.taken_over().is_none());

@@ -106,7 +106,7 @@ mod tests {
     }
 
     /// Compares the place of every byte with the result of counting all characters before it, for
-    /// texts about as long as a block or a few.
+    /// texts of about one to three blocks.
     #[test]
     fn places_in_long_texts_are_those_of_a_count() {
         for length in [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 7] {

@@ -1,4 +1,5 @@
-//! An Arrow IPC file that is written while its rows arrive, one record batch at a time.
+//! An Arrow IPC file that is written while its rows arrive, one record batch (a group of rows) at a
+//! time.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -47,7 +47,7 @@ pub struct CounterRow {
     /// file.
     pub misfit: u64,
     /// Number of times that the form of the packets changed: their number of channels, or their
-    /// decimation stage.
+    /// decimation stage, which sets the sample rate.
     pub form_changes: u64,
     /// Samples that were taken with a converter over its range.
     pub overrange: u64,

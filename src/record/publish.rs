@@ -12,7 +12,7 @@ use rustix::io::Errno;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
     Done,
-    /// Something has the name already, and was not changed.
+    /// A file or a folder has the new name already, and nothing was changed.
     Taken,
 }
 

@@ -40,7 +40,8 @@ pub struct SampleColumns {
     /// measured on reference tones, which are off resonance. The calibrations in `calibrated`
     /// already include this factor.
     pub reference: Option<Complex64>,
-    /// Number of steps of `i` and `q` in one readout count. The default is 256.
+    /// Number of steps of `i` and `q` in one readout count, which is the unit of samples. The
+    /// default is 256.
     pub steps_per_count: f64,
 }
 
@@ -70,7 +71,7 @@ pub struct SampleRows {
     pub sequence: Vec<u32>,
     /// Number of samples that were lost just before each row.
     pub lost_before: Vec<u64>,
-    /// Decimation stage of each sample.
+    /// Decimation stage of each sample, which sets the sample rate.
     pub stage: Vec<u8>,
     /// True for each sample during which a converter was over its range.
     pub overrange: Vec<bool>,

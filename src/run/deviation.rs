@@ -95,7 +95,7 @@ impl Journal {
     }
 }
 
-/// Channels that are not in the declared state.
+/// Channels that are not, or may not be, in the safe state.
 #[derive(Debug, Default)]
 pub(super) struct Deviation {
     left_on: Channels,

@@ -449,7 +449,7 @@ impl Supervised {
     }
 }
 
-/// Ends an algorithm, and waits until its context has ended and none of its batches is running.
+/// Ends an algorithm, and waits until its context has ended and none of its requests is running.
 async fn end_context<T>(context: JoinHandle<T>, end: End) {
     context.abort();
     end.end().await;

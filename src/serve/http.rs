@@ -69,7 +69,7 @@ impl ControlSocket {
             return Err(format!("{shown} is there and no socket: name another path"));
         }
         // The socket is created under a temporary name, and is renamed after its permissions are
-        // set. So nobody can connect before they are set.
+        // set. So it has its final name only once they are set.
         let mut hidden = path.as_os_str().to_owned();
         hidden.push(format!(".{}", std::process::id()));
         let hidden = PathBuf::from(hidden);

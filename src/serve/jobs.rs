@@ -208,7 +208,7 @@ impl Jobs {
     /// Requests the end of a job. Returns true if there is a job with this number that is not over.
     pub(crate) fn cancel(self: &Arc<Self>, id: u64, abandon: bool) -> bool {
         match self.unfinished_job(id) {
-            // A job stays in the queue for a moment after its end.
+            // A job stays in the queue for a moment after its end, so its state is checked too.
             Some(job) if !job.state().is_over() => {
                 self.cancel_job(&job, abandon, "");
                 true

@@ -206,8 +206,8 @@ impl JobRecords {
         };
         for id in forgotten {
             for kind in ["json", "events"] {
-                // An error is ignored: the next daemon reads a file that was left here, and tries
-                // again.
+                // An error is ignored: a file that was left here is only read again by the next
+                // daemon.
                 let _ = fs::remove_file(self.folder.join(format!("{id}.{kind}")));
             }
         }

@@ -127,8 +127,8 @@ fn of_board(board: &Value) -> Vec<String> {
     notes
 }
 
-/// Returns remarks about the fields that a report, one of its boards and one of its modules may all
-/// have.
+/// Returns remarks about `value`, which is a report, or a board or a module in a report. Considers
+/// only the fields that all three may have.
 fn about(value: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     for (field, meaning) in ERRORS {

@@ -1,6 +1,7 @@
-//! Property test with one fault of a board, of any kind, at any operation of an algorithm. The run
-//! ends by its deadline. The tones are in the safe state that the run declares, or their channels
-//! are listed in the outcome. The other boards are not affected.
+//! Property test with one fault of a board, of any kind, at any operation of an algorithm. A
+//! *batch* is a list of operations, sent to a board as one request. The run ends by its deadline.
+//! The tones are in the safe state that the run declares, or their channels are listed in the
+//! outcome. The other boards are not affected.
 
 use std::time::Duration;
 

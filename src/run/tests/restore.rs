@@ -1,6 +1,6 @@
-//! Tests of the return of a module, at the end of a run, to the settings before the run: because
-//! its safe state is `Previous`, because the run only measures, and as far as the board accepts the
-//! settings.
+//! Tests of the return of a module, at the end of a run, to its settings before the run. This
+//! happens if its safe state is `Previous`, or if the run only measures. If the board refuses some
+//! of the settings, the others are restored.
 
 use twotone_hal::{BoardHandle, Hertz, ModuleId, Radians, Result};
 
@@ -157,8 +157,8 @@ async fn a_setting_that_hangs_uses_up_a_part_of_the_time() {
         let fake = hanging.clone();
         async move {
             let measured = measure(board, module).await;
-            // The first batch of the clean-up switches the tones off, and the board refuses its
-            // second operation, the setting of the NCO. The next batch only switches tones off.
+            // The first request of the clean-up switches the tones off, and the board refuses its
+            // second operation, the setting of the NCO. The next request only switches tones off.
             fake.fail(2, Fault::Dead(10 * SECOND));
             measured
         }

@@ -1,4 +1,4 @@
-//! Tests of each wrapper of a board on its own. A wrapper is a board around another board, which
+//! Tests of each wrapper of a board on its own. A wrapper is a board around another board, and
 //! checks, limits or records the operations.
 
 use std::collections::BTreeMap;
