@@ -6,8 +6,9 @@
 //! sure that no other program changes their settings, runs an algorithm on every module within a
 //! deadline, and records the results in a run directory. A module that was tuned keeps its tones.
 //! Any other module is brought to its declared state, which is the `safe_state` that the map gives
-//! for the module. The commands `tune`, `sweep`, `capture` and `off` of the program call the
-//! methods of this type, and an application does the same in a few lines:
+//! for the module. But a sweep sets a module with the state `hold` as it was before. The commands
+//! `tune`, `sweep`, `capture` and `off` of the program call the methods of this type, and an
+//! application does the same in a few lines:
 //!
 //! ```
 //! use twotone::campaign::{Access, Campaign};

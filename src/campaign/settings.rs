@@ -2,8 +2,9 @@
 //! have in common.
 //!
 //! At the end of a tune or a sweep, a *clean-up* brings each module to its *declared state*, which
-//! is the `safe_state` that the map gives for it. Modules that were tuned keep their tones. The
-//! *manifest* is the file that notes the origin and the results of a run.
+//! is the `safe_state` that the map gives for it. But modules that were tuned keep their tones, and
+//! a sweep sets a module with the state `hold` as it was before. The *manifest* is the file that
+//! notes the origin and the results of a run.
 
 use std::future::Future;
 use std::path::PathBuf;
