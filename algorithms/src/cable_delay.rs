@@ -1,4 +1,7 @@
 //! Measurement of the delay of a module's line: its feedline, cables and amplifiers.
+//!
+//! A *comb* is a set of tones that are on at the same time. The *NCO* is the oscillator of the
+//! module to which all its tones are relative; tones can only be some distance away from it.
 
 use serde::{Deserialize, Serialize};
 use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
@@ -11,8 +14,8 @@ use crate::session::{InputFlags, Session, Tone, bad_points_warning, carrier_phas
 /// Name of the operation in errors.
 const OPERATION: &str = "cable delay";
 
-/// Fraction of the band that the combs cover. Only the part of the band that the NCO reaches
-/// counts. The fraction is less than 1, because boards round the frequency of the NCO.
+/// Part of the frequencies within reach of the NCO that the combs cover, as a fraction. It is less
+/// than 1, because boards round the frequency of the NCO.
 const COVERED: f64 = 0.99;
 
 /// Span, in hertz, below which a single resonance noticeably changes the measured delay. With a
@@ -60,7 +63,7 @@ impl CableDelayParams {
 /// A measured delay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CableDelayOutcome {
-    /// The module.
+    /// The module whose line was measured.
     pub module: ModuleId,
     /// Frequency of the NCO during the measurement.
     pub nco: Hertz,
@@ -143,13 +146,13 @@ pub(crate) async fn measure(
         let why = format!("no frequency of the band is within reach of an NCO at {nco_hz} Hz");
         return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
-    // Offset of the lowest tone from the NCO. The part that is not covered is divided between both
-    // ends.
+    // Offset of the lowest tone from the NCO. Half of the part that is not covered is below the
+    // tones, and half is above them.
     let from_hz = 0.5 * (reach.low_hz + reach.high_hz - span) - nco_hz;
     let tones = params.tones.min(session.channels());
     let spacing = span / tones as f64;
-    // Shifts of the comb. The smallest one is so small that the phase changes by less than pi over
-    // it, even with the largest delay.
+    // Distances by which the comb is shifted. The smallest one is so small that the phase changes
+    // by less than pi over it, even with the largest delay.
     let least = (0.4 / params.max_delay_s).min(0.1 * spacing);
     let middle = (least * 0.25 * spacing).sqrt();
     let shifts = [0.0, least, middle.max(2.0 * least), 0.3 * spacing];

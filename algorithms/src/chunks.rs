@@ -1,10 +1,10 @@
 //! Join of pieces (chunks) of a sweep that were measured at different settings of the NCO.
 //!
 //! Each NCO setting has its own phase reference and a slightly different gain. Neighbouring chunks
-//! overlap by several points. One of them is multiplied by the ratio of their complex samples over
-//! the overlap. This brings both to one scale. The ratio is a median of many points, after the
-//! delay is removed. A single shared point would not be enough, because it could lie on a
-//! resonance.
+//! overlap by several points. One of the two chunks is multiplied by the ratio of the samples of
+//! both over the overlap, which is a complex number. This brings both to one scale. The ratio is a
+//! median of many points, after the delay is removed. A single shared point would not be enough,
+//! because it could lie on a resonance.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -137,9 +137,9 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
     if ratios.len() < 4 {
         return (one, JoinStatus::TooLittleOverlap);
     }
-    // The medians of real and imaginary parts depend on the choice of axes. So the axes are turned
-    // to the direction of the sum of the ratios. The result then does not depend on the phase of
-    // the data.
+    // The medians of real and imaginary parts depend on the choice of axes in the complex plane. So
+    // the axes are turned to the direction of the sum of the ratios. The result then does not
+    // depend on the phase of the data.
     let sum: Complex64 = ratios.iter().map(|r| r / r.norm()).sum();
     let direction = if sum.norm() > 0.0 {
         sum / sum.norm()

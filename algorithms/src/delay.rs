@@ -42,7 +42,7 @@ pub enum DelayStatus {
     NoSignal,
     /// More than a fifth of the points are outliers.
     TooManyRejected,
-    /// The error of the delay is more than 0.1 rad of phase over the span.
+    /// The error of the delay changes the phase by more than 0.1 rad over the span of the sweep.
     Uncertain,
     /// The points are so far apart that other delays fit as well.
     Ambiguous,
@@ -182,7 +182,7 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
             return Some(best);
         }
         // The next stretches are six times as long, so the range of the search is not much wider
-        // than their peaks.
+        // than the peaks of their sums.
         let uncertainty = 0.6 / stretch;
         (low, high) = (best - uncertainty, best + uncertainty);
         stretch = (stretch * 6.0).min(span);
@@ -239,7 +239,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
         .map(|(f, p)| p * Complex64::cis(std::f64::consts::TAU * f * coarse))
         .collect();
     let mean = turned.iter().sum::<Complex64>();
-    // Phases relative to their mean direction do not wrap at most of the points.
+    // Few points have a phase that wraps, because the phases are relative to their mean direction.
     let middle = mean / mean.norm().max(f64::MIN_POSITIVE);
     let phases: Vec<f64> = turned.iter().map(|p| (p * middle.conj()).arg()).collect();
     // The fit uses frequencies in units of the span.
@@ -261,7 +261,8 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
             .collect();
         let centre = median(&left).unwrap_or(0.0);
         scatter = spread(&left, centre).unwrap_or(0.0);
-        // Without the lower bound, points of a sweep without noise would be rejected.
+        // Without the lower bound `LEAST_REJECT`, points of a sweep without noise would be
+        // rejected.
         let limit = (REJECT * scatter).max(LEAST_REJECT);
         let next: Vec<bool> = left.iter().map(|r| (r - centre).abs() <= limit).collect();
         if next == keep {

@@ -63,12 +63,12 @@ pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     ))
 }
 
-/// Returns the white noise of a sweep, `sqrt(<|n|^2>)` per point, from the second differences of
-/// its samples.
+/// Returns the root mean square `sqrt(<|n|^2>)` of the white noise `n` in the points of a sweep,
+/// from the second differences of the samples.
 ///
-/// The part of a sweep that is smooth over three points cancels. Sharp lines do not change the
-/// median if they cover less than about a third of the points. `None` if fewer than three second
-/// differences are finite.
+/// In a second difference, everything that is smooth over three points cancels. Sharp lines do not
+/// change the median if they cover less than about a third of the points. `None` if fewer than
+/// three second differences are finite.
 pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
     let mut powers: Vec<f64> = z
         .windows(3)

@@ -1,5 +1,9 @@
-//! Session of one algorithm on one module. It remembers the settings that were sent, so that only
-//! changes are sent.
+//! Session of one algorithm on one module of a board. It remembers the settings that were sent, so
+//! that only changes are sent.
+//!
+//! A *comb* is a set of tones that are on at the same time. A *batch* is a list of operations that
+//! one request carries. The *NCO* is the oscillator of the module to which all its tones are
+//! relative.
 
 mod change;
 mod read_back;
@@ -26,7 +30,8 @@ pub(crate) struct Tone {
 /// Means of the samples of one step of a measurement.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Means {
-    /// One mean for each tone, without the phase and the rotation of the tone itself.
+    /// One mean for each tone. The phase and the rotation that the tone was set to have been
+    /// removed.
     pub z: Vec<Complex64>,
     /// Variance of each of these means. Zero if each mean is of one sample, because one sample has
     /// no scatter.
@@ -91,7 +96,7 @@ pub(crate) struct Session<'a> {
     /// Settings that were sent. Until `is_cleared` is true, the module may have other tones.
     sent: ModuleSettings,
     is_cleared: bool,
-    /// Number of times that settings were read back so far.
+    /// Number of reads of settings so far.
     read_backs: usize,
 }
 
@@ -129,7 +134,7 @@ impl<'a> Session<'a> {
                 epoch = replies.get(described).epoch;
                 replies.get(nco)
             }
-            // Tones of a module without an NCO are relative to 0 Hz, and nothing moves them.
+            // Tones of a module without an NCO are relative to 0 Hz, and no NCO moves them.
             None => NcoState {
                 frequency: Hertz(0.0),
                 phase_epoch: PhaseEpoch(0),
@@ -184,7 +189,7 @@ impl<'a> Session<'a> {
     }
 
     /// The band to work in: `asked` if it is given, else the range that the module is limited to,
-    /// else the default.
+    /// else the default band.
     pub(crate) fn band(&self, asked: Option<Band>) -> Band {
         let limits = &self.description.limits;
         let range = || Some(Band::new(limits.f_min?.0, limits.f_max?.0));
@@ -245,7 +250,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Offset or frequency nearest to `offset_hz` that the board can set.
+    /// Returns the offset or frequency that is nearest to `offset_hz` and that the board can set.
     pub(crate) fn nearest_settable(&self, offset_hz: f64) -> f64 {
         let step = self.description.frequency_step.0;
         if step > 0.0 {

@@ -82,7 +82,7 @@ fn a_detector_near_an_end_of_the_range_affects_no_other() {
                     assert!(off.abs() < 0.05 * linewidth(detector), "{inside_lw}: {off}");
                 }
                 // A sweep needs half a linewidth beyond the dip. Near that limit a tuned channel
-                // and a failed one are both right, because the frequency of the search has an
+                // and a failed one are both right, because the search finds the frequency with an
                 // error.
                 Some(channel) if (-0.2..1.0).contains(&inside_lw) => {
                     let tuned = channel.status == ChannelStatus::Tuned;
@@ -186,7 +186,7 @@ fn detectors_at_the_ends_of_the_reach_of_the_nco_have_the_reason_edge() {
 
 #[test]
 fn a_range_outside_that_of_the_nco_is_reached_by_offsets() {
-    // The NCO is at its limit, and the whole range is on one side of it.
+    // The NCO is at its limit, and the whole range of the tones is on one side of it.
     let detectors = array(20, LOW, HIGH, 3);
     for nco_hz in [
         (HIGH + 20e6, 2e9),
@@ -249,8 +249,8 @@ fn a_band_outside_the_range_is_refused_before_anything_is_sent() {
 #[test]
 fn a_sample_that_is_not_a_number_removes_only_its_point() {
     let detectors = array(20, LOW, HIGH, 3);
-    // Acquisitions, in order: 4 for the delay of the line, 6 for the wide sweep, 41 for the fine
-    // sweep, 1 for the calibration.
+    // Pairs of an acquisition, counted from 0, and of a point in it. Acquisitions, in order: 4 for
+    // the delay of the line, 6 for the wide sweep, 41 for the fine sweep, 1 for the calibration.
     for bad in [(1, 3), (6, 100), (30, 7), (51, 4)] {
         let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = vec![bad]);
         assert_eq!(outcome.tuned(), 20, "{bad:?}: {:?}", outcome.warnings);
@@ -258,7 +258,7 @@ fn a_sample_that_is_not_a_number_removes_only_its_point() {
             .warnings
             .iter()
             .any(|w| w.starts_with("1 point is left out"));
-        // The calibration is measured a second time, so no point of it is missing.
+        // A calibration with a bad point is measured again, so no point of it is missing.
         assert_eq!(has_warning, bad.0 != 51, "{bad:?}: {:?}", outcome.warnings);
     }
     let bad = vec![(51, 4), (52, 4)];

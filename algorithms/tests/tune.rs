@@ -147,13 +147,14 @@ fn no_setting_is_sent_twice_and_unused_channels_are_cleared() {
     run(&board, &params());
     let counts = running.counts();
     assert_eq!(counts.repeated, 0);
-    // Tones are cleared once at the start, and once when the tones replace the wide comb.
+    // Tones are cleared once at the start, and once when the tones on the resonances replace the
+    // many tones of the wide sweep.
     assert_eq!(counts.clears, 2);
     assert_eq!(counts.ncos, 1);
-    // Batches: 2 to read the description and to set the NCO, 4 combs of the delay, 6 of the wide
-    // sweep, 41 steps of the fine sweep, 2 for placement and rotation.
+    // Batches: 2 to read the description and to set the NCO, 4 combs (sets of tones) of the delay,
+    // 6 of the wide sweep, 41 steps of the fine sweep, 2 for placement and rotation.
     assert!(counts.batches <= 2 + 4 + 6 + 41 + 2, "{counts:?}");
-    // The wide comb has about a thousand tones, and the combs after it have 48.
+    // The combs of the wide sweep have about a thousand tones, and those after it have 48.
     assert_eq!((counts.amplitudes, counts.phases), (1048, 1048));
     assert_eq!(counts.rotations, 40);
 }
@@ -225,7 +226,7 @@ fn neighbours_are_fitted_separately_or_flagged() {
     for k in [5, 6] {
         let channel = channel_of(&outcome, &detectors[k]);
         assert!(channel.flags.contains(&Flag::Crowded), "{channel:?}");
-        // The calibration includes the neighbour's notch in its line.
+        // In the calibration, the notch of the neighbouring detector counts as a part of the line.
         assert!(channel.offset_lw.unwrap().abs() < 0.02, "{channel:?}");
         is_tuned(channel, &detectors[k]).unwrap();
     }

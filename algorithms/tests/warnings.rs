@@ -11,8 +11,8 @@ use twotone_hal::{ErrorKind, ModuleId};
 use support::board::{FakeBoard, Intrusion, array, move_nco, switch_off};
 use support::{HIGH, LOW, params};
 
-/// Tunes a board of 20 detectors with a problem. Checks that each of `words` is in a warning of its
-/// own, and that there is no other warning.
+/// Tunes a board of 20 detectors on which `change` causes a problem. Checks that each of `words` is
+/// in a warning of its own, and that there is no other warning.
 fn check(change: impl FnOnce(&mut FakeBoard, &mut TuneParams), words: &[&str]) -> TuneOutcome {
     let mut fake = FakeBoard::new(array(20, LOW, HIGH, 3), 4);
     let mut params = params();
@@ -41,8 +41,8 @@ fn every_stage_warns_of_a_line_without_signal() {
 
 #[test]
 fn the_stage_of_an_overdriven_input_is_in_the_warning() {
-    // Acquisitions, in order: 4 for the delay of the line, 6 for the wide sweep, 41 for the fine
-    // sweep, 1 for the calibration.
+    // Acquisitions, counted from 0, in order: 4 for the delay of the line, 6 for the wide sweep, 41
+    // for the fine sweep, 1 for the calibration.
     for (acquisition, stage) in [
         (2, "while the cable delay was measured"),
         (7, "during the network analysis"),
@@ -83,8 +83,8 @@ fn resonances_without_a_channel_are_in_the_outcome() {
 
 #[test]
 fn another_program_that_sets_the_module_is_an_error() {
-    // Acquisitions, in order: 4 for the delay of the line, 6 for the wide sweep, 41 for the fine
-    // sweep, 1 for the calibration.
+    // Acquisitions, counted from 0, in order: 4 for the delay of the line, 6 for the wide sweep, 41
+    // for the fine sweep, 1 for the calibration.
     let intrusions: [(Intrusion, &str); 2] = [
         (move_nco, "NCO is "),
         (switch_off, "amplitude is 0, was set to"),

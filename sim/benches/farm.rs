@@ -46,7 +46,7 @@ fn processor_s() -> f64 {
         / 100.0
 }
 
-/// Sends a batch of calls. All of them must succeed.
+/// Sends calls to a board in one request. All of them must succeed.
 fn run(board: &SimBoard, calls: &[Value]) {
     let body = Value::from(calls.to_vec()).to_string();
     let mut stream = TcpStream::connect(board.address()).expect("the board is up");

@@ -1,5 +1,5 @@
-//! Tests of farms: their detectors, true parameters and hardware map, the board's time, and the
-//! number of boards that fit into a process.
+//! Tests of farms (groups of simulated boards): their detectors, true parameters and hardware map
+//! (the list of boards), the time of a board, and the number of boards that fit into a process.
 
 mod client;
 
@@ -103,8 +103,8 @@ fn the_map_names_every_board_and_populated_module() {
             .collect();
         assert_eq!(numbers, [1, 2]);
         let module = &modules[0];
-        // The design range of the detectors: the band without four times
-        // their scatter at each end.
+        // The range in which detectors are designed: the band without four times the scatter of
+        // their frequencies at each end.
         assert_eq!(module["f_min"].as_float(), Some(1.0012e9));
         assert_eq!(module["f_max"].as_float(), Some(1.4988e9));
         let number = |key: &str| module[key].as_float().unwrap();
@@ -133,7 +133,7 @@ fn in_real_time_an_acquisition_takes_its_time() {
     let first = board.ok("get_samples", json!([30]), at.clone());
     let after = seconds(&mut board);
     assert!(after - before > 0.050, "{} s", after - before);
-    // The module's time has advanced between the calls.
+    // The time of the module has advanced between the calls.
     let second = board.ok("get_samples", json!([1]), at);
     let start = |samples: &serde_json::Value| samples["ts"][0].as_f64().unwrap();
     assert!(start(&first) >= before - 0.002);

@@ -21,8 +21,8 @@ fn table() -> String {
     table.replace("|  |", "| |")
 }
 
-/// If `TWOTONE_WRITE_TABLE` is set in the environment, the test writes the table and does not
-/// compare it.
+/// If `TWOTONE_WRITE_TABLE` is set in the environment, the test writes the table instead of
+/// comparing it.
 #[test]
 fn the_page_has_the_table_of_faults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
@@ -74,7 +74,7 @@ fn descriptions_are_whole() {
 }
 
 /// Checks the formatting of the files of faults. `cargo fmt` only finds files that `mod` lines
-/// declare, and a macro declares these.
+/// declare, but a macro declares these files.
 #[test]
 fn the_files_of_faults_are_formatted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fault/kinds");

@@ -1,4 +1,4 @@
-//! Tests of each fault from the side of a client.
+//! Tests of each fault of a simulated board, as a client sees it.
 
 mod client;
 
@@ -27,7 +27,7 @@ fn connect(farm: &Farm) -> Client {
     Client::connect(farm.boards()[0].address())
 }
 
-/// Asserts that the other board of the farm works.
+/// Asserts that the other board of the farm (the group of simulated boards) works.
 fn check_neighbour(farm: &Farm) {
     let mut board = Client::connect(farm.boards()[1].address());
     assert_eq!(board.ok("get_decimation", json!([]), json!({})), json!(6));
@@ -50,7 +50,7 @@ fn refuse() {
     wait_until(|| TcpStream::connect(board.address()).is_err());
 }
 
-/// Waits for an action of another thread. Fails after 10 s.
+/// Waits until `done` returns true because of another thread. Fails after 10 s.
 fn wait_until(mut done: impl FnMut() -> bool) {
     let (wake, woken) = std::sync::mpsc::channel::<()>();
     for _ in 0..1000 {
@@ -107,7 +107,7 @@ fn close_mid_answer() {
     let error = board.read().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     check_neighbour(&farm);
-    // The call was executed nevertheless.
+    // The call was executed, although its answer was lost.
     farm.boards()[0].clear_faults();
     assert_eq!(
         connect(&farm).ok("get_amplitude", json!([]), at(1)),
@@ -145,7 +145,7 @@ fn slow_requests_are_run_though_their_client_has_gone() {
             .to_string()
             .as_bytes(),
     );
-    // The client gives up after the board has had time to receive the request.
+    // The client stops waiting only after the board has had time to receive the request.
     board.patience(Duration::from_millis(300));
     assert!(board.read().is_err());
     drop(board);

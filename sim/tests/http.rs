@@ -57,8 +57,8 @@ fn a_connection_is_used_again_and_closed_when_idle() {
     for _ in 0..3 {
         assert_eq!(board.post("", b"{}").status(), 200);
     }
-    // The board does not close the connection at once, but within its patience, which is shorter
-    // than the timeout of this read.
+    // The board does not close the connection at once, but within the 5 s after which a connection
+    // is idle. This time is shorter than the timeout of the second read.
     board.patience(Duration::from_secs(1));
     assert!(!board.closed());
     board.patience(Duration::from_secs(20));
@@ -107,7 +107,7 @@ fn an_answer_can_be_had_in_cbor() {
     let body = json!([call("get_analog_bank", json!([]), json!({}))]).to_string();
     let http = board.post(headers, body.as_bytes());
     assert_eq!(http.header("content-type"), Some("application/cbor"));
-    // The answer is a list of one map, from "result" to false.
+    // The answer is a list with one map, whose text goes from "result" to false.
     assert!(
         http.body.ends_with(b"\xa1\x66result\xf4"),
         "{:x?}",
@@ -184,7 +184,7 @@ fn a_farm_that_cannot_be_built_is_refused() {
 #[test]
 fn a_port_in_use_is_named() {
     // A fixed port works on every board, because each board has its own address. It also works in a
-    // second farm, whose boards have other addresses.
+    // second farm (group of simulated boards), whose boards have other addresses.
     let first = Farm::builder()
         .boards(2)
         .detectors(0)

@@ -1,5 +1,6 @@
-//! Tests that a board closes connections that a fault leaves without an answer. It closes them when
-//! their client has closed them or when the fault is over. The tests use virtual time and pipes.
+//! Tests that a simulated board closes connections that a fault leaves without an answer. It closes
+//! them when their client has closed them or when the fault is over. The tests use virtual time,
+//! and pipes in place of sockets.
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ fn builder() -> FarmBuilder {
     Farm::builder().detectors(1)
 }
 
-/// Opens a connection to the farm's board and sends a request for samples.
+/// Opens a connection to the only board of the farm (the group of simulated boards) and sends a
+/// request for samples.
 async fn ask(farm: &Farm) -> DuplexStream {
     let mut client = farm.boards()[0].open_stream(64 * 1024);
     request(&mut client).await;
@@ -65,8 +67,8 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// As [`settle`], after clients have closed their sides. Some connections may still wait for a late
-/// answer.
+/// Does the same as [`settle`], after clients have closed their sides. If the fault is slowness,
+/// some connections may still wait for a late answer, so the function waits longer.
 async fn settle_after_closing(fault: &str) {
     if fault.contains("slow") {
         tokio::time::sleep(HALF_CLOSED).await;
@@ -74,12 +76,11 @@ async fn settle_after_closing(fault: &str) {
     settle().await;
 }
 
-/// Returns the time until the board closes the connection. Nothing is read before the board has
-/// closed it.
+/// Returns the time until the board closes the connection. The client reads nothing before that.
 async fn closed_after(mut client: DuplexStream) -> Duration {
     let begin = Instant::now();
     let mut byte = [0];
-    // If the pipe is full, only a write shows that the board has closed it.
+    // If the pipe is full, only a write shows that the board has closed the connection.
     let read = async {
         let mut read = client.read(&mut byte).await;
         while matches!(read, Ok(1)) {
@@ -110,7 +111,7 @@ async fn a_client_that_has_gone_costs_nothing_more() {
         );
         drop(clients);
         settle_after_closing(fault).await;
-        // A slow request is still executed after its connection has ended.
+        // A slow request is still executed after the end of its connection.
         let late = if fault.contains("slow") { CLIENTS } else { 0 };
         assert_eq!(tasks(), before + late, "{fault}");
         if late > 0 {
@@ -170,7 +171,7 @@ async fn a_client_that_stays_is_let_go_of_when_the_fault_is_over() {
             after.as_secs_f64() > 2.9 && after.as_secs() <= whole,
             "{fault}: {after:?}"
         );
-        // Later requests are answered.
+        // The board answers later requests.
         let mut client = ask(&farm).await;
         let mut answer = [0; 15];
         client.read_exact(&mut answer).await.unwrap();
@@ -191,7 +192,7 @@ async fn so_are_connections_that_were_open_before() {
     farm.shut_down().await;
 }
 
-/// The fault is an answer without end that the client does not read.
+/// The fault is an answer without end, which the client does not read.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_reads_ends_with_its_fault() {
     let farm = farm(FAULTS[3], "for_s = 3.0").await;
@@ -201,7 +202,7 @@ async fn an_answer_that_nobody_reads_ends_with_its_fault() {
     settle().await;
     assert_eq!(tasks(), before + 1);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    // The task that ends the fault ends too.
+    // The task that waited for the end of the fault has ended too.
     assert_eq!(tasks(), before - 1);
     drop(client);
     farm.shut_down().await;
@@ -221,7 +222,7 @@ async fn a_client_that_stays_waits_while_the_fault_lasts() {
     }
 }
 
-/// A fault that acts on a single call does not end at another call, nor at the end of another
+/// A fault that makes a single call hang does not end at another call, nor at the end of another
 /// fault.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_does_so_whatever_comes_after() {

@@ -1,5 +1,5 @@
-//! Test of the memory of a board. The test is alone in its file, so that nothing else in the
-//! process allocates memory during it.
+//! Test of the memory of a simulated board. The test is alone in its file, so that nothing else in
+//! the process allocates memory during it.
 
 mod client;
 
@@ -66,8 +66,8 @@ fn a_board_of_1024_detectors_takes_at_most_3_mb() {
             use_all(&mut Client::connect(board.address()), modules as u32);
             after.push(resident());
         }
-        // The first boards also fill the buffers that all boards share, and the reserve of the
-        // allocator.
+        // The first boards also fill the buffers that all boards share, and the memory that the
+        // allocator keeps in reserve.
         let growth = (after[BOARDS - 1] - after[3]) / (BOARDS - 4) as f64;
         println!("{modules} module(s): {:.2} MB a board", growth / 1e6);
         assert!(growth < 3e6, "{modules} module(s): {growth} bytes a board");

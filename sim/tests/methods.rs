@@ -1,4 +1,5 @@
-//! Tests of the methods that do not set tones: their arguments, refusals and answers.
+//! Tests of those methods of a simulated board that do not set tones: their arguments, refusals and
+//! answers.
 
 mod client;
 
@@ -63,7 +64,8 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
     let is = |stage: Value| get("get_decimation", json!({}), stage);
     check(vec![
         is(json!(6)),
-        // The stream needs 157 Mbit/s at stage 6, and twice as much with each lower stage.
+        // The stream needs 157 Mbit/s at decimation stage 6, and twice as much with each lower
+        // stage.
         set(4, false, json!(null)),
         is(json!(4)),
         refused(
@@ -104,7 +106,7 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
             Ok(Value::Null),
         ),
         is(json!(3)),
-        // The share of the link can be set.
+        // A client can set the share of the network link that the streams may use.
         (
             "set_decimation",
             json!([]),

@@ -1,5 +1,6 @@
-//! Test of a farm whose streams need more computation than any computer can do. The test is alone
-//! in its file, because it checks the memory and the log of the whole process.
+//! Test of a farm (a group of simulated boards) whose streams need more computation than any
+//! computer can do. The test is alone in its file, because it checks the memory and the log of the
+//! whole process.
 
 mod client;
 
@@ -22,10 +23,11 @@ const BOARDS: usize = 64;
 /// Number of sources that a socket joins. The system allows ten.
 const A_SOCKET: usize = 8;
 
-/// Number of requests while the streams are behind.
+/// Number of requests that are sent while the streams are behind.
 const REQUESTS: usize = 60;
 
-/// Largest memory in bytes after the last receiver has left. The allocator keeps it in reserve.
+/// Largest memory in bytes after the last receiver has left. The allocator keeps this memory in
+/// reserve.
 const REST: f64 = 100e6;
 
 /// Largest memory in bytes during the overload: stored samples (64 MB), models and buffers of the
@@ -125,7 +127,8 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     let mut most = before;
     let behind = |module: &PacketCounters| module.skipped > 0 && module.made > 0;
     while !counters(&farm).iter().flatten().all(behind) {
-        // Requests that wait make the boards store samples.
+        // Requests make the boards store samples, because the samples before a new setting must be
+        // kept.
         let at = json!({"channel": 1, "module": 1});
         for index in 0..BOARDS {
             client(index).ok("set_amplitude", json!([0.001]), at.clone());
@@ -133,7 +136,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
         most = most.max(resident());
     }
 
-    // A request is answered before all streams have had a turn, so that the streams usually send
+    // A request is answered before all streams have had a turn to send. So the streams usually send
     // little during a request.
     let mut meanwhile = Vec::new();
     for request in 0..REQUESTS {
@@ -153,8 +156,8 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     println!("packets meanwhile: {meanwhile:?}; a turn of all: {turn}");
     assert!(meanwhile[REQUESTS / 2] < turn / 8, "{meanwhile:?}");
 
-    // All streams sent the same amount, except for one turn and for the samples that were stored
-    // for requests.
+    // All streams sent about the same number of packets. They differ by one turn and by the samples
+    // that were stored for requests.
     let counted = counters(&farm);
     let shares = counted.iter().flatten().map(|module| module.made);
     let (least, largest) = (shares.clone().min().unwrap(), shares.max().unwrap());
@@ -167,7 +170,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     drop(listeners);
     loop {
         let sent = made(&farm);
-        // The boards read the joins each quarter of a second. Requests fill this time.
+        // The boards look for joins each quarter of a second. Requests fill this time.
         for _ in 0..2000 {
             client(0).ok("get_decimation", json!([]), json!({}));
         }
@@ -180,7 +183,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     for index in 0..BOARDS {
         let mut client = client(index);
         let now = |client: &mut Client| client.ok("get_timestamp", json!([]), json!({}));
-        // The board's time advances again only by the time of requests.
+        // The streams are off, so the time of the board advances only with requests again.
         let (one, other) = (now(&mut client), now(&mut client));
         assert_eq!(one, other);
     }

@@ -1,5 +1,5 @@
-//! Tests of samples before the decimation filters, by call and as a stream, and of samples of the
-//! converter.
+//! Tests of samples of the filter bank (PFB), which have not passed the decimation filters: by call
+//! and as a stream. Also tests of samples of the converter.
 
 mod client;
 mod listener;
@@ -66,8 +66,9 @@ fn start() -> (Farm, Client, Listener) {
     (farm, client, listener)
 }
 
-/// Gain of a bin at an offset from its middle, in thousandths of its output's rate. Another program
-/// computed these values as the transform of the filter bank's window.
+/// Pairs of an offset and a gain. The gain is that of a bin of the filter bank at this offset from
+/// its middle. The offset is in thousandths of the output rate of the bin. Another program computed
+/// the gains as the transform of the window of the filter bank.
 const GAIN: [(u32, f64); 4] = [(100, 0.7756), (123, 0.6795), (246, 0.1964), (350, 0.0274)];
 
 #[test]
@@ -89,7 +90,8 @@ fn every_tone_in_the_bin_shows_at_its_distance_as_the_bin_lets_it_through() {
             (beat / carrier / (2.0 * gain) - 1.0).abs() < 0.03,
             "{thousandths}: {beat} {carrier}"
         );
-        // In the other channel the two tones have exchanged roles: its own tone has its full size.
+        // In the samples of the other channel, the two tones have exchanged roles: its own tone is
+        // not attenuated.
         if thousandths < 200 {
             let row = samples(&board.ok("get_pfb_samples", json!([n]), at(2)));
             let (two, one) = (
@@ -112,10 +114,12 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
     let (_farm, mut board, _) = start();
     tone(&mut board, 1, 0.0, 0.001);
     let n = 50_000;
-    // Both acquisitions come before the computations, during which the board's time passes.
+    // Both acquisitions come before the computations, because the time of the board passes during
+    // these.
     let row = samples(&board.ok("get_pfb_samples", json!([n]), at(1)));
     let slow = samples(&board.ok("get_samples", json!([20_000]), at(1)));
-    // Returns the mean power in a hundred bins around a frequency in cycles per sample.
+    // Returns the mean power in a hundred bins of the Fourier transform around a frequency in
+    // cycles per sample.
     let power = |middle: f64| {
         let bins = (-50..50).map(|bin| middle + f64::from(bin) / f64::from(n));
         bins.map(|cycles| size(at_frequency(&row, cycles)).powi(2))
@@ -126,7 +130,7 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
     for (thousandths, gain) in GAIN {
         for side in [1.0, -1.0] {
             let ratio = power(side * f64::from(thousandths) / 1000.0) / centre;
-            // A hundred bins determine a power to 10 %, and two such powers are compared.
+            // The mean over a hundred bins determines a power to 10 %, and two means are compared.
             assert!(
                 (ratio / gain.powi(2) - 1.0).abs() < 0.6,
                 "{thousandths} {side}: {ratio}"
@@ -138,8 +142,8 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
         .iter()
         .map(|(i, q)| (i - mean.0).powi(2) + (q - mean.1).powi(2));
     let variance = squares.sum::<f64>() / slow.len() as f64;
-    // The integral of sinc^12: six moving averages, each as long as a decimated sample. The three
-    // of the first cascade hardly matter.
+    // The integral of sinc^12: the second decimation filter has six moving averages, each as long
+    // as a decimated sample. The three averages of the first filter hardly matter.
     let passed = variance / (centre * f64::from(n)) * 64.0 * 64.0;
     assert!((passed / 0.3939 - 1.0).abs() < 0.4, "{passed}");
 }

@@ -1,5 +1,5 @@
-//! Tests of boards in real-time mode, under virtual time: the durations of calls, and the samples
-//! during them.
+//! Tests of simulated boards in real-time mode, with the virtual clock of tokio: the durations of
+//! calls, and the samples that calls return.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use twotone_sim::fault::{Fault, FaultScript, Reboot, Slow};
 use twotone_sim::{Farm, SimBoard, StartError, TimeMode};
 
-/// Samples per second at stage 6.
+/// Samples per second at decimation stage 6.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 
 async fn farm(call_us: u64) -> Farm {
@@ -125,8 +125,8 @@ async fn acquisitions_and_calls_take_their_time() {
         let begun = Instant::now();
         client.run(&calls).await;
         let took = begun.elapsed().as_secs_f64();
-        // The first sample begins with the next sample period. Timers are accurate to 1 ms, which
-        // accumulates over consecutive acquisitions.
+        // The first sample begins with the next sample period. Timers are accurate to 1 ms, and
+        // their errors add up over consecutive acquisitions.
         let late = took - expected_s;
         let most = 1.0 / RATE_HZ + 2.2e-3 * calls.len().min(2) as f64;
         assert!(
@@ -158,8 +158,9 @@ async fn a_board_answers_others_while_it_acquires() {
     );
     let sizes = sizes(&one.receive().await[0]);
     assert!(begun.elapsed() > Duration::from_secs(1));
-    // The setting acts from the sample in which it was made. Because the filters settle, the
-    // samples show half of the change after the delay of 5 ms, and all of it after 10 ms.
+    // The setting acts from the sample on during which it was made. The filters need time to
+    // settle, so the samples show half of the change after the delay of 5 ms, and all of it after
+    // 10 ms.
     let number = (0.5 * RATE_HZ) as usize;
     let low = sizes[0];
     for (k, size) in sizes.iter().enumerate() {
@@ -184,7 +185,8 @@ async fn filters_remember_within_a_batch_and_forget_while_time_passes() {
     assert!((fresh[11] / fresh[0] - 2.0).abs() < 0.05, "{fresh:?}");
     client.run(&[set_amplitude(0.001)]).await;
     tokio::time::sleep(Duration::from_millis(15)).await;
-    // Another setting of the module does not bring the old amplitude back.
+    // The filters have settled by now. Another setting of the module does not bring the old
+    // amplitude back.
     let phase = call(
         "set_phase",
         json!([0.0]),
@@ -296,7 +298,8 @@ async fn a_script_acts_on_its_boards_in_its_time() {
             assert_eq!(waited, slow && index == 1, "board {index} at {at_s} s");
         }
     }
-    // On both boards, the second of the calls that come after three seconds fails.
+    // The script counts calls from three seconds on. On both boards, the second of these calls
+    // fails.
     tokio::time::sleep_until(begun + Duration::from_millis(3500)).await;
     for client in &mut clients {
         client.send(&[get.clone(), get.clone(), get.clone()]).await;

@@ -1,4 +1,5 @@
-//! Tests that the samples of a board over its socket follow from its settings and detectors.
+//! Tests that the samples that a simulated board sends over its socket follow from its settings and
+//! detectors.
 
 mod client;
 
@@ -64,7 +65,7 @@ fn turn(from: Iq, to: Iq) -> f64 {
         .to_degrees()
 }
 
-/// An NCO in the middle of the band, and a tone 0.5 MHz beside it.
+/// Sets an NCO in the middle of the band, and a tone 0.5 MHz beside it.
 fn set_up(board: &mut Client) {
     board.ok("set_nco_frequency", json!([1.25e9]), json!({"module": 1}));
     run(board, tone(1, 0.5e6, 0.001));
@@ -94,7 +95,7 @@ fn within_a_request_the_filters_remember_what_was_before() {
         (samples[11] / settled - 2.0).abs() < 0.01,
         "the last is settled: {samples:?}"
     );
-    // By the next request the filters have settled.
+    // The filters settle between two requests.
     board.ok("set_amplitude", json!([0.001]), at(1));
     let answers = run(&mut board, [get()]);
     let first = answers[0]["i"][0]
@@ -151,8 +152,8 @@ fn detectors_are_where_the_truth_says() {
     board.ok("set_nco_frequency", json!([1.25e9]), json!({"module": 1}));
     let truth = farm.truth();
     for detector in &truth.boards[0].modules[0].detectors {
-        // The tones are weak, so that they do not pull the resonance. They are on the resonance,
-        // and a half and twenty linewidths away from it.
+        // The tones are weak, so that they do not pull the resonance. One tone is on the resonance,
+        // one is half a linewidth away from it, and one is twenty linewidths away.
         let at = |linewidths: f64| detector.fr_hz + linewidths * detector.linewidth_hz - 1.25e9;
         let calls = [0.0, 0.5, -0.5, 20.0].map(at).into_iter().zip(1..);
         run(

@@ -1,7 +1,8 @@
-//! Effects of faults on the packets of a stream, compared with the board's counts.
+//! Effects of faults on the packets of a simulated board, compared with the numbers that the board
+//! has counted.
 //!
-//! Each fault acts on some packets near the beginning. The listener gets all packets, because a
-//! board sends only after a join.
+//! Each fault acts on some packets near the beginning of a stream. The receiver gets all packets,
+//! because a board sends only after a receiver has joined the stream.
 
 mod listener;
 
@@ -19,12 +20,13 @@ use listener::Listener;
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 
-/// The first packet of a module on which a fault acts, and the number of these packets.
+/// Index of the first packet of a module on which a fault acts. `COUNT` is the number of these
+/// packets.
 const FIRST: u64 = 5;
 const COUNT: u64 = 200;
 
-/// Number of packets of four modules to receive. It is larger than the number on which a fault
-/// acts, even if some are lost.
+/// Number of packets of four modules to receive. It is larger than the number of packets on which a
+/// fault acts, even if some are lost.
 const RECEIVED: usize = 1200;
 
 /// The board's counters of its first module, the headers of the packets of this module, and the
@@ -99,7 +101,7 @@ fn late_packets_come_after_later_ones_and_none_is_lost() {
         header.sequence < highest
     });
     let overtaken = overtaken.count() as u64;
-    // Two consecutive packets that are both late may be in order.
+    // Two consecutive packets that are both late may still be in order.
     assert!(counted.late > 5, "{counted:?}");
     assert!(
         (counted.late / 2..=counted.late).contains(&overtaken),
@@ -142,7 +144,7 @@ fn stale_stamps_and_foreign_serial_numbers_are_on_their_packets_alone() {
             year: Some(0),
         }
         .into(),
-        // The stamps are late by a whole second, so that no stamp is right.
+        // The stamps are late by a whole second, so every stamp is wrong.
         ClockLateSecond { late_ms: 1000 }.into(),
     ] {
         let (counted, headers, _) = received(fault.clone());

@@ -1,4 +1,5 @@
-//! Tests of the readout stream of boards, as a receiver on this computer gets it.
+//! Tests of the readout stream (the decimated samples) of simulated boards, as a receiver on this
+//! computer gets it.
 
 mod client;
 mod listener;
@@ -14,8 +15,8 @@ use twotone_wire::crs::{GROUP, PacketLength, ReadoutHeader, ReadoutPacket, Stamp
 use client::Client;
 use listener::Listener;
 
-/// A multicast group for this test only, because a join would otherwise start the streams of other
-/// farms.
+/// A multicast group for this test only. A join of the usual group would start the streams of other
+/// farms (groups of simulated boards).
 fn own_group() -> Ipv4Addr {
     let pid = std::process::id();
     Ipv4Addr::new(239, 192, 1 + (pid >> 8 & 0x3f) as u8, pid as u8)
@@ -74,8 +75,8 @@ fn a_board_sends_a_packet_for_each_module_and_sample() {
         assert!(header.stamp.is_recent());
         assert_eq!(header.stamp.source(), StampSource::Test);
         assert!(!header.overrange && !header.overvoltage);
-        // There is a sample every 64 ticks of 4096 parts. The number of a packet is that of its
-        // sample.
+        // A sample takes 64 ticks, and a tick has 4096 parts of the second. The number of a packet
+        // is that of its sample.
         assert_eq!(parts(header), u64::from(header.sequence) * 64 * 4096);
     }
     let numbers = numbers(&packets);
@@ -97,7 +98,7 @@ fn boards_send_to_their_own_listeners_alone() {
         assert_eq!(source, farm.boards()[1].ip());
         assert_eq!(ReadoutPacket::new(&bytes).unwrap().serial(), 2);
     }
-    // The other modules have no listeners and do not send.
+    // The other boards have no listeners and do not send.
     for silent in [0, 2] {
         let counters = farm.boards()[silent].stream_counters("readout");
         assert!(counters.iter().all(|module| module.made == 0));
@@ -119,14 +120,14 @@ fn sending_begins_with_a_join_and_ends_with_the_leave() {
         listener.join(board.ip());
         let round = headers(&mut listener, 20);
         let mut numbers = round.iter().map(|header| header.sequence);
-        // The sequence numbers have advanced with time.
+        // The sequence numbers have advanced with time since the previous join.
         assert!(numbers.clone().all(|number| number >= last), "{last}");
         last = numbers.by_ref().max().unwrap();
         listener.leave(board.ip());
         let stopped = (0..200).any(|_| {
             while listener.receive_within(Duration::from_millis(1)).is_some() {}
             let before = made();
-            // No more packets arrive.
+            // Ready when no more packets arrive.
             let silent = listener
                 .receive_within(Duration::from_millis(100))
                 .is_none();
@@ -226,11 +227,12 @@ fn the_stream_follows_decimation_length_and_modules() {
             if let Some(before) = last.insert(header.module, header) {
                 let step = header.sequence.wrapping_sub(before.sequence);
                 if before.stage == header.stage {
-                    // A module that does not stream still counts its samples.
+                    // A module that did not stream for some time has still counted its samples.
                     let ticks = (parts(&header) - parts(&before)) / 4096;
                     assert_eq!(ticks, u64::from(step) << header.stage);
                 } else {
-                    // Between the two packets, there are some samples of either stage.
+                    // Between the two packets, there are some samples at the old stage and some at
+                    // the new stage.
                     let ticks = (parts(&header) - parts(&before)) / 4096;
                     let (most, least) = (
                         (ticks >> header.stage.min(before.stage)) + 1,
@@ -301,7 +303,7 @@ fn samples_stamped_after_a_setting_show_it() {
     let farm = start(Farm::builder().detectors(0), &listener);
     let board = &farm.boards()[0];
     let mut client = Client::connect(board.address());
-    // Each request advances the time of the board, even if this is not real time.
+    // Each request advances the time of the board, even if less real time passes.
     for request in 0..100 {
         let at = json!({"channel": 1, "module": 1});
         client.ok("set_frequency", json!([1e6]), at.clone());
@@ -315,7 +317,7 @@ fn samples_stamped_after_a_setting_show_it() {
         "{board_time:?}: the requests took no time"
     );
     listener.join(board.ip());
-    // Filters of stage 6 have settled by the sixth sample.
+    // Filters of decimation stage 6 have settled by the sixth sample.
     let settled_s = 6.0 / (625e6 / 256.0 / 64.0 / 64.0);
     let mut sizes = Vec::new();
     while sizes.len() < 50 {
@@ -325,7 +327,7 @@ fn samples_stamped_after_a_setting_show_it() {
         let since_s = f64::from(stamp.second_of_day) - board_time.0 as f64
             + (f64::from(stamp.part) - board_time.1 as f64) / 156.25e6;
         if packet.module() == 0 && since_s >= settled_s {
-            // The stream has samples of the present time, not of a later one.
+            // The stream has samples of the present time of the board, not of a later time.
             assert!(since_s < 5.0, "{since_s} s after the settings");
             let (i, q) = packet.samples().next().unwrap();
             sizes.push(f64::from(i).hypot(f64::from(q)) / 256.0);
@@ -358,7 +360,7 @@ fn the_stream_and_the_control_protocol_show_the_same_samples() {
     listener.join(board.ip());
     headers(&mut listener, 20);
     // The amplitude changes while the board streams. The samples of the call and those of the
-    // stream both show how it settles.
+    // stream both show how the filters settle.
     let at = json!({"channel": 3, "module": 1});
     let answers = client.json(&json!([
         client::call("set_amplitude", json!([0.002]), at.clone()),

@@ -1,7 +1,8 @@
-//! Shows a context, which is a future with a stack of its own, that is dropped while it waits: its
-//! stack is unwound from the wait, so its values are dropped. In a program built with
-//! `panic = "abort"` no stack can be unwound, so the context is leaked. The second part shows that
-//! `wait_timeout` also ends a wait inside the future.
+//! Shows what happens if a context (a future with a stack of its own) is dropped while it waits:
+//! its stack is unwound from the wait, so its values are dropped. In a program built with `panic =
+//! "abort"` no stack can be unwound, so the context is leaked.
+//!
+//! The second part shows that `wait_timeout` also ends a wait inside the future.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use tworoutine::prelude::*;
 use tworoutine::{block_on, spawn_local};
 
-/// Records its drop.
+/// A value that records its drop.
 struct Held(Rc<Cell<bool>>);
 
 impl Drop for Held {

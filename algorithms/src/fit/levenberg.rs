@@ -1,4 +1,5 @@
-//! Levenberg-Marquardt on complex residuals with an analytic Jacobian.
+//! Levenberg-Marquardt fit of complex data with an analytic Jacobian. The *cost* is the sum of the
+//! squared residuals.
 
 #![allow(
     clippy::needless_range_loop,
@@ -21,7 +22,8 @@ const CONVERGED: f64 = 1e-7;
 pub(super) trait Model {
     fn parameters(&self) -> usize;
     fn points(&self) -> usize;
-    /// Writes `model - data` for every point, and its derivatives into `jacobian` if there is one.
+    /// Writes `model - data` for every point into `r`, and the derivatives of the model into
+    /// `jacobian` if there is one.
     fn residuals(&self, p: &Parameters, r: &mut [Complex64], jacobian: Option<&mut [Complex64]>);
     /// Moves parameters that are outside their ranges to the nearest bound.
     fn restrain(&self, p: &mut Parameters);

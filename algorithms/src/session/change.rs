@@ -1,4 +1,8 @@
 //! The smallest set of settings that brings a module from one comb of tones to another.
+//!
+//! A *comb* is a set of tones that are on at the same time. A *clear* is one operation that
+//! switches all tones of the module off. A *batch* is a list of operations that one request
+//! carries.
 
 use twotone_hal::{
     Batch, Certainty, Change, ChannelId, Hertz, Radians, ToneSettings, ToneState, ToneUpdate,
@@ -25,7 +29,7 @@ impl Session<'_> {
         if updates.is_empty() {
             return;
         }
-        // A batch that fails ends the algorithm, so settings count as made once they are in a
+        // A batch that fails ends the algorithm. So settings count as made as soon as they are in a
         // batch.
         let changes = updates.iter().copied().map(Change::Tone);
         self.sent.apply(changes, Certainty::Executed);
@@ -43,7 +47,8 @@ impl Session<'_> {
         let sent = self.sent.tones().iter().enumerate();
         sent.filter_map(|(index, sent)| match tones.get(index) {
             Some(tone) => state_sent(sent).update_to(&tone.state_of(sent.channel())),
-            // A tone beyond the comb need only be off, so its other settings stay.
+            // A channel after the last tone of the comb need only be off, so its other settings
+            // stay.
             None => sent.last().update_to(&ToneState {
                 amplitude: Some(0.0),
                 ..ToneState::never_set(sent.channel())

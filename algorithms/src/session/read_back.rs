@@ -1,5 +1,8 @@
 //! Read-back of the settings of a module during a measurement.
 //!
+//! A *batch* is a list of operations that one request carries. The *NCO* is the oscillator of the
+//! module to which all its tones are relative.
+//!
 //! Without this read-back, settings by another program, or a restart of the board, would spoil the
 //! samples unnoticed.
 
@@ -62,14 +65,15 @@ impl Session<'_> {
         for tone in replies.get(read.tones) {
             let key = |setting| SettingKey::tone(tone.channel, setting);
             reading.push((key(Setting::Amplitude), tone.amplitude));
-            // A board need not keep the frequency of a tone that is off.
+            // A board need not keep the frequency of a tone that is off, so this frequency is not
+            // compared.
             let sent = self.sent.tone(tone.channel);
             if sent.is_some_and(|sent| !sent.is_surely_off()) {
                 let offset = tone.offset.map(|offset| offset.0);
                 reading.push((key(Setting::Offset), offset));
             }
         }
-        // A value that is not finite shows nothing about the setting.
+        // A value that is not finite shows nothing about the setting, so it is ignored.
         reading.retain(|(_, found)| found.is_none_or(f64::is_finite));
         let Some(difference) = self.sent.compare(&reading, &ROUNDING) else {
             return Ok(());

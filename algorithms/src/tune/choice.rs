@@ -1,4 +1,9 @@
 //! Selection of the resonances that get a tone, and of the sweep over each of them.
+//!
+//! A *candidate* is a resonance that the search of a wide sweep has found. The *reach* is the range
+//! of frequencies that tones can have at the present frequency of the NCO, the oscillator to which
+//! all tones of a module are relative. The candidates of a *group* are so close together that their
+//! tones must move together.
 
 use super::lines::groups;
 use super::outcome::{NotToned, NotTonedReason};
@@ -81,8 +86,8 @@ pub(super) fn choose(
         choice.leave_out(candidate, reason);
     }
     if choice.chosen.len() > room {
-        // If there are more candidates than channels, those with the highest statistic get a
-        // channel.
+        // If there are more candidates than channels, those that stand out most from the noise get
+        // a channel.
         let statistic = |i: usize| candidates[i].statistic;
         choice
             .chosen
@@ -92,8 +97,8 @@ pub(super) fn choose(
         }
         choice.chosen.sort_unstable();
     }
-    // A resonance at an edge gets a channel too, if one is left, so that the outcome has a status
-    // for it.
+    // A resonance at an end of the reach gets a channel too, if one is left, so that the outcome
+    // has a status for it.
     let left = room - choice.chosen.len();
     for i in choice.edge.split_off(left.min(choice.edge.len())) {
         choice.leave_out(&candidates[i], NotTonedReason::NoChannel);
@@ -125,8 +130,8 @@ impl Line {
     }
 }
 
-/// Returns the sweep over each candidate, by its index; `None` if it does not fit into `reach`, or
-/// if another candidate that collides with this one gets the tone.
+/// Returns the sweep over each candidate, by its index; `None` if the sweep does not fit into
+/// `reach`, or if the candidate collides with another one, which gets the tone.
 fn targets(
     candidates: &[Candidate],
     reach: Reach,
@@ -304,7 +309,7 @@ mod tests {
         // The wider resonance makes both sweeps 1.6 times 6 linewidths wide.
         let pair = [crowded(4.0, LW), crowded(2.0, 2.0 * LW)];
         assert_eq!(centres(&pair, REACH), [Some(-2.8), Some(-2.8)]);
-        // A resonance that does not fit leaves the others of its group as they are.
+        // A resonance whose sweep does not fit leaves the others of its group as they are.
         let pair = [crowded(3.5, LW), crowded(0.1, LW)];
         assert_eq!(centres(&pair, REACH), [Some(0.0), None]);
         let three = [crowded(3.0, LW), crowded(1.0, LW), crowded(-0.5, LW)];

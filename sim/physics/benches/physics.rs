@@ -1,4 +1,5 @@
-//! Time and memory of the model of a module: `cargo bench -p twotone-physics`.
+//! Time and memory that the simulation of a module (one feedline with its detectors, and the
+//! channels of a board that read it) needs: `cargo bench -p twotone-physics`.
 //!
 //! Each line is the median of many rounds, because the machine may have other load. With
 //! `-- --json`, the benchmark prints one JSON object.

@@ -21,7 +21,8 @@ const SIDE_LOBES_DB: f64 = 103.0;
 /// Number of taps of the prototype at the output rate of a bin.
 pub(crate) const TAPS: usize = 8;
 
-/// Offset of a frequency from the middle of its bin, Hz. The frequency is relative to the NCO.
+/// Offset of a frequency from the middle of its bin, Hz. The frequency is relative to the NCO, the
+/// oscillator of the first down-conversion.
 pub fn offset_in_bin_hz(frequency_hz: f64) -> f64 {
     frequency_hz - (frequency_hz / BIN_SPACING_HZ).round() * BIN_SPACING_HZ
 }

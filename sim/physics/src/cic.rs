@@ -1,7 +1,8 @@
 //! The decimation filters: step response, droop, correlation of noise.
 //!
 //! There are two cascades of moving averages: three of 64 samples at the output rate of the filter
-//! bank, then six of 2^stage samples at the tick rate ([`crate::units::TICK_RATE_HZ`]).
+//! bank, then six of `2^stage` samples, where `stage` is the decimation stage, at the tick rate
+//! ([`crate::units::TICK_RATE_HZ`]).
 
 use std::f64::consts::PI;
 use std::sync::OnceLock;

@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Conditions of a module. The default is the state for which the parameters of the detectors were
-/// drawn.
+/// Conditions of a module. The default is the nominal conditions, for which the parameters of the
+/// detectors were drawn at random.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conditions {
-    /// Optical load above nominal, in units of the nominal load. Load lowers fr and raises 1/Qi.
+    /// Optical load above nominal, in units of the nominal load. Load lowers the resonance
+    /// frequencies fr and raises the internal losses 1/Qi.
     pub optical_load: f64,
     /// Bath temperature above nominal, K. A higher temperature lowers fr and raises 1/Qi.
     pub bath_k: f64,
@@ -87,7 +88,7 @@ impl Conditions {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Modulation {
-    /// Amplitude in linewidths fr/Qr of each detector.
+    /// Amplitude, in units of each detector's linewidth fr/Qr.
     pub amplitude_lw: f64,
     /// Frequency, Hz.
     pub frequency_hz: f64,
@@ -119,7 +120,7 @@ pub enum DetectorFault {
     },
     /// Particles hit the detector at a rate that differs from the rate of the other detectors.
     Glitches {
-        /// Hits per second, in place of the profile's rate.
+        /// Hits per second, in place of the rate that applies to all other detectors.
         rate_hz: f64,
     },
 }

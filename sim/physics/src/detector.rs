@@ -3,8 +3,8 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
-/// Parameters of a detector under nominal conditions and at low power, as the random draw gave
-/// them.
+/// Parameters that a random draw gave a detector. They hold under nominal conditions and at low
+/// power.
 ///
 /// The transmission past the detector, relative to the feedline, is
 /// `1 - (Qr/Qc) (1 + i tan phi) / (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`.
@@ -33,10 +33,12 @@ pub struct Detector {
     /// pulls the resonance down by 0.1 linewidth ([`crate::kerr`]).
     #[serde(default)]
     pub tls: f64,
-    /// Amplitude of the modulation by the pulse tube, as a fraction of fr.
+    /// Amplitude of the modulation by the vibrations of the pulse tube (the cooler of the
+    /// cryostat), as a fraction of fr.
     #[serde(default)]
     pub line_amplitude: f64,
-    /// Response to optical load and bath temperature, relative to the response of the profile.
+    /// Response to optical load and bath temperature, relative to the common response of all
+    /// detectors.
     #[serde(default = "one")]
     pub responsivity: f64,
     /// True if the detector does not resonate.
@@ -45,8 +47,8 @@ pub struct Detector {
     /// Id of the detector to which this one is coupled.
     #[serde(default)]
     pub partner: Option<u32>,
-    /// Share of the frequency shifts of the partner in the shifts of this detector, 0 to 0.5:
-    /// sin^2 of the mixing angle. The share of its own shifts is one minus this share.
+    /// Part of each frequency shift of the partner by which this detector shifts too, 0 to 0.5:
+    /// sin^2 of the mixing angle. Of its own shifts, the part that remains is one minus this value.
     #[serde(default)]
     pub mixing: f64,
 }

@@ -52,7 +52,8 @@ impl Octaves {
         Self { shortest_s, sigmas }
     }
 
-    /// Adds the noise of a key at the times `times`, multiplied by `scale`, to `out`.
+    /// Adds to `out` the noise at the times `times`, made of the random numbers of `key` and
+    /// multiplied by `scale`.
     pub(crate) fn add(&self, key: Key, scale: f64, times: Times, out: &mut [f64]) {
         for (octave, sigma) in self.sigmas.iter().enumerate() {
             let per_cell = 1.0 / (self.shortest_s * f64::from(1u32 << octave));

@@ -121,8 +121,8 @@ fn pull(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> (f64, f64) {
 }
 
 /// Step of the search for the first solution, linewidths. The search may miss a pair of solutions
-/// that are closer than this. The jump to another branch then happens at a detuning that is wrong
-/// by about the square of the step.
+/// that are closer together than this step. The jump to another branch then happens at a detuning
+/// that is wrong by about the square of the step.
 const STEP: f64 = 0.03;
 
 /// Pull to which the resonator settles from the pull `s` under these drives, linewidths, with the
@@ -140,8 +140,9 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     } else {
         0.0
     };
-    // If the sum of all `a`, for the smallest width, is below 0.7698, there is only one solution.
-    // The margin down to 0.5 is for the dependence of the width on the pull.
+    // If the sum of all `a`, divided by the cube of the smallest width, is below 0.7698, there is
+    // only one solution. The limit of 0.5 leaves a margin for the dependence of the width on the
+    // pull.
     if total / (least * least * least) < 0.5 {
         return polish(drives, width, shift, s, 0.0, most);
     }

@@ -7,7 +7,8 @@ pub const FAST_RATE_HZ: f64 = 625e6;
 /// filter, Hz.
 pub const PFB_RATE_HZ: f64 = FAST_RATE_HZ / 256.0;
 
-/// Number of samples of the filter bank in a tick: the factor of the first decimation filter.
+/// Number of samples of the filter bank in a tick ([`TICK_RATE_HZ`]): the factor of the first
+/// decimation filter.
 pub const PFB_SAMPLES_PER_TICK: u64 = 64;
 
 /// Number of samples of the ADC in a tick.
@@ -26,10 +27,11 @@ pub const FREQUENCY_QUANTUM_HZ: f64 = PFB_RATE_HZ / 4_294_967_296.0;
 /// Peak voltage of one readout count, V.
 pub const VOLTS_PER_COUNT: f64 = 1.3745425908e-7;
 
-/// Difference between the DAC scale and the power of a tone of full amplitude, dB.
+/// Power, in dB, by which a tone of full amplitude is below the DAC scale, which is a setting of
+/// the board in dBm.
 pub const DAC_BACKOFF_DB: f64 = 1.5;
 
-/// Default DAC scale of a module, dBm.
+/// DAC scale of a module that was not set, dBm.
 pub const DEFAULT_DAC_SCALE_DBM: f64 = 1.0;
 
 /// Impedance of all lines, ohm.
@@ -54,12 +56,12 @@ pub fn tone_dbm(dac_scale_dbm: f64, amplitude: f64) -> f64 {
     dac_scale_dbm - DAC_BACKOFF_DB + 20.0 * amplitude.abs().log10()
 }
 
-/// Peak voltage that a power in mW has over 50 ohm.
+/// Peak voltage over 50 ohm of a signal whose power is given in mW.
 pub fn peak_volts(power_mw: f64) -> f64 {
     (2.0 * IMPEDANCE_OHM * 1e-3 * power_mw.max(0.0)).sqrt()
 }
 
-/// Readout counts of a tone with a power in mW at the ADC.
+/// Readout counts of a tone whose power at the ADC is given in mW.
 pub fn counts(power_mw: f64) -> f64 {
     peak_volts(power_mw) / VOLTS_PER_COUNT
 }

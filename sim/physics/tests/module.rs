@@ -91,7 +91,7 @@ fn on_resonance_the_dip_is_as_deep_as_the_truth_says() {
 #[test]
 fn sweeps_up_and_down_jump_at_the_folds() {
     let strong = nonlinear(2.0);
-    // A fine scan finds the folds of y0(y) = y - a/(1 + 4 y^2).
+    // A fine scan finds the folds of y0(y) = y - a/(1 + 4 y^2), where its slope changes sign.
     let y0_of = |y: f64| y - 2.0 / (1.0 + 4.0 * y * y);
     let ys: Vec<f64> = (-2_000_000..0).map(|k| f64::from(k) * 1e-6).collect();
     let turns: Vec<f64> = ys
@@ -112,8 +112,8 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         "down at {down}, fold at {lower}"
     );
 
-    // A tone that is moved between the folds ends on the same branch, if samples are read in
-    // between and also if none are.
+    // A tone that is moved to a frequency between the folds ends on the same branch, whether or not
+    // samples are read while it moves.
     let middle = 0.5 * (upper + lower);
     for from in [1.0, -4.0] {
         let mut model = one_detector(strong.clone(), &silent());
@@ -219,7 +219,7 @@ fn derivatives_are_those_of_the_samples() {
             "a {a}: {d} {}",
             point.d_per_hz
         );
-        // For a change of Qi: at a constant power, `a` grows with Qr^3.
+        // The same for a change of Qi. At a constant power, `a` grows with Qr^3.
         let lossier = |inverse: f64| {
             let qi = 1.0 / (1e-5 + inverse);
             let changed = Detector {
@@ -483,7 +483,7 @@ fn at_low_power_samples_are_the_line_times_all_detectors() {
                 .product();
             model.line().transmission(f) * past * full_scale * amplitude
         };
-        // All channels have the same phase, that of the epoch.
+        // All channels have the same additional phase, which is found from the first channel.
         let turn = out[9] / expected(0);
         assert!((turn.norm() - 1.0).abs() < 1e-3, "{turn}");
         for channel in 0..500 {

@@ -1,4 +1,5 @@
-//! Comparison of the branch rule with an oscillator whose equation of motion is integrated in time.
+//! Comparison of the rule for the branches (the steady states) of a nonlinear resonator with an
+//! oscillator whose equation of motion is integrated in time.
 //!
 //! In units of the linewidth's time constant, the field of a driven resonator whose frequency is
 //! pulled by its own energy obeys `2 dz/dt = 1 - (1 + 2 i (y0 + a |z|^2)) z`. Its steady states are

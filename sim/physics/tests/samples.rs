@@ -177,7 +177,7 @@ fn close_tones_beat_in_the_filter() {
             (measured - expected).abs() < 0.05 * expected + 1e-5,
             "{offset}: {measured} {expected}"
         );
-        // The other channel's own tone is half as large.
+        // The samples of the other channel, whose own tone is half as large.
         let sizes = out[620..].iter().map(|z| z.norm());
         let (low, high) = sizes.fold((f64::MAX, f64::MIN), |(l, h), z| (l.min(z), h.max(z)));
         let expected = cic::droop(6, offset).abs().min(0.5);
@@ -187,7 +187,7 @@ fn close_tones_beat_in_the_filter() {
             "{offset}: {measured}"
         );
     }
-    // Two channels on the same frequency read the sum.
+    // Two channels on the same frequency read the sum of both tones.
     model.set_tone(1, tone(&model, 1e9, 0.002)).expect("valid");
     assert!((settled(&mut model, 0, &mut start).norm() / alone - 2.0).abs() < 1e-6);
 }
@@ -308,7 +308,7 @@ fn a_change_between_samples_is_seen_from_its_own_time_on() {
     let mut out = Vec::new();
     model.acquire(0, 20, 0..1, &mut out);
     let old = out[19];
-    // Half way between samples 19 and 20.
+    // Half way between samples 19 and 20, which are 64 ticks apart.
     model.set_time(19.5 * 64.0);
     model.set_amplitude(0, 0.004).expect("valid");
     model.acquire(20, 10, 0..1, &mut out);

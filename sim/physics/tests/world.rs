@@ -76,7 +76,8 @@ fn density(x: &[f64], frequency: f64) -> f64 {
 
 #[test]
 fn two_level_noise_has_its_level_and_falls_with_the_root_of_power() {
-    // The pull on resonance: s = a / (1 + 4 y^2) with y = s.
+    // The pull, by which stored energy lowers the resonance, of a tone on the resonance: s = a / (1
+    // + 4 y^2) with y = s.
     let level = |a: f64| {
         let mut sum = 0.0;
         for seed in 0..24 {
@@ -123,7 +124,7 @@ fn partners_take_part_in_each_others_shifts() {
     });
     assert!(((at(&mut model, 0) - before[0]) / lw - 0.3 * 0.5).abs() < 1e-3);
     assert!(((at(&mut model, 1) - before[1]) / lw - 0.7 * 0.5).abs() < 1e-3);
-    // The samples of the partner's tone show the shift too.
+    // The samples of the tone on the partner show the shift too.
     let point = model.truth_at(0, 100).expect("on");
     let mut out = Vec::new();
     model.acquire(100, 20, 0..1, &mut out);

@@ -1,8 +1,8 @@
-//! Loopback addresses of the boards.
+//! Loopback addresses of simulated boards.
 //!
 //! Clients distinguish the multicast packets of two boards only by the source address. So all
-//! boards on a machine need different addresses, even in different farms. On Linux, all of
-//! 127.0.0.0/8 is on the loopback interface.
+//! boards on a machine need different addresses, even if they belong to different farms (groups of
+//! simulated boards). On Linux, all of 127.0.0.0/8 is on the loopback interface.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Number of the first address. 127.0.0.1 is left to other programs.
 const FIRST: u32 = 2;
 
-/// Number of addresses in a block. Addresses with the last byte 0 or 255 are skipped, because
-/// people and some tools take them for network and broadcast addresses.
+/// Number of addresses in a block of 256. Addresses with the last byte 0 or 255 are left out,
+/// because people and some tools take them for network and broadcast addresses.
 const HOSTS_IN_BLOCK: u32 = 254;
 
 /// Number of blocks (values of the third byte) before the numbering starts again.
@@ -36,8 +36,8 @@ pub(crate) enum Choice {
     Fresh,
 }
 
-/// Numbers of the addresses at which the next searches begin: for [`Choice::First`], and for
-/// [`Choice::Fresh`].
+/// Numbers of the addresses at which the next searches begin: `NEXT_FIRST` is for
+/// [`Choice::First`], and `NEXT_FRESH` for [`Choice::Fresh`].
 static NEXT_FIRST: AtomicU32 = AtomicU32::new(0);
 static NEXT_FRESH: LazyLock<AtomicU32> = LazyLock::new(|| {
     // Each process begins in a different block. Block 0 is left to `Choice::First`.
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn an_address_that_is_held_is_not_handed_out() {
         let (first, _held) = claim(Choice::First).unwrap();
-        // The search begins at the first address, as that of another process does.
+        // The search begins at the first address, as it does in another process.
         NEXT_FIRST.store(0, Ordering::Relaxed);
         let (second, _also) = claim(Choice::First).unwrap();
         assert_ne!(first, second);

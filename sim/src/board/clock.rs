@@ -1,4 +1,4 @@
-//! Clock of a board: advanced by acquisitions, or running in real time.
+//! Clock of a simulated board. Either acquisitions of samples advance it, or it runs in real time.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +95,7 @@ impl Clock {
     /// it is stopped already.
     pub(crate) async fn wait_until(&self, seconds: f64) {
         let mut stopped = pin!(self.stopped.notified());
-        // From here on, a stop wakes this task.
+        // From here on, a stop of the clock wakes this task.
         stopped.as_mut().enable();
         let Some(now) = self.running_s() else {
             return;

@@ -1,4 +1,4 @@
-//! Counters of the control traffic of a board, for benchmarks.
+//! Counters of the requests to a simulated board and of the answers, for benchmarks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// are not counted, so that reading the counters does not change them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
-    /// Number of answered HTTP requests of the control protocol, Tuber.
+    /// Number of HTTP requests that were answered.
     pub requests: u64,
-    /// Number of calls of methods. Calls that failed are included; calls that were not executed
-    /// after an error in their batch are not.
+    /// Number of calls of methods. Calls that failed are included; calls that were not executed,
+    /// because an earlier call in the same request failed, are not.
     pub calls: u64,
     /// Number of bytes in the bodies of requests.
     pub bytes_in: u64,

@@ -1,4 +1,4 @@
-//! Connections that a fault keeps open without an answer. They are closed when the client
+//! Connections that a simulated fault keeps open without an answer. They are closed when the client
 //! disconnects, when the fault ends, or after half an hour.
 
 use std::future::poll_fn;
@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Board, Connection};
 
-/// Largest number of bytes of further requests that are kept until a late answer is sent.
+/// Largest number of bytes that are kept while an answer is late. These bytes are further requests
+/// of the same client.
 const AHEAD: usize = 64 * 1024;
 
 /// Longest time that a board holds a connection.
@@ -47,8 +48,8 @@ pub(crate) async fn ignore(board: &Board, connection: Connection) {
     life.run_until_cancelled(client.must_close(board)).await;
 }
 
-/// A connection that the server uses and that [`Client::must_close`] watches at the same time. Both
-/// happen in one task.
+/// A connection of a client. The HTTP server uses it, and [`Client::must_close`] watches it at the
+/// same time. Both happen in one task.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Mutex<State>>);
 
@@ -78,12 +79,12 @@ enum Ended {
 /// Treatment of the bytes that a client sends while its connection is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watch {
-    /// Bytes are discarded: nothing will be answered.
+    /// Bytes are discarded, because nothing will be answered.
     Discard,
-    /// Up to [`AHEAD`] bytes are kept, and served after the late answer.
+    /// Up to [`AHEAD`] bytes are kept. They are served after the late answer.
     Keep,
-    /// Bytes are not read, because an answer is being sent, and its write fails if the client has
-    /// disconnected.
+    /// Bytes are not read, because an answer is being sent. If the client has disconnected, the
+    /// write of the answer fails.
     Off,
 }
 

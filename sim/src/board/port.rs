@@ -1,4 +1,5 @@
-//! Listening socket of a board, which a fault, a reboot or a boot window closes for some time.
+//! Listening socket of a simulated board. It is closed for some time by a fault, by a reboot, or in
+//! a boot window (the time for flashing after a start).
 
 use std::io;
 use std::net::SocketAddr;
@@ -69,8 +70,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Accepts connections until the farm is shut down. If the port cannot be opened or closed when it
-/// must be, an error is logged, and this function returns.
+/// Accepts connections until the farm (the group of simulated boards) is shut down. If the port
+/// cannot be opened or closed when it must be, an error is logged, and this function returns.
 pub(crate) async fn listen(simulated: Arc<dyn Simulated>, mut port: Port) {
     let board = simulated.board();
     let address = board.address();
@@ -107,7 +108,7 @@ async fn accept(simulated: &Arc<dyn Simulated>, port: &Port) {
     };
     let board = simulated.board();
     match listener.accept().await {
-        // The connection was made before the port was closed.
+        // This connection was made before the port was closed.
         Ok((stream, _)) if !board.is_up() => drop(stream),
         Ok((stream, _)) if board.on_connect() == OnConnect::Serve => {
             // Nagle's algorithm would delay the last segment of every answer.

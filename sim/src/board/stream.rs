@@ -1,4 +1,4 @@
-//! Sample streams of boards of any kind: UDP multicast from the address of the board.
+//! Sample streams of simulated boards of any kind: UDP multicast from the address of the board.
 //!
 //! | file | content |
 //! |---|---|
@@ -30,16 +30,17 @@ pub(crate) use tally::{Count, StreamTally};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {
-    /// While a receiver on this machine has joined the multicast group with the address of the
+    /// While a receiver on this machine has joined the multicast group, with the address of the
     /// board as the source. The board notices a change within a quarter of a second.
     #[default]
     WhenJoined,
-    /// As [`Streaming::WhenJoined`], and also while a receiver has joined the group for any source.
-    /// The board notices such a join within half a second, because the group then has more members
-    /// than joined sources. It may miss the join if a member has joined several sources.
+    /// As [`Streaming::WhenJoined`], and also while a receiver has joined the group without naming
+    /// a source. The board notices this kind of join within half a second, because the group then
+    /// has more members than joined sources. It may miss the join if a member has joined several
+    /// sources.
     ///
-    /// One such receiver makes every farm on the machine send that has this mode and the same
-    /// group, and thereby slows the farm to real time. A separate group avoids this
+    /// One receiver of this kind makes all farms on the machine send that have this mode and the
+    /// same group. It thereby slows these farms to real time. A separate group avoids this
     /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
     WhenAnyJoined,
     /// Always, from the start of the farm to its end.

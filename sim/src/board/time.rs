@@ -18,8 +18,8 @@ pub enum TimeMode {
     /// settling of the filters, as on a real board.
     #[default]
     Accelerated,
-    /// An acquisition of n samples takes n sample periods in real time, and each call takes some
-    /// additional time.
+    /// An acquisition of n samples takes n sample periods in real time, and each call of a method
+    /// takes some additional time.
     RealTime {
         /// Time of each call, us.
         call_us: u64,
@@ -27,7 +27,7 @@ pub enum TimeMode {
 }
 
 impl TimeMode {
-    /// Real time of a call that acquires for `acquired` seconds.
+    /// Real time of a call that acquires samples over `acquired` seconds.
     pub(crate) fn cost(self, acquired: f64) -> Duration {
         match self {
             Self::Accelerated => Duration::ZERO,

@@ -1,4 +1,5 @@
-//! HTTP service of a board: connections and requests, without the contents of the protocol.
+//! HTTP service of a simulated board: connections and requests, without the contents of the
+//! protocol. A *batch* is the list of calls that one request carries.
 //!
 //! The service behaves like the server on a real board. It only accepts POST on `/tuber`, keeps
 //! connections open, closes them after 5 s without a request, and finishes a batch even if its
@@ -54,13 +55,13 @@ pub(super) async fn serve(crs: Arc<Crs>, connection: Connection) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        // A request that has arrived is executed even if its client has disconnected.
+        // A request that has arrived completely is executed even if its client has disconnected.
         .half_close(true)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(client.clone()), service);
     tokio::select! {
-        // The connection is polled first, because it marks the client as held, and
-        // `client.must_close` depends on this mark.
+        // The connection is polled first. It marks the client as held, and `client.must_close`
+        // depends on this mark.
         biased;
         ended = connection => {
             if let Err(error) = ended {
@@ -94,8 +95,8 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
     };
     let headers = Headers::read(&head.headers);
     let (delay, detached) = match crs.board.on_request() {
-        // Nothing in such a request waits, so it cannot be cancelled in the middle and needs no
-        // task.
+        // If the clock is stopped, nothing in a request waits. So the request cannot be cancelled
+        // in the middle, and needs no task.
         OnRequest::Run if !crs.board.clock().is_running() => (Duration::ZERO, false),
         OnRequest::Run => (Duration::ZERO, true),
         OnRequest::RunAfter(delay) => (delay, true),
@@ -115,8 +116,8 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
     };
     let ran = if detached {
         let (late, life) = (Arc::clone(crs), crs.board.life());
-        // The task belongs to the board and not to this connection: the batch is finished even if
-        // the client disconnects, but not after a reboot.
+        // The task belongs to the board and not to this connection. So the batch is finished even
+        // if the client disconnects. A reboot ends it.
         if delay > Duration::ZERO {
             client.hold(Held::Late, Watch::Keep);
         }
@@ -129,7 +130,8 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
         });
         let ran = batch.await;
         client.release();
-        // If a reboot or the end of the farm has ended the batch, its connection gets no answer.
+        // If a reboot or the end of the simulation has ended the batch, its connection gets no
+        // answer.
         ran.ok().flatten().unwrap_or(Err(Held::Connection))
     } else {
         crs.run(headers.head(), &body).await
@@ -177,7 +179,7 @@ fn refusal(status: StatusCode) -> Answer {
     answer
 }
 
-/// Headers of a request that Tuber uses, if they are valid text.
+/// Those headers of a request that Tuber (the control protocol) uses, if they are valid text.
 #[derive(Debug, Default, Clone)]
 struct Headers {
     content_type: Option<String>,

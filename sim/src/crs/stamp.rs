@@ -1,4 +1,4 @@
-//! Time stamps of the clock of a board, in the fields of a decoded time code.
+//! Time stamps of the clock of a simulated board. A stamp has the fields of a decoded time code.
 //!
 //! Time begins at the first midnight of a fixed year, so that two runs of a [`Farm`](crate::Farm)
 //! have the same stamps.
@@ -12,7 +12,7 @@ const PARTS_PER_SECOND: i64 = crs::Stamp::PARTS_PER_SECOND as i64;
 /// Number of ADC samples in a part: 625 MS/s divided by 156.25 million parts a second.
 const SAMPLES_PER_PART: u64 = 4;
 
-/// Number of parts in a tick of the decimation filters.
+/// Number of parts in a tick, which is the sample period after the first decimation filter.
 const PARTS_PER_TICK: u64 = FAST_SAMPLES_PER_TICK / SAMPLES_PER_PART;
 
 /// Year on whose first day the clock of every simulated board starts.
@@ -23,9 +23,9 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// A time in the fields of a stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Year of the century, 0-99.
+    /// Year of the century, 0 to 99.
     pub(crate) year: u32,
-    /// Day of the year, 1-366.
+    /// Day of the year, 1 to 366.
     pub(crate) day: u32,
     pub(crate) hour: u32,
     pub(crate) minute: u32,
@@ -37,8 +37,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Stamp at the time `seconds` after the start of the farm. Negative times and values that are
-    /// not finite count as the start.
+    /// Stamp at the time `seconds` after the start of the farm (the group of simulated boards).
+    /// Negative times and values that are not finite count as the start.
     pub(crate) fn after(seconds: f64) -> Self {
         let seconds = if seconds.is_finite() {
             seconds.max(0.0)
@@ -48,7 +48,7 @@ impl Stamp {
         Self::after_parts((seconds * PARTS_PER_SECOND as f64).round() as i64)
     }
 
-    /// Time of a tick of the decimation filters, in parts of a second after the start of the farm.
+    /// Time of a tick, in parts of a second after the start of the farm.
     pub(crate) fn parts_of_tick(tick: u64) -> i64 {
         tick.wrapping_mul(PARTS_PER_TICK) as i64
     }
@@ -85,7 +85,7 @@ impl Stamp {
         }
     }
 
-    /// The stamp in the form of packets.
+    /// The stamp in the form that packets hold.
     pub(crate) fn on_the_wire(self, source: crs::StampSource, is_recent: bool) -> crs::Stamp {
         let stamp = crs::Stamp {
             year: self.year,

@@ -5,12 +5,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::StartError;
 
-/// Number of descriptors that a board may need: its listener, the socket of its streams, a
+/// Number of file descriptors that a board may need: its listener, the socket of its streams, a
 /// connection for each module that a client uses, and some for another client.
 const PER_BOARD: u64 = 12;
 
-/// Number of descriptors for the rest of the process: the runtime, logs, and a client in the same
-/// process.
+/// Number of file descriptors for the rest of the process: the runtime, logs, and a client in the
+/// same process.
 const RESERVE: u64 = 64;
 
 /// Raises the soft limit to the number of descriptors that the boards need, but not above the hard
@@ -35,7 +35,7 @@ pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
 }
 
 /// Returns the new soft limit, or `None` if the present one is enough. In the arguments, `None`
-/// means unlimited. The error is that of [`raise_for`].
+/// means that there is no limit. The error is that of [`raise_for`].
 fn grant(soft: Option<u64>, hard: Option<u64>, boards: usize) -> Result<Option<u64>, StartError> {
     let wanted = RESERVE + PER_BOARD * boards as u64;
     let needed = RESERVE + 2 * boards as u64;

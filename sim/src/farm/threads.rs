@@ -1,4 +1,4 @@
-//! Runtime of a farm with its own threads.
+//! Runtime with threads of its own for a farm, which is a group of simulated boards.
 
 use std::io;
 use std::path::Path;
@@ -11,9 +11,9 @@ use tokio::runtime::{Builder, Runtime};
 /// as many.
 ///
 /// Tokio panics if it cannot start a thread, so this function first tests how many threads can be
-/// started. After such a panic, tokio waits for ever for the threads that it did start, unless it
-/// was called inside a runtime. So the runtime is built inside a small runtime, on a new thread
-/// that belongs to no other runtime.
+/// started. After such a panic, tokio waits for ever for the threads that it has started, except if
+/// it was called inside another runtime. So the runtime is built inside a small runtime, on a new
+/// thread that belongs to no other runtime.
 ///
 /// # Errors
 /// If the system grants fewer than two threads, or no descriptors.
@@ -65,7 +65,7 @@ fn granted(most: usize) -> io::Result<usize> {
         thread.join().ok().flatten()
     });
     let places: Vec<_> = ends.flatten().collect();
-    // The kernel counts a thread for some time after its end, so this loop waits, within a limit,
+    // The kernel counts a thread for some time after its end. So this loop waits, within a limit,
     // until the threads have disappeared.
     for place in places {
         let place = Path::new("/proc").join(place);
@@ -82,5 +82,5 @@ fn granted(most: usize) -> io::Result<usize> {
     }
 }
 
-/// Largest number of checks whether a thread has disappeared.
+/// Largest number of times that the program looks if a thread has disappeared.
 const MOST_LOOKS: usize = 100_000;

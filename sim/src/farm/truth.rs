@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 use twotone_physics::TruthDetector;
 
-/// All parameters of the detectors of a farm (a group of simulated boards), as the random draw gave
-/// them.
+/// All parameters that a random draw gave the detectors of a farm (a group of simulated boards).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
     /// Seed from which the farm was built.

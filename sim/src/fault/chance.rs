@@ -1,10 +1,10 @@
-//! Random selection of the packets on which a fault acts.
+//! Random selection of the packets that a fault changes, delays or drops.
 //!
-//! The choice depends on the number of the packet in the stream of its module and on a seed, so
-//! that a fault hits the same packets in every run.
+//! The choice depends on a seed and on the number of the packet in the stream of its module. So a
+//! fault hits the same packets in every run.
 //!
-//! A rate is a share of the packets, 0 to 1. A script with another rate is refused. In Rust, a rate
-//! above 1 hits all packets, and a negative rate or NaN hits none.
+//! A rate is a share of the packets, 0 to 1. A script (a file of faults) with any other rate is
+//! refused. In Rust, a rate above 1 hits all packets, and a negative rate or NaN hits none.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -18,7 +18,7 @@ pub(super) fn hit(seed: u64, branch: u64, rate: f64, packet: &Packet) -> bool {
     series(seed, branch, packet).uniform(packet.nth) < rate
 }
 
-/// Returns the random numbers of a branch for the packets of a module.
+/// Returns the random numbers that one kind of fault uses for the packets of a module.
 pub(super) fn series(seed: u64, branch: u64, packet: &Packet) -> Key {
     Key::new(seed)
         .child(branch)

@@ -1,5 +1,5 @@
-//! Scripts of faults. A script is a file with the faults of a [`Farm`](crate::Farm), each with its
-//! boards and with calls or times.
+//! Scripts of faults. A script is a file with the faults of a [`Farm`](crate::Farm) (a group of
+//! simulated boards). It says for each fault which boards have it, and at which calls or times.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -43,11 +43,11 @@ use super::{Fault, Scheduled};
 /// ```
 ///
 /// `kind` is one of [`Fault::KINDS`], and the fields of that fault are further keys. `first` and
-/// `count` are the fields of [`Scheduled`]. If a fault has a window of time, its calls count from
-/// the beginning of the window. Times are real times, even if the time of the farm is accelerated.
-/// Faults of the streams, which count packets, have either a window or `first` and `count`, not
-/// both. `seed` (1 by default) applies to all faults that draw random numbers and set no seed. A
-/// fault without `boards` is a fault of every board.
+/// `count` are the fields of [`Scheduled`]. If a fault has a window of time (`from_s`, `for_s`),
+/// its calls are counted from the beginning of the window. Times are real times, even if the time
+/// of the farm is accelerated. Faults of the streams, which count packets, have either a window or
+/// `first` and `count`, not both. `seed` (1 by default) applies to all faults that draw random
+/// numbers and set no seed. A fault without `boards` is a fault of every board.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaultScript {
     pub(crate) entries: Vec<Entry>,
@@ -62,7 +62,7 @@ pub(crate) struct Entry {
     pub(crate) window: Option<Window>,
 }
 
-/// Window of time, counted from the start of the farm.
+/// Window of time in which a fault acts, counted from the start of the farm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
     pub(crate) from: Duration,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Timeout, which is longer than the time of any answer of a board without faults.
+/// Timeout of a read. A board without faults always answers sooner.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a board.
@@ -114,7 +114,7 @@ impl Client {
         self.read().unwrap()
     }
 
-    /// Posts a batch, or any other body, in JSON, and returns the answer.
+    /// Posts a body in JSON, usually a batch (a list of calls), and returns the answer.
     pub(crate) fn json(&mut self, body: &Value) -> Value {
         let http = self.post(
             "Content-Type: application/json\r\n",
@@ -162,7 +162,7 @@ pub(crate) fn outcome(element: &Value) -> Result<Value, String> {
     }
 }
 
-/// True if two frequencies in Hz differ only by the board's rounding.
+/// True if two frequencies in Hz differ only because the board rounds them.
 pub(crate) fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 0.3e-3
 }

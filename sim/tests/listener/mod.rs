@@ -20,7 +20,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on a new port, to which only the farm of the test sends.
+    /// Listens on a new port. Only the simulated boards of the test send to it.
     pub(crate) fn new(group: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -47,7 +47,7 @@ impl Listener {
             .unwrap();
     }
 
-    /// Joins a group for any source.
+    /// Joins a group without naming a source.
     pub(crate) fn join_any(&self) {
         self.socket
             .join_multicast_v4(&self.group, &Ipv4Addr::LOCALHOST)

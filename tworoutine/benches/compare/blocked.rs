@@ -1,5 +1,7 @@
-//! Measurements of blocked waits: the time until all of them pass a barrier, their memory, and the
-//! time of a short wait beside a longer one.
+//! Measurements of tasks that wait in many ways. A *context* is a future with a stack of its own.
+//! It waits with `wait()`, which does not block its thread. The measured values are the time until
+//! many waiting tasks pass a barrier, the memory of a waiting task, and the time of a short wait
+//! while another task waits longer.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -69,8 +71,8 @@ impl Way {
     }
 }
 
-/// Returns the time in which `count` contexts (futures with stacks of their own) start on the
-/// threads of `spawn`, wait at a barrier until all have reached it, and end.
+/// Returns the time in which `count` contexts start on the threads of `spawn`, wait at a barrier
+/// until all have reached it, and end.
 fn barrier(count: usize) -> Duration {
     let barrier = Arc::new(Barrier::new(count));
     let start = Instant::now();
@@ -87,8 +89,8 @@ fn barrier(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// As [`barrier`], but each of the `count` tasks blocks a thread. It deadlocks if the runtime has
-/// too few threads.
+/// Returns the same time as [`barrier`], but each of the `count` tasks blocks a thread. The tasks
+/// deadlock if the runtime has too few threads.
 fn barrier_in_place(count: usize) -> Duration {
     let runtime = Runtime::new().expect("a runtime");
     let start = Instant::now();
@@ -108,7 +110,8 @@ fn barrier_in_place(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// As [`barrier`], but in tasks that all run on one thread and wait in this way.
+/// Returns the same time as [`barrier`], but for tasks that all run on one thread and wait in this
+/// way.
 fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     let runtime = local();
     let start = Instant::now();
@@ -128,7 +131,7 @@ fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     start.elapsed()
 }
 
-/// Returns the mean memory of a blocked task in KiB, measured with `count` tasks.
+/// Returns the mean memory in KiB of a task that waits in this way, measured with `count` tasks.
 fn memory(count: usize, way: Way) -> Option<f64> {
     local().block_on(async {
         let gate = Rc::new(Notify::new());
@@ -215,7 +218,8 @@ fn convoy_in_place() -> f64 {
     })
 }
 
-/// Runs, in a child process, a measurement that may deadlock or that needs its own process.
+/// Body of a child process: runs the measurement `which`. The parent has started this process
+/// because the measurement may deadlock, or must not share its memory with others.
 pub(crate) fn child(which: &str) -> Option<f64> {
     let ms = |time: Duration| Some(time.as_secs_f64() * 1e3);
     match which {

@@ -18,7 +18,7 @@ pub(crate) struct Counting;
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: the system allocator does all the work.
+// SAFETY: the allocator of the system does all the work.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if COUNTS.load(Ordering::Relaxed) {
@@ -207,7 +207,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     );
 }
 
-/// Instructions of one call, counted by callgrind, if valgrind is installed.
+/// Returns the number of instructions of one call. Callgrind counts them, if valgrind is installed.
 fn instructions(which: &str) -> Option<f64> {
     let count = |passes: u32| -> Option<f64> {
         let output = Command::new("valgrind")
@@ -230,7 +230,7 @@ fn instructions(which: &str) -> Option<f64> {
     Some((exact * 100.0).round() / 100.0)
 }
 
-/// Runs the calls in a process that [`instructions`] starts.
+/// Body of the process that [`instructions`] starts: runs the calls.
 pub(crate) fn child(which: &str, passes: u32) {
     match which {
         "wrapped" => run_wrapped(passes),

@@ -1,19 +1,20 @@
-//! Measurements in separate processes: those that may deadlock, and those of the Python form.
+//! Measurements in separate processes: those that may deadlock, and those of the same waits in
+//! Python.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Returns the number that this program prints as `--child which`. `None` if it takes more than
-/// `seconds`, fails or prints no number.
+/// Runs this program with the arguments `--child which`, and returns the number that it prints.
+/// `None` if it takes more than `seconds`, fails or prints no number.
 pub(crate) fn number(which: &str, seconds: u64) -> Option<f64> {
     let mut command = Command::new(std::env::current_exe().ok()?);
     command.args(["--child", which]).stderr(Stdio::null());
     output(command, None, seconds)?.trim().parse().ok()
 }
 
-/// Returns the Python `$TWOROUTINE_PYTHON`, or `python3` if the variable is not set. `None` if this
-/// Python has no `nest_asyncio`.
+/// Returns the Python interpreter that the variable `TWOROUTINE_PYTHON` names, or `python3` if the
+/// variable is not set. `None` if this interpreter has no `nest_asyncio`.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("TWOROUTINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut check = Command::new(&python);
@@ -39,8 +40,8 @@ fn output(mut command: Command, input: Option<&str>, seconds: u64) -> Option<Str
     command.stdout(Stdio::piped()).stdin(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut stdin = child.stdin.take()?;
-    // If the child does not read its input, the write fails. The child then prints no number, which
-    // is the result.
+    // If the child does not read its input, the write fails. The child then prints no number, and
+    // the result is `None`.
     let _ = stdin.write_all(input.unwrap_or_default().as_bytes());
     drop(stdin);
     if !ends_in_time(&mut child, Duration::from_secs(seconds)) {
@@ -65,7 +66,7 @@ fn ends_in_time(child: &mut Child, limit: Duration) -> bool {
     false
 }
 
-/// Processes that keep the cores awake, at a priority that yields to everything else.
+/// Processes that keep the cores awake. All other processes have priority over them.
 pub(crate) struct Spinners(Vec<Child>);
 
 impl Spinners {

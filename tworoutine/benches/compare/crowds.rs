@@ -1,4 +1,4 @@
-//! Measurements of many waits at once.
+//! Measurements of many tasks that wait at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ pub(crate) fn local() -> LocalRuntime {
         .expect("a runtime")
 }
 
-/// Returns the time in which `count` contexts (futures with stacks of their own), all at once, wait
-/// for the time `pause` each.
+/// Returns the time that `count` contexts (futures with stacks of their own) need, if each of them
+/// waits for the time `pause` and all wait at the same time.
 pub(crate) fn contexts(runtime: &LocalRuntime, count: usize, pause: Duration) -> Duration {
     let start = Instant::now();
     runtime.block_on(async {
@@ -97,7 +97,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         let name = format!("{count} nested waits of 1 ms, warm");
         contexts(&local, count, pause);
         awaits(&local, count, pause);
-        // Contexts and bare awaits are measured alternately, so that other work on the computer
+        // Contexts and plain `.await`s are measured alternately, so that other work on the computer
         // affects both equally.
         let (mut here, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..runs {
@@ -106,8 +106,8 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         }
         let (here, bare) = (ms(middle(here)), ms(middle(bare)));
         rows.push(Row::new(&name, "ms", here).peer(BARE, bare).limit(limit));
-        // Each peer (another way to wait) has its own process, so that the threads and mappings of
-        // other peers have no effect.
+        // Each peer (another way to wait) has its own process, so that it is not affected by the
+        // threads and memory mappings of other peers.
         let there = children::number(&format!("in_place_{count}"), 60);
         rows.push(Row::new(&name, "ms", here).peer(IN_PLACE, there));
         let there = children::number(&format!("stackful_{count}"), 60);
@@ -127,7 +127,8 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     rows.push(Row::new(name, "ms", here).peer(BARE, bare));
 }
 
-/// Runs, in a child process, a measurement that may deadlock or that needs its own process.
+/// Body of a child process: runs the measurement `which`. The parent has started this process
+/// because the measurement may deadlock or needs its own process.
 pub(crate) fn child(which: &str) -> Option<f64> {
     match which {
         "pool" => {

@@ -1,4 +1,5 @@
-//! Benchmark of the costs of waiting, compared with other ways to wait in the same run.
+//! Benchmark of the costs of waiting with this crate, compared with other ways to wait. All are
+//! measured in the same run.
 //!
 //! `cargo bench -p tworoutine --bench compare -- [--json] [--awake]`
 //!

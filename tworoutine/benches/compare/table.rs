@@ -1,10 +1,11 @@
-//! Rows of the report, and the two ways to print them.
+//! Rows of the report of the benchmark, and the two forms in which it is printed.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// One measurement of this crate, and the same measurement of a peer, which is another way to wait.
+/// One measurement of this crate, and the same measurement of a *peer*, which is another way to
+/// wait.
 #[derive(Default)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -12,7 +13,8 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     pub(crate) peer: Option<&'static str>,
     pub(crate) peer_value: Option<f64>,
-    /// Largest allowed ratio to the peer. Without a peer, the largest allowed value.
+    /// Largest allowed ratio of the measured value to that of the peer. Without a peer, the largest
+    /// allowed value.
     pub(crate) limit: Option<f64>,
 }
 
@@ -130,7 +132,8 @@ pub(crate) fn timed<R>(code: impl FnOnce() -> R) -> Duration {
     start.elapsed()
 }
 
-/// Returns the time of one pass of a loop body in nanoseconds: the median of some runs of the loop.
+/// Returns the mean time of one pass through a loop, in nanoseconds: the median of some runs of the
+/// loop.
 pub(crate) fn nanoseconds(mut body: impl FnMut(u32)) -> f64 {
     const PASSES: u32 = 100_000;
     body(PASSES);

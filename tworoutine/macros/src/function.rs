@@ -54,7 +54,7 @@ pub(crate) fn expand(form: Form, item: TokenStream) -> Result<TokenStream> {
 fn expand_method(form: Form, method: &impl ToTokens) -> Result<TokenStream> {
     let function = Function::parse.parse2(method.to_token_stream())?;
     if function.attrs.iter().any(is_tworoutine) {
-        // The method has its own attribute, which the compiler expands later.
+        // This method has its own attribute, which the compiler expands later.
         return Ok(method.to_token_stream());
     }
     function.expand(form)
@@ -79,7 +79,7 @@ fn block_of(methods: usize, name: &impl ToTokens, block: &impl ToTokens) -> Resu
     Ok(block.to_token_stream())
 }
 
-/// A free function, or a method of a trait or an `impl` block.
+/// A function under the attribute: a free function, or a method of a trait or an `impl` block.
 struct Function {
     attrs: Vec<Attribute>,
     vis: Visibility,
@@ -164,10 +164,9 @@ impl Function {
     }
 }
 
-/// Checks that a signature can become the signature of a tworoutine.
+/// Checks that a signature can become the signature of a function that returns a `Tworoutine`.
 ///
-/// # Errors
-/// An error at the token that prevents it.
+/// An error at the token because of which it cannot.
 fn check(sig: &Signature, form: Form) -> Result<()> {
     if sig.asyncness.is_none() {
         return Err(Error::new_spanned(

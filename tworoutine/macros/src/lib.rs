@@ -23,8 +23,9 @@ use syn::parse_macro_input;
 /// - `#[tworoutine(dyn)]` boxes the future. This makes a trait method dyn-compatible and lets a
 ///   function call itself. `#[tworoutine(dyn, Send)]` does both.
 ///
-/// On a trait or an `impl` block, the attribute applies to each `async fn` in it that has no such
-/// attribute of its own. A method must have the same options in a trait and in its implementations.
+/// On a trait or an `impl` block, the attribute applies to each `async fn` in it that has no
+/// `#[tworoutine]` of its own. A method must have the same options in a trait and in its
+/// implementations.
 #[proc_macro_attribute]
 pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as options::Form);
@@ -33,11 +34,11 @@ pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Runs an `async fn main` as a context (a future with a stack of its own) on a single-threaded
-/// runtime of its own.
+/// Runs an `async fn main` on a single-threaded runtime of its own. Its body becomes a context (a
+/// future with a stack of its own).
 ///
-/// It is the same as a call of `tworoutine::block_on` with the body: a wait inside suspends only
-/// the body, and contexts that the body started with `spawn_local` go on.
+/// It is the same as a call of `tworoutine::block_on` with the body: a wait in the body suspends
+/// only the body, and contexts that the body started with `spawn_local` go on.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemFn);

@@ -1,5 +1,5 @@
-//! Lifetimes of a boxed tworoutine. `dyn Future + 'call` must have one lifetime that all borrows of
-//! the call outlive. So elided lifetimes get names, and all lifetimes get a bound.
+//! Lifetimes of a boxed future. `dyn Future + 'call` must have one lifetime that all borrows of the
+//! call outlive. So elided lifetimes get names, and all lifetimes get this lifetime as a bound.
 
 use proc_macro2::Span;
 use syn::visit_mut::{self, VisitMut};
@@ -8,7 +8,7 @@ use syn::{
     TypeImplTrait, TypeReference, parse_quote,
 };
 
-/// Returns the lifetime of the boxed future.
+/// Returns the lifetime `'call` of the boxed future.
 pub(crate) fn call() -> Lifetime {
     Lifetime::new("'__call", Span::mixed_site())
 }
@@ -135,7 +135,8 @@ impl VisitMut for Namer {
         ty.bounds.push(parse_quote!(#call));
     }
 
-    // Elided lifetimes in `fn(&T)` and `Fn(&T)` belong to these types, so they stay elided.
+    // Elided lifetimes in `fn(&T)` and `Fn(&T)` belong to these types and not to the function under
+    // the attribute, so they stay elided.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }

@@ -1,4 +1,4 @@
-//! Options that each attribute takes in its parentheses.
+//! Options that each attribute of this crate takes in its parentheses.
 
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};

@@ -1,4 +1,6 @@
 //! Samples at the rate of the filter bank, before the decimation filters.
+//!
+//! A *tick* is the sample period after the first decimation filter.
 
 use std::f64::consts::TAU;
 
@@ -14,11 +16,11 @@ use crate::world::BLOCK;
 /// Number of samples of the filter bank in a tick.
 const PER_TICK: usize = units::PFB_SAMPLES_PER_TICK as usize;
 
-/// Half the width of a bin, Hz. Tones that are further away are left out.
+/// Half the width of a bin, Hz. Tones that are further from the middle of the bin are left out.
 const BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
 
-/// Number of the child key ([`crate::hash::Key::child`]) for the noise of these samples. The
-/// numbers of the decimation stages are smaller.
+/// Number of the child key ([`crate::hash::Key::child`]) for the noise of these samples. The noise
+/// of a decimation stage has the number of the stage, which is smaller.
 const PFB: u64 = 100;
 
 impl ModuleModel {
@@ -94,7 +96,7 @@ impl ModuleModel {
             times,
             len: row.len().div_ceil(PER_TICK),
         };
-        // A bin attenuates slow noise as little as the filters at stage 0.
+        // A bin attenuates slow noise as little as the filters at stage 0, so these are used here.
         self.begin_block(block, 0, scratch);
         let mut steps = [Complex64::default(); BLOCK];
         let steps = &mut steps[..block.len];

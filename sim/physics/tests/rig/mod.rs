@@ -11,7 +11,8 @@ pub(crate) fn silent() -> ProfileParams {
     }
 }
 
-/// A detector on a line of -2 dB and 60 ns, with 16 channels and the NCO at 990 MHz.
+/// A module with 16 channels and its NCO at 990 MHz. Its one detector is on a line with a gain of
+/// -2 dB and a delay of 60 ns.
 pub(crate) fn one_detector(detector: Detector, params: &ProfileParams) -> ModuleModel {
     let line = Line {
         gain_db: -2.0,
@@ -33,7 +34,7 @@ pub(crate) fn tone(model: &ModuleModel, absolute_hz: f64, amplitude: f64) -> Ton
     }
 }
 
-/// Settled mean of a channel.
+/// Mean of the samples of a channel after the filters have settled.
 pub(crate) fn settled(model: &mut ModuleModel, channel: usize, start: &mut u64) -> Complex64 {
     let mut out = Vec::new();
     model.acquire(*start, 12, channel..channel + 1, &mut out);

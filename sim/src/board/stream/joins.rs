@@ -1,7 +1,9 @@
-//! Receivers of the streams on this machine, from the lists of the kernel.
+//! Search for the receivers that have joined the multicast streams of simulated boards. The
+//! receivers are on the same machine as the boards, so the lists of its kernel show them.
 //!
-//! Linux lists joined sources in `/proc/net/mcfilter`, and the number of members of each group in
-//! `/proc/net/igmp`. Neither list has ports.
+//! A receiver joins a multicast group either with the address of one source, or without naming a
+//! source. Linux lists the joined sources in `/proc/net/mcfilter`, and the number of members of
+//! each group in `/proc/net/igmp`. Neither list has ports.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -21,9 +23,9 @@ const LOOPBACK: &str = "lo";
 /// Address of a board, and the switch of its streams.
 pub(crate) type StreamSwitch = (Ipv4Addr, watch::Sender<bool>);
 
-/// Switches on the streams of boards with receivers, and switches off the streams of the others.
-/// Switches nothing if the boards send always or never. Never returns. One task with this function
-/// serves all boards of a farm.
+/// Switches on the streams of boards that have receivers, and switches off the streams of the other
+/// boards. Switches nothing if the boards send always or never. Never returns. One task with this
+/// function serves all boards of a farm (a group of simulated boards).
 pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<StreamSwitch>) {
     match streaming {
         Streaming::WhenJoined => follow(|| Listeners::read(group), &boards, false).await,
@@ -55,8 +57,9 @@ async fn follow(
                 continue;
             }
         };
-        // A join for any source must be found in two consecutive readings. The two files are not
-        // read at the same moment, so a single difference may be wrong.
+        // A join that names no source shows only as a difference of the two lists. The lists are
+        // not read at the same moment, so a single difference may be wrong. It must be found twice
+        // in succession.
         let to_all = std::mem::replace(&mut to_any, any_source && listeners.to_any) && to_any;
         for (address, wanted) in boards {
             let listening = to_all || listeners.sources.contains_key(address);
@@ -65,12 +68,12 @@ async fn follow(
     }
 }
 
-/// Receivers of a group on the loopback interface.
+/// Receivers that have joined a multicast group on the loopback interface.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Listeners {
-    /// True if a member has joined for any source.
+    /// True if a member has joined without naming a source.
     to_any: bool,
-    /// Number of receivers of each source.
+    /// Number of receivers that have joined each source.
     sources: HashMap<Ipv4Addr, u64>,
 }
 
@@ -93,14 +96,14 @@ impl Listeners {
                 *most = count.max(*most);
             }
         }
-        // A member for any source is not in the list of sources.
+        // A member that has joined without naming a source is not in the list of sources.
         listeners.to_any = members(group, groups) > listeners.sources.values().sum();
         listeners
     }
 }
 
-/// Source in a line of the list, with the number of its receivers, if the line is of this group on
-/// the loopback interface.
+/// Reads a line of the list of sources. Returns the source and the number of its receivers if the
+/// line is about this group on the loopback interface.
 fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
     let mut fields = line.split_whitespace().skip(1);
     let on_loopback = fields.next()? == LOOPBACK;
@@ -109,8 +112,8 @@ fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
     (on_loopback && in_group && including > 0).then_some((source, including))
 }
 
-/// Number of members of a group on the loopback interface. The line of an interface is not
-/// indented; the lines of its groups follow.
+/// Returns the number of members of a group on the loopback interface. In the list, the line of an
+/// interface is not indented, and the lines of its groups follow it.
 fn members(group: Ipv4Addr, groups: &str) -> u64 {
     let mut on_loopback = false;
     let mut members = 0;
@@ -155,7 +158,7 @@ Idx Device        MCA        SRC    INC    EXC
 ";
 
     fn groups(members: u64) -> String {
-        // The number has the byte order of this machine.
+        // The kernel writes the address as a number in the byte order of this machine.
         let group = u32::from_ne_bytes(GROUP.octets());
         format!(
             "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
@@ -183,7 +186,7 @@ Idx Device        MCA        SRC    INC    EXC
         check(FILTERS, 3, [127, 0, 0, 9], false);
         check(FILTERS, 3, [127, 0, 0, 5], false);
         check(FILTERS, 3, [127, 0, 0, 6], false);
-        // The group has one member more than joined sources.
+        // The group has one member more than there are joined sources.
         check(FILTERS, 4, [127, 0, 0, 6], true);
         check("", 1, [127, 0, 0, 6], true);
         check("", 0, [127, 0, 0, 6], false);
@@ -206,7 +209,7 @@ Idx Device        MCA        SRC    INC    EXC
         let seen = async {
             is_wanted.changed().await.unwrap();
             assert!(*is_wanted.borrow_and_update());
-            // The switch was changed meanwhile. The next successful reading corrects it.
+            // The switch was changed in the meantime. The next successful reading corrects it.
             boards[0].1.send_replace(false);
             is_wanted.mark_unchanged();
             let putting_right = tokio::time::timeout(8 * PERIOD, is_wanted.changed()).await;

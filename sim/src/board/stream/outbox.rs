@@ -1,4 +1,5 @@
-//! Sending socket of a board, with many packets in each system call.
+//! Packets that a simulated board sends, and the socket that sends many of them in each system
+//! call.
 
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -14,7 +15,7 @@ use super::tally::{Count, StreamTally};
 /// Largest number of packets in a system call.
 const TOGETHER: usize = 64;
 
-/// Largest size of a buffer that is kept after its packets were sent, bytes.
+/// Largest size, in bytes, of a buffer that is not freed after its packets were sent.
 const KEEP: usize = 1 << 18;
 
 /// Send buffer of the socket, bytes. The packets of one system call fit into it.
@@ -36,7 +37,7 @@ struct Ready {
     lane: LaneId,
 }
 
-/// Stream of a packet, and its destination.
+/// Stream to which a packet belongs. It determines the destination of the packet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LaneId {
     /// Index of the module, from 0.
@@ -62,7 +63,7 @@ impl Outbox {
         })
     }
 
-    /// Adds a packet of `length` bytes, which `write` fills.
+    /// Adds a packet of `length` bytes. The closure `write` fills these bytes.
     pub(crate) fn add(&mut self, lane: LaneId, length: usize, write: impl FnOnce(&mut [u8])) {
         let start = self.bytes.len();
         self.bytes.resize(start + length, 0);
@@ -71,7 +72,7 @@ impl Outbox {
         self.packets.push(Ready { start, end, lane });
     }
 
-    /// Bytes of the packet added last; empty if there is none.
+    /// Bytes of the packet that was added last; empty if there is none.
     pub(crate) fn last(&mut self) -> &mut [u8] {
         let range = self
             .packets
@@ -80,19 +81,19 @@ impl Outbox {
         &mut self.bytes[range]
     }
 
-    /// Adds the last packet a second time.
+    /// Adds a copy of the packet that was added last.
     pub(crate) fn double_last(&mut self) {
         self.packets.extend(self.packets.last().copied());
     }
 
-    /// Shortens the packet added last to this many bytes.
+    /// Shortens the packet that was added last to `length` bytes.
     pub(crate) fn cut_last(&mut self, length: usize) {
         if let Some(last) = self.packets.last_mut() {
             last.end = last.end.min(last.start + length);
         }
     }
 
-    /// Removes the packet added last, and returns its bytes.
+    /// Removes the packet that was added last, and returns its bytes.
     pub(crate) fn take_last(&mut self) -> Vec<u8> {
         let Some(last) = self.packets.pop() else {
             return Vec::new();

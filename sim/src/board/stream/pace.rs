@@ -1,9 +1,9 @@
 //! Limits on the processor time and the memory that the streams of a [`Farm`](crate::Farm) use.
 //!
 //! The streams of a farm may need more than its machine can process: 256 boards with all their
-//! channels send 5 GB/s. So boards send in turn, a few packets at a time. If there is more than one
-//! thread, one thread is left to the control protocol and to receivers. A stream that falls too far
-//! behind skips samples.
+//! channels send 5 GB/s. So boards take turns to send, a few packets at a time. If there is more
+//! than one thread, one thread is left to the control protocol and to receivers. A stream that
+//! falls too far behind skips samples.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,20 +12,20 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::room::Room;
 
-/// Largest number of unsent samples that a farm keeps for its streams, where each channel counts
-/// separately: 64 MB. Four boards with all channels of four modules at stage 6 produce this number
-/// in 0.9 s.
+/// Largest number of unsent samples that a farm keeps for its streams: 64 MB. The samples of each
+/// channel are counted separately. Four boards with all channels of four modules at decimation
+/// stage 6 produce this number in 0.9 s.
 const KEPT: usize = 8 << 20;
 
 /// State that the streams of a farm share.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Permits to send. They are granted in the order of the requests.
+    /// Permits to send. Boards get them in the order of their requests.
     turns: Semaphore,
     room: Arc<Room>,
     /// Number of boards that send.
     sending: AtomicUsize,
-    /// True if a warning about skipped samples has been logged.
+    /// True if the warning about skipped samples was logged for the boards that send now.
     logged: AtomicBool,
 }
 
@@ -56,15 +56,15 @@ impl Pace {
         self.sending.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Removes a board from the count. After the last board is removed, the next skipped samples
-    /// are logged again.
+    /// Removes a board from the count. After the last board is removed, a warning about skipped
+    /// samples can be logged again.
     pub(crate) fn end(&self) {
         if self.sending.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.logged.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Logs a warning about skipped samples, once.
+    /// Logs a warning about skipped samples, unless it was logged already.
     pub(crate) fn log_skipped(&self) {
         if !self.logged.swap(true, Ordering::Relaxed) {
             let boards = self.sending.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Limit on the samples that have not been sent yet.
+//! Limit on the samples of simulated boards that have not been sent yet.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

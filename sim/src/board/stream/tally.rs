@@ -1,4 +1,4 @@
-//! Counters of the packets of a board. Tests compare them with the packets that arrive.
+//! Counters of the packets of a simulated board. Tests compare them with the packets that arrive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

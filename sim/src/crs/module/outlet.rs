@@ -1,8 +1,9 @@
-//! Queue of samples between a module and its stream.
+//! Queue of samples between a simulated module and its stream. A *row* has one sample of each
+//! channel. A *run* is a series of rows that were made together.
 //!
 //! Most samples are made just before they are sent. Samples are made earlier, and kept in the
-//! queue, if a setting is about to change or if a call takes them. All modules of a farm share a
-//! limit on kept samples ([`Room`]).
+//! queue, if a setting is about to change or if a call takes them. All modules of a farm (a group
+//! of simulated boards) share a limit on kept samples ([`Room`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use super::pipeline::{MAX_BEHIND_S, Run, tick_at};
 use super::taps::NewSamples;
 use crate::board::stream::Room;
 
-/// Number of samples of single channels that the stream of a module sends before other streams are
-/// served: 16 packets of 1024 channels, which take a fraction of a millisecond.
+/// Number of samples, counted separately for each channel, that the stream of a module sends before
+/// other streams are served: 16 packets of 1024 channels, which take a fraction of a millisecond.
 const IN_TURN: usize = 16 * 1024;
 
-/// State of the stream of a module after a turn (a call of [`Module::stream`]), in addition to the
-/// rows.
+/// State of the stream of a module after a turn, which is one call of [`Module::stream`]. The rows
+/// are returned separately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// Number of rows that were skipped since the previous turn.
@@ -33,7 +34,7 @@ pub(crate) struct Turn {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) headers: Vec<RowHeader>,
-    /// Rows of all headers, one after the other, in integer steps of packets.
+    /// Samples of all rows, one row after the other, in integer steps of packets.
     pub(crate) samples: Vec<(i32, i32)>,
 }
 
@@ -82,8 +83,8 @@ pub(crate) struct RowHeader {
 pub(super) struct Outlet {
     pub(super) channels: usize,
     pub(super) skipped: u64,
-    /// Rows in portions, the oldest first. A portion has at most [`IN_TURN`] samples of single
-    /// channels, or one longer run.
+    /// Rows in portions, the oldest first. A portion has at most [`IN_TURN`] samples, counted
+    /// separately for each channel, or it is one longer run.
     kept: VecDeque<Rows>,
     room: Arc<Room>,
     /// True if samples were skipped and the stream has not caught up since.
@@ -91,8 +92,8 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// True if `n` rows can be kept. A late stream keeps at most the rows of one turn. More rows
-    /// would take time from waiting calls, and would be too old to send.
+    /// True if `n` rows can be kept. A late stream keeps at most the rows of one turn. To make more
+    /// rows would delay the calls that wait, and the rows would be too old to be sent.
     pub(super) fn has_room(&self, n: u64) -> bool {
         let n = n as usize;
         (!self.is_late || n <= IN_TURN / self.channels.max(1)) && self.room.has(n * self.channels)
@@ -126,7 +127,7 @@ impl Outlet {
         true
     }
 
-    /// Skips all kept rows if the first row is older than `tick`.
+    /// Skips all kept rows if the oldest row is older than `tick`.
     fn skip_before(&mut self, tick: u64) {
         let first = self.kept.front().and_then(|rows| rows.headers.first());
         if first.is_none_or(|header| header.tick >= tick) {
@@ -147,7 +148,7 @@ impl Drop for Outlet {
     }
 }
 
-/// Converts a sample to the integer steps of packets.
+/// Converts a sample to the integers that packets hold.
 pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
     // This rounds to the nearest step. `as` clips values out of range.
     let steps = |counts: f64| {
@@ -157,9 +158,9 @@ pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
     (steps(sample.re), steps(sample.im))
 }
 
-/// The stream.
+/// Methods for the stream of the module.
 impl Module {
-    /// Writes rows that are due at the time `seconds` to `rows`: kept rows if there are any,
+    /// Writes to `rows` the rows that are due at the time `seconds`: kept rows if there are any,
     /// otherwise rows that are made now. A row has the first `channels` channels.
     pub(crate) fn stream(
         &mut self,
@@ -215,8 +216,8 @@ impl Module {
         }
     }
 
-    /// Ends the stream. Also drops the model if no call needs it and no setting was ever changed,
-    /// because a newly drawn model is the same.
+    /// Ends the stream. Also drops the model of the detectors if no call needs it and no setting
+    /// was ever changed, because a newly drawn model is the same.
     pub(crate) fn end_stream(&mut self) {
         if self.outlet.take().is_some() && !self.is_set && self.taps.is_empty() {
             self.model = None;

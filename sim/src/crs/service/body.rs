@@ -1,4 +1,4 @@
-//! Body of an answer, which a fault may change.
+//! Body of an HTTP answer, which a simulated fault may change.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,8 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::fault::OnAnswer;
 
-/// Static buffer of spaces. Padding is sent in pieces of this buffer, so it needs no other memory.
+/// Static buffer of spaces. White space before an answer is sent in pieces of this buffer, so that
+/// it needs no other memory.
 const PIECE: &[u8] = &[b' '; 16 * 1024];
 
 /// Body of an answer, which a fault may change.
@@ -17,8 +18,8 @@ const PIECE: &[u8] = &[b' '; 16 * 1024];
 pub(crate) enum AnswerBody {
     /// The complete answer; `None` after it was sent.
     Whole(Option<Bytes>),
-    /// The first part, and then an error, which closes the connection. `declared` is the length in
-    /// the headers.
+    /// The first part of the answer, and then an error, which closes the connection. `declared` is
+    /// the length in the headers.
     Cut { part: Option<Bytes>, declared: u64 },
     /// White space, and then the complete answer.
     Padded { left: u64, tail: Option<Bytes> },

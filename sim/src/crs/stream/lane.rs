@@ -1,4 +1,5 @@
-//! One stream of a module. It adds packets to the outbox, and lets faults act on them.
+//! One packet stream of a simulated module. It adds packets to the outbox, and lets faults change
+//! them.
 
 use twotone_wire::crs;
 
@@ -17,7 +18,8 @@ pub(super) struct Labels {
 /// Time of a packet and source of its time code, for its time stamp.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    /// Parts of a second ([`crs::Stamp::PARTS_PER_SECOND`]) after the start of the farm.
+    /// Parts of a second ([`crs::Stamp::PARTS_PER_SECOND`]) after the start of the farm (the group
+    /// of simulated boards).
     pub(super) parts: i64,
     pub(super) source: crs::StampSource,
 }
@@ -53,8 +55,8 @@ impl Lane {
         self.id.module
     }
 
-    /// Adds a packet of `length` bytes, which `write` fills, to the outbox. Faults may change,
-    /// delay or drop it.
+    /// Adds a packet of `length` bytes to the outbox. The closure `write` fills these bytes. Faults
+    /// may change, delay or drop the packet.
     pub(super) fn put(
         &mut self,
         board: &Board,
@@ -144,7 +146,7 @@ impl Lane {
         }
     }
 
-    /// Adds the packets that are still delayed to the outbox.
+    /// Adds the packets that faults still hold back to the outbox.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
         self.release(outbox, u64::MAX);
     }

@@ -1,4 +1,7 @@
 //! The PFB stream: a few channels at the rate of the polyphase filter bank, before the decimation.
+//!
+//! A *tick* is the sample period after the first decimation filter. A *turn* is one call of
+//! `send_due`, after which other streams are served.
 
 use twotone_physics::Complex64;
 use twotone_physics::units::{PFB_SAMPLES_PER_TICK, TICK_RATE_HZ};
@@ -14,11 +17,12 @@ use crate::crs::{BANK, Crs, PFB};
 
 /// Largest number of ticks that a stream may be behind: 0.1 s. A stream that is further behind
 /// skips all samples that are due. The limit is shorter than for the readout stream, because one
-/// channel has as much data as 1024 channels of the readout stream at stage 4.
+/// channel has as much data as 1024 channels of the readout stream (the decimated samples) at
+/// decimation stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
-/// Largest number of ticks that a stream with one channel sends before other streams are served:
-/// half a megabyte. Several channels share this number.
+/// Largest number of ticks for which a stream with one channel sends in a turn: half a megabyte.
+/// Several channels share this number.
 const IN_TURN: u64 = 1024;
 
 /// PFB stream of one module.
@@ -26,7 +30,7 @@ const IN_TURN: u64 = 1024;
 pub(super) struct PfbStream {
     /// Channels that the settings select for the stream, counted from 1.
     channels: Vec<u16>,
-    /// First tick that has not been sampled yet.
+    /// First tick whose samples have not been made yet.
     tick: u64,
     sequence: u32,
     /// Samples that do not fill a packet yet, as `[sample][channel]`. `first` is the number of the
@@ -53,8 +57,8 @@ impl PfbStream {
             self.end();
             return false;
         }
-        // The stream must not pass the time of the module, because the next setting takes effect at
-        // this time.
+        // The stream must not get ahead of the time of the module, because the next setting takes
+        // effect at this time.
         let Some(now) = crs.module_behind(index).map(|module| module.tick()) else {
             return false;
         };
@@ -123,14 +127,14 @@ impl PfbStream {
         self.pairs = Vec::new();
     }
 
-    /// Begins the stream again at `tick`.
+    /// Starts the stream again, with the samples from `tick` on.
     fn begin(&mut self, tick: u64) {
         self.tick = tick;
         self.first = tick * PFB_SAMPLES_PER_TICK;
         self.pairs.clear();
     }
 
-    /// Samples all channels up to the tick `end`.
+    /// Makes the samples of all channels up to the tick `end`.
     fn sample(&mut self, crs: &Crs, index: usize, end: u64, work: &mut Vec<Complex64>) {
         let n = (end.saturating_sub(self.tick) * PFB_SAMPLES_PER_TICK) as usize;
         let (base, slots) = (self.pairs.len(), self.channels.len());

@@ -16,9 +16,9 @@ use crate::crs::module::Rows;
 use crate::crs::settings::Settings;
 use crate::crs::{Crs, MODULES, PFB, READOUT};
 
-/// Time between two bursts of packets. At stage 6, a burst has three samples of each module. A real
-/// board sends each sample immediately. Simulated boards send bursts, which are cheaper, because
-/// many boards share a processor.
+/// Time between two bursts of packets. At decimation stage 6, a burst has three samples of each
+/// module. A real board sends each sample immediately. Simulated boards send bursts, which are
+/// cheaper, because many boards share a processor.
 const BURST: Duration = Duration::from_millis(5);
 
 /// Streams of a board.
@@ -38,7 +38,8 @@ struct Lanes {
     pfb_stream: PfbStream,
 }
 
-/// Sends the streams of a board while they are wanted, until the farm is shut down.
+/// Sends the streams of a board while receivers want them, until the farm (the group of simulated
+/// boards) is shut down.
 pub(crate) async fn send(crs: Arc<Crs>, sending: Sending) {
     let Sending {
         pace,
@@ -104,7 +105,7 @@ impl Sender {
             if self.outbox.is_full() {
                 self.outbox.flush(self.crs.board.streamed());
             }
-            // This lets requests to the board run between the modules.
+            // Requests to the board can run between the modules.
             tokio::task::yield_now().await;
         }
         self.outbox.flush(self.crs.board.streamed());

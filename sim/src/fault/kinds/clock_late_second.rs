@@ -10,7 +10,7 @@ use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockLateSecond {
-    /// Delay of the second, in milliseconds.
+    /// Time by which the second advances late, in milliseconds.
     #[serde(default)]
     pub late_ms: u32,
 }

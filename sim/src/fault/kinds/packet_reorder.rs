@@ -14,8 +14,8 @@ pub struct PacketReorder {
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
     /// Largest number of packets of the same stream that overtake a late packet, 1 to 1000. For
-    /// each late packet, a number from 1 to this value is drawn. A script with a value out of range
-    /// is refused. In Rust, the value is clamped to the range.
+    /// each late packet, a number from 1 to this value is drawn. A script (a file of faults) with a
+    /// value out of range is refused. In Rust, the value is clamped to the range.
     #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
     /// Seed of the choice of packets.

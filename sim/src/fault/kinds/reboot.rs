@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Describe, OnCall, Rule};
 
 /// The board restarts before the first call on which the fault acts: settings and connections are
-/// lost, phase references are new, and the port is closed for some time.
+/// lost, the phases of the samples have a new reference, and the port is closed for some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reboot {
-    /// Time for which the port is closed, ms. If the farm has a boot window (a time for flashing
-    /// after each start), the port is closed until the end of the window.
+    /// Time for which the port is closed, ms. If the simulated boards have a boot window (a time
+    /// for flashing after each start), the port is closed until the end of the window.
     #[serde(default)]
     pub down_ms: u64,
 }

@@ -1,4 +1,5 @@
-//! Tests that a stream gets the same samples, regardless of the times of its turns.
+//! Tests that a stream gets the same samples, whenever its turns come. A turn is a call that takes
+//! the samples that are due. A row has one sample of each channel.
 
 use twotone_physics::{Band, Profile};
 
@@ -53,7 +54,7 @@ fn a_stream_has_every_sample_however_it_is_taken() {
     module.set_frequency(3, 1e6);
     module.set_amplitude(3, 0.001);
     taken.all(&mut module, 0.0, &room);
-    // Requests come between the turns, and calls take samples.
+    // Between the turns, requests change settings and calls take samples.
     for (step, seconds) in [0.005, 0.3, 0.31, 0.9, 0.9001, 1.7, 1.75]
         .iter()
         .enumerate()
@@ -75,7 +76,7 @@ fn a_stream_has_every_sample_however_it_is_taken() {
     let n = (1.75 * RATE_HZ).ceil() as u32;
     assert_eq!(taken.numbers, (0..n).collect::<Vec<_>>());
     assert_eq!(room.left(), 1 << 20);
-    // They are the same as the samples of a call that takes all of them.
+    // The rows of the stream are the same as the samples of one call that takes all of them.
     let mut plain = super::tests::module();
     plain.set_nco(1.25e9);
     plain.set_frequency(3, 1e6);
@@ -146,7 +147,7 @@ fn no_more_is_kept_than_there_is_room_for_in_the_farm() {
     }
     let skipped: u64 = taken.iter().map(|taken| taken.skipped).sum();
     assert!(skipped > 1000, "{skipped}");
-    // The memory of kept samples is free again when the stream has ended.
+    // After the end of the stream, the memory of its kept samples is free again.
     modules[0].advance_to(0.85);
     assert!(room.left() < ROOM);
     modules[0].end_stream();
@@ -168,7 +169,7 @@ fn a_stream_that_is_late_costs_a_request_next_to_nothing() {
         "it keeps what will not be sent in time"
     );
     taken.all(&mut module, 2.95, &room);
-    // It has caught up.
+    // The stream has caught up.
     module.advance_to(3.4);
     assert!(room.left() < 1 << 20);
     taken.all(&mut module, 3.4, &room);
@@ -187,7 +188,7 @@ fn kept_samples_are_sent_in_turns_until_they_are_too_old() {
     }
     for _ in 0..3 {
         let (rows, more) = taken.turn(&mut module, 1.0, &room);
-        // Samples that are made together may be enough for two turns.
+        // Samples that are made together stay together, even if they are enough for two turns.
         assert!((1..=2 * IN_TURN / CHANNELS).contains(&rows), "{rows}");
         assert!(more);
     }
@@ -196,7 +197,7 @@ fn kept_samples_are_sent_in_turns_until_they_are_too_old() {
         (taken.skipped, taken.numbers.len()),
         (0, number as usize + 1)
     );
-    // Now the next is older than a stream may be behind.
+    // Now the oldest kept row is older than a stream may be behind.
     taken.all(&mut module, 2.5, &room);
     taken.all(&mut module, 2.6, &room);
     let gaps: Vec<u32> = taken
@@ -230,7 +231,7 @@ fn a_stream_leaves_a_module_as_it_was() {
     streamed.end_stream();
     assert!(streamed.model.is_none(), "its model is kept");
     assert_eq!(samples(&mut streamed), samples(&mut module()));
-    // One that has been set is kept.
+    // A model of which a setting was changed is kept.
     Taken::default().all(&mut streamed, 1.2, &room);
     streamed.end_stream();
     assert!(streamed.model.is_some());
