@@ -1,5 +1,5 @@
-//! Drives one board directly: connects to it, runs a batch of operations, and calls single
-//! operations.
+//! Drives one board directly: connects to it, runs a batch (a list of operations) in one request,
+//! and calls single operations.
 use twotone::hal::ToneFields;
 use twotone::prelude::*;
 use twotone::transport::{ConnectOptions, CrsBoard, Host};
@@ -16,8 +16,9 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let module = description.module(ModuleId::FIRST)?;
     println!("{}: {} channels", description.kind, module.channels);
 
-    // A batch sets, settles, acquires and reads back in one round trip. Each call that adds an
-    // operation returns a ticket, which gives the reply of the operation after the batch has run.
+    // This batch sets tones, waits until they have settled, acquires samples and reads settings
+    // back in one round trip. Each method that adds an operation returns a ticket, which gives the
+    // reply of this operation after the batch has run.
     let board = board.handle();
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
     let mut batch = Batch::new();
@@ -31,8 +32,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     println!("tones on: {on:?}");
 
     // The views `clock` and `tones` run one operation for each call, as at a prompt. In this
-    // example nothing checks limits, and nothing else switches the tones off at the end. The runner
-    // (`Runner`) does both.
+    // example nothing checks limits, and nothing switches the tones off if the example fails. A
+    // `Runner` does both.
     println!("time source: {}", board.clock().read().await?.source);
     board.tones().clear(module.module).await?;
     let state = board

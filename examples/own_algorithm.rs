@@ -1,5 +1,5 @@
-//! Runs an algorithm of your own over an array in which one board hangs. `tests/my_algorithm.rs`
-//! shows how to test such an algorithm.
+//! Runs an algorithm of your own over an array of boards, one of which hangs.
+//! `tests/my_algorithm.rs` shows how to test such an algorithm.
 use std::time::Duration;
 
 use twotone::prelude::*;
@@ -27,8 +27,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let method = "get_samples".to_owned();
     farm.boards()[2].inject(Hang { method });
 
-    // The algorithm runs on all boards at once. A board that hangs fails at its deadline, and does
-    // not affect the others.
+    // The algorithm runs on all boards at once. The run of a board that hangs ends with an error at
+    // the deadline, and does not affect the other boards.
     let noise = async |board, module| noise(&board, module).await;
     for outcome in Runner::new().run(array.targets(), noise).await {
         match outcome.result {

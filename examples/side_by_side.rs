@@ -1,4 +1,5 @@
-//! One function as a prototype on one board, and then in a run over a hundred boards.
+//! One function, used in two ways: as a prototype on one board, and then in a run over a hundred
+//! boards.
 
 use std::collections::HashMap;
 
@@ -20,7 +21,7 @@ async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> 
     Ok(20.0 * (beside / on).log10())
 }
 
-/// Runs the script. It needs no async runtime and no `async fn main`.
+/// The program of the example. It needs no async runtime and no `async fn main`.
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(100).detectors(1).start_blocking()?;
     let boards = farm.truth().boards.into_iter();
@@ -29,7 +30,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .collect();
     let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 
-    // The prototype calls the function on one board, once after the other.
+    // The prototype calls the function on one board, for one detector after the other.
     let board = array.board("crs0001").wait()?;
     for detuning_khz in [-100, 0, 100] {
         let on = fr["crs0001"] + Hertz(1e3 * f64::from(detuning_khz));
@@ -38,7 +39,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     drop(board);
 
-    // The run calls the same function on every board at once.
+    // A run calls the same function on every board at once.
     let outcomes = Runner::new()
         .run(array.targets(), move |board, module| {
             let fr = fr[board.name()];

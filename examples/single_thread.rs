@@ -1,11 +1,11 @@
-//! Use in an application whose runtime has one thread, with a function that blocks.
+//! Use of the library in an application whose runtime has one thread, with a function that blocks.
 use std::time::Duration;
 
 use twotone::prelude::*;
 use twotone::tworoutine::context;
 
-/// Tunes a module and returns the number of tuned channels. Every call in this function blocks, as
-/// at a prompt.
+/// Tunes a module (sets its tones on the resonances of its detectors) and returns the number of
+/// tuned channels. Every call in this function blocks, as at a prompt.
 fn tuned(board: &BoardHandle, module: ModuleId) -> Result<usize> {
     let outcome = tune(board, module, &TuneParams::default()).wait()?;
     board.tones().clear(module).wait()?;

@@ -1,4 +1,5 @@
-//! One run of a target on one input.
+//! One run of a target on one input. A target is a function that reads any bytes with a part of the
+//! library.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -25,20 +26,20 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Largest number of characters that are kept of a panic's message.
+/// Largest number of characters of a panic's message that are kept.
 const LONGEST: usize = 2000;
 
 /// First panic since the attempt began, on any thread. A panic counts even if an async runtime
 /// catches it.
 static PANIC: Mutex<Option<Failure>> = Mutex::new(None);
 
-/// Lock that allows only one attempt at a time, because all attempts share [`PANIC`].
+/// Lock that makes attempts run one after the other, because all attempts share [`PANIC`].
 static TURN: Mutex<()> = Mutex::new(());
 
 static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the number of attempts that have begun in this process. It does not change while an
-/// input hangs.
+/// Returns the number of attempts that have begun in this process. If the number does not change,
+/// an attempt hangs.
 pub fn attempts() -> u64 {
     ATTEMPTS.load(Ordering::Relaxed)
 }
@@ -70,17 +71,16 @@ fn watch_panics() {
 
 /// Runs a target on `input`. Returns the outline of its result (see [`Target::run`]).
 ///
-/// # Errors
-/// [`Failure`] if the target panicked, also within a task of an async runtime, or if it allocated
-/// more memory in all than [`Target::memory`] allows for an input of this length. Memory that is
-/// freed again counts too, so this also bounds the work.
+/// [`Failure`] if the target panicked, also within a task of an async runtime. Also if the target
+/// allocated more memory in all than [`Target::memory`] allows for an input of this length. Memory
+/// that was freed again counts too, so this limit also bounds the work.
 pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
     let _turn = lock(&TURN);
     watch_panics();
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     *lock(&PANIC) = None;
     let mut outcome = None;
-    // A panic would end the measurement, so it is caught inside the measured closure.
+    // A panic must not leave the closure, because it would end the measurement of memory.
     let taken = measure(|| {
         outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input))).ok();
     });
@@ -100,7 +100,8 @@ pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
             at: "memory".to_owned(),
         });
     }
-    // The hook records every panic, so this is reached only if a panic did not run it.
+    // The panic hook records every panic. So this message is used only if a panic did not run the
+    // hook.
     outcome.ok_or_else(|| Failure {
         what: "the target panicked, and no message was recorded".to_owned(),
         at: String::new(),

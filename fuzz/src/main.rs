@@ -1,7 +1,7 @@
-//! `twotone-fuzz`: runs each target on mutated inputs for a given time, and stores an input that
-//! fails.
+//! `twotone-fuzz`: runs each target (a function that reads any bytes) on mutated inputs for a given
+//! time, and stores an input that fails.
 //!
-//! `cargo xtask fuzz` runs it.
+//! `cargo xtask fuzz` runs this program.
 
 #![allow(
     clippy::disallowed_methods,
@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use twotone_fuzz::{Corpus, Found, Search, TARGETS, Target, attempt, attempts};
 
-/// Time between two checks that a new attempt has begun. If none has, the target counts as hanging.
+/// Time between two checks for a new attempt (the run of a target on one input). If no new attempt
+/// has begun since the last check, the target counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the readers of twotone on mutated inputs, and stores an input that fails.
@@ -31,10 +32,11 @@ struct Args {
     /// Run only this target; may be given several times.
     #[arg(long, value_name = "NAME", value_parser = TARGETS.map(|target| target.name))]
     target: Vec<String>,
-    /// Seed of the inputs, which also depend on the corpus.
+    /// Seed of the random changes. The inputs depend on the seed and on the corpus (the stored
+    /// inputs).
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Folder for the file with the current input, which remains if the process crashes or is
+    /// Folder for the file with the current input. The file remains if the process crashes or is
     /// killed.
     #[arg(long, value_name = "FOLDER", default_value = "target/fuzz")]
     scratch: PathBuf,
@@ -61,8 +63,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tries the inputs of the corpus, and then mutated ones until the time is over or one fails.
-/// Returns false if one failed.
+/// Tries the inputs of the corpus, and then mutated ones until the time is over or an input fails.
+/// Returns false if an input failed.
 fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     let corpus = Corpus::read(target)?;
     let mut current = Current::new(&args.scratch, target)?;

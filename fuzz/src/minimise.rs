@@ -1,13 +1,13 @@
-//! Shortens an input that fails, so that it still fails for the same reason.
+//! Search for a shorter input that fails for the same reason as a given one.
 
 use crate::{Target, attempt};
 
-/// Largest number of attempts for one input.
+/// Largest number of attempts to shorten one input.
 const TRIES: usize = 2000;
 
-/// Returns a shorter input on which `target` fails with the same `at` of its
-/// [`Failure`](crate::Failure) as on `input`. Returns `input` itself if no shorter one is found or
-/// if `target` does not fail.
+/// Returns a shorter input on which `target` fails in the same way as on `input`: with the same
+/// `at` of its [`Failure`](crate::Failure). Returns `input` itself if no shorter one is found or if
+/// `target` does not fail.
 pub fn minimise(target: &Target, input: &[u8]) -> Vec<u8> {
     let Err(failure) = attempt(target, input) else {
         return input.to_vec();

@@ -2,8 +2,8 @@
 
 use crate::random::Random;
 
-/// Largest size of a mutated input in bytes. At this size a reader whose cost is quadratic exceeds
-/// the memory that [`crate::Memory`] allows.
+/// Largest size of a mutated input in bytes. With an input of this size, a reader whose use of
+/// memory is quadratic exceeds the memory that [`crate::Memory`] allows.
 pub const LONGEST: usize = 16 << 10;
 
 /// Largest number of changes to one input.
@@ -123,8 +123,9 @@ impl Mutator<'_> {
     }
 }
 
-/// Writes one of [`EDGES`], or a neighbouring integer, at the beginning of `bytes`. The width (1 to
-/// 8 bytes) and the byte order are random. Does nothing if `bytes` is shorter than the width.
+/// Overwrites the beginning of `bytes` with one of [`EDGES`], or with a neighbouring integer. The
+/// width (1 to 8 bytes) and the byte order are random. Does nothing if `bytes` is shorter than the
+/// width.
 fn edge(random: &mut Random, bytes: &mut [u8]) {
     let value = random.one_of(&EDGES).copied().unwrap_or(0);
     let value = value.wrapping_add(random.draw() % 3).wrapping_sub(1);

@@ -1,4 +1,4 @@
-//! Random numbers from a seed. They are the same on every computer.
+//! Random numbers from a seed. The same seed gives the same numbers on every computer.
 
 /// A generator of random numbers (splitmix64).
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::{Corpus, Failure, Mutator, Random, Target, attempt, minimise};
 
-/// Largest number of inputs in the pool, from which inputs are taken for mutation. A larger corpus
-/// is taken as a whole.
+/// Largest number of inputs in the pool, from which inputs are taken for mutation. A corpus (the
+/// stored inputs) that is larger is taken as a whole.
 const POOL: usize = 4096;
 
 /// An input that fails.
@@ -17,13 +17,13 @@ pub struct Found {
     pub failure: Failure,
 }
 
-/// A search for an input on which a target fails. Inputs whose result has a new outline
-/// ([`Target::run`]) are mutated further.
+/// A search for an input on which a target fails. An outline is a short text about the result of a
+/// target ([`Target::run`]). Inputs whose outline is new are mutated further.
 #[derive(Debug)]
 pub struct Search<'t> {
     target: &'t Target,
     random: Random,
-    /// Inputs that are mutated: those of the corpus, and those whose result has a new outline.
+    /// Inputs that are mutated: those of the corpus, and those whose outline was new.
     pool: Vec<Vec<u8>>,
     /// Number of inputs at the beginning of the pool that are from the corpus.
     given: usize,
@@ -31,7 +31,7 @@ pub struct Search<'t> {
 }
 
 impl<'t> Search<'t> {
-    /// Makes a search that begins with `corpus`. All its inputs follow from `corpus` and `seed`.
+    /// Makes a search that begins with `corpus`. All inputs are determined by `corpus` and `seed`.
     pub fn new(target: &'t Target, corpus: &Corpus, seed: u64) -> Self {
         Self {
             target,
@@ -59,7 +59,7 @@ impl<'t> Search<'t> {
         mutator.mutate(random, bytes(one), bytes(other))
     }
 
-    /// Runs the target on an input. Returns the input, shortened, if the target fails.
+    /// Runs the target on an input. If the target fails, returns the input after it was shortened.
     pub fn try_input(&mut self, input: Vec<u8>) -> Option<Found> {
         match attempt(self.target, &input) {
             Err(failure) => Some(Found {
@@ -81,7 +81,7 @@ impl<'t> Search<'t> {
     }
 }
 
-/// Returns the text with placeholders for numbers and for quoted names, which differ from input to
+/// Replaces numbers and quoted names in a text by placeholders, because they differ from input to
 /// input.
 fn outlined(text: &str) -> String {
     let mut out = String::new();

@@ -17,8 +17,8 @@ use crate::waiting::wait;
 ///
 /// # Panics
 ///
-/// As [`wait`]. If one of the futures panics, the others are cancelled at their current wait, and
-/// the panic passes to the caller.
+/// In the same cases as [`wait`]. If one of the futures panics, the others are cancelled at their
+/// current wait, and the panic passes to the caller.
 #[track_caller]
 pub fn wait_all<I>(futures: I) -> Vec<<I::Item as IntoFuture>::Output>
 where
@@ -41,6 +41,6 @@ where
             outputs[index] = Some(output);
         }
     });
-    // The loop has ended, so each index was yielded once and every output is `Some`.
+    // The loop has ended, so each context has ended and every output is `Some`.
     outputs.into_iter().flatten().collect()
 }

@@ -13,18 +13,18 @@ use crate::Elapsed;
 /// Longest time between two readings of the clock.
 const READING_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Longest time that counts between two readings of the clock. If more has passed, the process was
-/// stopped in between.
+/// Longest time between two readings of the clock that is counted in full. Of a longer time only
+/// this much counts, because the process must have been stopped in between.
 const MOST_BETWEEN_READINGS: Duration = Duration::from_millis(750);
 
-/// Longest allowance. Longer ones are shortened to it, so that no sum of times overflows.
+/// Longest allowance. Longer ones are shortened to this length, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// Limited time for some work, which passes only while the process runs.
 ///
 /// A deadline passes even while the process is stopped, by a signal or because the machine sleeps,
-/// although no work can be done then. An allowance does not pass then: of each period in which the
-/// process does not run, at most 0.75 s count.
+/// although no work can be done during that time. An allowance is different: of each period in
+/// which the process does not run, at most 0.75 s count.
 ///
 /// The time passes only while [`within`](Self::within) is awaited. It passes once, not several
 /// times, if several futures are awaited at the same time.
@@ -36,7 +36,7 @@ pub struct Allowance {
 #[derive(Debug)]
 struct Time {
     left: Duration,
-    /// Last reading of the clock.
+    /// Time of the last reading of the clock.
     since: Instant,
     /// Number of futures that use the allowance now.
     uses: usize,
@@ -82,11 +82,10 @@ impl Allowance {
     /// Awaits `future` without a limit. Returns its output, and the time that it took without the
     /// periods in which the process did not run.
     ///
-    /// The real time is at least as long as the returned one. Another computer for which `future`
-    /// waits may have had all of the real time.
+    /// The real time is at least as long as the returned one. If `future` waits for another
+    /// computer, that computer may have had all of the real time.
     ///
-    /// # Panics
-    /// As [`within`](Self::within).
+    /// In the same cases as [`within`](Self::within).
     pub async fn timed<F: Future>(future: F) -> (F::Output, Duration) {
         let mut future = pin!(future);
         let allowance = Self::new(LONGEST);
@@ -105,7 +104,7 @@ impl Allowance {
     /// # Panics
     /// Outside a tokio runtime with a timer, like tokio's own timers.
     ///
-    /// **On cancel**, `future` is dropped; the time until then counts.
+    /// **On cancel**, `future` is dropped; the time until then counts as used.
     pub async fn within<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
         let mut future = pin!(future);
         let _use = Use::begin(self);
@@ -189,7 +188,7 @@ mod tests {
                 2 * SECOND,
                 "it counted while it was not used"
             );
-            // The time of a future that is dropped counts too.
+            // The time that a future takes until it is dropped counts too.
             let dropped = tokio::time::timeout(SECOND, allowance.within(pending::<()>()));
             assert!(dropped.await.is_err());
             assert_eq!(allowance.left(), SECOND);

@@ -1,9 +1,9 @@
-//! Counts of the waits that block threads, for each runtime.
+//! Numbers of waits that block threads, counted separately for each runtime.
 //!
 //! A wait on a worker of a multi-thread runtime blocks the worker's thread and hands its tasks to
-//! another thread of the runtime's pool. If the pool has no thread left, the tasks that the waits
-//! need do not run, and the runtime deadlocks. Tokio does not report the size of the pool, so the
-//! number of waits is limited.
+//! another thread of the runtime's pool. If the pool has no thread left, tasks do not run. If the
+//! waits depend on these tasks, the runtime deadlocks. Tokio does not report the size of the pool,
+//! so the number of waits is limited.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ impl BlockedWaits {
     ///
     /// # Errors
     ///
-    /// The limit, if it is reached.
+    /// Returns the limit, if it is reached.
     pub(crate) fn enter(self: Arc<Self>) -> Result<CountedWait, usize> {
         let limit = self.limit.load(Ordering::Relaxed);
         if self.blocked.fetch_add(1, Ordering::Relaxed) >= limit {
@@ -48,10 +48,10 @@ impl Drop for CountedWait {
     }
 }
 
-/// Returns the counter of the waits that block threads of a runtime.
+/// Returns the counter of a runtime: the number of its threads that waits block.
 ///
 /// Tokio may reuse the id of a runtime that has ended. The new runtime then starts with the limit
-/// of the old one, which `set_max_blocked_waits` can change, and with no blocked waits.
+/// of the old one and with no blocked waits. `set_max_blocked_waits` can change the limit.
 pub(crate) fn waits_of(runtime: &Handle) -> Arc<BlockedWaits> {
     static WAITS: LazyLock<Mutex<HashMap<Id, Arc<BlockedWaits>>>> = LazyLock::new(Default::default);
     let none = || {

@@ -1,5 +1,5 @@
-//! Waits outside [contexts](crate::context()), which block the thread. The runtime that a thread
-//! belongs to determines how the thread can block.
+//! Waits outside [contexts](crate::context()) (futures with stacks of their own). They block the
+//! thread. The runtime that a thread belongs to determines how the thread can block.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -13,8 +13,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::waiting::WaitError;
 use crate::{blocked, cpu, only_thread, runtime};
 
-/// Blocks this thread until the future is ready. While the thread unwinds, the future is only
-/// polled once, and an error is returned if it is not ready.
+/// Blocks this thread until the future is ready. If the thread is unwinding, the future is polled
+/// only once, and an error is returned if it is not ready.
 pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let Ok(handle) = Handle::try_current() else {
         return block_plain(future);
@@ -28,8 +28,9 @@ pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitErr
     }
 }
 
-/// As [`block`], but in a single-threaded runtime the future is only polled once. An attempt to
-/// block there would make tokio panic, and so print a message, if blocking is not allowed.
+/// Does the same as [`block`], except that in a single-threaded runtime the future is polled only
+/// once. If blocking is not allowed there, an attempt to block would make tokio panic, and so print
+/// a message.
 pub(crate) fn try_block<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => {
@@ -67,8 +68,9 @@ fn block_on_pool<F: Future>(
     if let Some(output) = outside_contexts(|| poll_once(future.as_mut())) {
         return Ok(output);
     }
-    // A task has an id and runs on a thread of the pool, so its waits are counted. The root future
-    // of a `block_on` has no id and runs on the caller's own thread, so its waits are not counted.
+    // A task has an id and runs on a thread of the pool, so its waits are counted. The future that
+    // is passed to `block_on` has no id and runs on the caller's own thread, so its waits are not
+    // counted.
     let _blocked = match tokio::task::try_id() {
         Some(_) => match blocked::waits_of(handle).enter() {
             Ok(blocked) => Some(blocked),
@@ -82,8 +84,8 @@ fn block_on_pool<F: Future>(
 /// Blocks this thread by tokio's `block_in_place`, which moves the thread's other tasks away.
 ///
 /// On the thread of a single-threaded runtime or of a `LocalSet`, blocking is not allowed, and
-/// `block_in_place` panics before it calls the closure. Tokio offers no other way to find this out,
-/// so the panic is caught.
+/// `block_in_place` panics before it calls the closure. Tokio offers no other way to find out if
+/// blocking is allowed, so the panic is caught.
 fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let allowed = Cell::new(false);
     let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -101,7 +103,7 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     }
 }
 
-/// True if tokio panicked because it could not start a thread. Only the text of the panic
+/// True if a panic of tokio means that it could not start a thread. Only the text of the panic
 /// distinguishes this case from others.
 fn means_no_thread(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>();
@@ -110,9 +112,9 @@ fn means_no_thread(payload: &(dyn Any + Send)) -> bool {
 
 /// Future for a `block_on` that may run inside another `block_on` of the same thread.
 ///
-/// Tokio parks a thread with one token for all `block_on` calls on it, so the inner `block_on` can
-/// consume a wake-up that was meant for the outer one. When this future is ready, it sets the token
-/// again, so that the outer `block_on` polls its future again.
+/// Tokio parks a thread with one token for all calls of `block_on` on it. So the inner `block_on`
+/// can consume a wake-up that was meant for the outer one. When this future is ready, it sets the
+/// token again, so that the outer `block_on` polls its own future again.
 struct NestedBlockOn<'a, F>(Pin<&'a mut F>);
 
 impl<F: Future> Future for NestedBlockOn<'_, F> {

@@ -1,4 +1,4 @@
-//! Settings of the whole process.
+//! Settings of this crate for the whole process.
 
 use std::fmt;
 use std::sync::{OnceLock, PoisonError};
@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::blocked;
 use crate::starting::Threads;
 
-/// Settings of the whole process. Apply them before the first use of the crate.
+/// Settings of this crate for the whole process. Apply them before the first use of the crate.
 ///
 /// ```
 /// tworoutine::Config::new().stack_size(4 << 20).apply()?;
@@ -60,8 +60,8 @@ impl Config {
     }
 
     /// Sets the largest number of waits outside contexts that may block threads of the same
-    /// multi-thread runtime at once. The default is 480. It is a little below tokio's default of
-    /// 512 additional threads: with more waits than threads, a runtime deadlocks.
+    /// multi-thread runtime at once. The default is 480, which is a little below the 512 additional
+    /// threads that tokio starts by default. With more waits than threads, a runtime deadlocks.
     /// [`set_max_blocked_waits`] sets the number for one runtime.
     #[must_use]
     pub fn max_blocked_waits(mut self, waits: usize) -> Self {
@@ -87,7 +87,8 @@ impl Config {
         self
     }
 
-    /// Sets a limit on the threads that serve the crate. The default is [`Threads::All`].
+    /// Sets a limit on the number of threads that this crate starts. The default is
+    /// [`Threads::All`].
     ///
     /// With [`Threads::One`] and [`Threads::None`], computations of [`offload`](crate::offload) run
     /// on the thread of the contexts of [`spawn`](crate::spawn), and delay these contexts. The
@@ -102,7 +103,7 @@ impl Config {
         self
     }
 
-    /// Makes these the settings of the process.
+    /// Makes these settings the settings of the process.
     ///
     /// # Errors
     ///
@@ -119,7 +120,7 @@ impl Default for Config {
     }
 }
 
-/// Error of settings that are applied too late. Apply them before the first use of the crate.
+/// Error of settings that are applied too late: the crate was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyRunning;
 
@@ -137,9 +138,9 @@ impl std::error::Error for AlreadyRunning {}
 /// Sets the largest number of waits outside contexts that may block threads of this runtime at
 /// once.
 ///
-/// The number must be below the runtime's `max_blocking_threads` by at least the number of threads
-/// that its other blocking work takes. A runtime deadlocks if all of its threads wait and none is
-/// left to replace them.
+/// The number must be less than the runtime's `max_blocking_threads`. The difference must be at
+/// least the number of threads that its other blocking work takes. A runtime deadlocks if all of
+/// its threads wait and none is left to replace them.
 pub fn set_max_blocked_waits(runtime: &Handle, waits: usize) {
     blocked::waits_of(runtime).set_limit(waits);
 }

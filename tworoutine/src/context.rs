@@ -1,4 +1,4 @@
-//! Contexts: futures in which a wait suspends only the future itself.
+//! Contexts: futures with stacks of their own, in which a wait suspends only the future itself.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use tokio::runtime::Handle;
 
 use crate::{runtime, stats};
 
-/// Makes a future a context: a wait inside it suspends only this future, and every other task of
+/// Makes a context of a future: a wait inside it suspends only this future, and every other task of
 /// the thread goes on.
 ///
-/// A context is itself a future, for any executor. Outside tokio, the process-wide runtime drives
-/// the sockets and timers that it makes.
+/// A context is itself a future, for any executor. If the executor is not tokio, the process-wide
+/// runtime drives the sockets and timers that the context makes.
 ///
 /// Put a deadline, a cancel or a `select!` *around* a context. If a context is dropped while it
 /// waits, its stack is unwound from the wait, so that everything on it is dropped. With
@@ -93,16 +93,16 @@ mod imp {
     use crate::fiber::Fiber;
     use crate::thread_exit;
 
-    /// Kind of a context's future: it borrows nothing, or it may borrow something. A context of the
-    /// second kind must not be leaked.
+    /// Kind of a context by its future: the future borrows nothing, or it may borrow something. A
+    /// context of the second kind must not be leaked.
     #[derive(Clone, Copy, PartialEq)]
     pub(super) enum Borrows {
         Nothing,
         Something,
     }
 
-    /// Owns a [`Shared`] through a raw pointer. Code on the fiber holds pointers into it while the
-    /// context is polled, and the aliasing rules of `Box` would forbid them.
+    /// Owns a [`Shared`] through a raw pointer. Code on the fiber holds pointers into the `Shared`
+    /// while the context is polled, and the aliasing rules of `Box` would forbid these pointers.
     pub(super) struct Inner<F: Future> {
         shared: NonNull<Shared<F>>,
         /// Makes the type neither `Send` nor `Sync`, because the fiber may have stack frames of
@@ -112,7 +112,7 @@ mod imp {
 
     struct Shared<F: Future> {
         fiber: Fiber,
-        /// Pinned: it is never moved out of, and is dropped in place.
+        /// The future is pinned: it is never moved, and it is dropped in place.
         future: UnsafeCell<F>,
         output: Cell<Option<F::Output>>,
         ended: Cell<bool>,
@@ -172,8 +172,8 @@ mod imp {
     unsafe fn step<F: Future>(shared: NonNull<()>, cx: &mut task::Context<'_>) -> Poll<()> {
         // SAFETY: the caller promises that `shared` is live.
         let shared = unsafe { shared.cast::<Shared<F>>().as_ref() };
-        // SAFETY: the future is reached only here and in `drop`, which does not happen during a
-        // step; it is not moved until it is dropped.
+        // SAFETY: the future is reached only here and in `drop`, which does not happen while this
+        // function runs. The future is not moved until it is dropped.
         let future = unsafe { Pin::new_unchecked(&mut *shared.future.get()) };
         future
             .poll(cx)
@@ -217,7 +217,8 @@ mod imp {
     }
 }
 
-/// Contexts without fibers, which are plain futures. A wait inside acts as outside any context.
+/// Contexts without fibers, which are plain futures. A wait inside one acts as it does outside of
+/// contexts.
 #[cfg(not(fibers))]
 mod imp {
     use std::future::Future;

@@ -14,17 +14,17 @@ use crate::{Tworoutine, runtime, spawn};
 
 /// Runs a computation on the CPU pool. The result can be awaited or waited for.
 ///
-/// The pool has one thread for each core, or fewer if the system does not grant so many. If it has
-/// no thread, or if all of them wait and no other can be started, the computation runs as a context
-/// of [`spawn`], a future with a stack of its own. The computation then delays the other contexts
-/// of the same thread.
+/// The pool has one thread for each core, or fewer if the system does not grant so many. If the
+/// pool has no thread, or if all its threads wait and the system grants no other, the computation
+/// runs as a context of [`spawn`], which is a future with a stack of its own. The computation then
+/// delays the other contexts of the same thread.
 ///
 /// The computation is queued at the first poll. If the future is dropped before the computation has
 /// begun, the computation is cancelled; if it has begun, it runs to its end. A panic of the
 /// computation passes to the caller.
 ///
-/// The computation may itself wait; another thread then replaces its thread in the pool. It may
-/// call `offload` too; the inner computation runs on the same thread.
+/// The computation may itself wait; another thread then takes its place in the pool. It may call
+/// `offload` too; the inner computation runs on the same thread.
 ///
 /// In a test under virtual time, the computation runs on the runtime's own blocking threads, so
 /// that the clock does not advance while it runs. It is then not cancelled if the future is dropped
@@ -82,7 +82,8 @@ thread_local! {
     static IS_REPLACED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a job that no thread of the pool can take, in a context, so that the job may wait.
+/// Runs a job in a context, because no thread of the pool can take it. In a context, the job may
+/// wait.
 fn run_in_context(job: Job) {
     drop(spawn(async move { job() }));
 }
@@ -140,7 +141,8 @@ impl Pool {
     fn work(&'static self) {
         ON_POOL.set(true);
         let mut state = lock(&self.state);
-        // A thread that replaced a blocked one ends after the wait of the blocked one has ended.
+        // A thread that replaced a blocked one ends some time after the wait of the blocked one has
+        // ended.
         while state.unblocked <= config::offload_threads() {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
@@ -156,7 +158,7 @@ impl Pool {
             }
         }
         state.unblocked -= 1;
-        // A wake-up for a job may have come to this thread, which ends. So another thread is woken.
+        // This thread ends. A wake-up for a job may have come to it, so another thread is woken.
         self.work.notify_one();
     }
 }
@@ -171,8 +173,8 @@ impl Replaced {
         let mut state = lock(&POOL.state);
         state.unblocked -= 1;
         POOL.provide_thread(&mut state);
-        // If no other thread is left, the jobs in the queue would wait for this thread, which may
-        // wait for one of them. So they run in contexts instead.
+        // If no other thread is left, the jobs in the queue would wait for this thread. This thread
+        // may wait for one of these jobs, so they run in contexts instead.
         let left = match state.unblocked {
             0 => mem::take(&mut state.jobs),
             _ => VecDeque::new(),

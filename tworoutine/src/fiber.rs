@@ -33,7 +33,7 @@ enum Resume {
     Cancel,
 }
 
-/// The payload that unwinds a cancelled fiber.
+/// Payload of the panic that unwinds a cancelled fiber.
 struct Cancelled;
 
 /// The function that polls a context's future.
@@ -47,14 +47,15 @@ pub(crate) struct Fiber {
     yielder: Cell<*const Yielder<Resume, ()>>,
     wakers: Wakers,
     /// Number of times that the fiber was suspended. A wake-up of a suspended fiber resumes only
-    /// the innermost wait, and outer futures miss it. So a future whose poll increased this number
-    /// is polled again before its `Pending` is accepted.
+    /// the innermost wait, and outer futures miss the wake-up. So if this number has increased
+    /// during the poll of a future, the future is polled again before its `Pending` is accepted.
     suspensions: Cell<u64>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
-    /// Task of the latest poll. Waits of other tasks or runtimes do not suspend this fiber.
+    /// Tokio task that made the latest poll. Waits of other tasks or runtimes do not suspend this
+    /// fiber.
     task: Cell<Option<tokio::task::Id>>,
-    /// Runtime of the latest poll.
+    /// Runtime in which the latest poll was made.
     runtime: Cell<Option<Id>>,
     /// True if the thread was already unwinding when the fiber was last started or resumed.
     panicking: Cell<bool>,
@@ -68,7 +69,7 @@ thread_local! {
     static CURRENT: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
 }
 
-/// The fiber that the calling code runs on.
+/// Returns the fiber on which the calling code runs.
 #[inline]
 pub(crate) fn current() -> Option<Current> {
     let current = CURRENT.get();
@@ -117,8 +118,8 @@ impl Fiber {
         is_suspended
     }
 
-    /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that the fiber
-    /// has ended; its error is the payload of a panic.
+    /// Runs the fiber until `step` returns or a wait suspends the fiber. `Ready` means that the
+    /// fiber has ended; its error is the payload of a panic.
     ///
     /// # Safety
     ///
@@ -172,7 +173,7 @@ impl Fiber {
         }
     }
 
-    /// Switches to the fiber. Returns `None` if a wait has suspended it.
+    /// Switches to the code on the fiber. Returns `None` if a wait has suspended the fiber again.
     fn resume(&self, mut running: Running, how: Resume) -> Option<Result<Poll<()>, Payload>> {
         self.panicking.set(std::thread::panicking());
         if running.started() {
@@ -202,7 +203,7 @@ impl Fiber {
     ///
     /// # Safety
     ///
-    /// As for [`poll`](Self::poll).
+    /// The same conditions as for [`poll`](Self::poll).
     unsafe fn run(&self, step: Step, data: NonNull<()>) -> Poll<()> {
         loop {
             let before = self.suspensions.get();
@@ -219,14 +220,14 @@ impl Fiber {
 
 /// Reason why a wait does not suspend the fiber.
 pub(crate) enum Refusal {
-    /// The code runs in another executor that is nested in the context. It waits as if it were
-    /// outside of any context.
+    /// The code runs in another executor that was started inside the context. It waits as if it
+    /// were outside of any context.
     OtherExecutor,
     /// A wait is not possible here.
     Impossible(WaitError),
 }
 
-/// The fiber that the calling code runs on.
+/// The fiber on which the calling code runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Current(*const Fiber);
 
@@ -236,7 +237,8 @@ impl Current {
     pub(crate) fn wait<F: Future>(self, mut future: Pin<&mut F>) -> Result<F::Output, Refusal> {
         let fiber = self.fiber();
         if fiber.cancelled.get() && !std::thread::panicking() {
-            // The code caught the unwinding and continued, so the unwinding is started again.
+            // The code has caught the unwinding and has continued. So the unwinding is started
+            // again.
             resume_unwind(Box::new(Cancelled));
         }
         loop {

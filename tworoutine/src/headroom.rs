@@ -1,9 +1,9 @@
-//! Limits on threads that Linux reports. Threads are started on trial only if such a limit is near
-//! or is not known.
+//! Limits that Linux sets on the number of threads. To find out if threads are granted, the crate
+//! can start them on trial. It does so only if such a limit is near or is not known.
 
-/// Smallest ratio, for each limit, of the threads that it still allows to the threads to start. If
-/// every limit allows this many times the threads to start, no thread is started on trial. The
-/// ratio is large, to leave room for threads that other processes start at the same time.
+/// Smallest ratio of the number of threads that a limit still allows to the number of threads to
+/// start. If all limits have this ratio or more, no thread is started on trial. The ratio is large,
+/// to leave room for threads that other processes start at the same time.
 const SHARE: u64 = 4;
 /// Number of memory mappings of a thread: its stack, its signal stack and its heap, each with a
 /// guard page.
@@ -24,13 +24,13 @@ struct Limits<'a> {
 }
 
 impl Limits<'_> {
-    /// Returns `Some` if every limit is known and allows [`SHARE`] times so many more threads.
+    /// Returns `Some` if every limit is known and allows [`SHARE`] times `threads` more threads.
     fn allow(&self, threads: u64) -> Option<()> {
         let room = |limit: u64, used: u64| {
             let is_ample = limit.saturating_sub(used) / SHARE >= threads;
             is_ample.then_some(())
         };
-        // The limit is for the threads of this user. Their number is not known, but it is at most
+        // This limit is for all threads of the user. Their number is not known, but it is at most
         // the number of threads of all users.
         let running = self.running()?;
         let of_process = (self.read)("/proc/self/limits")?;
@@ -85,15 +85,15 @@ impl Limits<'_> {
             None => ("/sys/fs/cgroup", of(str::is_empty)?),
         };
         let is_group = |folder: &str| (self.read)(&format!("{folder}/cgroup.procs")).is_some();
-        // In these cases the group is mounted at another path, or is outside the part of the tree
-        // that is visible to this process, so its limit is not known.
+        // In these cases the group is mounted at another path, or it is outside the part of the
+        // tree that this process can see. So its limit is not known.
         if !is_group(mount) || path.contains("..") {
             return None;
         }
         let mut folders = Vec::new();
         let mut inner = format!("{mount}{}", path.trim_end_matches('/'));
         // In a container, the container's own group may appear as the root. Then no folder has the
-        // full path of the group.
+        // full path of the group, and `mount` is the folder of the group.
         while inner.len() > mount.len() {
             let outer = inner.rfind('/')?;
             folders.push(inner.clone());
@@ -134,7 +134,7 @@ Max processes             60000                96365                processes
 Max address space         unlimited            unlimited            bytes     
 ";
 
-    /// A machine with 1000 threads, whose control groups limit nothing.
+    /// Files of a machine with 1000 threads, whose control groups limit nothing.
     fn machine() -> BTreeMap<String, String> {
         let group = "/sys/fs/cgroup/user.slice/a.scope";
         let files = [
@@ -154,8 +154,8 @@ Max address space         unlimited            unlimited            bytes
         files.into_iter().collect()
     }
 
-    /// Changes files of [`machine`], where `None` removes a file. Then checks the answer for 193
-    /// threads: `is_ample` is true if the limits are expected to allow them amply.
+    /// Changes files of [`machine`], where `None` removes a file. Then asks if the limits allow 193
+    /// threads amply, and checks that the answer is `is_ample`.
     fn check(changes: &[(&str, Option<&str>)], is_ample: bool) {
         let mut files = machine();
         for (path, text) in changes {

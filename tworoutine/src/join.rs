@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task;
 
 /// Handle of a context that [`spawn`](crate::spawn) or [`spawn_local`](crate::spawn_local) started.
-/// It is a future whose output is the result of the context.
+/// The handle is a future whose output is the result of the context.
 ///
 /// If the handle is dropped, the context goes on. The handle is `Send` if the result is, and can be
 /// awaited or waited for on any thread and any runtime.
@@ -42,7 +42,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// True if the context has ended, by a result, a panic or a cancel.
+    /// True if the context has ended: it has returned, panicked or been cancelled.
     pub fn is_finished(&self) -> bool {
         match &self.0 {
             Kind::Local(task) => task.is_finished(),
@@ -101,7 +101,7 @@ impl JoinError {
     ///
     /// # Errors
     ///
-    /// The error itself, if there was no panic.
+    /// Returns the error itself, if there was no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         self.panic.ok_or(Self::CANCELLED)
     }
@@ -142,12 +142,12 @@ impl std::error::Error for JoinError {}
 // strings are `Sync`. Any other access takes the error by value.
 unsafe impl Sync for JoinError {}
 
-/// Returns the handle of a task on this thread's runtime.
+/// Makes a handle of a tokio task on the runtime of this thread.
 pub(crate) fn local<T>(task: task::JoinHandle<T>) -> JoinHandle<T> {
     JoinHandle(Kind::Local(task))
 }
 
-/// Returns a handle, and a function that makes the task of the handle from a context. The function
+/// Returns a handle, and a function that makes the task of this handle from a future. The function
 /// is sent to the thread of the context, so that the context is made, polled and dropped there.
 pub(crate) fn handle_and_task<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> ReportingTask<F, T>)
 where

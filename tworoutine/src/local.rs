@@ -14,7 +14,7 @@ use crate::starting::StartError;
 
 /// Runs a future as a context of a new local runtime on this thread, and returns its output.
 ///
-/// A wait inside suspends only this future; contexts that it started with
+/// A wait inside suspends only this future. Contexts that the future started with
 /// [`spawn_local`](crate::spawn_local) go on. When the future ends, contexts and tasks that are
 /// left on the runtime are cancelled. The future may borrow from the caller, because it ends before
 /// this function returns.
@@ -29,7 +29,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     drive(&runtime, future)
 }
 
-/// As [`block_on`], with a paused clock. `#[tworoutine::test(start_paused = true)]` calls this.
+/// Does the same as [`block_on`], with a paused clock. `#[tworoutine::test(start_paused = true)]`
+/// calls this function.
 #[doc(hidden)]
 #[cfg(feature = "test-util")]
 #[track_caller]

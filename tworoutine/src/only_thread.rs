@@ -13,7 +13,7 @@ use crate::local;
 use crate::pool::{Start, Thread};
 use crate::starting::StartError;
 
-/// Event loop of the process, on the thread that made it.
+/// Event loop of the process. It runs on the thread that made it.
 pub(crate) struct OnlyThread {
     runtime: LocalRuntime,
     starts: RefCell<UnboundedReceiver<Start>>,
@@ -29,8 +29,8 @@ pub(crate) fn start() -> Result<Thread, StartError> {
     let (sender, starts) = unbounded_channel();
     let thread = Thread::new(sender, runtime.handle().clone());
     // The event loop is leaked, because its tasks may be needed until the process ends. When the
-    // thread exits, its thread-locals are destroyed, and the tasks could not be ended safely any
-    // more.
+    // thread exits, its thread-locals are destroyed, and after that the tasks cannot be ended
+    // safely.
     let only = Box::leak(Box::new(OnlyThread {
         runtime,
         starts: RefCell::new(starts),

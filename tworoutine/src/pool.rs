@@ -1,5 +1,6 @@
-//! The pinned pool, which runs the contexts of [`spawn`](crate::spawn()): threads that each run a
-//! single-threaded runtime. Tasks never change thread.
+//! The pinned pool, which runs the contexts (futures with stacks of their own) of
+//! [`spawn`](crate::spawn()). It consists of threads that each run a single-threaded runtime. Tasks
+//! never change thread.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,8 @@ pub(crate) struct Thread {
     runtime: Handle,
 }
 
-/// Sends `make` to the thread with the fewest tasks. That thread makes the task and runs it.
+/// Sends `make` to the thread with the fewest tasks. That thread calls `make`, which returns a
+/// future, and runs the future as a task.
 ///
 /// # Panics
 ///
@@ -65,7 +67,7 @@ impl Drop for Counted {
 }
 
 impl Thread {
-    /// Returns a thread from the sender of its functions and the handle of its runtime.
+    /// Makes the value for a thread from the sender of its functions and the handle of its runtime.
     pub(crate) fn new(starts: UnboundedSender<Start>, runtime: Handle) -> Self {
         Self {
             starts,

@@ -5,8 +5,8 @@
 //! it is prefetched while earlier contexts run. This affects only the speed of a program.
 //!
 //! The first access to a stack is the slowest, because the processor must translate its address. It
-//! translates several addresses at the same time if they are requested together, so requests are
-//! batched.
+//! translates several addresses at the same time if they are requested together, so the requests
+//! for several stacks are made together.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -17,10 +17,10 @@ const BEGINNING: usize = 896;
 /// Number of bytes that a context typically touches when it is resumed, above the stack pointer at
 /// which it was suspended.
 const ABOVE: usize = 640;
-/// Number of bytes that such a context typically touches below that stack pointer.
+/// Number of bytes below that stack pointer that a context typically touches when it is resumed.
 const BELOW: usize = 256;
-/// Number of bytes of a fiber (the state of a context's stack) and of the future after it in
-/// memory.
+/// Number of bytes of a fiber (the state of a context's stack) and of the context's future, which
+/// follows it in memory.
 const STATE: usize = 256;
 
 /// Number of addresses that are translated together.
@@ -33,10 +33,11 @@ thread_local! {
 }
 
 /// Order in which the fibers of a thread were suspended. They are likely to be resumed in the same
-/// order, because timers, queues and barriers wake tasks in the order of arrival.
+/// order, because timers, queues and barriers wake tasks in the order in which the tasks began to
+/// wait.
 struct Order {
     fibers: Vec<Suspended>,
-    /// Position that the next fiber to be suspended gets.
+    /// Position for the fiber that is suspended next.
     next: usize,
     suspended: usize,
 }
@@ -59,7 +60,8 @@ impl Order {
 
     fn enter(&mut self, fiber: Suspended) -> usize {
         if self.suspended == 0 {
-            // Counting from zero again keeps the list short if few fibers are suspended at a time.
+            // If few fibers are suspended at a time, the positions are counted from zero again,
+            // which keeps the list short.
             self.next = 0;
         }
         self.suspended += 1;
@@ -92,8 +94,8 @@ impl Order {
     }
 }
 
-/// Records a fiber that is about to be suspended, with its stack in use from `left_at` upward.
-/// Returns its position in the order.
+/// Records a fiber that is about to be suspended. The part of its stack from `left_at` upward is in
+/// use. Returns the position of the fiber in the order.
 #[inline]
 pub(crate) fn suspending<T>(fiber: &T, left_at: usize) -> usize {
     let state = ptr::from_ref(fiber).addr();

@@ -1,4 +1,5 @@
-//! The return type of a tworoutine: a future that can also be waited for.
+//! The return type of a function under `#[tworoutine]`: a future that can be awaited, and that
+//! blocking code can wait for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,14 +8,15 @@ use std::time::Duration;
 
 use crate::waiting::{self, Elapsed};
 
-/// A call that has not begun. `.await` or `.wait()` runs it.
+/// A call that has not begun. `.await` or `.wait()` runs the call.
 ///
-/// A function under [`#[tworoutine]`](macro@crate::tworoutine) returns this type. It is a
-/// [`Future`] of the same size as the future inside, so it can be used wherever a future can: in
-/// `join!`, `select!`, `spawn`, or with a bound of `AsyncFn`. It is `Send` if the future inside is.
+/// A function under [`#[tworoutine]`](macro@crate::tworoutine) returns this type. It wraps the
+/// future of the function, and is itself a [`Future`] of the same size. So it can be used wherever
+/// a future can: in `join!`, `select!`, `spawn`, or with a bound of `AsyncFn`. It is `Send` if the
+/// wrapped future is.
 ///
-/// If it is dropped without being used, the function does not run. The compiler warns if a
-/// statement ignores it.
+/// If the value is dropped without being used, the function does not run. The compiler warns if a
+/// statement ignores the value.
 #[must_use = "a tworoutine does nothing unless you `.await` it or `.wait()` for it"]
 #[derive(Clone, Debug)]
 #[repr(transparent)]
@@ -23,7 +25,8 @@ pub struct Tworoutine<F> {
 }
 
 impl<F: Future> Tworoutine<F> {
-    /// Wraps a future. The macro calls this; a function that builds its future by hand can too.
+    /// Wraps a future. The macro calls this function. A function that makes its future without the
+    /// macro can call it too.
     #[inline]
     pub const fn new(future: F) -> Self {
         Self { future }
@@ -32,21 +35,23 @@ impl<F: Future> Tworoutine<F> {
     /// Runs the call, and blocks only the caller until the call is done.
     ///
     /// Inside a [context](crate::context()), only that context is suspended. On a plain thread the
-    /// thread blocks. The documentation of the crate lists the effect at each place of call.
+    /// thread blocks. The documentation of the crate lists the effect for each kind of place from
+    /// which it can be called.
     ///
     /// # Panics
     ///
-    /// If a wait is not possible, with a message that names the reason and the remedy. Examples are
-    /// a wait on a single-threaded runtime outside a context, in a `Drop` while unwinding, or
-    /// inside [`no_suspend`](crate::no_suspend). [`WaitError`](crate::WaitError) lists all reasons.
-    /// A panic of the call itself passes to the caller.
+    /// If a wait is not possible. The message names the reason and the remedy. Examples are a wait
+    /// on a single-threaded runtime outside a context, in a `Drop` while unwinding, or inside
+    /// [`no_suspend`](crate::no_suspend). [`WaitError`](crate::WaitError) lists all reasons. A
+    /// panic of the call itself passes to the caller.
     #[inline]
     #[track_caller]
     pub fn wait(self) -> F::Output {
         waiting::wait(self.future)
     }
 
-    /// As [`wait`](Self::wait), for at most the time `limit`. After that the call is cancelled.
+    /// Does the same as [`wait`](Self::wait), for at most the time `limit`. After that the call is
+    /// cancelled.
     ///
     /// # Errors
     ///
@@ -57,7 +62,7 @@ impl<F: Future> Tworoutine<F> {
         waiting::wait_timeout(limit, self.future)
     }
 
-    /// Returns the future inside.
+    /// Returns the wrapped future.
     #[inline]
     pub fn into_inner(self) -> F {
         self.future
@@ -76,20 +81,22 @@ impl<F: Future> Future for Tworoutine<F> {
     }
 }
 
-/// Boxed tworoutine that can be sent to another thread. Functions under `#[tworoutine(dyn, Send)]`
-/// return it.
+/// Boxed [`Tworoutine`] that can be sent to another thread. Functions under `#[tworoutine(dyn,
+/// Send)]` return this type.
 pub type BoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
 
-/// Boxed tworoutine that stays on its thread. Functions under `#[tworoutine(dyn)]` return it.
+/// Boxed [`Tworoutine`] that stays on its thread. Functions under `#[tworoutine(dyn)]` return this
+/// type.
 pub type LocalBoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + 'a>>>;
 
-/// Boxes a future as [`BoxTworoutine`] or [`LocalBoxTworoutine`], whichever the return type is.
+/// Boxes a future. The return type determines if the result is a [`BoxTworoutine`] or a
+/// [`LocalBoxTworoutine`].
 #[doc(hidden)]
 pub fn boxed<F: Future, B: BoxedForm<F>>(future: F) -> B {
     B::boxed(future)
 }
 
-/// The two boxed forms.
+/// The two boxed forms: [`BoxTworoutine`] and [`LocalBoxTworoutine`].
 #[doc(hidden)]
 pub trait BoxedForm<F> {
     /// Boxes `future`.

@@ -1,4 +1,4 @@
-//! The process-wide runtime, and the runtimes that have a virtual clock.
+//! The process-wide runtime, and the runtimes that have a virtual clock for tests.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +15,13 @@ use crate::starting::{FewestThreads, service};
 /// is waited for on a plain thread. Such sockets and timers work from any thread and any other
 /// runtime, because this runtime always runs. It has one worker for each core, or the number of
 /// workers in the environment variable `TOKIO_WORKER_THREADS`. If the system does not grant so many
-/// threads, it is single-threaded, as [`start`](crate::start()) describes.
+/// threads, the runtime is single-threaded, as [`start`](crate::start()) describes.
 ///
 /// # Panics
 ///
-/// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime uses the
-/// real clock, so the test's clock would jump to its next deadline while this runtime is working.
-/// Also if the system grants no thread or no descriptors for this runtime, or if
+/// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`). The process-wide
+/// runtime uses the real clock, so while it works, the test's clock would jump to its next
+/// deadline. Also if the system grants no thread or no descriptors for this runtime, or if
 /// `TOKIO_WORKER_THREADS` is not a valid number. [`start`](crate::start()) returns these problems
 /// of the system and of the variable as an error, with the same text.
 #[track_caller]

@@ -41,8 +41,8 @@ where
 /// # Panics
 ///
 /// If the system grants no thread, or no descriptors for its runtime, or if the environment
-/// variable `TOKIO_WORKER_THREADS` is not a valid number: [`start`](crate::start()) returns that as
-/// an error, with the same text.
+/// variable `TOKIO_WORKER_THREADS` is not a valid number: [`start`](crate::start()) returns these
+/// problems as an error, with the same text.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where

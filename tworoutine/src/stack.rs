@@ -1,4 +1,5 @@
-//! Stacks of fibers. They are counted and reused. A fiber runs a [context](crate::context()).
+//! Stacks of fibers. A fiber runs a [context](crate::context()), which is a future with a stack of
+//! its own. The stacks are counted and reused.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use crate::config::{self, lock};
 use crate::prefetch;
 use crate::waiting::WaitError;
 
-/// Stack with a guard page below it. It takes two memory mappings.
+/// Stack with a guard page below it. The stack and the page take two memory mappings.
 ///
 /// Stacks begin at different distances from the top of their last page. If all began at the top,
 /// the few cache lines that each blocked context uses would compete for the same sets of the
@@ -20,9 +21,9 @@ pub(crate) struct Stack {
     base: StackPointer,
 }
 
-/// Distance between the different beginnings of stacks, in bytes.
+/// Distance between two neighbouring places at which stacks can begin, in bytes.
 const STAGGER: usize = 448;
-/// Number of different beginnings.
+/// Number of different places at which stacks can begin.
 const STAGGERS: usize = 6;
 
 impl Stack {
@@ -42,9 +43,9 @@ impl Stack {
     }
 }
 
-// SAFETY: as for `DefaultStack`, from whose range a multiple of 64 bytes at the top is left out.
-// The range is mapped for as long as the stack lives, its base is aligned to 16 bytes as every
-// target requires, and the guard page is at its limit.
+// SAFETY: the reasons are those of `DefaultStack`, because this stack only leaves out a multiple of
+// 64 bytes at the top of its range. The range is mapped for as long as the stack lives, its base is
+// aligned to 16 bytes as every target requires, and the guard page is at its limit.
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> StackPointer {
@@ -94,7 +95,7 @@ pub(crate) fn existing() -> usize {
     EXISTING.load(Ordering::Relaxed)
 }
 
-/// Number of stacks that the kernel allows mappings for, or `None` if it is not known. A sixteenth
+/// Number of stacks for which the kernel allows mappings, or `None` if it is not known. A sixteenth
 /// of the mappings is left for everything else.
 static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
     let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
@@ -140,8 +141,8 @@ pub(crate) fn reserve() -> Result<(), WaitError> {
         }
         Ok(())
     });
-    // An error means that the thread is exiting and its list of idle stacks is destroyed. Each poll
-    // then makes a new stack, so nothing is reserved.
+    // An error means that the thread is exiting, and that its list of idle stacks is destroyed.
+    // From then on each poll makes a new stack, so nothing is reserved.
     reserved.unwrap_or(Ok(()))
 }
 
@@ -159,7 +160,7 @@ impl Local {
     }
 }
 
-/// Takes back a stack on which code no longer runs.
+/// Takes back a stack that is not in use any more.
 pub(crate) fn give_back(stack: Stack) {
     let mut stack = Some(stack);
     let _ = LOCAL.try_with(|local| {

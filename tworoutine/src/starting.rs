@@ -1,6 +1,6 @@
 //! The runtimes of the crate: the process-wide runtime, and the pinned pool, which runs the
-//! contexts of [`spawn`](crate::spawn()). They are started with all threads of the settings, with
-//! one thread or with none, as the system grants them.
+//! contexts (futures with stacks of their own) of [`spawn`](crate::spawn()). They are started with
+//! all threads that the settings ask for, with one thread or with none, as the system grants them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,13 +19,13 @@ use crate::try_out;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Threads {
-    /// All threads that the settings name.
+    /// All threads that the settings ask for.
     All,
     /// One thread, because the system does not grant all threads and descriptors that the settings
-    /// ask for, or because the settings ask for at most one. It drives the process-wide runtime and
-    /// every context of [`spawn`](crate::spawn). If the settings ask for at most one thread, it
-    /// also runs the computations of [`offload`](crate::offload); otherwise these run on the
-    /// threads that the system grants.
+    /// ask for, or because the settings ask for at most one. This thread drives the process-wide
+    /// runtime and every context of [`spawn`](crate::spawn). If the settings ask for at most one
+    /// thread, the thread also runs the computations of [`offload`](crate::offload); otherwise
+    /// these run on the threads that the system grants.
     One,
     /// No thread, because the system grants none or the settings ask for none. The thread that
     /// called [`start`] drives all tasks while it waits; at other times no task runs.
@@ -33,13 +33,13 @@ pub enum Threads {
 }
 
 /// Starts the threads and runtimes of the crate, so that a limit of the system causes an error now
-/// and not later. If they run already, it only returns the number of threads with which they were
-/// started.
+/// and not later. If they run already, the function only returns the number of threads with which
+/// they were started.
 ///
-/// Call it at the beginning of `main`, on the thread that will wait. If the system does not grant
-/// all threads and descriptors that the settings ask for, the crate starts with one thread, or with
-/// none, as [`Threads`] describes. All functions of the crate still work then, with three
-/// differences:
+/// Call this function at the beginning of `main`, on the thread that will wait. If the system does
+/// not grant all threads and descriptors that the settings ask for, the crate starts with one
+/// thread, or with none, as [`Threads`] describes. All functions of the crate still work then, with
+/// three differences:
 /// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
 ///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
 /// * if [`offload`](crate::offload) has no thread of its own, its computations run on the thread of
@@ -66,7 +66,7 @@ pub fn start() -> Result<Threads, StartError> {
 /// Reason why the crate cannot be started: the system does not grant a resource, or a setting is
 /// not valid.
 ///
-/// Its text names the limit or the setting and the way to change it.
+/// The text of the error names the limit or the setting and the way to change it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -114,7 +114,7 @@ impl std::error::Error for StartError {
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
 /// Largest number of workers that is accepted. Linux supports no more processors than that.
 const MOST_WORKERS: usize = 8192;
-/// Number of file descriptors of a runtime. They are its epoll instance and a copy of it, its
+/// Number of file descriptors that a runtime needs: its epoll instance and a copy of it, its
 /// wake-up, and its receiver of signals.
 const PER_RUNTIME: usize = 4;
 /// Number of file descriptors with which tokio receives signals. Tokio panics if the system does
@@ -175,7 +175,7 @@ impl Service {
         }
     }
 
-    /// Returns the threads for contexts, and starts them if they do not run yet.
+    /// Returns the threads of the pinned pool, and starts them if they do not run yet.
     pub(crate) fn pool(&self) -> Result<&[Thread], StartError> {
         static STARTING: Mutex<()> = Mutex::new(());
         let pool = match self {
@@ -196,7 +196,7 @@ impl Service {
     }
 }
 
-/// Returns the number of workers of the process-wide runtime, determined as in tokio.
+/// Returns the number of workers of the process-wide runtime. Tokio determines it in the same way.
 fn workers() -> Result<usize, StartError> {
     match std::env::var_os(WORKERS) {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -214,7 +214,8 @@ fn all(workers: usize) -> Option<Service> {
     let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
     try_out::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT_FOR_PROGRAM).ok()?;
     let threads = workers + spawn + offload + 1;
-    // The trial takes some 0.1 ms for each thread, so it is made only if a limit is near.
+    // To start threads on trial takes some 0.1 ms for each thread, so it is done only if a limit is
+    // near.
     if !headroom::is_ample(threads) {
         try_out::threads(threads).ok()?;
     }
@@ -228,15 +229,15 @@ fn all(workers: usize) -> Option<Service> {
 ///
 /// If tokio cannot start a worker, it panics, and while it unwinds it waits forever for the workers
 /// that it has started. The trial has shown that the threads can be started, but another process
-/// may have taken them since. Inside another runtime, tokio does not wait while it unwinds. So the
-/// runtime is built inside another one, on a new thread.
+/// may have taken them since. Inside another runtime, tokio does not wait while it unwinds. So this
+/// function builds the runtime inside another one, on a new thread.
 fn build(workers: usize) -> Option<Runtime> {
     let build = move || {
         Builder::new_multi_thread()
             .worker_threads(workers)
             .thread_name("tworoutine")
-            // The pool needs a thread for each blocked wait that is allowed, and some for other
-            // blocking work.
+            // The pool of blocking threads needs a thread for each blocked wait that is allowed,
+            // and some for other blocking work.
             .max_blocking_threads(config::max_blocked_waits() + 128)
             .enable_all()
             .build()

@@ -18,7 +18,7 @@ pub struct Stats {
 /// Returns the numbers of contexts and stacks of the process, to monitor a program or to find a
 /// leak.
 ///
-/// While other threads work, the numbers may be of slightly different instants.
+/// While other threads work, the numbers may belong to slightly different moments.
 pub fn stats() -> Stats {
     let sum = |count: fn(&Shard) -> &AtomicIsize| {
         let total: isize = SHARDS

@@ -54,8 +54,8 @@ fn create() {
 }
 
 /// Further sentinels, on systems on which Rust registers destructors of thread-locals with the C
-/// library. Each of them is such a destructor, but without a thread-local. The C library accepts
-/// any number of destructors.
+/// library. Each of these sentinels is only a registered destructor, without a thread-local. The C
+/// library accepts any number of destructors.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod further_sentinels {
     use std::ffi::c_void;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-/// Starts this many threads and ends them, to show that the system grants them now.
+/// Starts `count` threads and ends them, to show that the system grants them now.
 ///
 /// # Errors
 ///
@@ -30,11 +30,11 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
     all
 }
 
-/// Largest number of checks for the end of a thread. After these the thread is assumed to have
-/// ended.
+/// Largest number of times that the function looks if a thread has ended. After that the thread is
+/// assumed to have ended.
 const MOST_CHECKS: usize = 100_000;
 
-/// Opens this many descriptors and closes them, to show that the system grants them now.
+/// Opens `count` descriptors and closes them, to show that the system grants them now.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ impl Idle {
         let (keep, kept) = mpsc::channel::<()>();
         let idle = move || {
             let place = std::fs::read_link("/proc/thread-self").ok();
-            // An error means that the thread may end.
+            // An error means that the sender was dropped, so that the thread may end.
             let _ = kept.recv();
             place
         };

@@ -16,14 +16,14 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// As [`wait`].
+    /// In the same cases as [`wait`].
     #[inline]
     #[track_caller]
     fn wait(self) -> Self::Output {
         wait(self)
     }
 
-    /// As [`wait`](Self::wait), for at most the time `limit`. See [`wait_timeout`].
+    /// Does the same as [`wait`](Self::wait), for at most the time `limit`. See [`wait_timeout`].
     ///
     /// # Errors
     ///
@@ -42,9 +42,9 @@ impl<F: IntoFuture> Wait for F {}
 /// process-wide runtime drives the future while the thread blocks. On a thread of a multi-thread
 /// runtime, the runtime moves the thread's other tasks away, and the thread blocks.
 ///
-/// Arguments are evaluated before the wait begins. On a plain thread no runtime is entered at that
-/// time, so write `wait(async { sleep(d).await })`. `wait(sleep(d))` makes the timer outside a
-/// runtime and panics.
+/// Arguments are evaluated before the wait begins. On a plain thread, no runtime is entered when
+/// they are evaluated, so write `wait(async { sleep(d).await })`. `wait(sleep(d))` makes the timer
+/// outside a runtime and panics.
 ///
 /// # Panics
 ///
@@ -59,9 +59,10 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     }
 }
 
-/// As [`wait`], but returns an error if a wait is not possible. The future is polled at least once.
+/// Does the same as [`wait`], but returns an error if a wait is not possible. The future is polled
+/// at least once.
 ///
-/// Use it in a `Drop`, which may run while the thread is unwinding.
+/// Use this function in a `Drop`, which may run while the thread is unwinding.
 ///
 /// On a single-threaded runtime outside a context, this function refuses every future that is not
 /// ready at once. It also does so on the runtime's own blocking threads, although [`wait`] works
@@ -74,12 +75,13 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
     run(pin!(future.into_future()), blocking::try_block)
 }
 
-/// As [`wait`], for at most the time `limit`. After that the future is cancelled and dropped.
+/// Does the same as [`wait`], for at most the time `limit`. After that the future is cancelled and
+/// dropped.
 ///
 /// The limit also ends waits inside the future, since the future runs in a context of its own. A
-/// `timeout` *inside* a context cannot do that: while the code in it waits, the whole context is
-/// suspended, with the timer. In a program built with `panic = "abort"`, a waiting context cannot
-/// be unwound, so the limit takes effect when such an inner wait has ended.
+/// `timeout` *inside* a context cannot do that: while the code that it limits waits, the whole
+/// context is suspended, and the timer with it. In a program built with `panic = "abort"`, a
+/// waiting context cannot be unwound, so the limit takes effect when such an inner wait has ended.
 ///
 /// # Errors
 ///
@@ -87,7 +89,7 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
 ///
 /// # Panics
 ///
-/// As [`wait`].
+/// In the same cases as [`wait`].
 #[track_caller]
 pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let future = future.into_future();
@@ -104,9 +106,9 @@ pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Outp
 
 /// Runs code and forbids that a wait in it suspends the context.
 ///
-/// Use it around code that holds a scoped thread-local, an entered tracing span or a std mutex
-/// guard. A wait inside panics if its future is not ready at once, so that no other code runs in
-/// the middle of the scope. Outside contexts a wait blocks the whole thread, so this function
+/// Use this function around code that holds a scoped thread-local, an entered tracing span or a std
+/// mutex guard. A wait inside panics if its future is not ready at once, so that no other code runs
+/// in the middle of the scope. Outside contexts a wait blocks the whole thread, so this function
 /// changes nothing there.
 pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
@@ -114,7 +116,8 @@ pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
     code()
 }
 
-/// Waits on the fiber of this context, or blocks the thread by `block` if there is none.
+/// Waits on the fiber (the stack) of this context. If there is no context, blocks the thread by
+/// `block`.
 #[inline]
 #[cfg_attr(
     not(fibers),
@@ -154,7 +157,8 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
-/// Reason why a wait is not possible. [`wait`] panics with its text.
+/// Reason why a wait is not possible. The message of a panic of [`wait`] is the text of this
+/// reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {

@@ -1,9 +1,10 @@
 //! Wakers with which the code on a fiber (the stack of a context) polls futures.
 //!
-//! A stack frame of a poll on a suspended fiber outlives the executor's own `Context`, and the
-//! executor may poll the fiber later with another waker. A frame keeps the waker that it began
-//! with; a new frame gets the latest waker. A wake-up that goes to an old waker may be lost. That
-//! does no harm, because a future is polled again if the fiber was suspended during its poll.
+//! A stack frame in a suspended fiber holds a waker for longer than the poll for which the executor
+//! passed it. The executor may poll the fiber later with another waker. A frame keeps the waker
+//! that it began with, and a new frame gets the latest waker. A wake-up that goes to an old waker
+//! may be lost. That does no harm, because a future is polled again if the fiber was suspended
+//! during its poll.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::rc::Rc;
@@ -48,7 +49,7 @@ impl Wakers {
     /// No [`Latest`] that was returned before may be in use.
     pub(crate) unsafe fn restart(&self, waker: &Waker) {
         *self.changed.borrow_mut() = None;
-        // SAFETY: only `Latest` holds references to it, and none is in use.
+        // SAFETY: only a `Latest` holds references to `first`, and none is in use.
         let first = unsafe { &mut *self.first.get() };
         first.clone_from(waker);
     }
@@ -64,7 +65,7 @@ impl Wakers {
     pub(crate) fn latest(&self) -> Latest<'_> {
         match &*self.changed.borrow() {
             Some(waker) => Latest::Changed(Rc::clone(waker)),
-            // SAFETY: only `restart` changes it, while no `Latest` is in use.
+            // SAFETY: only `restart` changes `first`, and only while no `Latest` is in use.
             None => Latest::First(unsafe { &*self.first.get() }),
         }
     }

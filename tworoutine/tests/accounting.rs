@@ -23,7 +23,8 @@ fn contexts_and_stacks() {
     config.clone().apply().unwrap();
     assert_eq!(config.apply(), Err(tworoutine::AlreadyRunning));
 
-    // Contexts that only await share a stack. Only a context that waits has its own.
+    // Contexts that only await share a stack. A context has a stack of its own only while it waits
+    // with `wait()`.
     block_on(async {
         let gate = Rc::new(Notify::new());
         let start = |waits: bool| {

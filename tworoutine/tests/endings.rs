@@ -17,7 +17,8 @@ use tworoutine::{block_on, context, spawn_local};
 
 const ROLE: &str = "TWOROUTINE_TEST_ROLE";
 
-/// In the child, runs `role`. In the parent, starts the child and returns its output.
+/// Runs `role`, if this process is the child. In the parent, starts the child and returns its
+/// output.
 fn ending_of(test: &str, role: impl FnOnce()) -> Option<(Output, String)> {
     if std::env::var(ROLE).is_ok_and(|role| role == test) {
         role();
@@ -133,7 +134,7 @@ fn an_overflow_hits_the_guard_page() {
     let test = "an_overflow_hits_the_guard_page";
     let role = || {
         block_on(async {
-            // The stacks of other contexts lie below this stack.
+            // The stacks of other contexts (futures with stacks of their own) lie below this stack.
             for _ in 0..64 {
                 drop(spawn_local(async { pending::<()>().wait() }));
             }
@@ -176,7 +177,8 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
                 tokio::task::yield_now().await;
                 refused = tasks.iter().filter(|task| task.is_finished()).count();
             }
-            // Enough mappings are left for everything else, so the waiting contexts still work.
+            // The crate leaves enough memory mappings for everything else, so the contexts that
+            // wait still work.
             std::thread::spawn(|| vec![0_u8; 1 << 22].len())
                 .join()
                 .unwrap();
@@ -214,8 +216,7 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
     }
 }
 
-// Tests of threads that end while a suspended context (a future with a stack of its own) is in a
-// thread-local.
+// Tests of threads that end while a suspended context is in a thread-local.
 
 type Kept = RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>;
 
@@ -235,8 +236,8 @@ impl Drop for UsesThreadLocal {
     }
 }
 
-/// Leaves a suspended context in a thread-local. The unwinding of its stack would use another
-/// thread-local.
+/// Leaves a suspended context in a thread-local. If the stack of the context were unwound, another
+/// thread-local would be used.
 fn keep_suspended(others_first: bool) {
     if others_first {
         // The first context of a thread creates a thread-local of the crate, the sentinel, whose
@@ -246,7 +247,7 @@ fn keep_suspended(others_first: bool) {
     KEPT.with_borrow_mut(|kept| {
         let mut waiting: Pin<Box<dyn Future<Output = ()>>> = Box::pin(context(async {
             let _uses = UsesThreadLocal;
-            // This thread-local is created after `KEPT`, so it is destroyed before it.
+            // This thread-local is created after `KEPT`, so it is destroyed before `KEPT`.
             USED_IN_DROP.with_borrow_mut(|used| used.push(0));
             pending::<()>().wait();
         }));
@@ -288,8 +289,8 @@ impl Drop for WaitsAtTheEnd {
             pending::<()>().wait();
         };
         assert!(waits.wait_timeout(Duration::from_millis(5)).is_err());
-        // A context that borrows must be dropped before the borrow ends, so it must not be leaked
-        // here.
+        // A context that borrows must be dropped before the borrow ends. So the crate must not leak
+        // it here.
         DROPS.fetch_add(borrowed.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 }

@@ -1,5 +1,5 @@
-//! Tests of every form of function that the attribute accepts. Only the return type of a function
-//! changes.
+//! Tests of every form of function that the attribute `#[tworoutine]` accepts. Only the return type
+//! of a function changes.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -292,7 +292,8 @@ fn tworoutines_are_futures() {
     assert_eq!(Tworoutine::new(std::future::ready(3)).wait(), 3);
 }
 
-/// The bare functions that behave as the wrapped ones must.
+/// The same functions without the attribute. The functions with the attribute must behave in the
+/// same way.
 mod bare {
     pub(crate) async fn sums(xs: &[f64; 8], y: f64) -> f64 {
         let mut sum = y;
@@ -337,7 +338,7 @@ fn note(what: &'static str) {
     NOTES.with_borrow_mut(|notes| notes.push(what));
 }
 
-/// Records its drop.
+/// A value that records its drop.
 struct Noisy(&'static str);
 
 impl Drop for Noisy {

@@ -9,8 +9,8 @@ use tworoutine::prelude::*;
 use tworoutine::{Threads, offload, runtime, spawn, start};
 
 const ROLE: &str = "TWOROUTINE_TEST_ROLE";
-/// Size of the stack of each thread, in KiB. It is so large that a limit on memory limits the
-/// number of threads, for any user and independently of other programs.
+/// Size of the stack of each thread, in KiB. It is so large that a limit on memory is a limit on
+/// the number of threads. This works for any user and independently of other programs.
 const STACK_KIB: u64 = 4 << 20;
 
 /// Returns shell commands that limit a child to `count` threads besides that of the test.
@@ -26,8 +26,8 @@ fn files(count: u64) -> String {
     format!("ulimit -n {count}")
 }
 
-/// In the child, runs `role`. In the parent, starts a child under each of the limits and checks its
-/// output and exit status.
+/// Runs `role`, if this process is the child. In the parent, starts a child under each of the
+/// limits and checks its output and exit status.
 fn check<const N: usize>(
     test: &str,
     role: impl FnOnce(),
@@ -75,7 +75,7 @@ fn everything() {
         5
     });
     assert_eq!(task.wait().unwrap(), 5);
-    // A wait can suspend only a context on a fiber.
+    // Only a context on a fiber (a stack of its own) can be suspended by a wait.
     #[cfg(feature = "fibers")]
     everything_that_waits_in_contexts();
 }
@@ -95,7 +95,8 @@ fn everything_that_waits_in_contexts() {
     assert_eq!(sum, 400);
     let inside = offload(|| tworoutine::wait(async { spawn(async { 6 }).await.unwrap() }));
     assert_eq!(inside.wait(), 6);
-    // Each computation occupies its thread while other computations need one.
+    // Each outer computation occupies its thread until inner computations have ended, which need
+    // threads too.
     let nested = |number: i32| {
         offload(move || {
             let (queues, queued) = std::sync::mpsc::channel();
@@ -108,7 +109,8 @@ fn everything_that_waits_in_contexts() {
                     std::task::Poll::Pending => inner.await,
                 }
             });
-            // A computation that runs on the thread of the contexts must not block them forever.
+            // A computation that runs on the thread of the contexts (futures with stacks of their
+            // own) must not block them forever.
             if tokio::runtime::Handle::try_current().is_err() {
                 queued.recv().unwrap();
             }
@@ -139,7 +141,7 @@ fn everything_works_with_as_many_threads_as_there_are() {
         (threads(1), "started: None"),
         (threads(2), "started: One"),
         (threads(3), "started: One"),
-        // All threads or one thread are started, depending on the number of cores.
+        // Depending on the number of cores, all threads or only one thread is started.
         (threads(4), "started: "),
         (threads(5), "started: "),
         (files(20), "started: One"),

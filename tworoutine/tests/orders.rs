@@ -1,5 +1,5 @@
-//! Tests of every order of wake-ups of small programs. The executor of the tests polls a program
-//! only after a wake-up.
+//! Tests of small programs of waits with every order of wake-ups. The executor of the tests polls a
+//! program only after a wake-up.
 #![cfg(feature = "fibers")]
 
 mod programs;
@@ -150,7 +150,7 @@ fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tri
                 "{op:?} after {done:?}: a wake was lost"
             );
         } else if done.len() % 2 == 1 {
-            // Here the program is cancelled at its current wait.
+            // Cancels the program at its current wait.
             execution.program = None;
         } else {
             continue;
@@ -187,7 +187,8 @@ fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tri
     }
 }
 
-/// Returns all programs of at most the given depth over `count` events from `first` on.
+/// Returns all programs whose operations are nested at most `depth` deep. They wait for `count`
+/// events, the first of which has the number `first`.
 fn programs(first: usize, count: usize, depth: usize) -> Vec<Op> {
     let mut all = Vec::new();
     if count == 1 {

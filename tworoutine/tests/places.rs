@@ -1,4 +1,5 @@
-//! Tests of a wait in every place from which it can be called.
+//! Tests of calls of `wait()` from every kind of place: contexts (futures with stacks of their
+//! own), plain threads, and threads of runtimes.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -163,7 +164,7 @@ fn on_a_worker_the_runtime_goes_on() {
         .enable_all()
         .build()
         .unwrap();
-    // The waits need a task that only the single worker could run.
+    // The only worker of the runtime must be free to run a task for which the waits wait.
     let task = runtime.spawn(async {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         tokio::spawn(async move { sender.send(5).unwrap() });
@@ -231,7 +232,7 @@ fn on_a_worker_too_many_waits_are_refused_before_the_pool_is_used_up() {
         for wait in waits {
             wait.await.unwrap();
         }
-        // Waits that have ended do not count any more.
+        // Waits that have ended do not count towards the limit any more.
         tokio::spawn(async { slow(1).wait() }).await.unwrap();
     });
 }
@@ -302,7 +303,7 @@ fn another_runtime_inside_a_context_is_outside_it() {
 
 // Waits while the thread unwinds. The cases that end the process are in tests/endings.rs.
 
-/// Tries to wait when dropped, and records the result.
+/// A value that tries to wait when it is dropped, and records the result.
 struct TriesInDrop<'a>(&'a Cell<Option<Result<u32, WaitError>>>, bool);
 
 impl Drop for TriesInDrop<'_> {

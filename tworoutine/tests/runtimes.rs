@@ -1,4 +1,5 @@
-//! Tests of the runtimes that drive waits, and of waits that must not block other tasks.
+//! Tests of the runtimes that drive futures during a `wait()`, and of calls of `wait()` that must
+//! not block other tasks.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -16,8 +17,8 @@ use tokio::time::sleep;
 use tworoutine::prelude::*;
 use tworoutine::{no_suspend, spawn, spawn_local, wait_all};
 
-/// Returns a stream to a task that sends back the bytes that it receives. Both belong to the
-/// caller's runtime.
+/// Starts a task that sends back the bytes that it receives, and returns a connection to it. Both
+/// ends belong to the caller's runtime.
 async fn echo() -> std::io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let stream = TcpStream::connect(listener.local_addr()?).await?;

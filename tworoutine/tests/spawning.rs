@@ -1,5 +1,5 @@
 //! Tests of contexts (futures with stacks of their own) on other threads, and of computations on
-//! the CPU pool.
+//! the CPU pool (the threads for long computations).
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -186,7 +186,8 @@ fn a_panic_of_a_computation_passes_to_the_caller() {
 
 #[test]
 fn computations_may_wait_and_offload() {
-    // Each thread of the pool waits for a context that offloads, so other threads must take over.
+    // Each thread of the pool waits for a context that needs the pool too, so other threads must
+    // take over.
     let cores = std::thread::available_parallelism().unwrap().get();
     let nested = |n: usize| {
         offload(move || {
@@ -205,7 +206,7 @@ fn computations_may_run_event_loops_and_offload() {
     let nested = |n: usize| {
         offload(move || match n % 2 {
             0 => tworoutine::block_on(inside(n)),
-            // This case makes another runtime, and waits in it.
+            // In this case, the computation makes another runtime, and waits in it.
             _ => {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 runtime.block_on(async { inside(n).wait() })

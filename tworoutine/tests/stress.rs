@@ -1,5 +1,5 @@
-//! Runs random programs on every kind of runtime, compares their values with those of the same
-//! programs in plain async code, and checks for lost wake-ups and leaks.
+//! Runs random programs of waits on every kind of runtime. Compares their values with those of the
+//! same programs in plain async code, and checks for lost wake-ups and leaks.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -54,7 +54,7 @@ impl Random {
     }
 }
 
-/// Returns event number `number`. The number determines the kind of the event.
+/// Returns the future of event number `number`. The number determines the kind of the event.
 fn event(number: usize) -> Pin<Box<dyn Future<Output = ()>>> {
     let pause = Duration::from_millis(number as u64 / 10 % 4);
     match number % 10 {
@@ -116,7 +116,8 @@ const PLACES: [Place; 5] = [
     Place::Worker,
 ];
 
-/// Runs a program in a kind of runtime. `None` if it does not end, which means a lost wake-up.
+/// Runs a program in a kind of runtime. `None` if the program does not end, which means that a
+/// wake-up was lost.
 fn run(op: &Op, place: Place, held: &Arc<AtomicIsize>) -> Option<Value> {
     let limit = Duration::from_secs(30);
     let (op, held) = (op.clone(), held.clone());
@@ -234,7 +235,7 @@ pub(crate) fn soak(seed: u64, seconds: u64) {
     assert_eq!(settle(&AtomicIsize::new(0)), NOTHING);
 }
 
-/// Runs contexts on the threads of `spawn`. All of them wait until the last one waits too.
+/// Runs `count` contexts on the threads of `spawn`. All of them wait until the last one waits too.
 fn barrier(count: usize) {
     let barrier = Arc::new(tokio::sync::Barrier::new(count));
     let arrive =
@@ -247,7 +248,7 @@ fn barrier(count: usize) {
     assert_eq!(leaders, 1);
 }
 
-/// Runs contexts that are aborted from another thread at random points.
+/// Runs `count` contexts, which another thread aborts at random points.
 fn cancelled_crowd(count: u64) {
     let work = |n: u64| async move {
         let inner =

@@ -26,9 +26,9 @@ async fn pause(milliseconds: u64) {
     sleep(ms(milliseconds)).await;
 }
 
-// Lost wake-ups. In each test, two branches share a context (a future with a stack of its own). One
-// branch is woken while the other one has suspended the context, and nothing wakes the context
-// after that.
+// Lost wake-ups. In each of these tests, two branches share a context (a future with a stack of its
+// own). One branch is woken while a wait of the other branch has suspended the context. Nothing
+// wakes the context after that.
 
 /// Returns a channel whose value arrives after some milliseconds.
 fn later(milliseconds: u64) -> oneshot::Receiver<()> {
@@ -71,8 +71,8 @@ async fn a_wake_of_an_outer_wait_during_an_inner_one_is_not_lost() {
 
 #[tworoutine::test(start_paused = true)]
 async fn wakes_at_two_depths_are_not_lost() {
-    // The outer wait polls its future again, and so finds that its own branch is ready. The
-    // outermost future must be polled again too.
+    // When the inner wait ends, the outer wait polls its future again, and so finds that its own
+    // branch is ready. The outermost future must be polled again too.
     let program = context(async {
         let outer = async {
             let (beside, _) = join!(later(10), async { pause(20).wait() });
@@ -84,7 +84,7 @@ async fn wakes_at_two_depths_are_not_lost() {
     ends_after(20, program).await;
 }
 
-// The executor's waker.
+// Changes of the waker that the executor passes.
 
 #[derive(Default)]
 struct CountingWaker(AtomicUsize);
@@ -95,7 +95,7 @@ impl Wake for CountingWaker {
     }
 }
 
-/// Future that is ready when a flag is set. It keeps the latest waker.
+/// Future that is ready when its flag is set. It keeps the waker of its latest poll.
 #[derive(Clone, Default)]
 struct Gate(Rc<RefCell<(bool, Option<Waker>)>>);
 
@@ -130,8 +130,8 @@ fn the_waker_may_change_while_a_context_waits() {
     let gates = (first.clone(), second.clone(), third.clone());
     let mut program = pin!(context(async move {
         gates.0.wait();
-        // This stack frame polls with its first waker, although the executor changes the waker
-        // twice.
+        // This stack frame polls with the waker that it got first, although the executor changes
+        // the waker twice.
         let mut inner = Box::pin(gates.2);
         poll_fn(move |cx| {
             gates.1.clone().wait();
@@ -144,7 +144,7 @@ fn the_waker_may_change_while_a_context_waits() {
         let waker = Waker::from(count.clone());
         let polled = program.as_mut().poll(&mut Context::from_waker(&waker));
         assert_eq!(polled.is_ready(), expect_ready);
-        // The executor's own waker is dropped when the poll returns.
+        // The executor drops its own waker when the poll returns.
         drop(waker);
         count
     };
@@ -200,7 +200,7 @@ fn a_frame_keeps_the_waker_that_it_began_with() {
 
 // Cancellation.
 
-/// Counts its drops.
+/// A value that counts its drops.
 struct Dropped(Rc<Cell<u32>>);
 
 impl Drop for Dropped {
@@ -235,14 +235,15 @@ async fn a_cancelled_wait_that_is_caught_is_thrown_again() {
     let waiting = spawn_local(async move {
         for _ in 0..3 {
             let thrown = catch_unwind(AssertUnwindSafe(|| pending::<()>().wait())).unwrap_err();
-            // The payload is not the message of a panic.
+            // The payload shows that the context is cancelled. It is not the message of a panic.
             assert!(!thrown.is::<String>() && !thrown.is::<&str>());
             // Even a future that is ready is not polled any more.
             let thrown = catch_unwind(|| ready(1).wait()).unwrap_err();
             assert!(!thrown.is::<String>() && !thrown.is::<&str>());
             count.set(count.get() + 1);
         }
-        // Code may also return while it is cancelled. The future is not polled again then.
+        // Code may also go on to an await while it is cancelled. The future of that await is not
+        // polled again.
         sleep(Duration::from_secs(3600)).await;
     });
     tokio::task::yield_now().await;
@@ -316,7 +317,7 @@ fn wait_timeout_reaches_into_waits_inside_on_a_plain_thread_and_on_a_worker() {
     assert!(runtime.block_on(task).unwrap());
 }
 
-// Scopes that a wait must not leave.
+// Scopes in the middle of which a wait must not suspend the context.
 
 #[tworoutine::test]
 async fn no_suspend_forbids_suspension() {
@@ -363,7 +364,7 @@ async fn real_time_has_the_process_wide_runtime() {
     tworoutine::runtime().spawn(async {}).await.unwrap();
 }
 
-// Arguments.
+// Arguments of functions under the attribute.
 
 #[test]
 fn arguments_are_evaluated_before_a_runtime_is_entered() {

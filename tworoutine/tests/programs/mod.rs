@@ -1,5 +1,5 @@
-//! Programs as data, and their execution. A program nests waits, joins, selects, cancels and
-//! panics.
+//! Programs as data, and their execution. A program consists of nested waits, joins, selects,
+//! cancels and panics.
 
 use std::future::{Future, pending};
 use std::panic::AssertUnwindSafe;
@@ -16,15 +16,15 @@ use tworoutine::{context, wait_all};
 /// A program whose value does not depend on the order of events.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// Await event number n.
+    /// Awaits event number n.
     Await(usize),
-    /// Wait for event number n.
+    /// Waits for event number n.
     Wait(usize),
     /// Programs that run one after the other.
     Seq(Vec<Self>),
     /// Programs that run as branches of one context (a future with a stack of its own).
     Join(Vec<Self>),
-    /// A program in an async block. The block is waited for.
+    /// A program in an async block, for which the caller waits.
     Nest(Box<Self>),
     /// A program that runs as its own context and is awaited.
     Context(Box<Self>),
@@ -45,8 +45,8 @@ pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) event: Rc<dyn Fn(usize) -> Event>,
-    /// True if waits are calls of `.wait()`. False if they are `.await`, for the reference that
-    /// shows the right value.
+    /// True if the program waits with `.wait()`. False if it uses `.await` instead, to find the
+    /// value that is right.
     pub(crate) waits: bool,
     /// Number of test values that stacks and futures hold. It must be zero in the end.
     pub(crate) held: Arc<AtomicIsize>,
@@ -72,13 +72,13 @@ impl World {
         Held(self.held.clone())
     }
 
-    /// Waits for a future, or awaits it if the program is the reference.
+    /// Waits for a future with `.wait()`, or awaits it if `waits` is false.
     async fn wait(&self, run: Run) -> Value {
         let _held = self.hold();
         if self.waits { run.wait() } else { run.await }
     }
 
-    /// Makes a future a context, or leaves it as it is if the program is the reference.
+    /// Makes a future a context, or leaves it as it is if `waits` is false.
     fn context(&self, run: Run) -> Run {
         if self.waits {
             Box::pin(context(run))

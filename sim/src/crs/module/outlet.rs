@@ -1,5 +1,5 @@
 //! Queue of samples between a simulated module and its stream. A *row* has one sample of each
-//! channel. A *run* is a series of rows that were made together.
+//! channel. A *run* is a number of consecutive rows that are made together.
 //!
 //! Most samples are made just before they are sent. Samples are made earlier, and kept in the
 //! queue, if a setting is about to change or if a call takes them. All modules of a farm (a group
