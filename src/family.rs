@@ -24,7 +24,8 @@ pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams
 /// Checks that the map has the serial number of a board, if boards of its kind send their serial
 /// numbers in their packets. Without it, the packets of the board could not be recognized.
 ///
-/// # Errors [`ErrorKind::InvalidArgument`] if the packets bear serial numbers, and the map has no
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] if the packets bear serial numbers, and the map has no
 /// serial number of the board, or one that does not fit into packets.
 #[cfg(feature = "arrow")]
 pub(crate) fn check_serial(entry: &BoardEntry) -> Result<()> {

@@ -58,7 +58,8 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 /// Reads the file at `path`, of at most `limit` bytes. The call never waits for another program,
 /// even if the path leads to a pipe, and takes no more memory than `limit`.
 ///
-/// # Errors If the file cannot be opened or read, with the system's reason. Also if it is a folder,
+/// # Errors
+/// If the file cannot be opened or read, with the system's reason. Also if it is a folder,
 /// a device, a pipe or a socket, if it has more than `limit` bytes, or if it changes while it is
 /// read. No message names the path.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -116,7 +117,8 @@ pub(crate) struct Parts {
 impl Parts {
     /// Returns the next part, with the number of lines before it, or `None` at the end.
     ///
-    /// # Errors As [`read_text`], and if the part has more bytes than the limit of [`parts`].
+    /// # Errors
+    /// As [`read_text`], and if the part has more bytes than the limit of [`parts`].
     pub(crate) fn next_part(&mut self) -> io::Result<Option<(usize, String)>> {
         let (lines, bytes) = (self.lines, self.bytes);
         let mut part = std::mem::take(&mut self.begun);

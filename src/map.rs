@@ -92,7 +92,8 @@ impl HardwareMap {
 
     /// Reads the map in `text`. `file_name` is the name of the text in errors.
     ///
-    /// # Errors All problems of the map, each with its line and column. At most a hundred problems
+    /// # Errors
+    /// All problems of the map, each with its line and column. At most a hundred problems
     /// are listed.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, MapError> {
         let (boards, detectors) = read::map(text, file_name)?;
@@ -106,7 +107,8 @@ impl HardwareMap {
 
     /// Returns the map of these boards and detectors, for programs that write maps.
     ///
-    /// # Errors As [`HardwareMap::parse`], with places in the TOML text that is made from these
+    /// # Errors
+    /// As [`HardwareMap::parse`], with places in the TOML text that is made from these
     /// entries. If they cannot be written as TOML, the error is a single problem without a place.
     pub fn new(boards: Vec<BoardEntry>, detectors: Vec<DetectorEntry>) -> Result<Self, MapError> {
         Self::parse(&write(&boards, &detectors)?, "new map")

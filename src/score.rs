@@ -33,11 +33,11 @@ pub struct Score {
     /// Detectors within the tuned band whose channel reports `tuned` correctly. This means two
     /// things. The tone is within 0.1 linewidths of the detuning (from the resonance) that the
     /// channel reports. And the derivative that the channel reports is within 5 % and 3 degrees of
-    /// the truth: that of the transmission with respect to the resonance frequency, relative to the
-    /// transmission of the line at the tone.
+    /// the truth: that of the transmission with respect to the resonance frequency, relative to
+    /// the transmission of the line at the tone.
     pub tuned: usize,
-    /// Channels that report `tuned` wrongly, or that have tuned a detector that another channel has
-    /// tuned already.
+    /// Channels that report `tuned` wrongly, or that have tuned a detector that another channel
+    /// has tuned already.
     pub wrong: usize,
 }
 

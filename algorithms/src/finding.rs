@@ -45,8 +45,8 @@ pub struct FindParams {
     pub false_alarms: f64,
     /// Linewidth of the narrowest resonance that is searched for, in hertz.
     pub min_linewidth_hz: f64,
-    /// Linewidth of the widest resonance that is searched for, in hertz. A wider dip is a resonance
-    /// of the detectors' housing (a box mode), or ripple of the feedline.
+    /// Linewidth of the widest resonance that is searched for, in hertz. A wider dip is a
+    /// resonance of the detectors' housing (a box mode), or ripple of the feedline.
     pub max_linewidth_hz: f64,
     /// Largest asymmetry angle of a resonator, in radians.
     pub max_phi_rad: f64,

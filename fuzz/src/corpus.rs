@@ -18,8 +18,8 @@ pub struct Input {
 /// Inputs of one target.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    /// The inputs: those in the folder of the target, followed by golden files, which real programs
-    /// have written. The files of each folder are sorted by their paths.
+    /// The inputs: those in the folder of the target, followed by golden files, which real
+    /// programs have written. The files of each folder are sorted by their paths.
     pub inputs: Vec<Input>,
 }
 

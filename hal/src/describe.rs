@@ -75,8 +75,8 @@ impl OperationKind {
 /// Description of a board: its kind, its modules and its operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// The board kind, as the board reports it. A hardware map, the file that lists the boards, may
-    /// have another name for it.
+    /// The board kind, as the board reports it. A hardware map, the file that lists the boards,
+    /// may have another name for it.
     pub kind: String,
     /// The serial number that the board reports; empty if it reports none.
     pub serial: String,

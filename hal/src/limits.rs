@@ -23,8 +23,8 @@ pub struct ModuleLimits {
     pub max_total: Option<Dbm>,
     /// Assumed crest factor of a comb: the ratio of its peak to its RMS value. The peak must stay
     /// below full scale. A comb whose tones have random phases peaks near 5.5 times its RMS value
-    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip, so
-    /// it is never refused because of its peak.
+    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip,
+    /// so it is never refused because of its peak.
     pub crest: f64,
 }
 

@@ -179,7 +179,8 @@ pub struct StreamSource {
     pub family: &'static str,
     /// Serial number that the samples carry, if any.
     pub serial: Option<u32>,
-    /// Number of integer steps in one readout count. The receiver returns samples as integer steps.
+    /// Number of integer steps in one readout count. The receiver returns samples as integer
+    /// steps.
     pub steps_per_count: f64,
 }
 

@@ -30,8 +30,8 @@ pub struct CaptureSettings {
     /// tones are captured, unless `params` has a number of channels. Samples of the tuned channels
     /// are calibrated in hertz if their tones are still set as in the tune.
     pub tune: Option<PathBuf>,
-    /// Parameters to note in the manifest, which is the file with the origin of the run. If `None`,
-    /// the manifest notes the length, the channels and the tune.
+    /// Parameters to note in the manifest, which is the file with the origin of the run. If
+    /// `None`, the manifest notes the length, the channels and the tune.
     pub noted: Option<Value>,
 }
 

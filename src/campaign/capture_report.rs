@@ -49,8 +49,8 @@ pub struct CaptureReport {
 pub struct CapturedBoard {
     /// Name of the board in the map.
     pub name: String,
-    /// True if every expected sample of the board was written, nothing about the board is in doubt,
-    /// and its tune (if one was given) holds before and after the capture.
+    /// True if every expected sample of the board was written, nothing about the board is in
+    /// doubt, and its tune (if one was given) holds before and after the capture.
     pub ok: bool,
     /// Reason that nothing could be captured from the board, or that its data are in doubt.
     pub error: Option<Failure>,

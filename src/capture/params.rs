@@ -14,10 +14,11 @@ pub struct CaptureParams {
     /// Number of channels that are captured, from the first one on. `None` selects the channels
     /// with tones in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
-    /// Largest difference between a board's clock and this computer's clock that is not reported in
-    /// [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). If it is `None`, a difference of 10
-    /// s to two days is reported, and so is a difference of more than half a year. But a clock that
-    /// shows an arbitrary time for tests, as some boards generate it, is then not reported at all.
+    /// Largest difference between a board's clock and this computer's clock that is not reported
+    /// in [`ModuleOutcome::doubts`](super::ModuleOutcome::doubts). If it is `None`, a
+    /// difference of 10 s to two days is reported, and so is a difference of more than half a
+    /// year. But a clock that shows an arbitrary time for tests, as some boards generate it,
+    /// is then not reported at all.
     pub clock_within: Option<Duration>,
     /// Options of the receivers. The capture ignores the size of blocks and the time of opening in
     /// them, and sets its own.

@@ -30,8 +30,8 @@ pub struct BoardPlan {
     /// Sample streams of the board, or the reason that nothing can be captured from it.
     pub streams: std::result::Result<LocatedStreams, Failure>,
     /// Error of the board, if it did not answer. It is then not known if the board sends the
-    /// samples of `modules`: some boards have two banks of modules, and send only those of the bank
-    /// in use.
+    /// samples of `modules`: some boards have two banks of modules, and send only those of the
+    /// bank in use.
     pub unanswered: Option<Failure>,
     /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,

@@ -22,7 +22,8 @@ pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
 /// Refuses a map if the system does not grant the resources for working on all its boards at the
 /// same time.
 ///
-/// # Errors A sentence with the limit, the needed amount, and the remedy.
+/// # Errors
+/// A sentence with the limit, the needed amount, and the remedy.
 pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
     if job::current().is_some() {
         // The daemon has checked this at its start, and its boards are connected already.
@@ -46,7 +47,8 @@ pub(crate) fn enough_to_switch_off(map: &HardwareMap) -> Result<(), String> {
 
 /// Checks that one more thread can be started.
 ///
-/// # Errors A sentence with the limit and the remedy.
+/// # Errors
+/// A sentence with the limit and the remedy.
 pub(crate) fn one_more_thread() -> Result<(), String> {
     let started = thread::Builder::new().spawn(|| ());
     started.map(drop).map_err(|error| {

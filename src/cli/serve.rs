@@ -52,8 +52,8 @@ pub(crate) struct Serve {
     /// (`StateDirectory=`), or `/var/lib/twotone`.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Folder for run directories that commands name by a relative path. If it is absent: `runs` in
-    /// the folder of the state.
+    /// Folder for run directories that commands name by a relative path. If it is absent: `runs`
+    /// in the folder of the state.
     #[arg(long, value_name = "DIR")]
     runs: Option<PathBuf>,
 }

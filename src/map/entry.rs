@@ -46,8 +46,8 @@ pub struct BoardEntry {
     /// Slot of the board in the crate, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u8>,
-    /// Longest time, in seconds, 0 to 20, for which the board may still execute a request after the
-    /// connection was lost. If it is `None`, the client uses a default.
+    /// Longest time, in seconds, 0 to 20, for which the board may still execute a request after
+    /// the connection was lost. If it is `None`, the client uses a default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_life_s: Option<f64>,
     /// The modules to use. If empty, all modules that the board describes are used, with

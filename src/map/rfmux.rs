@@ -40,7 +40,8 @@ pub struct Imported {
 /// assert!(imported.toml.contains("address = \"127.0.0.2:18082\""));
 /// ```
 ///
-/// # Errors [`MapError`] if the text is no YAML, if it is no Python map, or if its boards do not
+/// # Errors
+/// [`MapError`] if the text is no YAML, if it is no Python map, or if its boards do not
 /// form a valid [`HardwareMap`]: for instance, there are no boards, or two boards have the same
 /// serial number. Each problem has its line and column.
 pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {

@@ -43,8 +43,8 @@ pub struct CounterRow {
     /// Samples that were received but not written: the disk did not keep up, a file could not be
     /// written, or the writing was abandoned.
     pub unwritten: u64,
-    /// Samples that were received but not written, because their packet lacked some channels of the
-    /// file.
+    /// Samples that were received but not written, because their packet lacked some channels of
+    /// the file.
     pub misfit: u64,
     /// Number of times that the form of the packets changed: their number of channels, or their
     /// decimation stage, which sets the sample rate.
@@ -80,8 +80,8 @@ pub struct CounterRow {
     pub stamps_out_of_reach: u64,
     /// Stamps whose second of the day contradicts their hour, minute and second.
     pub stamps_at_odds: u64,
-    /// Packets from the board's address with a serial number that no captured board at this address
-    /// has. The count is for the address, so all modules there have the same.
+    /// Packets from the board's address with a serial number that no captured board at this
+    /// address has. The count is for the address, so all modules there have the same.
     pub foreign: u64,
     /// Datagrams from the board's address without valid samples. This count is for the address,
     /// too.

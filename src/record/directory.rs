@@ -252,7 +252,8 @@ impl RunDirectory {
     /// Moves the complete run to its place in one step, makes sure that it is on disk, and returns
     /// its path.
     ///
-    /// # Errors In each of these cases except for the last, no file is lost, and the error names
+    /// # Errors
+    /// In each of these cases except for the last, no file is lost, and the error names
     /// the place of the run.
     /// * [`RecordError::Taken`]: something else has taken the name in the meantime. The run is
     ///   beside it, and does not replace it.

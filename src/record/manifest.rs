@@ -44,8 +44,8 @@ pub struct Manifest {
     /// Files that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
-    /// Sentences about a run directory that is not at the intended path: the intended path, and the
-    /// reason. Empty if the run directory is at the intended path.
+    /// Sentences about a run directory that is not at the intended path: the intended path, and
+    /// the reason. Empty if the run directory is at the intended path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -82,8 +82,8 @@ pub struct BoardRecord {
     /// Program that had locked the board, if this run took the board over from another program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Holder>,
-    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. It is `not_captured` if
-    /// the run was a capture from which the board was left out.
+    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. It is `not_captured`
+    /// if the run was a capture from which the board was left out.
     pub status: String,
     /// Error of the board, if it had one. Run directories of formats before 2 have only a sentence
     /// here.

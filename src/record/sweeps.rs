@@ -42,8 +42,8 @@ pub struct SweepHead {
     pub channel: Option<ChannelId>,
     /// Kind of the sweep.
     pub kind: SweepKind,
-    /// Frequency of the NCO (the oscillator to which the tones of a module are relative) during the
-    /// sweep, or NaN if it is not known.
+    /// Frequency of the NCO (the oscillator to which the tones of a module are relative) during
+    /// the sweep, or NaN if it is not known.
     pub nco: Hertz,
 }
 

@@ -173,7 +173,8 @@ impl TuneRecord {
 
     /// Reads the tune of the run directory `run`.
     ///
-    /// # Errors [`RecordError::Io`] if the file cannot be read, or is larger than the tune of any
+    /// # Errors
+    /// [`RecordError::Io`] if the file cannot be read, or is larger than the tune of any
     /// array. [`RecordError::Format`] if the file is no tune. Also the errors of
     /// [`Manifest::read`](super::Manifest::read), because the manifest of the run is read too.
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {

@@ -51,7 +51,8 @@ impl Cleanup<'_> {
     /// is reached or the time is over. An attempt is usually one batch, whose operations the board
     /// executes in order.
     ///
-    /// # Errors The last failure, if the state was not reached. [`Journal::left`] then lists the
+    /// # Errors
+    /// The last failure, if the state was not reached. [`Journal::left`] then lists the
     /// channels that are not in the state.
     pub(super) async fn reach(&self) -> Result<()> {
         if self.journal.deviation(self.safe_state).is_none() {

@@ -19,13 +19,13 @@ pub struct Outcome<T> {
     pub board: String,
     /// The module.
     pub module: ModuleId,
-    /// Result of the algorithm, or the error that ended it. After a panic, the kind of the error is
-    /// [`ErrorKind::Panicked`](twotone_hal::ErrorKind::Panicked). After a cancel, it is
-    /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled). After the run's deadline, it is
-    /// [`ErrorKind::Timeout`](twotone_hal::ErrorKind::Timeout).
+    /// Result of the algorithm, or the error that ended it. After a panic, the kind of the error
+    /// is [`ErrorKind::Panicked`](twotone_hal::ErrorKind::Panicked). After a cancel, it is
+    /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled). After the run's deadline, it
+    /// is [`ErrorKind::Timeout`](twotone_hal::ErrorKind::Timeout).
     pub result: Result<T, Error>,
-    /// State in which the tones of the module are left. It is independent of `result`: the clean-up
-    /// can fail after an algorithm that has succeeded.
+    /// State in which the tones of the module are left. It is independent of `result`: the
+    /// clean-up can fail after an algorithm that has succeeded.
     pub hardware: HardwareState,
     /// Number of times that an operation on the board had to be repeated: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).

@@ -18,7 +18,8 @@ const NAMED: usize = 3;
 impl Cleanup<'_> {
     /// Sets the module in several batches, and reads it back.
     ///
-    /// # Errors If a request or its answer is lost. [`ErrorKind::Rejected`], with the refused
+    /// # Errors
+    /// If a request or its answer is lost. [`ErrorKind::Rejected`], with the refused
     /// settings, if the board has refused some.
     pub(super) async fn piecewise(&self) -> Result<()> {
         let mut refused = Vec::new();

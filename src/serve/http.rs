@@ -109,8 +109,8 @@ impl Drop for ControlSocket {
 /// Server of all connections, on all sockets of the daemon.
 pub(crate) struct Server {
     routes: Arc<Routes>,
-    /// Token that, when it is cancelled, closes the listening sockets and the connections that have
-    /// no request.
+    /// Token that, when it is cancelled, closes the listening sockets and the connections that
+    /// have no request.
     closing: CancellationToken,
     connections: TaskTracker,
 }
@@ -134,7 +134,8 @@ impl Server {
     /// Serves the connections to a port of this host, over which clients may only send read-only
     /// requests. Returns the address of the port.
     ///
-    /// # Errors If the daemon cannot listen on the port.
+    /// # Errors
+    /// If the daemon cannot listen on the port.
     pub(crate) async fn ask(&self, address: SocketAddr) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;

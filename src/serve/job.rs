@@ -47,8 +47,8 @@ struct History {
     events: Vec<Bytes>,
     /// Number of bytes that the command has written to standard output and standard error.
     bytes: usize,
-    /// Last step of each module, with its number. All steps of the job are numbered in their order,
-    /// from 1.
+    /// Last step of each module, with its number. All steps of the job are numbered in their
+    /// order, from 1.
     steps: BTreeMap<(String, ModuleId), (u64, Step)>,
     last_step: u64,
     /// Message that the followers get when the job is cancelled.

@@ -189,7 +189,8 @@ impl JobRecords {
     /// Writes the events of a job that is over, and then its facts. If this succeeds, also writes
     /// the events and facts of earlier jobs that could not be written before.
     ///
-    /// # Errors If the events or the facts of this job cannot be written. They are then kept in
+    /// # Errors
+    /// If the events or the facts of this job cannot be written. They are then kept in
     /// memory, and clients get them as if they were on disk.
     pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
         let written = self.save_end(&report, Some(events));

@@ -118,8 +118,8 @@ impl Link {
 struct Tunnel {
     child: Child,
     folder: TempDir,
-    /// Last part of the error output of the process. The sender of this channel is dropped when the
-    /// output has ended.
+    /// Last part of the error output of the process. The sender of this channel is dropped when
+    /// the output has ended.
     words: watch::Receiver<String>,
 }
 

@@ -56,7 +56,8 @@ pub struct BoardFamily {
     /// them.
     pub sends_serial: bool,
     /// True if the power of tones is known in dBm. If false, the limits of power in hardware maps,
-    /// and the powers at which a tuning starts, are in dBm and do not apply to boards of this kind.
+    /// and the powers at which a tuning starts, are in dBm and do not apply to boards of this
+    /// kind.
     pub has_power_scale: bool,
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware
     /// of a board may not run. `None` if boards cannot be flashed over the network.

@@ -25,8 +25,8 @@ pub struct Difference {
     pub differ: usize,
     /// Number of settings that were compared.
     pub compared: usize,
-    /// True if all settings that differ were read back as 0 or as never set, as on a board that has
-    /// just started.
+    /// True if all settings that differ were read back as 0 or as never set, as on a board that
+    /// has just started.
     pub all_lost: bool,
 }
 

@@ -16,8 +16,8 @@ pub struct ToneSettings {
     doubtful: u8,
     /// Settings that a reading is compared with, one bit each.
     expected: u8,
-    /// Settings with entries in `ModuleSettings::doubts`, the list of the values that a setting may
-    /// have, one bit each.
+    /// Settings with entries in `ModuleSettings::doubts`, the list of the values that a setting
+    /// may have, one bit each.
     with_doubts: u8,
     is_touched: bool,
     is_read_back: bool,

@@ -48,7 +48,8 @@ pub struct Detector {
     #[serde(default)]
     pub partner: Option<u32>,
     /// Part of each frequency shift of the partner by which this detector shifts too, 0 to 0.5:
-    /// sin^2 of the mixing angle. Of its own shifts, the part that remains is one minus this value.
+    /// sin^2 of the mixing angle. Of its own shifts, the part that remains is one minus this
+    /// value.
     #[serde(default)]
     pub mixing: f64,
 }

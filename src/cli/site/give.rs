@@ -27,7 +27,8 @@ struct Printed<'a> {
 /// Submits a command to every host, and follows the jobs to their ends. If `detach` is true, only
 /// prints the numbers of the jobs.
 ///
-/// # Errors The reason, if this kind of command cannot be executed at the hosts of a site.
+/// # Errors
+/// The reason, if this kind of command cannot be executed at the hosts of a site.
 pub(super) fn give(
     site: Site,
     file: String,

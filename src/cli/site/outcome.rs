@@ -184,8 +184,8 @@ mod tests {
             (vec![ended(130), down()], 130, 130),
             (vec![ended(130), cut()], 3, 3),
             (vec![ended(130), ended(3)], 3, 3),
-            // The tones are on at the host that has done its tune, so the tune is not restored as a
-            // whole.
+            // The tones are on at the host that has done its tune, so the tune is not restored as
+            // a whole.
             (vec![ended(130), ended(0)], 3, 130),
         ] {
             let states: Vec<_> = outcomes.iter().map(HostOutcome::state).collect();

@@ -27,8 +27,8 @@ struct HostStatus {
     down: Vec<Down>,
     /// Jobs that are not over. `None` if the host has not reported its jobs.
     jobs: Option<Vec<JobReport>>,
-    /// Number of tones that were on when the boards were last read back. A board is left out if not
-    /// all of its tones are known. `None` if the host has not reported its boards.
+    /// Number of tones that were on when the boards were last read back. A board is left out if
+    /// not all of its tones are known. `None` if the host has not reported its boards.
     tones_on: Option<usize>,
     /// Names of the boards whose tones are not all known.
     tones_unknown: Vec<String>,

@@ -21,8 +21,8 @@ pub(super) struct Reading<'t> {
     /// Each says that Python reads the serial number as another value, such as a number. The keys
     /// are the byte offsets of the serial numbers.
     pub(super) misread: HashMap<usize, String>,
-    /// True if the map names a schema (the Python classes of its entries) other than that of rfmux.
-    /// Entries of another schema may have more columns (keys).
+    /// True if the map names a schema (the Python classes of its entries) other than that of
+    /// rfmux. Entries of another schema may have more columns (keys).
     extended: bool,
     /// Index in `boards` of the board that was read at each node. A node at several places is one
     /// board.

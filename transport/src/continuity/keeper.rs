@@ -50,8 +50,8 @@ pub(crate) struct ModuleKeeper<B> {
     /// True if the marker may have been written again since the board was last read back. It then
     /// does not show if the board has restarted.
     marker_may_be_rewritten: bool,
-    /// Time until which a lost request that changes settings may still be executed. `None` if there
-    /// is no such request, or if the module was read back since.
+    /// Time until which a lost request that changes settings may still be executed. `None` if
+    /// there is no such request, or if the module was read back since.
     may_arrive_until: Option<Instant>,
 }
 

@@ -126,8 +126,8 @@ async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
     for text in [
         "{\"i\":[[1.0,2.0]],\"q\":[[1.0]]}",
         "{\"i\":[],\"q\":[]}",
-        // In turn: one row for each sample, the right number of rows with too few samples, too many
-        // axes, and too few axes.
+        // In turn: one row for each sample, the right number of rows with too few samples, too
+        // many axes, and too few axes.
         "{\"i\":[[1,2,3],[4,5,6]],\"q\":[[1,2,3],[4,5,6]]}",
         "{\"i\":[[1],[2]],\"q\":[[1],[2]]}",
         "{\"i\":[[[1,2]]],\"q\":[[[1,2]]]}",

@@ -78,8 +78,8 @@ pub(crate) struct State {
     pub(crate) refusals: Vec<(&'static str, Option<u64>, usize)>,
     /// A method, and the number of its calls before the one that is refused.
     pub(crate) refused_after: Option<(&'static str, usize)>,
-    /// Replacements for the results of calls and the values of properties. The key is the name of a
-    /// method or property, or the first argument of a call.
+    /// Replacements for the results of calls and the values of properties. The key is the name of
+    /// a method or property, or the first argument of a call.
     pub(crate) answers: BTreeMap<&'static str, Value>,
     /// As `answers`, but each replacement is used only once.
     pub(crate) first_answers: BTreeMap<&'static str, Value>,

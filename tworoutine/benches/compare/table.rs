@@ -13,8 +13,8 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     pub(crate) peer: Option<&'static str>,
     pub(crate) peer_value: Option<f64>,
-    /// Largest allowed ratio of the measured value to that of the peer. Without a peer, the largest
-    /// allowed value.
+    /// Largest allowed ratio of the measured value to that of the peer. Without a peer, the
+    /// largest allowed value.
     pub(crate) limit: Option<f64>,
 }
 
