@@ -94,6 +94,10 @@ pub struct Description {
     /// still be used.
     #[serde(default)]
     pub doubts: Vec<String>,
+    /// Abilities that the server of the board lacks, each with what is done instead. Each entry is
+    /// a sentence for people to read. Nothing is less correct for it.
+    #[serde(default)]
+    pub lacks: Vec<String>,
 }
 
 /// Description of a module of a board: its channels, ranges, rates and limits.
@@ -181,6 +185,7 @@ impl Description {
             operations: operations.into(),
             modules: modules.into(),
             doubts: Vec::new(),
+            lacks: Vec::new(),
         }
     }
 

@@ -73,6 +73,8 @@ struct Found {
     modules: Vec<ModuleReport>,
     /// Sentences about facts that the board did not report about itself.
     doubts: Vec<String>,
+    /// Abilities that the server of the board lacks.
+    lacks: Vec<String>,
     /// Number of requests that were repeated.
     repeats: u32,
 }

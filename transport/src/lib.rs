@@ -4,6 +4,7 @@ mod array;
 mod continuity;
 mod crs;
 mod deadline;
+mod formats;
 mod host;
 mod http;
 mod kinds;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use twotone_hal::ReceiveOptions;
+use twotone_wire::tuber::Format;
 
 /// Source of the samples of an acquisition.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -137,10 +138,11 @@ impl ConnectOptions {
     }
 
     pub(crate) fn accept(&self) -> &'static str {
+        // There is a space after the comma, because older servers separate the formats at spaces.
         if self.cbor {
-            "application/cbor,application/json"
+            Format::Cbor.accept_preferring()
         } else {
-            "application/json"
+            Format::Json.content_type()
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Connector {
 }
 
 /// A finding about the server, shared by all connections to it.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Known(Arc<AtomicBool>);
 
 impl Known {

@@ -11,8 +11,10 @@ use twotone_wire::tuber::{
 };
 
 use crate::deadline;
+use crate::formats;
 use crate::http::{Answer as Received, Post};
 use crate::link::{Link, Unwatched};
+use crate::stream::Known;
 use crate::{ConnectOptions, Connector, Host};
 
 /// Client of any Tuber server, for methods that only one board family has and for servers that are
@@ -26,6 +28,7 @@ pub struct TuberClient {
     options: ConnectOptions,
     /// Format of the next batch: JSON until the server has answered in CBOR.
     format: Mutex<Format>,
+    reads_no_cbor: Known,
 }
 
 /// Result of one call of a batch.
@@ -59,6 +62,7 @@ impl TuberClient {
             link,
             options,
             format: Mutex::new(Format::Json),
+            reads_no_cbor: Known::default(),
         }
     }
 
@@ -69,13 +73,16 @@ impl TuberClient {
     /// If this future is dropped before the batch was sent, the batch is not sent. If it is dropped
     /// later, the client still awaits the answer before it sends the next batch.
     ///
+    /// If the server refuses the batch because it does not read CBOR, `write` is called once more
+    /// to write the batch in JSON. The server has then executed nothing of the first one.
+    ///
     /// # Errors
     /// If no answer came, if the answer cannot be read, or if the server refused the batch as a
     /// whole.
     pub async fn batch(
         &self,
         continue_on_error: bool,
-        write: impl FnOnce(&mut BatchWriter),
+        write: impl Fn(&mut BatchWriter),
     ) -> Result<Vec<Reply>> {
         let mut replies = Vec::new();
         self.exchange(continue_on_error, write, |element| {
@@ -98,9 +105,9 @@ impl TuberClient {
     ///
     /// # Errors
     /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
-    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. Even then
-    /// the server has executed the calls.
-    pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
+    /// failed. [`ErrorKind::InvalidArgument`] if `write` does not add exactly one call. The server
+    /// has then executed the calls nevertheless.
+    pub async fn call(&self, write: impl Fn(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {
             Some(reply) if replies.is_empty() => reply
@@ -165,19 +172,34 @@ impl TuberClient {
     async fn exchange(
         &self,
         continue_on_error: bool,
-        write: impl FnOnce(&mut BatchWriter),
+        write: impl Fn(&mut BatchWriter),
         take: impl FnMut(Element<'_>) -> Result<(), DecodeError>,
     ) -> Result<()> {
-        let format = *self.format.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = BatchWriter::new(format);
-        write(&mut writer);
-        let calls = writer.calls();
-        let mut post = Post::new(writer.finish(), format);
-        if continue_on_error {
-            post = post.continue_on_error();
-        }
+        let format = match self.reads_no_cbor.get() {
+            true => Format::Json,
+            false => *self.format.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let post_in = |format| {
+            let mut writer = BatchWriter::new(format);
+            write(&mut writer);
+            let calls = writer.calls();
+            let post = Post::new(writer.finish(), format);
+            let post = match continue_on_error {
+                true => post.continue_on_error(),
+                false => post,
+            };
+            (post, calls)
+        };
         let deadline = deadline::within(self.options.request_timeout);
-        let answer = self.link.exchange(post, Safety::Once, deadline).await?;
+        let (post, calls) = post_in(format);
+        let mut answer = self.link.exchange(post, Safety::Once, deadline).await?;
+        if format == Format::Cbor
+            && formats::reads_no_cbor(&self.link, &answer, calls, deadline).await?
+        {
+            self.reads_no_cbor.set(true);
+            let (post, _) = post_in(Format::Json);
+            answer = self.link.exchange(post, Safety::Once, deadline).await?;
+        }
         if let Some(format) = Format::of_answer(answer.content_type.as_deref()) {
             *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;
         }

@@ -46,6 +46,7 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
         kind,
         firmware,
         doubts,
+        lacks,
         ..
     } = described;
     Ok(Found {
@@ -58,6 +59,7 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
         housekeeping_error,
         modules,
         doubts,
+        lacks,
         repeats,
     })
 }

@@ -125,6 +125,7 @@ impl Found {
                 sentences.push(format!("module {number}: NCO unknown ({})", why.cause()));
             }
         }
+        sentences.extend(self.lacks.iter().map(|lack| format!("lacks {lack}")));
         sentences.extend(repeats_in_words(self.repeats));
         sentences
     }

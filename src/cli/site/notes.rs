@@ -145,6 +145,8 @@ fn about(value: &Value) -> Vec<String> {
     for field in ["warnings", "doubts"] {
         notes.extend(list(value, field).iter().map(text));
     }
+    let lacks = list(value, "lacks").iter().map(text);
+    notes.extend(lacks.map(|lack| format!("lacks {lack}")));
     let state = hardware(value).filter(|state| !state.is_settled());
     notes.extend(state.map(|state| state.to_string()));
     if let Some(not_toned) = value["not_toned"].as_u64().filter(|count| *count > 0) {

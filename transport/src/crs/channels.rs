@@ -19,7 +19,6 @@ use super::question::Question;
 use super::reader::last_line;
 use super::survey::Asker;
 use crate::deadline;
-use crate::http::Post;
 use crate::tuber::broken;
 
 /// The most channels that a module can have.
@@ -80,13 +79,12 @@ async fn by_samples(asker: &Asker<'_>, modules: &[u8]) -> Result<u16, String> {
 
 /// Number of channels in one sample of `module`.
 async fn sample(asker: Asker<'_>, module: u8, by: tokio::time::Instant) -> Result<u16> {
-    let mut writer = BatchWriter::new(asker.format);
-    writer
-        .call(OBJECT, "get_samples")
-        .arg(1u32)
-        .kwarg("module", module);
-    let post = Post::new(writer.finish(), asker.format);
-    let answer = asker.exchange(post, by).await?;
+    let write = |out: &mut BatchWriter| {
+        out.call(OBJECT, "get_samples")
+            .arg(1u32)
+            .kwarg("module", module);
+    };
+    let answer = asker.exchange(write, by).await?;
     let content_type = answer.content_type.as_deref();
     let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
     let mut elements = read.elements(1).map_err(broken)?;

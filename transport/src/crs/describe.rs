@@ -55,6 +55,7 @@ pub(super) struct Survey {
     /// True if the board has reported the analog bank in use; false if the bank is an assumption.
     bank_is_known: bool,
     doubts: Vec<String>,
+    lacks: Vec<String>,
     /// Number of questions that were asked again.
     pub(super) repeats: u32,
 }
@@ -102,6 +103,7 @@ impl Survey {
                 .collect(),
             bank_is_known: true,
             doubts: Vec::new(),
+            lacks: Vec::new(),
             repeats: 0,
         }
     }
@@ -144,6 +146,11 @@ impl Survey {
             doubts,
             ..self
         }
+    }
+
+    /// Sets the abilities that the server lacks.
+    pub(super) fn with_lacks(self, lacks: Vec<String>) -> Self {
+        Self { lacks, ..self }
     }
 
     /// Sets the number of questions that were asked again.
@@ -206,6 +213,7 @@ impl Survey {
             .collect(),
             modules: self.modules.clone(),
             doubts: self.doubts.clone(),
+            lacks: self.lacks.clone(),
         }
     }
 

@@ -1,15 +1,13 @@
 //! Questions to a board: calls that only read, each with an answer of its own. The calls are made
 //! with Tuber, the protocol of the board's remote procedure calls.
 
-use tokio::time::Instant;
-use twotone_hal::{Error, ErrorKind, Result, Safety, legible_within};
+use twotone_hal::{Error, ErrorKind, Result, legible_within};
 use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits, Value};
 
 use super::describe::OBJECT;
 use super::identity;
 use super::reader::last_line;
-use crate::http::Post;
-use crate::link::Link;
+use crate::http::Answer as Received;
 use crate::tuber::broken;
 
 /// Answer of a board to a question, or the reason why there is none.
@@ -33,28 +31,24 @@ pub(super) enum Question<'a> {
     Amplitude(u8, u16),
 }
 
-/// Asks all questions in one round trip. The server goes on after a question that fails.
-pub(super) async fn ask(
-    link: &Link,
-    format: Format,
-    deadline: Instant,
+/// Writes all questions into one request.
+pub(super) fn write(questions: &[Question<'_>], out: &mut BatchWriter) {
+    questions.iter().for_each(|question| question.write(out));
+}
+
+/// Reads the answers to all questions of a request. Returns them with the format of the answer.
+pub(super) fn read(
     questions: &[Question<'_>],
+    answer: &Received,
 ) -> Result<(Format, Vec<BoardAnswer>)> {
-    let mut writer = BatchWriter::new(format);
-    for question in questions {
-        question.write(&mut writer);
-    }
-    let calls = writer.calls();
-    let post = Post::new(writer.finish(), format).continue_on_error();
-    let answer = link.exchange(post, Safety::Read, deadline).await?;
     let content_type = answer.content_type.as_deref();
     let format = Format::of_answer(content_type).unwrap_or(Format::Json);
     let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
-    let mut elements = read.elements(calls).map_err(broken)?;
+    let mut elements = read.elements(questions.len()).map_err(broken)?;
     if let Some(refusal) = elements.refusal() {
         return Err(Error::new(ErrorKind::Rejected, last_line(refusal)));
     }
-    let mut answers = Vec::with_capacity(calls);
+    let mut answers = Vec::with_capacity(questions.len());
     for question in questions {
         let Some(element) = elements.next().map_err(broken)? else {
             answers.push(Err("no answer".to_owned()));

@@ -342,9 +342,11 @@ impl Samples {
     }
 }
 
-/// Last line of a Python traceback, which holds the error.
+/// Last line of a Python traceback, which holds the error. Servers in C++ append the places in the
+/// code to the error. They are left out.
 pub(super) fn last_line(message: &str) -> &str {
-    message
+    let places = message.rfind("\n\nAt:\n");
+    message[..places.unwrap_or(message.len())]
         .trim_end()
         .lines()
         .next_back()
@@ -375,6 +377,10 @@ mod tests {
     fn a_traceback_comes_down_to_its_last_line() {
         assert_eq!(
             last_line("Traceback:\n  File x\nValueError: no good\n"),
+            "ValueError: no good"
+        );
+        assert_eq!(
+            last_line("ValueError: no good\n\nAt:\n  board.py(7): set_amplitude\n"),
             "ValueError: no good"
         );
         assert_eq!(last_line(""), "the board gave no reason");

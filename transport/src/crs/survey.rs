@@ -14,16 +14,17 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use twotone_hal::{Epoch, Error, ErrorKind, Result, Safety};
 use twotone_wire::crs::MODULES_IN_BANK;
-use twotone_wire::tuber::{Format, Value};
+use twotone_wire::tuber::{BatchWriter, Format, Value};
 
 use super::describe::{MODULES, Module, OBJECT, Survey};
 use super::identity;
 use super::question::{self, BoardAnswer, Question, label, number, odd};
 use super::{apart, channels};
-use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{Link, Unwatched};
+use crate::stream::Known;
 use crate::{ConnectOptions, Connector};
+use crate::{deadline, formats};
 
 /// Largest number of times that the first questions are asked, if the answer cannot be used or the
 /// board refuses all of them.
@@ -40,7 +41,10 @@ pub(super) struct Asker<'a> {
     runtime: &'a Handle,
     /// The connection for questions. It is replaced after a question got no answer.
     pub(super) link: Link,
-    pub(super) format: Format,
+    /// Format of the answers so far. Requests are in the same format if the server reads it.
+    answer_format: Format,
+    /// True if the server does not read CBOR. All askers of a survey share this finding.
+    reads_no_cbor: Known,
     pub(super) deadline: Instant,
     /// True if a question got no answer in time, so that each was asked on a separate connection.
     pub(super) asks_separately: bool,
@@ -123,7 +127,7 @@ pub(super) async fn survey(
     });
     Ok(Survey::new(
         epoch,
-        asker.format,
+        asker.request_format(),
         stage,
         channels.unwrap_or(channels::MOST),
         options.answer_limit,
@@ -132,6 +136,7 @@ pub(super) async fn survey(
     .with_names(&units, &target, sensors, rails)
     .with_serial(serial.unwrap_or_default())
     .with_firmware(firmware.unwrap_or_default(), bank_is_known, doubts.0)
+    .with_lacks(asker.lacks())
     .with_repeats(repeats))
 }
 
@@ -170,7 +175,8 @@ impl<'a> Asker<'a> {
             options,
             runtime,
             link,
-            format,
+            answer_format: format,
+            reads_no_cbor: Known::default(),
             deadline,
             asks_separately: false,
         }
@@ -211,7 +217,7 @@ impl<'a> Asker<'a> {
                 // last attempt.
                 Err(error) => return Err(first.unwrap_or(error).repeated(asked - 1)),
                 Ok((format, answers)) => {
-                    self.format = format;
+                    self.answer_format = format;
                     return Ok(answers);
                 }
             }
@@ -286,12 +292,60 @@ impl<'a> Asker<'a> {
         &self,
         questions: &[Question<'_>],
     ) -> Result<(Format, Vec<BoardAnswer>)> {
-        question::ask(&self.link, self.format, self.deadline, questions).await
+        let write = |out: &mut BatchWriter| question::write(questions, out);
+        let answer = self.exchange(write, self.deadline).await?;
+        question::read(questions, &answer)
     }
 
-    /// Sends one request on the connection of this asker.
-    pub(super) async fn exchange(&self, post: Post, deadline: Instant) -> Result<Answer> {
+    /// Sends the calls that `write` adds in one request, on the connection of this asker. The
+    /// server goes on after a call that fails. If the server does not read CBOR, the request is
+    /// sent again in JSON, and so are all later ones of this survey.
+    pub(super) async fn exchange(
+        &self,
+        write: impl Fn(&mut BatchWriter),
+        deadline: Instant,
+    ) -> Result<Answer> {
+        let format = self.request_format();
+        let post_in = |format| {
+            let mut writer = BatchWriter::new(format);
+            write(&mut writer);
+            let calls = writer.calls();
+            (
+                Post::new(writer.finish(), format).continue_on_error(),
+                calls,
+            )
+        };
+        let (post, calls) = post_in(format);
+        let answer = self.link.exchange(post, Safety::Read, deadline).await?;
+        if format == Format::Json
+            || !formats::reads_no_cbor(&self.link, &answer, calls, deadline).await?
+        {
+            return Ok(answer);
+        }
+        self.reads_no_cbor.set(true);
+        let (post, _) = post_in(Format::Json);
         self.link.exchange(post, Safety::Read, deadline).await
+    }
+
+    /// Abilities that the server lacks, as far as its answers have shown.
+    fn lacks(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if self.options.cbor && self.answer_format == Format::Json {
+            lacks
+                .push("CBOR: the server does not answer in it; all answers are in JSON".to_owned());
+        }
+        if self.reads_no_cbor.get() {
+            lacks.push("CBOR: the server does not read it; all requests are in JSON".to_owned());
+        }
+        lacks
+    }
+
+    /// Format of requests that the server can read, as far as it is known.
+    fn request_format(&self) -> Format {
+        match self.reads_no_cbor.get() {
+            true => Format::Json,
+            false => self.answer_format,
+        }
     }
 
     /// True if a module of the high analog bank can be read, and one of the low bank cannot.

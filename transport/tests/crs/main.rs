@@ -9,6 +9,7 @@ mod epoch;
 mod journal;
 mod late;
 mod loss;
+mod older;
 mod order;
 mod passing;
 mod scripted;

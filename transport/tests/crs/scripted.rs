@@ -13,7 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 use twotone_transport::Connector;
-use twotone_wire::tuber::{Dispatch, Fault, Head, Invocation, Limits, Reply, Server, Slot, Value};
+use twotone_wire::tuber::{
+    Dispatch, Fault, Format, Head, Invocation, Limits, Reply, Server, Slot, Value,
+};
 
 /// Behaviour of the board for the next request.
 #[derive(Debug, Clone)]
@@ -54,7 +56,19 @@ pub(crate) enum Closing {
     Late(Duration),
 }
 
-/// Default number of channels of a module.
+/// Formats of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Formats {
+    /// JSON alone, whatever the headers say.
+    Json,
+    /// As servers up to 0.15: requests in JSON, answers in JSON and CBOR. The formats that a client
+    /// accepts are separated at spaces.
+    CborAnswers,
+    /// As later servers: both formats in both directions.
+    Both,
+}
+
+/// Number of channels of a module of the board, by default.
 pub(crate) const CHANNELS: usize = 8;
 
 #[derive(Debug)]
@@ -89,6 +103,11 @@ pub(crate) struct State {
     pub(crate) refuses_channels: bool,
     /// Stop at the first call of a request that fails, even if the request asks to continue.
     pub(crate) stops_at_errors: bool,
+    pub(crate) formats: Formats,
+    /// Format of each request, in order.
+    pub(crate) asked_in: Vec<Format>,
+    /// Number of requests to refuse as a whole, after they were executed.
+    pub(crate) refused_as_a_whole: usize,
     settings: BTreeMap<(&'static str, u64, u64), f64>,
 }
 
@@ -112,6 +131,9 @@ impl Default for State {
             hangs_on: None,
             refuses_channels: false,
             stops_at_errors: false,
+            formats: Formats::Json,
+            asked_in: Vec::new(),
+            refused_as_a_whole: 0,
             settings: BTreeMap::new(),
         }
     }
@@ -208,7 +230,7 @@ impl Scripted {
 
     async fn serve(self, mut stream: DuplexStream) {
         let mut inbox = Vec::new();
-        while let Some((body, goes_on)) = read_request(&mut stream, &mut inbox).await {
+        while let Some((headers, body)) = read_request(&mut stream, &mut inbox).await {
             let next = {
                 let mut state = self.0.lock().unwrap();
                 state.requests += 1;
@@ -219,29 +241,15 @@ impl Scripted {
                 sleep(Duration::from_secs(3600)).await;
                 return;
             }
-            let execute = || {
-                let mut out = BytesMut::new();
-                let head = Head {
-                    content_type: Some("application/json"),
-                    accept: Some("application/json"),
-                    options: goes_on.then_some("continue-on-error"),
-                };
-                let mut state = self.0.lock().unwrap();
-                let head = Head {
-                    options: head.options.filter(|_| !state.stops_at_errors),
-                    ..head
-                };
-                Server::new(Limits::REQUEST).serve(&head, &body, &mut *state, &mut out);
-                out.to_vec()
-            };
+            let execute = || self.0.lock().unwrap().execute(&headers, &body);
             let answer = match next {
-                None => http(200, "application/json", &execute()),
+                None => execute(),
                 Some(Next::Slow(time)) => {
                     sleep(time).await;
-                    http(200, "application/json", &execute())
+                    execute()
                 }
                 Some(Next::CloseInAnswer) => {
-                    let answer = http(200, "application/json", &execute());
+                    let answer = execute();
                     drop(stream.write_all(&answer[..answer.len() / 2]).await);
                     return;
                 }
@@ -257,8 +265,7 @@ impl Scripted {
                 }
                 Some(Next::Close) => return,
                 Some(Next::AnswerAndClose) => {
-                    let answer = http(200, "application/json", &execute());
-                    drop(stream.write_all(&answer).await);
+                    drop(stream.write_all(&execute()).await);
                     return;
                 }
                 Some(Next::Reboot) => {
@@ -287,6 +294,52 @@ impl Scripted {
     }
 }
 
+impl State {
+    /// Executes a request. Returns the whole answer, with its head.
+    fn execute(&mut self, headers: &Headers, body: &[u8]) -> Vec<u8> {
+        let asked_in = match headers.content_type.as_str() {
+            "application/cbor" => Format::Cbor,
+            _ => Format::Json,
+        };
+        self.asked_in.push(asked_in);
+        let (accept, options) = (headers.accept.as_str(), headers.options.as_str());
+        // A format with a comma behind it is read without the comma.
+        let mut accepted = accept.split(' ').map(|one| one.trim_end_matches(','));
+        let json = "application/json";
+        let head = Head {
+            content_type: Some(&headers.content_type),
+            accept: Some(accept),
+            options: Some(options).filter(|_| !self.stops_at_errors),
+        };
+        let head = match self.formats {
+            Formats::Json => Head {
+                content_type: Some(json),
+                accept: Some(json),
+                ..head
+            },
+            Formats::CborAnswers => Head {
+                accept: accepted.find(|one| Format::of_request(one).is_some()),
+                ..head
+            },
+            Formats::Both => head,
+        };
+        let refusal: &[u8] = b"\xa1\x65error\xa1\x67message\x6dTypeError: no";
+        let refuse = || http(200, "application/cbor", refusal);
+        if self.formats == Formats::CborAnswers
+            && (asked_in == Format::Cbor || head.accept.is_none())
+        {
+            return refuse();
+        }
+        let mut out = BytesMut::new();
+        let format = Server::new(Limits::REQUEST).serve(&head, body, self, &mut out);
+        if self.refused_as_a_whole > 0 {
+            self.refused_as_a_whole -= 1;
+            return refuse();
+        }
+        http(200, format.content_type(), &out)
+    }
+}
+
 fn http(status: u16, kind: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head =
@@ -310,21 +363,36 @@ fn closed(how: Closing, answer: &[u8]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Returns the body of the next request, and whether it asks to continue after errors. `None` if
-/// the client has closed the connection.
-async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> Option<(Vec<u8>, bool)> {
+/// Headers of a request; empty if absent.
+struct Headers {
+    content_type: String,
+    accept: String,
+    options: String,
+}
+
+/// Returns the headers and the body of the next request. `None` if the client has closed the
+/// connection.
+async fn read_request(
+    stream: &mut DuplexStream,
+    inbox: &mut Vec<u8>,
+) -> Option<(Headers, Vec<u8>)> {
     loop {
         if let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&inbox[..end]).to_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let total = end + 4 + length?.trim().parse::<usize>().ok()?;
+            let header = |name: &str| {
+                let value = head.lines().find_map(|line| line.strip_prefix(name));
+                value.unwrap_or_default().trim().to_owned()
+            };
+            let total = end + 4 + header("content-length:").parse::<usize>().ok()?;
             if inbox.len() >= total {
                 let rest = inbox.split_off(total);
                 let request = std::mem::replace(inbox, rest);
-                let goes_on = head.contains("x-tuber-options: continue-on-error");
-                return Some((request[end + 4..].to_vec(), goes_on));
+                let headers = Headers {
+                    content_type: header("content-type:"),
+                    accept: header("accept:"),
+                    options: header("x-tuber-options:"),
+                };
+                return Some((headers, request[end + 4..].to_vec()));
             }
         }
         let mut chunk = [0; 4096];
