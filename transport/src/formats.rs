@@ -1,42 +1,46 @@
 //! Formats that a server can read.
 //!
 //! A request is in CBOR if the server has answered in CBOR before. Older servers answer in CBOR and
-//! read only JSON. They refuse a request in CBOR as a whole, and execute nothing of it. Other
-//! servers refuse a request as a whole if they cannot write its answer, after they have executed
-//! it. So a refusal alone does not show which of the two happened. The request that follows it
-//! asks for the names of the objects, which every server can write.
+//! read only JSON. They refuse a request in CBOR as a whole, or fail with an HTTP status, and
+//! execute nothing of it. But any server may fail, and some refuse a request as a whole after they
+//! have executed it, because they cannot write its answer. So one failure does not show which of
+//! these happened. The names of the objects, which every server can write, are then asked for in
+//! JSON and in CBOR. A server that answers only the first question does not read CBOR.
 
 use tokio::time::Instant;
-use twotone_hal::{Result, Safety};
+use twotone_hal::{ErrorKind, Result, Safety};
 use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits};
 
 use crate::http::{Answer as Received, Post};
 use crate::link::Link;
 
-/// True if the server does not read CBOR. `refused` is its answer to a request in CBOR of `calls`
-/// calls. If the answer is a refusal of the whole request, the server is asked for the names of its
-/// objects, in CBOR.
-///
-/// # Errors
-/// If that question gets no answer.
+/// True if the server does not read CBOR. `answer` is its answer to a request in CBOR of `calls`
+/// calls. A server that has executed the request is asked nothing.
 pub(crate) async fn reads_no_cbor(
     link: &Link,
-    refused: &Received,
+    answer: &Result<Received>,
     calls: usize,
     deadline: Instant,
-) -> Result<bool> {
-    if !is_refusal(refused, calls) {
-        return Ok(false);
+) -> bool {
+    if !is_refused(answer, calls) {
+        return false;
     }
-    let mut writer = BatchWriter::new(Format::Cbor);
-    writer.list_objects();
-    let post = Post::new(writer.finish(), Format::Cbor);
-    let answer = link.exchange(post, Safety::Read, deadline).await?;
-    Ok(is_refusal(&answer, 1))
+    let names_in = async |format| {
+        let mut writer = BatchWriter::new(format);
+        writer.list_objects();
+        let post = Post::new(writer.finish(), format);
+        link.exchange(post, Safety::Read, deadline).await
+    };
+    let in_json = names_in(Format::Json).await;
+    in_json.is_ok() && !is_refused(&in_json, 1) && is_refused(&names_in(Format::Cbor).await, 1)
 }
 
-/// True if the answer is an error for the request as a whole.
-fn is_refusal(answer: &Received, calls: usize) -> bool {
+/// True if the server refused the request as a whole, or failed.
+fn is_refused(answer: &Result<Received>, calls: usize) -> bool {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return error.kind() == ErrorKind::Protocol,
+    };
     let content_type = answer.content_type.as_deref();
     let limits = Limits {
         body_bytes: answer.body.len(),

@@ -113,7 +113,11 @@ impl Connection {
         answer_limit: usize,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         let host = HeaderValue::from_str(authority)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = http1::Builder::new()
+            // The names of headers have no case, but some servers know only this one.
+            .title_case_headers(true)
+            .handshake(TokioIo::new(stream))
+            .await?;
         // The result is dropped: whoever awaits an answer on the connection receives its error.
         let driver = runtime
             .spawn(async move { drop(connection.await) })

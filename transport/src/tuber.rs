@@ -192,14 +192,15 @@ impl TuberClient {
         };
         let deadline = deadline::within(self.options.request_timeout);
         let (post, calls) = post_in(format);
-        let mut answer = self.link.exchange(post, Safety::Once, deadline).await?;
+        let mut answer = self.link.exchange(post, Safety::Once, deadline).await;
         if format == Format::Cbor
-            && formats::reads_no_cbor(&self.link, &answer, calls, deadline).await?
+            && formats::reads_no_cbor(&self.link, &answer, calls, deadline).await
         {
             self.reads_no_cbor.set(true);
             let (post, _) = post_in(Format::Json);
-            answer = self.link.exchange(post, Safety::Once, deadline).await?;
+            answer = self.link.exchange(post, Safety::Once, deadline).await;
         }
+        let answer = answer?;
         if let Some(format) = Format::of_answer(answer.content_type.as_deref()) {
             *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;
         }

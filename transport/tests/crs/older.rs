@@ -24,7 +24,7 @@ fn asked_in(scripted: &Scripted) -> Vec<Format> {
 async fn a_server_that_reads_only_json_is_asked_in_json() {
     use Format::{Cbor, Json};
     // The questions about the board, those that failed once more, one sample, and the NCOs of both
-    // banks. An older server refuses the second request and the question that confirms the refusal.
+    // banks. An older server refuses the second request, and one of the two that confirm it.
     for (formats, connecting, later, lacks) in [
         (Formats::Both, &[Json, Cbor, Cbor, Cbor][..], Cbor, None),
         (
@@ -34,8 +34,14 @@ async fn a_server_that_reads_only_json_is_asked_in_json() {
             Some("does not answer in it"),
         ),
         (
-            Formats::CborAnswers,
-            &[Json, Cbor, Cbor, Json, Json, Json],
+            Formats::CborAnswers(200),
+            &[Json, Cbor, Json, Cbor, Json, Json, Json],
+            Json,
+            Some("does not read it"),
+        ),
+        (
+            Formats::CborAnswers(500),
+            &[Json, Cbor, Json, Cbor, Json, Json, Json],
             Json,
             Some("does not read it"),
         ),
@@ -81,14 +87,21 @@ async fn one_refusal_of_a_whole_request_is_not_taken_for_a_format() {
     let error = client.call(call).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
     client.call(call).await.unwrap();
-    assert_eq!(asked_in(&scripted), [Format::Cbor; 3]);
+    use Format::{Cbor, Json};
+    assert_eq!(asked_in(&scripted), [Cbor, Json, Cbor, Cbor]);
     assert_eq!(scripted.executed("set_amplitude"), [0.5; 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_of_any_server_asks_an_older_one_in_json() {
+    for status in [200, 500] {
+        any_server_is_asked_in_json(status).await;
+    }
+}
+
+async fn any_server_is_asked_in_json(status: u16) {
     use Format::{Cbor, Json};
-    let scripted = of(Formats::CborAnswers);
+    let scripted = of(Formats::CborAnswers(status));
     let client = TuberClient::over(scripted.connector(), ConnectOptions::new());
     let write = |batch: &mut BatchWriter| {
         for amplitude in [0.1, 0.2] {
@@ -101,6 +114,6 @@ async fn a_client_of_any_server_asks_an_older_one_in_json() {
         let nothing = |reply: &twotone_transport::Reply| reply.result == Ok(Value::Null);
         assert!(replies.iter().all(nothing), "{replies:?}");
     }
-    assert_eq!(asked_in(&scripted), [Json, Cbor, Cbor, Json, Json]);
+    assert_eq!(asked_in(&scripted), [Json, Cbor, Json, Cbor, Json, Json]);
     assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2].repeat(3));
 }

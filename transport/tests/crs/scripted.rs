@@ -61,9 +61,9 @@ pub(crate) enum Closing {
 pub(crate) enum Formats {
     /// JSON alone, whatever the headers say.
     Json,
-    /// As servers up to 0.15: requests in JSON, answers in JSON and CBOR. The formats that a client
-    /// accepts are separated at spaces.
-    CborAnswers,
+    /// As servers up to 0.17: requests in JSON, answers in JSON and CBOR. The status is that of the
+    /// answer to a request in CBOR. The formats that a client accepts are separated at spaces.
+    CborAnswers(u16),
     /// As later servers: both formats in both directions.
     Both,
 }
@@ -317,24 +317,24 @@ impl State {
                 accept: Some(json),
                 ..head
             },
-            Formats::CborAnswers => Head {
+            Formats::CborAnswers(_) => Head {
                 accept: accepted.find(|one| Format::of_request(one).is_some()),
                 ..head
             },
             Formats::Both => head,
         };
         let refusal: &[u8] = b"\xa1\x65error\xa1\x67message\x6dTypeError: no";
-        let refuse = || http(200, "application/cbor", refusal);
-        if self.formats == Formats::CborAnswers
+        let refuse = |status| http(status, "application/cbor", refusal);
+        if let Formats::CborAnswers(status) = self.formats
             && (asked_in == Format::Cbor || head.accept.is_none())
         {
-            return refuse();
+            return refuse(status);
         }
         let mut out = BytesMut::new();
         let format = Server::new(Limits::REQUEST).serve(&head, body, self, &mut out);
         if self.refused_as_a_whole > 0 {
             self.refused_as_a_whole -= 1;
-            return refuse();
+            return refuse(200);
         }
         http(200, format.content_type(), &out)
     }
