@@ -57,8 +57,8 @@ fn built(example: &str) -> PathBuf {
     program
 }
 
-/// Sources in a line of cargo's dependency file, `program: source source ...`. A space in a name is
-/// `\ `.
+/// Returns the source files that a line of cargo's dependency file names. The line has the form
+/// `program: source source ...`. A space in a name is written as `\ `.
 fn listed(list: &str) -> Vec<PathBuf> {
     let (_, sources) = list.split_once(": ").expect("a program and its sources");
     let sources = sources.trim_end().replace("\\ ", "\0");
@@ -89,14 +89,15 @@ fn own_kind(words: &str, map: &Path) -> (Option<i32>, serde_json::Value) {
     (output.status.code(), json)
 }
 
-/// The number at the start of a line, and the rest of the line.
+/// Returns the number at the start of a line, and the rest of the line.
 fn number(line: &str) -> (f64, &str) {
     let (number, rest) = line.split_once(' ').expect("more than a number");
     let number = number.parse();
     (number.unwrap_or_else(|_| panic!("{line}")), rest)
 }
 
-/// Checks lines of the form `crs0001: 31 of 32 channels tuned`, one line for each board in order.
+/// Checks lines of the form `crs0001: 31 of 32 channels tuned`. There must be one line for each
+/// board, in order.
 fn check_tunes(lines: &[String], boards: usize, detectors: f64) {
     assert_eq!(lines.len(), boards, "{lines:?}");
     for (line, board) in lines.iter().zip(1..) {
@@ -229,8 +230,9 @@ fn a_stream_of_samples() {
     assert!(expected >= 200.0 + lost, "{lost} of {expected}");
 }
 
-/// Every command works with boards of a kind that the program does not know. They work at base
-/// band, and have no NCO, no scale in dBm, no clock and no housekeeping.
+/// Tests every command with boards of a kind that the program does not know. They work at base
+/// band, and have no NCO (oscillator), no scale in dBm, no clock and no housekeeping (voltages and
+/// temperatures).
 #[test]
 fn a_program_with_a_board_kind_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -258,7 +260,8 @@ fn a_program_with_a_board_kind_of_its_own() {
     assert_eq!(status, Some(0), "{tuned}");
     let record = TuneRecord::read(folder.path().join("tune")).unwrap();
     let module = record.module("bb1", ModuleId::FIRST).unwrap();
-    // The resonances are 34 kHz wide. The tones are at the true ones, to a hundredth of this width.
+    // The resonances are 34 kHz wide. The tones must be at the true resonances, to a hundredth of
+    // this width.
     let truth = [82.1e6, 84.4e6, 87.3e6, 90.6e6, 93.9e6, 97.2e6];
     let found: Vec<f64> = module
         .channel

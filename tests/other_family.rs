@@ -1,5 +1,6 @@
-//! Tests of captures of boards that are no network devices: their family is defined in this file,
-//! and their samples are made in memory.
+//! Tests of captures from boards that are not network devices. Their family (kind of board) is
+//! defined in this file, and their samples are made in memory. A *capture* writes the sample
+//! streams of boards to files.
 #![cfg(feature = "arrow")]
 
 use std::fs::File;
@@ -24,9 +25,11 @@ const CHANNELS: usize = 2;
 const PERIOD: Duration = Duration::from_millis(2);
 /// Time of the first sample, in nanoseconds since 1970.
 const FIRST_NS: i64 = 1_767_225_600_000_000_007;
-/// Sequence number of the first sample. It is so large that the numbers wrap in each capture.
+/// Sequence number of the first sample. It is so large that the sequence numbers overflow in each
+/// capture.
 const FIRST_SEQUENCE: u32 = u32::MAX - 20;
-/// Numbers of the samples that are lost: from the first number up to the second, which is not lost.
+/// Samples that are lost: those with numbers from the first value up to the second, which is not
+/// lost.
 const LOST: (u64, u64) = (40, 45);
 
 /// A converter: a board with two channels of real samples, without a mixer and without a network.
@@ -91,10 +94,10 @@ impl Streams for Sampling {
     }
 }
 
-/// Receiver that makes each sample when it is due.
+/// Receiver that makes each sample at the time at which the sample is due.
 struct Receiving {
     streams: Vec<Made>,
-    /// Number of samples of a full block.
+    /// Number of samples in a full block.
     samples: usize,
 }
 
@@ -140,7 +143,7 @@ impl Made {
     }
 }
 
-/// Sample number `at` of a channel, in the steps of the converter.
+/// Value of sample number `at` of a channel, in the steps of the converter.
 fn value(at: u64, channel: usize) -> i32 {
     1000 * (channel as i32 + 1) + at as i32
 }
@@ -314,8 +317,9 @@ async fn a_board_without_a_sample_stream_is_refused_and_the_others_are_captured(
     assert!(both.boards[1].received() > 200);
 }
 
-/// The streams of a board can be reached through everything that wraps the board: locks, the limits
-/// of the map, and the layers of the runner.
+/// Tests that the streams of a board can be reached through everything that wraps the board: the
+/// wrapper that locks it, the wrapper that checks the limits of the map, and the layers of the
+/// runner.
 #[cfg(feature = "sim")]
 #[test]
 fn wrappers_have_the_streams_of_their_board() {

@@ -1,9 +1,9 @@
-//! Benchmark of tuning an array of boards, with farms (sets of simulated boards) of growing size.
-//! The first farms are accelerated: their boards answer as soon as they have computed the samples.
-//! The last ones run in real time, where an acquisition takes as long as its samples. The farm and
-//! the client are two processes on one machine.
+//! Benchmark of tuning an array of boards. The boards are farms (groups of simulated boards) of
+//! growing size. The boards of the first farms are accelerated: they answer as soon as they have
+//! computed the samples. The boards of the last farms run in real time: an acquisition takes as
+//! long as its samples. The farm and the client are two processes on one machine.
 //!
-//! The processor time and the peak memory of both processes are those that Linux reports.
+//! Linux reports the processor time and the peak memory of both processes.
 
 use std::error::Error;
 use std::process::{Command, Stdio};
@@ -20,13 +20,15 @@ use process::{Cost, Process};
 mod process;
 mod table;
 
-/// Largest factor by which the processor time for each detector may grow from one board to many.
+/// Largest factor by which the processor time for each detector may grow between a farm of one
+/// board and a large farm.
 const FLAT: f64 = 1.25;
-/// Largest ratio of the time to tune 64 boards to the time to tune one, with farms in real time.
+/// Largest ratio of the time to tune 64 boards to the time to tune one board, both in real time.
 const LONGER: f64 = 1.3;
 /// Longest time to tune 1000 tones of one module in real time, in seconds.
 const THOUSAND_S: f64 = 90.0;
-/// Longest time to read a map of 256 boards and to connect to all of them, in seconds.
+/// Longest time to read a hardware map (the file that lists the boards) with 256 boards and to
+/// connect to all of them, in seconds.
 const CONNECT_S: f64 = 1.0;
 
 /// Smallest part of a farm's detectors that must be tuned.
@@ -113,8 +115,8 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Row with the number of tuned channels. It shows that a time is not short because the tune
-/// failed.
+/// Makes a row with the number of tuned channels. It shows that a tune did not just fail early,
+/// which would make its time short.
 fn tuned(name: &str, tuned: u64, detectors: usize) -> Value {
     let limit = LEAST_TUNED * detectors as f64;
     json!({
@@ -189,7 +191,7 @@ impl Farm {
     }
 }
 
-/// Connects and tunes everything in the map, and prints the times.
+/// Connects to all boards of the map and tunes them. Prints the times.
 fn client(map: &str) -> Outcome<()> {
     let began = now();
     let map = HardwareMap::load(map)?;

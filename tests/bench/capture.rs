@@ -1,7 +1,7 @@
-//! Benchmark of the capture of sample streams to disk. `twotone capture` writes the default streams
-//! of 4 boards for a minute. Another process simulates the boards.
+//! Benchmark of `twotone capture`, which writes the sample streams of boards to disk. It captures
+//! the default streams of 4 boards for a minute. Another process simulates the boards.
 //!
-//! `--seconds N` captures for a shorter time.
+//! With `--seconds N`, it captures for a shorter time.
 
 use std::error::Error;
 use std::io::Read;
@@ -53,8 +53,8 @@ fn main() -> Outcome<()> {
     let mut told = String::new();
     let pipe = capture.0.stdout.as_mut().ok_or("no pipe")?;
     pipe.read_to_string(&mut told)?;
-    // With `NOWAIT` the ended process stays in the system's accounts, so that its processor time
-    // can be read.
+    // With `NOWAIT`, the process table keeps the ended process, so that its processor time can be
+    // read.
     let id = Pid::from_raw(i32::try_from(capture.0.id())?).ok_or("no process id")?;
     waitid(
         WaitId::Pid(id),

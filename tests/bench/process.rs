@@ -1,4 +1,4 @@
-//! The program as a process, and its use of processor and memory.
+//! The program as a process, and the processor time and memory that the process uses.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ impl Process {
         Ok(Self(started))
     }
 
-    /// Starts a farm: a process that simulates boards. The boards listen when this returns.
+    /// Starts a farm, which is a process that simulates boards. Returns when the boards listen.
     pub(crate) fn farm(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut farm = Self::start(&[&["sim", "--with-parent"], arguments].concat())?;
         let mut ready = String::new();
@@ -47,9 +47,9 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Reads the accounts of a process from the folder `/proc/{id}`.
+    /// Reads the accounting of the kernel about a process, from the folder `/proc/{id}`.
     pub(crate) fn of(id: &str) -> Result<Self, Box<dyn Error>> {
-        /// Number of ticks in a second in the kernel's accounts, the same on every current Linux.
+        /// Number of clock ticks in a second in this accounting, the same on every current Linux.
         const TICKS: f64 = 100.0;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
         // Skips the name of the program, which is in brackets and may contain spaces.

@@ -1,5 +1,5 @@
-//! Benchmark of the same work on the same simulated board, by this library and by the Python client
-//! rfmux, in turn.
+//! Benchmark of the same work with two clients: this library and the Python client rfmux. They take
+//! turns on the same simulated board.
 //!
 //! The work is a network analysis of 50,000 points, three sweeps of 101 points on 10 detectors, and
 //! a nonlinear fit of every sweep of a detector. The time to start and to import is not counted.
@@ -26,15 +26,16 @@ const ROUNDS: usize = 5;
 const DETECTORS: usize = 10;
 const AMPLITUDE: f64 = 0.002;
 const SPAN_HZ: f64 = 400e3;
-/// Number of steps of a sweep in one request. The Python client can put at most the settings of one
-/// step into a request, because it acquires the samples with a separate request.
+/// Number of steps of a sweep in one request of this library. The Python client can put at most the
+/// settings of one step into a request, because it acquires the samples with a separate request.
 const STEPS_PER_BATCH: usize = 8;
-/// Smallest ratio of the Python client's wall time to this library's that passes.
+/// Smallest ratio of the wall time of the Python client to the wall time of this library with which
+/// the benchmark passes.
 const LEAST_RATIO: f64 = 20.0;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Measurements of one side in one round: wall time, number of fits that succeeded, and what the
+/// Measurements of one client in one round: wall time, number of fits that succeeded, and what the
 /// board counted.
 struct Round {
     wall: Duration,
@@ -51,7 +52,8 @@ fn main() -> Outcome<()> {
         .boards(1)
         .detectors(DETECTORS)
         .seed(2)
-        // Both sides sweep 1.0 to 1.5 GHz. The map limits modules to slightly less than this band.
+        // Both clients sweep from 1.0 to 1.5 GHz. The map limits modules to slightly less than the
+        // band of the simulation.
         .band(0.99e9, 1.51e9)
         .start_blocking()?;
     let centres: Vec<f64> = farm.truth().boards[0].modules[0]
@@ -64,8 +66,8 @@ fn main() -> Outcome<()> {
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        // The Python client has changed settings since the last round, so this connects anew. The
-        // wall time does not include it.
+        // The Python client has changed settings since the last round, so a new connection is made.
+        // The wall time does not include this.
         let array = Array::connect(&map).wait();
         let board = array.board("crs0001").wait()?;
         ours.push(measured(&farm, || work(&board, &centres))?);
@@ -75,7 +77,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Runs one side, and measures its wall time and the board's counts.
+/// Runs the work of one client, and measures its wall time and what the board counts.
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
 fn measured(farm: &Farm, side: impl FnOnce() -> Outcome<usize>) -> Outcome<Round> {
     let before = farm.boards()[0].counters();
@@ -144,7 +146,7 @@ fn work(board: &BoardHandle, centres: &[f64]) -> Outcome<usize> {
     Ok(fitted)
 }
 
-/// The Python client as a process, which does the work each time it is asked.
+/// The Python client as a process. It does the work each time it is asked to.
 struct Peer {
     child: Child,
     requests: ChildStdin,

@@ -1,10 +1,11 @@
-//! Benchmark of the daemon, `twotone serve`. It compares the times to tune boards with the daemon
-//! and without it, and measures the cost of 256 unused boards that the daemon holds (keeps
+//! Benchmark of the daemon, `twotone serve`. It compares the times to tune boards (to set a tone on
+//! the resonance of each detector) with the daemon and without it. It also measures the processor
+//! time and the memory that 256 unused boards need while the daemon holds them (keeps them
 //! connected) for ten minutes. The farm (the simulated boards), the daemon and each client are
 //! separate processes.
 //!
-//! `--seconds N` holds the boards for a shorter time, which is too short to tell if memory and
-//! processor time grow.
+//! With `--seconds N`, the daemon holds the boards for a shorter time. This is too short to tell if
+//! memory and processor time grow.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,14 +31,15 @@ const HELD: usize = 256;
 const SECONDS: f64 = 600.0;
 /// Longest time to fetch the metrics of all boards, in milliseconds.
 const SCRAPE_MS: f64 = 20.0;
-/// Time for which the boards are held before the measurement, in seconds. After some 100 s, at its
-/// 32nd request, the queue of each connection gets a second block of memory, and uses both from
-/// then on.
+/// Time for which the boards are held before the measurement, in seconds. After some 100 s, the
+/// queue of each connection gets a second block of memory for its 32nd request. From then on it
+/// uses both blocks.
 const WARM_UP: f64 = 180.0;
 /// Largest ratio of the memory at the end of the measurement to the memory at its start.
 const FLAT: f64 = 1.05;
 /// Largest ratio of the processor time in the last fifth of the measurement to that in the first
-/// fifth. Each is some hundred ticks, and varies with what else the machine does.
+/// fifth. Each of these times is some hundred clock ticks, and varies with the other load of the
+/// machine.
 const STEADY: f64 = 1.2;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -99,8 +101,8 @@ impl Rig {
         })
     }
 
-    /// Tunes by the daemon, or without it the boards of the map `direct`. Returns the time, in
-    /// seconds.
+    /// Tunes all boards with the daemon. If `direct` is the path of a map, tunes the boards of this
+    /// map without the daemon. Returns the time, in seconds.
     fn tune(&self, direct: Option<&str>, out: &Path) -> Outcome<f64> {
         let mut tune = Command::new(env!("CARGO_BIN_EXE_twotone"));
         tune.env("TWOTONE_LOCKS", self.folder.path());
@@ -120,7 +122,8 @@ impl Rig {
 
     /// Returns the number of the daemon's open descriptors, and its memory in megabytes.
     fn resources(&self) -> Outcome<(usize, f64)> {
-        // After a second, the daemon has closed the connection of the last scrape too.
+        // After a second, the daemon has also closed the connection of the last fetch of the
+        // metrics.
         sleep(1);
         let process = format!("/proc/{}", self.daemon.0.id());
         let descriptors = std::fs::read_dir(format!("{process}/fd"))?.count();
@@ -131,8 +134,8 @@ impl Rig {
         Ok((descriptors, kb / 1024.0))
     }
 
-    /// Scrapes the metrics every second, for `seconds`. Returns the average number of processor
-    /// cores that the daemon used, and the times of the scrapes in milliseconds.
+    /// Fetches the metrics every second, for `seconds`. Returns the average number of processor
+    /// cores that the daemon used, and the durations of the fetches in milliseconds.
     fn scrape_for(&self, seconds: f64) -> Outcome<(f64, Vec<f64>)> {
         let (before, begun) = (self.daemon.cost()?.processor_s, now());
         let mut scrapes = Vec::new();
@@ -144,7 +147,7 @@ impl Rig {
         Ok((processor_s / begun.elapsed().as_secs_f64(), scrapes))
     }
 
-    /// Scrapes (fetches) the metrics once. Returns the time of the scrape, in milliseconds.
+    /// Fetches the metrics once. Returns the duration in milliseconds.
     fn scrape(&self) -> Outcome<f64> {
         let begun = now();
         let mut stream = TcpStream::connect(&self.listen)?;
@@ -160,7 +163,7 @@ impl Rig {
     }
 }
 
-/// Compares the median times of tunes by the daemon and without it.
+/// Compares the median time of tunes with the daemon to that of tunes without it.
 fn tunes() -> Outcome<Vec<Value>> {
     let rig = Rig::start(8, 128)?;
     // The tunes without the daemon have a second farm of the same boards. On the first farm, the

@@ -6,7 +6,7 @@ use twotone::sim::{Farm, Profile, Truth, TruthDetector};
 
 use super::{connect, tune_all};
 
-/// Working detector whose resonance is nearest to that of a channel.
+/// Returns the working detector whose resonance is nearest to that of a channel.
 fn nearest<'a>(truth: &'a Truth, board: usize, channel: &ChannelOutcome) -> &'a TruthDetector {
     let fr_hz = channel.fr_hz.expect("a tuned channel has a resonance");
     let detectors = &truth.boards[board].modules[0].detectors;
@@ -45,8 +45,8 @@ fn clean_boards_are_tuned_whole() {
 
 #[test]
 fn errors_are_those_of_the_noise_where_nothing_is_near() {
-    // The detectors are hundreds of linewidths apart. At this signal-to-noise ratio, nearer
-    // neighbours would shift the fits by more than the noise does.
+    // The detectors are hundreds of linewidths apart. The noise is so low that nearer neighbours
+    // would shift the fits by more than the noise does.
     let farm = Farm::builder()
         .boards(8)
         .detectors(24)
@@ -91,16 +91,16 @@ fn errors_are_those_of_the_noise_where_nothing_is_near() {
     assert!(rms.iter().all(|rms| (0.5..=1.5).contains(rms)), "{rms:?}");
 }
 
-/// Shares that must be reached when simulated boards with a detector profile are tuned. In the
-/// names, `of` is followed by the total.
+/// Shares that must be reached if simulated boards with a given set of detector parameters are
+/// tuned. In the names, `of` is followed by the total.
 struct Goal {
     profile: Profile,
     boards: usize,
     found_of_isolated: f64,
     false_of_detectors: f64,
     tuned_of_detectors: f64,
-    /// Largest share of the channels reported as `tuned` that may miss the criteria of `tuned`, by
-    /// a little.
+    /// Largest share of the channels reported as `tuned` that may miss the criteria for this report
+    /// by a little.
     wrong_of_reported: f64,
 }
 

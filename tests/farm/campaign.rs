@@ -1,5 +1,5 @@
-//! Tests of campaigns: a command over all boards of a map, run by an application. They run on every
-//! kind of runtime, and are cancelled and dropped.
+//! Tests of campaigns: commands that an application runs over all boards of a hardware map (the
+//! list of boards). The tests run campaigns on every kind of runtime, cancel them and drop them.
 
 use std::future::Future;
 use std::path::Path;
@@ -24,7 +24,7 @@ use twotone::sim::Farm;
 
 const DETECTORS: usize = 8;
 
-/// A farm of two simulated boards, and a campaign over them.
+/// Starts a farm of two simulated boards, and makes a campaign over them.
 fn campaign() -> (Farm, Campaign) {
     let farm = Farm::builder().boards(2).detectors(DETECTORS).seed(3);
     let farm = farm.start_blocking().unwrap();
@@ -33,7 +33,8 @@ fn campaign() -> (Farm, Campaign) {
     (farm, campaign.note("by an application"))
 }
 
-/// Tunes by `wait`, which runs the campaign and waits in its own way, and checks the result.
+/// Tunes with `wait`, which runs the campaign and waits for its end. Each caller waits in a
+/// different way. Checks the result.
 fn check_tune(wait: impl FnOnce(&Campaign, &Path) -> TuneRun) {
     let (_farm, campaign) = campaign();
     let folder = tempfile::tempdir().unwrap();
@@ -152,7 +153,7 @@ impl Observer for CancelInTheMiddle {
     }
 }
 
-/// Number of tones that the boards of a map drive.
+/// Returns the number of tones that the boards of a map drive.
 fn tones_on(map: &HardwareMap) -> usize {
     let array = Array::connect(map).wait();
     let on = array.targets().into_iter().map(|target| {
@@ -202,7 +203,7 @@ fn a_campaign_whose_future_is_dropped_cleans_up_all_the_same() {
             () = dropped.cancelled() => {}
         }
     });
-    // The campaign writes its record last.
+    // The campaign writes its manifest last.
     while !out.join(MANIFEST_FILE).exists() {
         thread::yield_now();
     }

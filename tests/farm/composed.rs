@@ -1,6 +1,6 @@
-//! Tests of algorithms that call other algorithms. The outer algorithm waits for the inner ones or
-//! awaits them, and runs in a plain function, in an async one and over a whole farm of simulated
-//! boards. The result is the same each time.
+//! Tests of algorithms that call other algorithms. The outer algorithm either awaits the inner ones
+//! or waits for them by `wait()`. It runs in a plain function, in an async one, or on all boards of
+//! a farm (a group of simulated boards). The result is the same each time.
 
 use tworoutine::tworoutine;
 use twotone::algorithms::finding::find_resonances;
@@ -11,7 +11,7 @@ use twotone::sim::Farm;
 
 use super::{BAND_HZ, connect, params};
 
-/// Band within the range that the farm's map allows.
+/// Band within the range that the hardware map of the farm allows.
 const BAND: Band = Band {
     f_min_hz: 1.001e9,
     f_max_hz: 1.099e9,
@@ -27,7 +27,7 @@ fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>
     Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
 }
 
-/// Does the same in an async function. Some of its calls still wait, as at the prompt.
+/// Does the same in an async function. Some of its calls still use `wait()`, as at the prompt.
 #[tworoutine(Send)]
 async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();
@@ -43,7 +43,7 @@ async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
         .collect())
 }
 
-/// Measures both boards of a farm. Each call makes a new farm from the same seed.
+/// Calls `measure` with both boards of a farm. Each call makes a new farm from the same seed.
 fn by<T>(measure: impl FnOnce(&twotone::Array) -> T) -> T {
     let farm = Farm::builder()
         .boards(2)
@@ -70,8 +70,8 @@ fn composed_functions_give_the_same_results_in_both_idioms() {
     });
     assert!(at_the_prompt.iter().all(|lines| lines.len() == 8));
 
-    // Here the inner waits block a plain thread. Below they suspend a context (a future in which a
-    // wait is allowed).
+    // Here the inner waits block a plain thread. Below they suspend a context, which is a future in
+    // which `wait()` is allowed.
     let waited = by(|array| {
         let each = targets(array).into_iter();
         each.map(|(board, module)| lines(&board, module).wait().unwrap())
@@ -100,8 +100,8 @@ fn composed_functions_give_the_same_results_in_both_idioms() {
             .map(|outcome| outcome.result.unwrap())
             .collect::<Vec<_>>()
     });
-    // The runner's own requests take time on the boards, so the samples have different noise. It
-    // moves the resonances by a few tens of Hz, and they are 50 kHz wide.
+    // The runner's own requests take time on the boards, so the samples have different noise. The
+    // noise moves the measured resonances by a few tens of Hz. The resonances are 50 kHz wide.
     let pairs = over_the_farm
         .iter()
         .flatten()

@@ -1,5 +1,6 @@
 //! Tests in which one of three boards has a fault. Its error names the board, the operation and the
-//! cause. Its tones are as the run declares, or are listed. The other boards are not affected.
+//! cause. At the end its tones are off, or the outcome lists them. The other boards are not
+//! affected.
 
 use std::time::Duration;
 
@@ -23,16 +24,16 @@ fn farm() -> twotone::sim::FarmBuilder {
         .band(BAND_HZ.0, BAND_HZ.1)
 }
 
-/// Result of the tuning of a module as it is stored, without times and identifiers.
+/// Returns the result of the tuning of a module as it is stored, without times and identifiers.
 fn stored(outcome: &Outcome<TuneOutcome>) -> String {
     serde_json::to_string(outcome.result.as_ref().expect("it has no fault")).expect("plain data")
 }
 
 struct Case {
     fault: Scheduled,
-    /// The kind of the error; `None` if the fault only costs time.
+    /// Kind of the expected error; `None` if the fault only costs time.
     kind: Option<ErrorKind>,
-    /// True if the fault keeps the board from being connected.
+    /// True if no connection to the board is possible because of the fault.
     absent: bool,
 }
 
@@ -44,8 +45,8 @@ fn absent(fault: impl Into<Scheduled>, kind: ErrorKind) -> Case {
     }
 }
 
-/// A fault that begins after a number of calls, and ends after another number of them if that is
-/// given.
+/// Makes a case whose fault begins after a number of calls. The fault ends after another number of
+/// calls, if there is one.
 fn midway(fault: Fault, calls: (u64, Option<u64>), kind: Option<ErrorKind>) -> Case {
     let fault = match calls {
         (first, Some(count)) => fault.during(first, count),
@@ -73,7 +74,7 @@ fn cases() -> Vec<Case> {
         absent(ServerError {}, K::Protocol),
         absent(CloseMidAnswer { after_bytes: None }, K::ConnectionLost),
         absent(HugeAnswer { bytes: 16 << 20 }, K::Protocol),
-        // Connecting needs no samples, so the board is connected, and its tuning fails.
+        // Connecting needs no samples, so connecting succeeds and tuning fails.
         midway(wrong().into(), (0, None), Some(K::Protocol)),
         midway(
             Hang { method: samples() }.into(),
@@ -129,7 +130,8 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
             .fault(1, case.fault)
             .start_blocking()
             .expect("a farm");
-        // This is more than the deadline, even on a loaded machine. Whatever takes longer hangs.
+        // This time limit is longer than the deadline of the library, even on a loaded machine. If
+        // it passes, the program hangs.
         let array = connecting(&farm).wait_timeout(Duration::from_secs(15));
         let array = array.unwrap_or_else(|_| panic!("{told}: connecting went on"));
         let outcomes = tune_all(&array, &params());
@@ -176,8 +178,8 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
     }
 }
 
-/// Asserts that the tones are off, as declared, or that the outcome lists those that may be on.
-/// Asserts that they can be switched off once the fault has ended.
+/// Asserts that the tones are off, or that the outcome lists those that may be on. Also asserts
+/// that they can be switched off once the fault has ended.
 fn check_tones(farm: &Farm, outcome: &Outcome<TuneOutcome>, told: &str) {
     farm.boards()[1].clear_faults();
     let array = connect(farm);

@@ -26,12 +26,13 @@ fn settings_that_do_not_change_are_not_sent() {
         count(&after) - count(&before)
     };
 
-    // Once before the first tone, and once when the final tones replace the many tones (the comb)
-    // of the network analysis. One call takes the place of a thousand amplitudes.
+    // Tones are cleared once before the first tone is set, and once when the final tones replace
+    // the many tones (the comb) of the network analysis. One call takes the place of a thousand
+    // amplitudes.
     assert_eq!(calls("clear_channels"), 2);
     // Each frequency is set once: those of the network analysis, of the cable delay and of the fine
-    // sweep, and the final ones of the tones. One more is set after each clear and connection, as a
-    // marker that shows if the board has restarted.
+    // sweep, and those of the final tones. After each clear and each connection, one more frequency
+    // is set. It is a marker that shows if the board has restarted.
     let points = tune.network_analysis.frequency_hz.len() as u64;
     let steps = params().fine_sweep.points as u64;
     let tones = (tune.channels.len() + tune.references.len()) as u64;

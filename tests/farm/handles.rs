@@ -1,5 +1,5 @@
-//! Tests of the handle of a board: used from any thread, under any runtime, and in a context (a
-//! future in which a wait suspends instead of blocking).
+//! Tests of the handle of a board. It is used from any thread, under any runtime, and in a context
+//! (a future in which a wait suspends the future instead of blocking the thread).
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -72,7 +72,7 @@ fn one_handle_serves_every_thread_and_every_runtime() {
     fine("after all these runtimes are gone", level(board).wait());
 }
 
-/// Number of boards besides the one that the test waits for.
+/// Number of boards in addition to the one for which the test waits.
 const OTHERS: usize = 200;
 
 #[test]
@@ -85,7 +85,7 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
     let mut boards = handles(&farm);
     assert_eq!(boards.len(), 1 + OTHERS);
     let waiting = boards.remove(0);
-    // All futures run on one thread: if a wait blocked it, none of the others would end.
+    // All futures run on one thread. If a wait blocked this thread, no other future would end.
     tworoutine::block_on(async {
         let done = Rc::new(Cell::new(0));
         let others: Vec<_> = boards
@@ -117,8 +117,8 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
     });
 }
 
-/// While a run uses a module, no other run can use it: neither over another connection, nor by
-/// another name of the board's host.
+/// Tests that no two runs use a module at the same time. The second run fails, even over another
+/// connection or by another name of the board's host.
 #[test]
 fn two_connections_cannot_run_one_module() {
     let farm = Farm::builder().detectors(2).start_blocking().unwrap();
@@ -164,7 +164,7 @@ fn relay(address: SocketAddr) -> u16 {
     port
 }
 
-/// Checks that no run over one of the targets can begin during a run over the other one.
+/// Checks that a run over one of the targets cannot begin during a run over the other one.
 fn check_excluded([one, other]: [Target; 2], names: &[&str]) {
     let run = |target: Target| {
         Runner::new().run(vec![target], |board, module| async move {

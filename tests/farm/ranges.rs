@@ -1,5 +1,5 @@
-//! Tests of frequency ranges with random ends among the detectors of a farm (simulated boards).
-//! Each module is tuned without an error, and so is every detector within its range.
+//! Tests of frequency ranges whose ends are chosen at random among the detectors of simulated
+//! boards. Each module is tuned without an error, and so is every detector within the range.
 
 use twotone::algorithms::{ChannelStatus, NetworkAnalysisParams, Reason, TuneParams, tune};
 use twotone::hal::{Hertz, ModuleLimits};
@@ -8,7 +8,7 @@ use twotone::sim::{Farm, Profile, TruthDetector};
 
 use super::{RUN_DEADLINE, connect};
 
-/// A pseudorandom number from 0 to 1, a different one for each index.
+/// Returns a pseudorandom number from 0 to 1, a different one for each index.
 fn drawn(index: u64) -> f64 {
     let mut x = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
-//! Tests of algorithms that take samples from the boards' streams instead of acquisition calls. The
-//! samples and the results of tuning are the same.
+//! Tests of algorithms that take samples from the streams of the boards instead of calling the
+//! boards for them. The samples and the results of tuning are the same.
 
 use std::thread;
 use std::time::Duration;
@@ -25,8 +25,9 @@ use super::{BAND_HZ, RUN_DEADLINE, params};
 const TONES: u16 = 4;
 const SAMPLES: u32 = 16;
 
-/// A map that names no modules, so that the board itself says which modules its analog bank in use
-/// has.
+/// Returns a hardware map (a list of boards) that names no modules. So the board itself says which
+/// modules it has. This depends on its analog bank, a group of inputs and outputs that the board
+/// can switch between.
 fn map(farm: &Farm) -> HardwareMap {
     let board = &farm.boards()[0];
     let (address, serial) = (board.address(), board.serial());
@@ -36,19 +37,19 @@ fn map(farm: &Farm) -> HardwareMap {
     HardwareMap::parse(&text, "map").expect("a map")
 }
 
-/// Connects to the boards with samples from their streams.
+/// Connects to the boards so that samples are taken from their streams.
 fn connect_streamed(map: &HardwareMap) -> Array {
     let options = ConnectOptions::new().samples(SampleSource::Stream(ReceiveOptions::new()));
     Array::connect_with(map, &options, 16).wait()
 }
 
-/// Handle of the first board, without the wrapper that checks limits. The wrapper would read
-/// settings back, and these calls would be counted too.
+/// Returns a handle of the first board without the wrapper that checks limits. The wrapper would
+/// read settings back, and these calls would be counted too.
 fn first(array: &Array) -> BoardHandle {
     array.targets()[0].board.clone()
 }
 
-/// Sets the tones to an amplitude and takes samples of them, in one batch.
+/// Sets the tones to an amplitude and takes samples of them, in one request.
 #[tworoutine(Send)]
 async fn set_and_measure(
     board: &BoardHandle,
@@ -73,12 +74,13 @@ async fn set_and_measure(
     })
 }
 
-/// Asserts that two measurements of the same settings differ by noise alone.
+/// Asserts that two measurements of the same settings differ only by noise.
 fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     assert_eq!(streamed.mean.len(), called.mean.len());
     for channel in 0..called.mean.len() {
         let off = (streamed.mean[channel] - called.mean[channel]).norm();
-        // 6 sigma of the difference of two means. The factor 2 is for samples that are correlated.
+        // The limit is 6 sigma of the difference of two means. The factor 2 is for samples that are
+        // correlated.
         let sigma = called.scatter[channel].max(streamed.scatter[channel]);
         let most = 6.0 * 2.0 * (2.0 / f64::from(SAMPLES)).sqrt() * sigma;
         assert!(
@@ -90,7 +92,7 @@ fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     }
 }
 
-/// Number of acquisition calls that the board has had.
+/// Returns the number of acquisition calls that the board has had.
 fn asked(farm: &Farm) -> u64 {
     let counters = farm.boards()[0].counters();
     counters.by_method.get("get_samples").copied().unwrap_or(0)
@@ -189,7 +191,7 @@ fn modules_share_the_stream_of_their_board() {
     }
 }
 
-/// A simulated board in real time, in which samples take as long as on a real board.
+/// Starts a simulated board in real time: samples take as long as on a real board.
 fn in_real_time(seed: u64) -> Farm {
     let farm = Farm::builder().boards(1).detectors(4).modules(4).seed(seed);
     let farm = farm.time(TimeMode::RealTime { call_us: 0 });
@@ -200,7 +202,7 @@ fn pause(millis: u64) {
     tworoutine::runtime().block_on(async { sleep(Duration::from_millis(millis)).await });
 }
 
-/// Acquisition of a third of a second.
+/// Acquisition that lasts a third of a second.
 fn third() -> Acquire {
     Acquire::new(200).first_channels(TONES)
 }
@@ -219,7 +221,7 @@ fn a_reboot_while_samples_are_taken_is_told() {
     pause(100);
     let sim = &farm.boards()[0];
     sim.inject(Fault::from(Reboot { down_ms: 0 }).from_call(sim.counters().calls));
-    // The call may fail: the board restarts, and loses its settings, before it answers.
+    // The call may fail, because the board restarts and loses its settings before it answers.
     let _ = another_calls(&farm, |calls| {
         calls.call("Dfmux", "get_timestamp");
     });
@@ -239,7 +241,7 @@ fn samples_of_the_other_bank_are_not_taken_for_a_modules_own() {
     let measure = || board.samples().mean(ModuleId::FIRST, third()).wait();
     measure().unwrap();
     for wait_ms in [100, 0] {
-        // The analog bank is switched in the middle of the acquisition, and then before it.
+        // Switches the analog bank, first in the middle of an acquisition and then before one.
         let switch = |high: bool| {
             another_calls(&farm, |calls| {
                 calls.call("Dfmux", "set_analog_bank").arg(high);
@@ -327,7 +329,7 @@ fn a_module_that_falls_silent_is_told_as_such_while_another_is_measured() {
     })
     .unwrap();
     thread::scope(|scope| {
-        // The first acquisition reads the stream for both.
+        // The first acquisition receives the stream for both of them.
         let long = scope.spawn(|| board.samples().mean(one, Acquire::new(900)).wait());
         pause(100);
         let error = board.samples().mean(two, third()).wait().unwrap_err();

@@ -1,4 +1,5 @@
-//! Tests of waits by the clock of a simulated board, which cost the caller next to no time.
+//! Tests of waits for an amount of time on the clock of a simulated board. They take the caller
+//! next to no time.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use twotone::sim::Farm;
 
 use super::connect;
 
-/// Seconds from one time of a board to a later one, which may be after midnight.
+/// Returns the seconds from one time of a board to a later one, which may be after midnight.
 fn seconds_between(earlier: &BoardTime, later: &BoardTime) -> f64 {
     (later.second_of_day - earlier.second_of_day).rem_euclid(86_400.0)
 }
@@ -18,8 +19,8 @@ fn a_wait_lets_the_time_of_the_board_pass_between_two_operations() {
     let farm = Farm::builder().detectors(2).start_blocking().unwrap();
     let board = connect(&farm).targets().remove(0).board;
     let channel = twotone::hal::ChannelId::FIRST;
-    // The first wait rounds up to one sample, the second is longer than one acquisition can be, and
-    // the third is no whole number of samples.
+    // The first wait is rounded up to one sample, the second is longer than one acquisition can be,
+    // and the third is no whole number of samples.
     for wait in [
         Duration::from_millis(1),
         Duration::from_secs(150),
@@ -36,7 +37,7 @@ fn a_wait_lets_the_time_of_the_board_pass_between_two_operations() {
         let replies = board.run(&batch).wait().unwrap();
         let passed = seconds_between(replies.get(before), replies.get(after));
         let asked = wait.as_secs_f64();
-        // The last sample may still be under way when the time is read. A long wait is several
+        // The last sample may not be complete when the time is read. A long wait is several
         // requests, and each of them takes a little time of its own.
         assert!(
             passed > asked - 0.01 && passed < 1.03 * asked + 0.1,

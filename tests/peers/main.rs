@@ -1,9 +1,10 @@
-//! Tests of our programs with unmodified programs of others: the Python client of CRS boards
-//! (rfmux) and its simulator, the Tuber server and its public client (Tuber is the protocol of the
-//! boards), and the client library of Prometheus.
+//! Tests of the programs of this project together with unmodified programs of others: the Python
+//! client rfmux of CRS boards and its simulator, the Tuber server and its public client, and the
+//! client library of Prometheus. Tuber is the protocol of the boards.
 //!
-//! The environment variable `TWOTONE_PYTHON` names a Python that has their packages. `cargo xtask
-//! test interoperability` installs one. If the variable is not set, each test says so and passes.
+//! The environment variable `TWOTONE_PYTHON` names a Python interpreter that has the packages of
+//! these programs. `cargo xtask test interoperability` installs one. If the variable is not set,
+//! each test says so and passes.
 
 mod firmware;
 mod metrics;

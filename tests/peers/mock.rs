@@ -1,4 +1,4 @@
-//! Tests of the program and of the stream receiver with the board that the Python client rfmux
+//! Tests of the program and of its stream receiver with a board that the Python client rfmux
 //! simulates.
 
 use std::net::Ipv4Addr;
@@ -20,9 +20,9 @@ const RESONATORS: usize = 8;
 const SERIAL: u16 = 0;
 const STREAMED: usize = 3000;
 
-/// Map with a low tone power, at which the nonlinearity parameter `a` of the resonators is about
-/// 0.001. The simulated noise hides so small a value from a fit, so a linear fit describes the
-/// resonances too.
+/// Hardware map with a low power of the tones. At this power the nonlinearity parameter `a` of the
+/// resonators is about 0.001. The simulated noise hides so small a value from a fit, so a linear
+/// fit describes the resonances too.
 const MAP: &str = r#"
 [[board]]
 name = "mock"
@@ -69,7 +69,8 @@ fn the_program_tunes_the_simulated_board_of_rfmux_as_rfmux_fits_it() {
 }
 
 /// Runs a command of the program with `map.toml` in `folder` and the arguments `more`. The command
-/// must succeed, and makes the run directory `out` in the same folder. Returns its report.
+/// must succeed, and makes the run directory (the folder of its results) `out` in the same folder.
+/// Returns the report of the command.
 fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     let done = Command::new(env!("CARGO_BIN_EXE_twotone"))
         .args([command, "--json"])
@@ -85,8 +86,8 @@ fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap()
 }
 
-/// Captures the stream of the board to disk, calibrated in Hz with the results of `tune`. They must
-/// be valid before and after the capture.
+/// Captures the stream of the board to disk. The samples are calibrated in Hz with the results of
+/// `tune`, which must be valid before and after the capture.
 fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     let port = mock.said["stream_port"].to_string();
     let run = folder.join("run");
@@ -103,7 +104,7 @@ fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     assert_eq!(module["tune_after"]["state"], "holds", "{said}");
 }
 
-/// Compares our fits with the fits of rfmux to the same points.
+/// Compares the fits of this project with the fits of rfmux to the same points.
 fn agrees_with_rfmux(python: &str, run: &Path) {
     let sweeps = run.join("sweeps/mock.arrow");
     let theirs = Script::new(python, "rfmux_fit.py").args([&sweeps]).run();
@@ -127,7 +128,8 @@ fn agrees_with_rfmux(python: &str, run: &Path) {
     }
 }
 
-/// Checks that no sample of the stream is missing, and that it has the tones that the tune left on.
+/// Checks that no sample of the stream is missing, and that the stream has the tones that the tune
+/// left on.
 fn streams_without_loss(mock: &Peer, run: &Path) {
     let source = Source::new(Ipv4Addr::LOCALHOST, SERIAL);
     let port = mock.said["stream_port"].as_u64().unwrap();
@@ -185,8 +187,8 @@ fn tune(run: &Path) -> Vec<toml::Table> {
     tables.collect()
 }
 
-/// Checks the description of the simulated board. It only has names, and the client asks for the
-/// description of each.
+/// Checks the description of the simulated board. It only has names of objects, and the client asks
+/// for the description of each object.
 fn describes_itself_by_names(mock: &Peer) {
     let host = mock.said["address"].as_str().unwrap().parse().unwrap();
     let client = TuberClient::new(host, ConnectOptions::new());

@@ -1,4 +1,4 @@
-//! Python scripts as child processes, which end with the test.
+//! Python scripts as child processes. Each ends with its test at the latest.
 
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-/// Path of the Python interpreter that has the packages for these tests, if there is one.
+/// Returns the path of the Python interpreter that has the packages for these tests, if there is
+/// one.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("TWOTONE_PYTHON").ok();
     if python.is_none() {
@@ -66,7 +67,7 @@ impl Script {
         peer
     }
 
-    /// Runs the script to its end, which must be a success. Returns the JSON object that the script
+    /// Runs the script to its end. The script must succeed. Returns the JSON object that it
     /// printed.
     #[track_caller]
     pub(crate) fn run(self) -> Value {
@@ -83,8 +84,8 @@ impl Script {
     }
 }
 
-/// A running script. It is killed when this is dropped. It also ends when its standard input is
-/// closed, so that it does not outlive a test that is killed.
+/// A running script. It is killed when this value is dropped. It also ends when its standard input
+/// is closed, so that it does not outlive a test that is killed.
 pub(crate) struct Peer {
     name: String,
     child: Child,
@@ -96,7 +97,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Reads the next line that the script prints, a JSON object.
+    /// Reads the next line that the script prints, which must be a JSON object.
     #[track_caller]
     fn line(&mut self) -> Value {
         let mut line = String::new();
@@ -113,7 +114,7 @@ impl Peer {
         })
     }
 
-    /// Text that the script has written to its standard error so far.
+    /// Returns the text that the script has written to its standard error so far.
     fn complaints(&self) -> String {
         let (mut file, mut bytes) = (&self.complaints, Vec::new());
         drop(file.rewind());

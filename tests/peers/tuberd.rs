@@ -1,4 +1,5 @@
-//! Tests of our client of the Tuber protocol with the real server, tuberd.
+//! Tests of the client of the Tuber protocol with tuberd, the real server. Tuber is the protocol of
+//! the boards. A *batch* is a list of calls that one request carries.
 
 use std::future::Future;
 
@@ -35,9 +36,9 @@ impl Tuberd {
         )
     }
 
-    /// Returns two clients. One takes answers in JSON, the other in CBOR. The second one also
-    /// writes its batches in CBOR, from the second batch on, because the server has then answered
-    /// in CBOR once.
+    /// Returns two clients. One takes answers in JSON, the other in CBOR. From its second batch on,
+    /// the second client also writes its batches in CBOR, because it has then seen that the server
+    /// uses CBOR.
     fn clients(&self) -> [TuberClient; 2] {
         let clients = [false, true].map(|cbor| self.client(cbor));
         for client in &clients {
@@ -160,7 +161,8 @@ fn values_go_there_and_back_in_both_formats() {
     }
 }
 
-/// Two rows of three numbers: 0, 1, the largest; the smallest, 2, 3.
+/// Array of two rows of three numbers: 0, 1, and the largest number of the type; the smallest
+/// number, 2, and 3.
 macro_rules! rows {
     ($kind:ident, $number:ty, $smallest:expr, $largest:expr) => {
         NdData::$kind(
@@ -181,7 +183,8 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         return;
     };
     let client = server.client(true);
-    // A half-precision number is read as single precision. The largest one is 65504.
+    // A half-precision number is read as single precision. The largest half-precision number is
+    // 65504.
     let expected = [
         ("u1", rows!(U8, u8)),
         ("u2", rows!(U16, u16)),
@@ -221,7 +224,8 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         assert_eq!(&array.data, data, "{dtype} {way:?}");
     }
 
-    // The arrays have any shape and either order of elements, and are between other values.
+    // The arrays have any shape and either order of elements, and other values are before and after
+    // them.
     let shapes: [&[u64]; 5] = [&[0], &[5], &[2, 3, 4], &[1, 1, 6], &[3, 0, 2]];
     let read = results(&client, |batch| {
         for shape in shapes {
@@ -257,7 +261,8 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
     assert!(is(q.first(), NdData::I16(vec![0, 1])), "{q:?}");
     assert_eq!(q[1], Value::Int(7));
 
-    // The client reports quadruple precision as an error with a message, and still works after it.
+    // The client reports an array in quadruple precision as an error with a message, and still
+    // works after that.
     let refused = client.call(|batch| {
         batch.call("Arrays", "quadruple");
     });
@@ -272,7 +277,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
     assert!(message.contains("complex"), "{message}");
     assert!(matches!(&replies[1].result, Ok(Value::NdArray(_))));
 
-    // Arrays are sent as arguments. The server reads what the client writes.
+    // Arrays are sent as arguments, and the server must read what the client writes.
     let shape = twotone::transport::wire::tuber::Shape::new(&[2, 3]).unwrap();
     let read = results(&client, |batch| {
         for (_, data) in &expected {
@@ -351,8 +356,8 @@ fn warnings_and_errors_belong_to_their_calls() {
             let message = went_on[index].result.as_ref().unwrap_err();
             assert!(message.contains(words), "{index}: {message}");
         }
-        // A call outside of a batch fails too. After it, a batch has a call whose result the server
-        // cannot write.
+        // A call that is alone in its request fails with the same kind of error. The next batch
+        // contains a call whose result the server cannot write.
         let refused = client.call(|batch| {
             batch.call("Trouble", "fail").arg("that");
         });

@@ -44,13 +44,14 @@ fn info_says_what_answers_and_what_does_not() {
     assert_eq!(run(&["info", &map]).0, 4);
 }
 
-/// Starts a farm (simulated boards) of one board, on which calls of some methods fail.
+/// Starts a farm (a group of simulated boards) of one board. Calls of some methods of this board
+/// fail.
 fn failing(folder: &std::path::Path, methods: &[&str]) -> SimProcess {
     let kind = "kind = \"error-on-call\"\nmessage = \"i2c read failed\"";
     faulty(folder, kind, methods)
 }
 
-/// Starts a farm of one board, which has a fault of the kind `kind` in calls of some methods.
+/// Starts a farm of one board, on which calls of some methods have a fault of the kind `kind`.
 fn faulty(folder: &std::path::Path, kind: &str, methods: &[&str]) -> SimProcess {
     let fault = |method: &&str| {
         format!("[[fault]]\n{kind}\nboards = [\"crs0001\"]\nmethod = \"{method}\"\n")
@@ -100,7 +101,7 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
             is_null(board, "/error") && is_null(board, unknown),
             "{method}: {board}"
         );
-        // The report has all other values.
+        // The report has the values of all other methods.
         for known in [
             "/housekeeping/0/value",
             "/clock",
@@ -123,7 +124,8 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
     }
 }
 
-/// Function that returns true if the report of a board contains the value that a method reads.
+/// Function that returns true if the report of a board contains the value that a certain method
+/// reads.
 type IsKnown = Box<dyn Fn(&serde_json::Value) -> bool + Sync>;
 
 #[test]
@@ -150,7 +152,7 @@ fn a_question_that_hangs_hides_no_other_answer() {
             Box::new(|board| board["modules"][0]["nco_hz"].is_f64()),
         ),
     ];
-    // All commands run at the same time, because each waits for its request that hangs.
+    // All commands run at the same time, because each takes until its hanging request is given up.
     std::thread::scope(|scope| {
         for (method, _) in &known {
             let sim = faulty(folder.path(), "kind = \"hang\"", &[method]);
@@ -244,7 +246,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     );
     let loaded = twotone::map::HardwareMap::load(&map).unwrap();
     assert!(!any_tone_on(&loaded), "a tone is on");
-    // A sweep does not overwrite an existing run.
+    // A sweep does not overwrite the files of an earlier one.
     assert_eq!(run(&args).0, 2);
 
     let arrow = sim.text_path("arrow");
@@ -262,8 +264,8 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     assert!(table.points().iter().all(|point| point.noise > Some(0.0)));
     assert!(sim.path("arrow").join("manifest.json").exists());
 
-    // The band is so wide that it needs several NCO settings. Each point names the setting at which
-    // it was measured.
+    // The band is so wide that it needs several settings of the NCO (the oscillator to which tones
+    // are relative). Each point names the setting at which it was measured.
     let wide = sim.text_path("wide");
     let band = ["--f-min", "1.0e9", "--f-max", "2.2e9", "--format", "csv"];
     let free = std::fs::read_to_string(&map).unwrap();
@@ -279,7 +281,8 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     ]
     .concat();
     let (status, report) = run_json(&args);
-    // The map has no range, so only the band of the command line limits the sweep.
+    // The hardware map (the list of boards) has no frequency range, so only the band of the command
+    // line limits the sweep.
     assert_eq!(status, 0, "{report}");
     let text = std::fs::read_to_string(sim.path("wide").join("sweeps/crs0001.csv")).unwrap();
     let mut ncos = std::collections::BTreeSet::new();
@@ -346,7 +349,7 @@ fn a_python_map_is_imported_and_its_boards_answer() {
         assert!(err.contains(words), "{err}");
     }
 
-    // The imported map has no frequency range. `tune` and `sweep` refuse it before they set
+    // The imported map has no frequency range, so `tune` and `sweep` refuse it before they set
     // anything.
     let out = sim.text_path("run");
     for command in ["tune", "sweep"] {

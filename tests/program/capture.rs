@@ -1,4 +1,5 @@
-//! Tests of capturing sample streams with the program: content of the files, and losses.
+//! Tests of `twotone capture`, which writes the sample streams of boards to files. The tests check
+//! the content of the files, and losses.
 
 /// Calls a method of a simulated board that the program itself never calls.
 macro_rules! tell {
@@ -36,7 +37,8 @@ use super::process::{error_of, rest, run_json, signal_to, twotone, write};
 
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
-/// Start of 2026, in seconds since 1970. The clocks of simulated boards begin at this time.
+/// Start of the year 2026, in seconds since 1970. The clocks of simulated boards begin with this
+/// time.
 const YEAR_2026_S: i64 = 1_767_225_600;
 
 /// Modulation of all simulated resonances.
@@ -64,7 +66,7 @@ fn times(batches: &[RecordBatch]) -> Vec<f64> {
     times
 }
 
-/// Values of the channel at the index `at` of a list column.
+/// Values of one channel, which is at the index `at` of the lists in a column.
 fn channel(batches: &[RecordBatch], column: &str, at: usize) -> Vec<f64> {
     let mut values = Vec::new();
     for batch in batches {
@@ -92,7 +94,7 @@ fn channel(batches: &[RecordBatch], column: &str, at: usize) -> Vec<f64> {
     values
 }
 
-/// Numbers that the metadata of a column has under a key.
+/// Numbers that the metadata of a column has under the key `key`.
 fn noted(batches: &[RecordBatch], column: &str, key: &str) -> Vec<f64> {
     let schema = batches[0].schema();
     let field = schema.field_with_name(column).expect("the column");
@@ -117,8 +119,8 @@ fn check_rows(batches: &[RecordBatch]) -> usize {
     times.len()
 }
 
-/// Fits a sine of 1 Hz, `amplitude * sin(2 pi t + phase)`, to values that also drift, by least
-/// squares. Returns amplitude and phase.
+/// Fits a sine of 1 Hz, `amplitude * sin(2 pi t + phase)`, to values by least squares. The values
+/// may also drift. Returns amplitude and phase.
 fn sine(times: &[f64], values: &[f64]) -> (f64, f64) {
     const TERMS: usize = 4;
     let middle = times[times.len() / 2];
@@ -176,8 +178,8 @@ impl Lab {
         Self { farm, folder, map }
     }
 
-    /// Starts a farm (simulated boards) and tunes it. Returns the farm with the path of the run
-    /// directory of `tune`.
+    /// Starts a farm (a group of simulated boards) and tunes it (sets its tones on the resonances).
+    /// Returns the farm, and the path of the run directory (the folder of results) of `tune`.
     fn tuned(detectors: usize, seed: u64) -> (Self, String) {
         let lab = Self::new(detectors, seed);
         let tune = lab.text_path("tune");
@@ -219,7 +221,8 @@ fn a_modulation_is_captured_in_hertz_with_its_sign_and_at_its_time() {
         &tune,
     ];
     let (status, report) = run_json(&args);
-    // If the machine is too busy for the boards, samples are lost, which is reported.
+    // If the machine is too busy to simulate the boards in time, samples are lost, and the report
+    // says so.
     assert!(
         status == 0 || (status == 3 && report["lost"] != 0),
         "{report}"

@@ -1,4 +1,5 @@
-//! Tests of usage, hardware maps and parameter files. They need no board.
+//! Tests of wrong command lines, of hardware maps (lists of boards) and of parameter files. They
+//! need no board.
 
 use twotone::algorithms::{Band, TuneParams};
 use twotone::map::parse_params;
@@ -234,7 +235,7 @@ fn addresses_that_can_be_read_in_two_ways_are_refused() {
     ] {
         assert_eq!(check(&[("address", address)]).0, 0, "{address}");
     }
-    // Both boards are the same one, with a different spelling.
+    // Both entries of the map are the same board, with a different spelling of the address.
     for (one, other) in [
         (("address", "Rfmux7.local"), ("serial", "7")),
         (("address", "b7.lab."), ("address", "b7.lab")),
@@ -255,7 +256,7 @@ fn the_page_on_parameters_has_every_one_at_its_default() {
     let (text, _) = text.split_once("```").unwrap();
     let default = TuneParams::default();
     assert_eq!(parse_params::<TuneParams>(text, "page").unwrap(), default);
-    // The page also has the parameters without a default.
+    // The page of the documentation also has the parameters without a default.
     let default = TuneParams {
         band: Some(Band::default()),
         ..default

@@ -1,4 +1,4 @@
-//! Tests that a simulator closes its descriptors when its boards have faults and their clients
+//! Tests that a simulator closes its file descriptors if its boards have faults and their clients
 //! disappear.
 
 use std::io::Write;
@@ -38,8 +38,8 @@ fn ask(address: &str) -> TcpStream {
     client
 }
 
-/// Waits until the number of descriptors has stayed the same for a while, and returns it. At first
-/// the simulator opens and closes some for itself.
+/// Waits until the number of file descriptors of the simulator has stayed the same for a while, and
+/// returns it. At first the simulator opens and closes some for itself.
 fn settled_descriptors(sim: &SimProcess) -> usize {
     let (mut number, mut same) = (sim.descriptors(), 0);
     wait_until("descriptors that stay as many", || {
@@ -102,7 +102,7 @@ fn clients_that_stay_leave_none_when_the_fault_is_over() {
     let before = settled_descriptors(&sim);
     let _clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
     wait_until("not connected", || sim.descriptors() >= before + CLIENTS);
-    // The simulator may have opened some for itself since it was ready.
+    // The simulator may have opened some file descriptors for itself since it was ready.
     wait_until("descriptors stay", || {
         sim.descriptors() <= before + OF_ITS_OWN
     });

@@ -1,4 +1,5 @@
-//! Tests of dry runs (`--dry-run`), and of detectors that the hardware map names.
+//! Tests of dry runs (`--dry-run`), and of detectors that the hardware map (the list of boards)
+//! names.
 
 use std::fs::File;
 
@@ -11,8 +12,8 @@ use twotone::sim::Truth;
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, run, run_json, write};
 
-/// Writes a map with the detectors of a farm (simulated boards). Each is named after its board and
-/// its place on the module. Each module also has a `lost` detector, which does not exist.
+/// Writes a map with the detectors of simulated boards. Each detector is named after its board and
+/// its place on the module. Each module also has a detector `lost`, which does not exist.
 fn named(sim: &SimProcess) -> String {
     let map = HardwareMap::load(sim.map()).unwrap();
     let truth = std::fs::read(sim.path("truth.json")).unwrap();
@@ -87,7 +88,7 @@ fn detectors_of_the_map_are_in_every_result() {
     let (_, table, _) = run(&["tune", &map, "--out", &sim.text_path("again")]);
     assert!(table.contains(words), "{table}");
 
-    // The file of a sweep names the frequencies at which detectors are expected.
+    // The file of a sweep lists the frequencies at which detectors are expected.
     let out = sim.text_path("swept");
     let (status, report) = run_json(&["sweep", &map, "--out", &out]);
     assert_eq!(status, 0, "{report}");
@@ -130,14 +131,14 @@ fn a_dry_run_sets_nothing_and_counts_what_would_be_sent() {
         (&0.into(), &7.into())
     );
     let requests = |module: &Value| module["requests"].as_u64().unwrap();
-    // With detectors in the map there is a fine sweep, which has 41 points.
+    // If the map names detectors, there is a fine sweep, which has 41 points.
     assert!(
         requests(&with) > requests(&without) + 41,
         "{with} {without}"
     );
     assert!(requests(&sweep) >= 45, "{sweep}");
 
-    // The limits of the map forbid these tones, so the dry run is refused too.
+    // The limits of the map forbid these tones, so even a dry run is refused.
     let params = write(
         sim.folder.path(),
         "loud.toml",

@@ -1,4 +1,5 @@
-//! Tests of the state in which each command leaves a board, by the `safe_state` of the map.
+//! Tests of the state in which each command leaves a board. The entry `safe_state` of the hardware
+//! map (the list of boards) determines this state.
 
 use tworoutine::Wait;
 use twotone::Array;
@@ -8,7 +9,8 @@ use twotone::run::ENDINGS;
 
 use super::process::{SimProcess, run, run_json, write};
 
-/// Amplitudes of the first channels of the board's first module, and the frequency of its NCO.
+/// Returns the amplitudes of the first channels of the first module of the first board, and the
+/// frequency of the module's NCO (oscillator).
 fn settings(map: &HardwareMap) -> (Vec<f64>, f64) {
     let array = Array::connect(map).wait();
     let target = &array.boards()[0].targets()[0];
@@ -36,7 +38,8 @@ fn a_sweep_leaves_what_it_found_or_nothing() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     let loaded = HardwareMap::load(sim.map()).unwrap();
     for safe_state in ["hold", "previous", "off"] {
-        // Two tones are on, as after an observation. One of them is outside of the map's range.
+        // Two tones are on, as after an observation. One of them is outside of the frequency range
+        // that the map allows.
         let array = Array::connect(&loaded).wait();
         let board = array.boards()[0].handle();
         let module = ModuleId::FIRST;
@@ -156,8 +159,8 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
             "{band:?}: {err}"
         );
     }
-    // One end of a band is enough. The other one is the end of each module's range, or of the band
-    // in the parameter file.
+    // The command line needs only one end of a band. The other end is that of the range of each
+    // module, or of the band in the parameter file.
     for band in [["--f-min", "1.3e9"], ["--f-max", "1.4e9"]] {
         assert_eq!(sweep(&band).0, 4, "{band:?}");
     }
@@ -205,7 +208,8 @@ fn one_end_of_a_band_leaves_the_other_to_each_module() {
         for (index, (low, high)) in bands.into_iter().enumerate() {
             let module = &report["boards"][0]["modules"][index];
             for (key, expected) in [("f_min_hz", low), ("f_max_hz", high)] {
-                // The points are within the band, and end at most one step from its ends.
+                // The points of the sweep are within the band. The first and the last are at most
+                // one step from its ends.
                 let swept = module[key].as_f64().unwrap();
                 assert!((swept - expected).abs() < 20e3, "{end}: {key} of {module}");
             }

@@ -1,5 +1,6 @@
-//! Tests with real sockets and processes: a sample of faults at random calls, and programs that are
-//! killed or suspended. `tests/safety` tries every fault at every request in memory.
+//! Tests with real sockets and processes. Boards have a sample of the possible faults at random
+//! calls, and programs are killed or suspended. `tests/safety` tries every fault at every request
+//! in memory.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -43,7 +44,8 @@ fn sample() -> (u64, Random) {
     (seed, Random(seed))
 }
 
-/// Returns a fault that ends after some calls, so that the board answers again before the deadline.
+/// Returns a fault that ends after some calls. So the board answers again before the time limit of
+/// the command.
 fn fault(random: &mut Random) -> Scheduled {
     let method = |random: &mut Random| {
         ["get_samples", "get_amplitude", "set_frequency"][random.below(3) as usize].to_owned()
@@ -71,7 +73,7 @@ fn fault(random: &mut Random) -> Scheduled {
     fault.during(random.below(20_000), 1 + random.below(3))
 }
 
-/// Returns the number of tones that the second board drives.
+/// Returns the number of tones that are on at the second board.
 fn tones(map: &HardwareMap) -> usize {
     let array = Array::connect(map).wait();
     let targets = array.board_targets("crs0002");
@@ -117,10 +119,11 @@ fn a_fault_at_any_call_leaves_what_is_told() {
     }
 }
 
-/// Checks that the report of the command agrees with `on`, the number of tones that the second
-/// board drives.
+/// Checks that the report of the command agrees with `on`, the number of tones that are on at the
+/// second board.
 fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str) {
-    // A board that could not be connected has no modules, and nothing was set on it.
+    // A board to which no connection was made has no modules in the report, and nothing was set on
+    // it.
     let module = &report["boards"][1]["modules"][0];
     match module["hardware"]["state"].as_str() {
         Some("kept") => assert!(on > 0 && command == "tune", "{when}: {report}"),
@@ -134,7 +137,7 @@ fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str)
     assert!([0, 3].contains(&status), "{when}: {status}");
 }
 
-/// Checks that `off` switches all tones off, and that the command succeeds after that.
+/// Checks that `off` switches all tones off, and that `command` succeeds after that.
 fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
     let (status, off) = run_json(&["off", map.file()]);
     assert_eq!((status, tones(map)), (0, 0), "{when}: {off}");
@@ -144,8 +147,8 @@ fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
     assert_eq!(status, 0, "{when}: a rerun: {report}");
 }
 
-/// Mishap of the program's process. `unread.rs` tests readers that do not read, and `lock.rs` other
-/// programs on the board.
+/// Mishap of the process of the program. The file `unread.rs` tests readers that do not read, and
+/// `lock.rs` tests other programs that use the board.
 #[derive(Debug, Clone, Copy)]
 enum Mishap {
     /// The process is suspended for longer than its deadline.
@@ -160,8 +163,8 @@ const DEADLINE_S: &str = "20";
 /// Time for which the process is suspended, in seconds.
 const STOPPED_S: &str = "21";
 
-/// Starts a program and waits until it drives tones. On a busy machine it may end before this
-/// function notices, and is then started again.
+/// Starts a program and waits until it has switched tones on. On a busy machine it may end before
+/// this function notices the tones. Then it is started again.
 fn driving(args: &[&str], map: &HardwareMap, out: &Path, when: &str) -> Child {
     for _ in 0..20 {
         let mut child = twotone(args)
@@ -220,7 +223,7 @@ fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
             let report = serde_json::from_str(&said);
             let report = report.unwrap_or_else(|error| panic!("{when}: {error}: {said}{err}"));
             check_told(command, status, &report, tones(&map), &when);
-            // The time for which it was suspended does not count for the deadline.
+            // The time for which the process was suspended does not count towards its deadline.
             assert_eq!(status, 0, "{when}: {report}");
         }
         check_next(command, folder.path(), &map, &when);

@@ -1,5 +1,6 @@
-//! Tests with boards that are not those of the hardware map. The serial numbers in the packets of
-//! their streams show it before a tone is set.
+//! Tests with boards that are not those of the hardware map (the list of boards). The streams of
+//! boards have their serial numbers in the packets. So the program notices a wrong board before it
+//! sets a tone.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -7,7 +8,7 @@ use twotone::sim::{Farm, Streaming};
 
 use super::process::{error_of, run, run_json, write};
 
-/// A farm (simulated boards) of two boards, and a changed copy of the farm's own map.
+/// A farm (group of simulated boards) of two boards, and a changed copy of the farm's own map.
 struct Lab {
     farm: Farm,
     folder: TempDir,
@@ -27,8 +28,8 @@ impl Lab {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Number of calls, on the board with the index `at`, of methods whose name begins with
-    /// `beginning`.
+    /// Returns the number of calls that the board with the index `at` has received, of methods
+    /// whose name begins with `beginning`.
     fn told(&self, at: usize, beginning: &str) -> u64 {
         let methods = self.farm.boards()[at].counters().by_method;
         let told = methods
@@ -38,7 +39,7 @@ impl Lab {
     }
 }
 
-/// Exchanges the serial numbers of the two boards of a map.
+/// Exchanges the serial numbers of the two boards in the text of a map.
 fn swapped(map: String) -> String {
     let map = map.replace("serial = \"0001\"", "serial = \"new\"");
     let map = map.replace("serial = \"0002\"", "serial = \"0001\"");
@@ -50,7 +51,7 @@ fn swapped(map: String) -> String {
     swapped
 }
 
-/// Gives the second board of a map a serial number that no board has.
+/// Gives the second board in the text of a map a serial number that no board has.
 fn replaced(map: String) -> String {
     let replaced = map.replace("serial = \"0002\"", "serial = \"0077\"");
     assert_ne!(replaced, map);
@@ -124,7 +125,7 @@ fn info_shows_the_identity_in_packets_beside_that_of_the_map() {
     assert_eq!(other["serial"], "0077");
     assert_eq!(other["identity"]["state"], "another", "{other}");
     assert_eq!(other["identity"]["packet_serials"], serde_json::json!([2]));
-    // The wrong board answers nevertheless.
+    // The wrong board answers, although it is not the board of the map.
     assert!(
         other["firmware"].is_string() && other["error"].is_null(),
         "{other}"
@@ -173,7 +174,8 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
             (&"unknown".into(), &why.into())
         );
     }
-    // The report has the serial number in the board's packets, so that a person can compare it.
+    // The report has the serial number from the packets of the board, so that a person can compare
+    // it.
     let streaming = Lab::new(Streaming::WhenJoined, nameless);
     let (status, report) = run_json(&["info", &streaming.map]);
     assert_eq!(status, 0, "{report}");

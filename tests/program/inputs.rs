@@ -1,5 +1,5 @@
 //! Tests with inputs that are not files, are too large, or are full of mistakes. The program
-//! reports that at once, and does nothing else.
+//! reports such an input at once, and does nothing else.
 
 use std::fs::File;
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,7 @@ use super::process::{run, twotone, write};
 const MAP: &str = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n\
                    serial = \"1\"\n[[board.module]]\nnumber = 1\nf_min_hz = 1e9\nf_max_hz = 1.5e9\n";
 
-/// Every command that reads a file. `FILE` stands for its path.
+/// Every command that reads a file, with its arguments. `FILE` stands for the path of the file.
 const READERS: [&[&str]; 12] = [
     &["check", "FILE"],
     &["check", "MAP", "--params", "FILE"],
@@ -106,7 +106,7 @@ fn a_capture_refuses_pipes_in_the_place_of_the_files_of_its_tune() {
     }
 }
 
-/// Text of the manifest of a run.
+/// Returns the text of the manifest (`manifest.json`) of a run.
 fn manifest() -> String {
     let map = twotone::map::HardwareMap::parse(MAP, "map.toml").unwrap();
     let started = twotone::record::UtcTime::now();

@@ -12,7 +12,8 @@ use twotone::sim::fault::{BlackHole, Fault};
 
 use super::process::{SimProcess, rest, signal_to, twotone, write};
 
-/// True if any channel of the first board drives a tone, in the modules that the map lists.
+/// True if any channel of the first board drives a tone. Looks only at the modules that the map
+/// lists.
 pub(crate) fn any_tone_on(map: &HardwareMap) -> bool {
     let array = Array::connect(map).wait();
     array.boards()[0].targets().iter().any(|target| {
@@ -31,7 +32,7 @@ fn an_interrupt_restores_the_hardware_and_says_so() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The signal must come while the tune drives tones.
+    // The signal must come while the program drives tones.
     while !any_tone_on(&map) {
         assert!(
             tune.try_wait().unwrap().is_none(),
@@ -74,8 +75,8 @@ fn a_second_interrupt_leaves_at_once_and_names_what_is_left_on() {
             "it ended before it drove a tone"
         );
     }
-    // From now on the first board accepts requests and never answers, so the clean-up cannot reach
-    // it.
+    // From now on the first board accepts requests and never answers. So the program cannot switch
+    // the board's tones off after the interrupt.
     farm.boards()[0].inject(Fault::from(BlackHole {}));
     signal_to(&tune, Signal::INT);
     std::process::Command::new("sleep")

@@ -1,5 +1,5 @@
-//! Tests with few threads, few files or little memory. Each command works, or ends with an exit
-//! status and a message that names the limit. No command panics or hangs.
+//! Tests of the program with few threads, few files or little memory. Each command works, or ends
+//! with an exit status and a message that names the limit. No command panics or hangs.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
@@ -14,11 +14,11 @@ use super::process::{SimProcess, signal_to, write};
 /// A limit of the operating system for a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
-    /// Number of threads besides the first. Each thread gets a huge stack, and the memory is
-    /// limited, because a limit of threads would depend on the user and on other programs.
+    /// Number of threads in addition to the first one. Each thread gets a huge stack, and the
+    /// memory is limited. A direct limit on threads would depend on the user and on other programs.
     Threads(u64),
-    /// Number of threads, including the first, of a user who runs nothing else. Only root can
-    /// become such a user.
+    /// Number of threads, including the first one, for a user who runs nothing else. Only root can
+    /// change to such a user.
     ThreadsOfUser(u64),
     /// Number of open files.
     Files(u64),
@@ -56,7 +56,8 @@ pub(crate) fn twotone_under(limit: Limit, args: &[&str]) -> Command {
     command
 }
 
-/// A copy of the program, a farm (simulated boards), and a folder that any user can write to.
+/// A copy of the program, a farm (a group of simulated boards), and a folder that any user can
+/// write to.
 struct Bench {
     sim: SimProcess,
     program: PathBuf,
@@ -131,7 +132,7 @@ impl Bench {
     }
 }
 
-/// Waits for the end of a command. Interrupts a simulator once it is ready.
+/// Waits for the end of a command. If the command is the simulator, interrupts it once it is ready.
 fn ended(mut child: Child) -> Ending {
     let mut said = String::new();
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -146,7 +147,7 @@ fn ended(mut child: Child) -> Ending {
     Ending { status, said }
 }
 
-/// Each command, with arguments for a short run.
+/// Each command of the program, with arguments for a short run.
 const COMMANDS: [&[&str]; 8] = [
     &["check", "map.toml"],
     &["info", "map.toml"],
@@ -188,8 +189,8 @@ fn a_command_works_or_names_the_limit() {
             assert!(!said.contains("panicked"), "{case}");
             let names = ["`ulimit -u`", "`ulimit -n ", "`ulimit -n`", "`ulimit -v "];
             let named = names.iter().any(|name| said.contains(name));
-            // On a busy machine the kernel drops packets of a capture. The program then reports the
-            // loss.
+            // On a busy machine the kernel drops packets of a capture. The program then reports
+            // that samples were lost.
             let lost = status == Some(3) && said.contains(" lost, missing or not written in ");
             assert!(status == Some(0) || named || lost, "{case}");
         }

@@ -14,7 +14,7 @@ use twotone::sim::fault::{Fault, Hang};
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, error_of, failure, rest, run_json, signal_to, twotone, write};
 
-/// Starts `twotone tune` on boards that take some seconds to tune, and waits until it drives tones.
+/// Starts `twotone tune` on boards that take some seconds to tune, and waits until tones are on.
 fn tuning(sim: &SimProcess, run: &str) -> Child {
     let tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path(run), "--json"])
         .stdout(Stdio::piped())
@@ -38,7 +38,7 @@ fn slow() -> SimProcess {
     ])
 }
 
-/// Runs the program to its end, with `locks` as the folder of its locks. Returns its exit status,
+/// Runs the program to its end. It keeps its locks in the folder `locks`. Returns its exit status,
 /// its report (null if there is none) and its standard error.
 fn run_with(locks: &Path, args: &[&str]) -> (Option<i32>, Value, String) {
     let mut command = twotone(&[args, &["--json"]].concat());
@@ -104,8 +104,8 @@ fn a_board_that_is_taken_over_is_no_more_set_by_the_first() {
     assert_eq!(status, Some(3), "{err}");
     let told = report.to_string();
     assert!(told.contains("has taken this board over"), "{told}");
-    // The tones of the second tune are still on: the clean-up of the first one has switched nothing
-    // off.
+    // The tones that the second `tune` has set are still on: the first one, which has lost the
+    // board, has not switched them off at its end.
     assert!(any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
 }
 
@@ -131,8 +131,8 @@ fn off_switches_off_what_another_program_works_on() {
 fn a_program_of_another_host_is_seen_by_what_it_sets() {
     let sim = slow();
     let first = tuning(&sim, "first");
-    // A program on another host cannot see the locks of this host. A second folder of locks has the
-    // same effect.
+    // A program on another host cannot see the locks of this host. To run a program with a second
+    // folder of locks has the same effect.
     let locks = sim.path("locks");
     fs::create_dir(&locks).unwrap();
     let (map, out) = (sim.map(), sim.text_path("second"));
@@ -151,7 +151,7 @@ fn a_program_of_another_host_is_seen_by_what_it_sets() {
         for words in ["another program sets module 1 right now", "--ignore-others"] {
             assert!(told.contains(words), "{option:?}: {told}");
         }
-        // `--take-over` has no effect on a program of another host, so the message does not suggest
+        // `--take-over` has no effect on a program on another host, so the message does not suggest
         // it.
         assert!(!told.contains("(--take-over)"), "{told}");
         assert_eq!(report["boards"][0]["taken_over"], Value::Null, "{told}");
@@ -330,7 +330,7 @@ fn an_interrupt_while_connecting_leaves_a_report_and_true_words() {
     }
 }
 
-/// First method that is called to read the settings of a module.
+/// Method that is called first when the settings of a module are read.
 const READ_FIRST: &str = "get_nco_frequency";
 
 /// Starts a farm of two simulated boards. The second one never answers calls of `method`. Returns

@@ -1,4 +1,5 @@
-//! Tests of runs whose disk is full at the end, or whose folder is moved or removed during the run.
+//! Tests of commands that write their results to a run directory. At the end the disk is full, or
+//! the folder is moved or removed while the command runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ fn missing(report: &Value) -> Vec<&str> {
 fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     let sim = SimProcess::start(&["--boards", "2", "--detectors", "8", "--seed", "5"]);
     let (map, out) = (sim.map(), sim.text_path("run"));
-    // The file of sweeps needs 2 MB for each board.
+    // The file with the points of the sweeps needs 2 MB for each board.
     let (status, report, err) = run_limited(400, &["tune", &map, "--out", &out]);
     assert_eq!(status, 3, "{report}");
     let swept = ["sweeps/crs0001.arrow", "sweeps/crs0002.arrow"];
@@ -70,8 +71,8 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
         assert_eq!(module.channel.len(), 8);
     }
 
-    // A sweep is of no use without its points. The program tries the file of every board, and keeps
-    // those that it can write.
+    // A sweep without its points is of no use. The program tries to write the file of every board,
+    // and keeps the files that it could write.
     let out = sim.text_path("swept");
     for more in [&[][..], &["--format", "csv"]] {
         let args = [&["sweep", &map, "--out", &out], more].concat();
@@ -84,7 +85,7 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     }
 }
 
-/// Mishap that happens to the folder of a run during the run.
+/// Mishap that happens to the run directory while the command runs.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Moved,
@@ -94,7 +95,7 @@ enum Fate {
 }
 
 /// Runs the program in a folder of its own. The mishap happens to its run directory once `is_far`
-/// returns true for the hidden folder in which the run is made. Returns the exit status, the
+/// returns true for the hidden folder in which this directory is made. Returns the exit status, the
 /// report, and the folder.
 fn run_fated(
     fate: Fate,
@@ -152,7 +153,7 @@ fn run_fated(
 
 #[test]
 fn a_run_whose_folder_went_away_goes_to_the_next_best_place() {
-    // In real time a run takes long enough for the mishap.
+    // In real time a command takes so long that the mishap happens while it runs.
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--real-time"]);
     let map = sim.map();
     for (fate, words) in [
@@ -185,7 +186,8 @@ fn a_capture_whose_folder_went_away_says_where_its_samples_are() {
         let (status, report, _folder) = run_fated(fate, &args, begun);
         assert_eq!(status, 3, "{fate:?}: {report}");
         if let Fate::Removed = fate {
-            // The capture ends when the program notices the mishap, and not after three seconds.
+            // The capture of streams ends when the program notices the mishap, and not only after
+            // three seconds.
             assert!(
                 report["boards"][0]["modules"][0]["missing"].as_u64() > Some(300),
                 "{report}"

@@ -1,5 +1,5 @@
-//! Tests of the daemon `twotone serve`: commands at its Unix socket, questions at its TCP port, and
-//! its end.
+//! Tests of the daemon `twotone serve`: commands that it receives at its Unix socket, questions
+//! that it answers at its TCP port, and its end. A *job* is a command that the daemon runs.
 
 mod ends;
 mod http;
@@ -35,7 +35,8 @@ impl Daemon {
         Self::start_with(folder, map, |command| command)
     }
 
-    /// Does the same as [`Self::start`], with changes to the command.
+    /// Does the same as [`Self::start`], after `change` has changed the command that starts the
+    /// daemon.
     pub(crate) fn start_with(
         folder: &Path,
         map: &str,
@@ -65,12 +66,12 @@ impl Daemon {
         }
     }
 
-    /// Address of the daemon for the option `--host`.
+    /// Returns the address of the daemon for the option `--host`.
     pub(crate) fn host(&self) -> String {
         format!("unix:{}", self.folder.join("control.sock").display())
     }
 
-    /// Client of the daemon with arguments, ready to be started.
+    /// Returns the command of a client with arguments, ready to be started.
     pub(crate) fn client(&self, args: &[&str]) -> Command {
         let mut command = twotone(&["--host", &self.host()]);
         command.args(args);
@@ -82,7 +83,8 @@ impl Daemon {
         run(&[&["--host", &self.host()], args].concat())
     }
 
-    /// Gives the daemon a command and does not wait for its end. Returns the number of the job.
+    /// Gives the daemon a command and does not wait for the end of the job. Returns the number of
+    /// the job.
     pub(crate) fn detach(&self, args: &[&str]) -> u64 {
         let (status, out, err) = self.run(&[args, &["--detach", "--json"]].concat());
         assert_eq!(status, 0, "{err}");
@@ -90,7 +92,8 @@ impl Daemon {
         job["id"].as_u64().expect("a number")
     }
 
-    /// Path of a run directory that a client has named by the relative path `name`.
+    /// Returns the path of the run directory (the folder of results) that a client has named by the
+    /// relative path `name`.
     pub(crate) fn run_directory(&self, name: &str) -> PathBuf {
         self.folder.join("state/runs").join(name)
     }
@@ -109,12 +112,12 @@ impl Daemon {
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Returns what the daemon says about a job.
+    /// Returns the description of a job from the daemon.
     pub(crate) fn job(&self, id: u64) -> Value {
         self.json(&format!("/jobs/{id}"))
     }
 
-    /// Waits until a job has a state. Returns what the daemon says about the job.
+    /// Waits until a job has the state `state`. Returns the description of the job.
     pub(crate) fn wait_for(&self, id: u64, state: &str) -> Value {
         loop {
             let job = self.job(id);

@@ -1,5 +1,5 @@
-//! Tests of commands for a site (several control hosts, each with a daemon). Some hosts are down,
-//! and some hang.
+//! Tests of commands for a site, which is a group of control hosts. Each host has a daemon that
+//! holds (keeps connected) its boards. Some hosts are down, and some hang.
 
 mod ends;
 mod refused;
@@ -18,7 +18,7 @@ use super::interrupt::any_tone_on;
 use super::process::{SimProcess, failure, run, run_json, twotone, write};
 use super::serve::Daemon;
 
-/// A control host: a farm (simulated boards), and a daemon that holds it.
+/// A control host: a farm (a group of simulated boards), and a daemon that holds the boards.
 pub(crate) struct ControlHost {
     pub(crate) sim: SimProcess,
     pub(crate) daemon: Daemon,
@@ -51,7 +51,7 @@ impl ControlHost {
         }
     }
 
-    /// Line of the site file with the address of the daemon.
+    /// Returns the line of the site file with the address of the daemon.
     pub(crate) fn control(&self) -> String {
         format!("control = '{}'", self.daemon.host())
     }
@@ -68,8 +68,8 @@ pub(crate) struct SiteFile {
 }
 
 impl SiteFile {
-    /// Writes a site file. Each host has a name and further lines. A connection that is cut is
-    /// tried `attempts` times.
+    /// Writes a site file. `hosts` has the name of each host and the further lines about it. If a
+    /// connection is cut, it is tried `attempts` times.
     pub(crate) fn new(attempts: u32, hosts: &[(&str, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut text = format!("[ssh]\nsilence_seconds = 4\nattempts = {attempts}\n");
@@ -88,7 +88,7 @@ impl SiteFile {
         [&["--site", &self.path], args].concat()
     }
 
-    /// Command for the site, ready to be started.
+    /// Returns a command for the site, ready to be started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         twotone(&self.words(args))
     }
@@ -102,13 +102,13 @@ impl SiteFile {
     }
 }
 
-/// Names of the hosts in an answer, in the order of the answer.
+/// Returns the names of the hosts in an answer, in the order of the answer.
 fn names(answer: &Value) -> Vec<&str> {
     let hosts = answer["hosts"].as_array().unwrap().iter();
     hosts.map(|host| host["host"].as_str().unwrap()).collect()
 }
 
-/// Entry of a host in an answer.
+/// Returns the entry of a host in an answer.
 #[track_caller]
 pub(crate) fn host<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let mut hosts = answer["hosts"].as_array().unwrap().iter();
@@ -116,7 +116,8 @@ pub(crate) fn host<'a>(answer: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{answer}"))
 }
 
-/// Checks the error of a host: its kind, its certainty, and words in it.
+/// Checks the error of a host: its kind, its certainty (if the command took effect), and words in
+/// its text.
 #[track_caller]
 pub(crate) fn check_error(host: &Value, kind: Value, certainty: Value, words: &str) {
     let error = &host["error"];
@@ -199,8 +200,8 @@ fn all_hosts_are_one_array_with_one_table_and_one_object() {
     );
     assert!(rows[2].contains(&place), "{table}");
     assert!(table.contains("off` switches them off"), "{table}");
-    // The daemons read the tones back after the tune. A board also has tones beside those of its
-    // detectors.
+    // After the command, the daemons read back which tones are on. A board also has tones besides
+    // those on its detectors.
     let wait_for_tones = |are_so: fn(&[u64]) -> bool| loop {
         let (status, answer) = site.json(&["status"]);
         assert_eq!(status, 0, "{answer}");
@@ -254,7 +255,7 @@ fn a_host_that_is_down_and_one_that_hangs_stop_nobody() {
     let north = ControlHost::quick("1");
     let folder = tempfile::tempdir().unwrap();
     let hanging = folder.path().join("hanging.sock");
-    // This host accepts connections, and answers none.
+    // This host accepts connections and does not answer on them.
     let _hangs = UnixListener::bind(&hanging).unwrap();
     let down = folder.path().join("down.sock");
     let at = |path: &Path| format!("control = 'unix:{}'", path.display());

@@ -1,4 +1,5 @@
-//! Tests of tuning with the program: results, records, and boards that fail.
+//! Tests of `twotone tune`, which sets a tone on the resonance of each detector: its results, the
+//! files that it writes, and boards that fail.
 
 use std::net::TcpListener;
 
@@ -54,7 +55,7 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
         );
     }
 
-    // The run directory is complete.
+    // The run directory (the folder of results) is complete.
     let manifest = std::fs::read_to_string(sim.path("run").join("manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     assert_eq!(manifest["note"], "first light");
@@ -70,16 +71,16 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
     assert_eq!(tune["tune"].as_array().unwrap().len(), 2);
     let sweeps = std::fs::File::open(sim.path("run").join("sweeps/crs0001.arrow")).unwrap();
     let sweeps = SweepTable::read_arrow(sweeps, "crs0001.arrow").unwrap();
-    // These are the network analysis, and a fine sweep of each detector.
+    // These are the points of the network analysis, and of a fine sweep of each detector.
     assert_eq!(sweeps.points().len(), 50_000 + 20 * 41);
     assert_eq!(sweeps.provenance["note"], "first light");
 
-    // The program does not overwrite an existing run, and does not touch the boards.
+    // The program does not overwrite the files of an earlier run, and does not touch the boards.
     let (status, _, err) = run(&args);
     assert_eq!(status, 2, "{err}");
     assert!(err.contains("run"), "{err}");
 
-    // The tones stay on until `off` switches them off, which is read back.
+    // The tones stay on until `off` switches them off. `off` reads the tones back to check this.
     let (status, report) = run_json(&["off", &map]);
     assert_eq!(
         (status, report["ok"].as_bool()),
@@ -105,7 +106,7 @@ fn off_asks_again_and_says_what_it_left_alone() {
     let (status, report) = run_json(&["tune", &sim.map(), "--out", &sim.text_path("run")]);
     assert_eq!(status, 0, "{report}");
 
-    // The map has module 1 of the first board, and no other module.
+    // The changed map has module 1 of the first board, and no other module.
     let map = std::fs::read_to_string(sim.map()).unwrap();
     let second = map.match_indices("[[board.module]]").nth(1).unwrap().0;
     let part = write(folder.path(), "part.toml", &map[..second]);
@@ -143,7 +144,7 @@ fn the_demo_tunes_scores_and_records() {
     );
     assert_eq!(report["run_directory"].as_str(), Some(out.as_str()));
 
-    // In real time the samples alone take longer than the whole demo above.
+    // In real time, the samples alone take longer than the whole command above.
     let real = folder.path().join("real").display().to_string();
     let one = ["--boards", "1", "--detectors", "1", "--real-time"];
     let (status, report) = run_json(&[&["demo", "--out", &real], &one[..]].concat());
@@ -174,7 +175,7 @@ fn the_demo_tunes_scores_and_records() {
 #[test]
 fn boards_that_are_not_there_do_not_keep_the_others() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
-    // On the first port no answer ever comes. The second port is closed.
+    // The first port never answers. The second port is closed.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -224,8 +225,8 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
         assert!(table.contains(line), "{table}");
     }
 
-    // `off` asks a board that does not answer until the deadline. This does not delay the other
-    // boards.
+    // `off` waits until the deadline for a board that does not answer. This does not delay the
+    // other boards.
     let (status, report) = run_json(&["off", &map, "--deadline", "2"]);
     assert_eq!(status, 3, "{report}");
     let off = |index: usize| report["boards"][index]["off"].as_bool().unwrap();
@@ -246,7 +247,7 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
 #[test]
 fn parameters_out_of_range_are_refused_before_anything_is_sent() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
-    // Tones are on already, as on an array that observes.
+    // Tones are on before the command, as on an array that observes.
     let (status, _) = run_json(&["tune", &sim.map(), "--out", &sim.text_path("before")]);
     assert_eq!(status, 0);
     let tune = |text: &str| {
@@ -262,7 +263,7 @@ fn parameters_out_of_range_are_refused_before_anything_is_sent() {
             "--json",
         ])
     };
-    // These parameters are wrong for any board: an error of usage.
+    // These parameters are wrong for any board, so the exit status is that of wrong usage.
     for (text, words) in [
         ("[fine_sweep]\npoints = 0\n", "points"),
         ("tone_amplitude = 2.0\n", "tone_amplitude"),

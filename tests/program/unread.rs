@@ -1,4 +1,4 @@
-//! Tests in which nobody reads the terminal or the pipe that the program writes to.
+//! Tests of the program if nobody reads the terminal or the pipe to which it writes.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,8 +11,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::limits::{Limit, twotone_under};
 use super::process::{SimProcess, rest, run_json, signal_to, twotone};
 
-/// Limits under which the program has all its threads, only the one that drives the connections,
-/// none, or only some of the threads that write.
+/// Limits on the threads that the program can start: it gets all of them, only the one that drives
+/// the connections, none, or only some of those that write.
 const LIMITS: [Limit; 4] = [
     Limit::Files(1024),
     Limit::Threads(1),
@@ -20,7 +20,8 @@ const LIMITS: [Limit; 4] = [
     Limit::Memory(400_000),
 ];
 
-/// Opens a terminal that nobody reads. Returns the end for a reader, and the end for the program.
+/// Opens a terminal that nobody reads. Returns its two ends: that of the reader, and that of the
+/// program.
 fn terminal() -> (File, File) {
     let reader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&reader).unwrap();
@@ -107,12 +108,13 @@ fn a_result_that_is_not_read_can_be_interrupted_and_is_told() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // The program writes the manifest last. After that it only waits for a reader.
+        // The program writes the manifest last. After that it only waits until its output can be
+        // written.
         while !run.join("manifest.json").exists() {
             assert!(tune.try_wait().unwrap().is_none(), "it waits for no reader");
         }
         let mut said = tune.stderr.take();
-        // The first signals may have no effect, if the program is not in its last wait yet.
+        // Signals may have no effect while the program is not yet in its last wait.
         while tune.try_wait().unwrap().is_none() {
             signal_to(&tune, Signal::INT);
             std::thread::yield_now();

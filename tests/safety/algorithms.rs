@@ -1,4 +1,5 @@
-//! Algorithms that change settings of a board. New ones are registered here.
+//! Algorithms that the safety test runs: all that change settings of a board. A new algorithm must
+//! be added here.
 
 use std::future::Future;
 use std::path::Path;
@@ -21,10 +22,11 @@ type Running = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 /// An algorithm, with the settings of its run.
 pub(crate) struct Algorithm {
     pub(crate) name: &'static str,
-    /// Other functions of the crate that this entry tests too: parts of the algorithm, or other
-    /// forms of it.
+    /// Other functions of the crate that this entry tests too. They are parts of the algorithm, or
+    /// other forms of it.
     pub(crate) also: &'static [&'static str],
-    /// Starts the algorithm. `None` is for `off`, which switches every tone off.
+    /// Starts the algorithm. `None` is for the command `off`, which is no algorithm: it switches
+    /// every tone off.
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
@@ -32,9 +34,9 @@ pub(crate) struct Algorithm {
     /// request, so that together the faults reach every request. `TWOTONE_SAFETY=all` tries each
     /// fault at every request.
     pub(crate) stride: usize,
-    /// True if the algorithm leaves its tones on after success.
+    /// True if the algorithm leaves its tones on after it has succeeded.
     pub(crate) keeps: bool,
-    /// True if some tones are on before the run.
+    /// True if some tones are on before the algorithm starts.
     pub(crate) lit: bool,
 }
 
@@ -210,7 +212,7 @@ fn run_sweep(board: BoardHandle, module: ModuleId) -> Running {
     })
 }
 
-/// Names of the public algorithms of the crate, from its source files.
+/// Returns the names of the public algorithms of the crate, from its source files.
 pub(crate) fn of_the_crate() -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("algorithms/src")];

@@ -1,4 +1,7 @@
-//! A case of the safety test: one fault, in one run of one algorithm.
+//! A case of the safety test: one fault, in one run of one algorithm. If the algorithm fails, the
+//! run switches the tones off or restores the settings that it has found, as the algorithm
+//! declares. This is the *clean-up*, and the state after it is the *declared state*. If the run
+//! could not reach a channel, its outcome lists this channel.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,16 +19,17 @@ use crate::rig::{Board, CHANNELS, DEADLINE, Format, Rig};
 use crate::state::{State, difference, shape, toned};
 use crate::table::End;
 
-/// Time after which no request is under way any more, however late it is executed.
+/// Time after which every request has been executed, even one that the network delivers late.
 const LANDED: Duration = Duration::from_secs(60);
 
 /// Number of requests in which a run reads the settings that it finds on the board.
 const UNREAD: usize = 2;
 
-/// Longest time from the moment at which a run is abandoned to its end.
+/// Longest time from the moment at which a run is abandoned (ended without its clean-up) to its
+/// end.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A run without a fault.
+/// A run without a fault, for comparison.
 pub(crate) struct Quiet {
     /// Result of each board.
     results: Vec<Value>,
@@ -64,7 +68,7 @@ impl Quiet {
     }
 }
 
-/// Runs without a fault, one for each encoding of requests.
+/// Runs without a fault for comparison, one for each encoding of requests.
 pub(crate) struct Quiets {
     pub(crate) cbor: Quiet,
     pub(crate) json: Quiet,
@@ -95,7 +99,7 @@ pub(crate) enum At {
     Request(usize),
     /// This long after the start of the run, on boards that take time for calls and samples.
     Moment(Duration),
-    /// This long after the start of a run whose request with this number is lost.
+    /// This long after the start of a run. In this run, the request with the number is also lost.
     MomentAfterLoss(usize, Duration),
 }
 
@@ -130,8 +134,8 @@ impl Case {
         };
         let rig = Rig::start(self.algorithm, format, self.at.time()).await;
         let (healthy, faulty) = (&rig.boards[0], &rig.boards[1]);
-        // `Quiet::run` reads the state too. The same requests before both runs give the same
-        // noise.
+        // `Quiet::run` reads the state too. With the same requests before both runs, the samples
+        // have the same noise.
         faulty.state().await;
         match self.at {
             At::Request(at) => faulty.tap.arm(Some((at, self.fault))),
@@ -153,7 +157,8 @@ impl Case {
             assert!(given_up <= AT_ONCE, "{when}: given up after {given_up:?}");
         }
 
-        // After this time every request was executed, and a run that was dropped has cleaned up.
+        // After this time every request was executed, and a run that was dropped has finished its
+        // clean-up.
         sleep(if outcomes.is_none() { DEADLINE } else { LANDED }).await;
         let end = match &outcomes {
             None => {
@@ -203,7 +208,8 @@ impl Case {
     }
 
     fn end(&self, outcome: &Outcome<Value>, quiet: &Quiet, when: &str) -> End {
-        // A cancelled `off` has no clean-up that could go on.
+        // `off` is the entry without `start`. It only switches tones off, and has no clean-up. So
+        // if it is cancelled, nothing switches off the tones that are left.
         let is_off = self.algorithm.start.is_none();
         let cancelled = matches!(self.fault, Fault::Cancelled | Fault::CancelledAnswered);
         let given_up = is_off && cancelled;
@@ -223,8 +229,8 @@ impl Case {
                 Ok(_) => End::DoneAndListed,
                 Err(_) => End::Listed,
             },
-            // In the other cases the board answers again before the deadline, so the run must bring
-            // it to its declared state.
+            // In the other cases the board answers again before the run's deadline. So the run must
+            // bring the board to the declared state.
             (result, false) => {
                 panic!("{when}: {}, {:?}", outcome.hardware, result.as_ref().err())
             }
@@ -235,8 +241,8 @@ impl Case {
         }
     }
 
-    /// Asserts that the run has switched every tone off, if it declares that, though it can read
-    /// none back.
+    /// Asserts that every tone is off, if this is the declared state. The run has sent the
+    /// settings, although the fault keeps it from reading any of them back.
     async fn check_dark(&self, board: &Board, when: &str) {
         if self.algorithm.safe_state == SafeState::Off {
             let on = board.state().await.tones;
@@ -244,11 +250,12 @@ impl Case {
         }
     }
 
-    /// Largest number of channels that the tuning algorithm may report as tuned.
+    /// Largest number of channels that the result of the tuning algorithm may report as tuned.
     fn most_tuned(&self, quiet: &Quiet) -> usize {
         let without = tuned(&quiet.results[1]);
         match (self.named, self.at) {
-            // A flat channel only lacks noise: its detector can be tuned.
+            // Dead and saturated channels cannot be tuned. The fault "channels flat" only removes
+            // the noise, so all channels can be tuned with it.
             ("channels dead" | "channels saturated", At::Request(0)) => 0,
             ("a detector dies", At::Request(0)) => without.saturating_sub(1),
             _ => without,
@@ -260,7 +267,7 @@ impl Case {
         matches!(self.fault, Fault::World(_))
     }
 
-    /// State that the run declares, in case the algorithm fails.
+    /// Returns the declared state: that of the board if the algorithm fails.
     fn declared(&self, quiet: &Quiet) -> State {
         match self.algorithm.safe_state {
             SafeState::Off => State::default(),
@@ -270,7 +277,7 @@ impl Case {
 
     async fn check_declared(&self, board: &Board, quiet: &Quiet, when: &str) {
         let is = board.state().await;
-        // The algorithm may have succeeded before the drop: then its tones are kept.
+        // If the algorithm had succeeded before the run was dropped, its tones stay on.
         let done = is.tones.keys().eq(quiet.after.tones.keys());
         assert!(
             is.is(&self.declared(quiet)) || done,
@@ -278,7 +285,8 @@ impl Case {
         );
     }
 
-    /// Asserts that every tone of the board is as the outcome says, or its channel is listed.
+    /// Asserts that every tone of the board is as the outcome says, or that the outcome lists its
+    /// channel.
     async fn check_tones(
         &self,
         board: &Board,
@@ -287,7 +295,8 @@ impl Case {
         when: &str,
     ) {
         let is = board.state().await;
-        // The run cannot know tones that a restart has switched off before it has read them.
+        // If a restart switches tones off before the run has read them, the run cannot know of
+        // them.
         let unread = match self.at {
             At::Request(at) => at < UNREAD,
             At::Moment(_) | At::MomentAfterLoss(..) => true,
@@ -340,12 +349,12 @@ fn tuned(value: &Value) -> usize {
     channels.map_or(0, |channels| channels.iter().filter(tuned).count())
 }
 
-/// Result as JSON, null if the algorithm failed.
+/// Returns the result of an algorithm as JSON, null if the algorithm failed.
 fn stored(outcome: &Outcome<Value>) -> &Value {
     outcome.result.as_ref().unwrap_or(&Value::Null)
 }
 
-/// Asserts that a result is the same as that of a run without a fault, except for noise.
+/// Asserts that a result is the same as in a run without a fault, except for noise.
 fn check_same(outcome: &Outcome<Value>, quiet: &Quiet, when: &str) {
     let (is, was) = (stored(outcome), &quiet.results[1]);
     assert_eq!(shape(is), shape(was), "{when}");

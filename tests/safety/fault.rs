@@ -1,4 +1,6 @@
-//! Faults that can happen at one request of a run to a board.
+//! Faults of the safety test. Each happens at one request of a run to a board. A *run* executes an
+//! algorithm on the boards and, if it fails or is cancelled, cleans up: it switches tones off or
+//! restores them.
 
 use std::time::Duration;
 
@@ -7,12 +9,12 @@ use twotone::sim::{ChannelFault, Conditions, DetectorFault};
 use crate::message::Pace;
 use crate::rig::CHANNELS;
 
-/// A change of the detectors.
+/// A change of the simulated detectors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
     /// Conditions of the simulated detectors from the start of the run.
     pub(crate) before: fn() -> Conditions,
-    /// Conditions from the faulty request on.
+    /// Conditions from the request with the fault on.
     pub(crate) after: fn() -> Conditions,
 }
 
@@ -22,10 +24,10 @@ impl PartialEq for Change {
     }
 }
 
-/// A fault that begins at one request to a board. A request is a batch of calls.
+/// A fault that begins at one request to a board. A request is a list of calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
-    /// The request reaches the board later by this duration, and is answered.
+    /// The request reaches the board late by this duration, and is answered.
     Slow(Duration),
     /// The connection is lost. The board never gets the request.
     Lost,
@@ -36,7 +38,7 @@ pub(crate) enum Fault {
     AnswerCut,
     /// The answer comes in about 50 pieces.
     Pieces,
-    /// The connection is lost. The board executes the request later by this duration.
+    /// The connection is lost. The board executes the request late by this duration.
     Late(Duration),
     /// The connection is lost. The network delivers the request twice, and the board executes it
     /// after each of these durations.
@@ -89,7 +91,7 @@ pub(crate) enum Fault {
     Cancelled,
     /// The run is cancelled just after the answer has left the board.
     CancelledAnswered,
-    /// The run is cancelled and then abandoned at once, which gives up its clean-up too.
+    /// The run is cancelled and then abandoned at once. So it does not clean up either.
     Abandoned,
     /// The future of the run is dropped just before the request reaches the board.
     Dropped,
@@ -98,7 +100,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// True if the link must use JSON, so that the fault can read requests and edit answers.
+    /// True if the link must use JSON. Only then can the fault read requests and edit answers.
     pub(crate) fn edits(self) -> bool {
         self.blinds()
             || matches!(
@@ -107,12 +109,13 @@ impl Fault {
             )
     }
 
-    /// True if the run can read nothing back after the fault.
+    /// True if the run cannot read any settings back after the fault.
     pub(crate) fn blinds(self) -> bool {
         matches!(self, Self::ReadsRefused | Self::ReadsHang)
     }
 
-    /// True if the run cannot read its tones back before its deadline, or does not try to.
+    /// True if the run cannot read its tones back before its deadline, or does not try to read them
+    /// back.
     pub(crate) fn is_hopeless(self) -> bool {
         let for_ever = |time: Duration| time >= FOR_EVER;
         match self {
@@ -142,7 +145,7 @@ const fn turns(after: fn() -> Conditions) -> Fault {
     })
 }
 
-/// Conditions in which all channels that the algorithms use have the fault.
+/// Conditions in which all channels that the algorithms use have the fault `fault`.
 fn channels(fault: ChannelFault) -> Conditions {
     Conditions {
         channel_faults: (0..usize::from(CHANNELS)).map(|at| (at, fault)).collect(),
@@ -150,7 +153,7 @@ fn channels(fault: ChannelFault) -> Conditions {
     }
 }
 
-/// Conditions in which the first detector has the fault.
+/// Conditions in which the first detector has the fault `fault`.
 fn detector(fault: DetectorFault) -> Conditions {
     Conditions {
         detector_faults: vec![(0, fault)],
@@ -254,8 +257,8 @@ pub(crate) const FAULTS: &[(&str, Fault)] = &[
     ("dropped, answered", Fault::DroppedAnswered),
 ];
 
-/// Every way in which a run ends at a moment between its requests. Each has its name in `table.md`,
-/// the fault, and true if an earlier request of the run is lost.
+/// Ways in which a run ends at a moment between its requests. Each entry has the name in
+/// `table.md`, the fault, and true if an earlier request of the run is lost.
 pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
     ("cancelled in between", Fault::Cancelled, false),
     ("abandoned in between", Fault::Abandoned, false),

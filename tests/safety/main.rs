@@ -1,11 +1,14 @@
-//! Test that the hardware stays safe, with any one fault, at any one request of any algorithm.
+//! Test that the tones of the boards are in a safe state at the end, with any one fault, at any one
+//! request of any algorithm.
 //!
 //! Two simulated boards run an algorithm over links in memory, in virtual time, which jumps forward
-//! whenever all tasks wait. One of the boards has a fault at one request. Each pair of a fault and
-//! a request is a case. In each case
+//! whenever all tasks wait. One of the boards has a fault at one request. A run executes an
+//! algorithm on the boards and cleans up after it. Each pair of a fault and a request is a case. In
+//! each case
 //!
 //! - the run ends by its deadline;
-//! - at the end, every channel has the tone that the run declares, or the run lists the channel;
+//! - at the end, every channel has the tone that belongs to the run's result (after a failure, the
+//!   tone of the safe state that the algorithm declares), or the run lists the channel;
 //! - the other board's result is, to the byte, the same as without the fault;
 //! - when the fault is over, `off` switches everything off, and a rerun gives the same result,
 //!   except for noise, as a run without the fault.
@@ -67,8 +70,8 @@ async fn check(name: &str) {
     table::compare(name, &rows);
 }
 
-/// Runs the cases in which a run ends between its requests: while it waits for samples, for a new
-/// connection, for the end of a lost request, or to be polled.
+/// Runs the cases in which something ends a run between its requests: while the run waits for
+/// samples, for a new connection, for the end of a lost request, or to be polled.
 async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, table::Ends)> {
     let time = At::Moment(Duration::ZERO).time();
     let quiet = Quiet::run(algorithm, Format::Cbor, time).await;
@@ -107,7 +110,7 @@ async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, tabl
     rows
 }
 
-/// Every public algorithm of the crate is in [`ALGORITHMS`].
+/// Tests that every public algorithm of the crate is in [`ALGORITHMS`].
 #[test]
 fn no_algorithm_is_forgotten() {
     let named = algorithms::of_the_crate();

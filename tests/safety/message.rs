@@ -1,4 +1,4 @@
-//! Requests and answers on a link, as whole messages.
+//! Requests and answers on a simulated link, as whole HTTP messages.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::sleep;
 
-/// Replaces each number in a JSON value by another value.
+/// Replaces each number in a JSON value by the value `by`.
 pub(crate) fn replace_numbers(value: &mut Value, by: &Value) {
     match value {
         Value::Number(_) => *value = by.clone(),
@@ -19,7 +19,7 @@ pub(crate) fn replace_numbers(value: &mut Value, by: &Value) {
     }
 }
 
-/// A rate at which bytes pass: so many bytes, then a pause.
+/// A rate at which bytes pass: a number of bytes, and the pause after them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pace {
     pub(crate) bytes: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// An answer in which the first call is refused.
+    /// Returns an answer in which the first call is refused.
     pub(crate) fn refusal() -> Self {
         Self {
             head: "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n".to_owned(),
@@ -134,7 +134,7 @@ impl Message {
         self.body = serde_json::to_vec(value).expect("JSON");
     }
 
-    /// The channels that a request in JSON sets.
+    /// Returns the channels that a request in JSON sets.
     pub(crate) fn channels_set(&self) -> Vec<u16> {
         let Ok(Value::Array(calls)) = serde_json::from_slice(&self.body) else {
             return Vec::new();
@@ -147,7 +147,7 @@ impl Message {
         channels.filter_map(|one| one.try_into().ok()).collect()
     }
 
-    /// The calls of a request.
+    /// Returns the calls of a request.
     pub(crate) fn calls(&self) -> Vec<Value> {
         match self.json() {
             Value::Array(calls) => calls,

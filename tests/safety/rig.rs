@@ -1,5 +1,5 @@
-//! Two simulated boards in virtual time (which jumps forward whenever all tasks wait), over links
-//! in memory.
+//! Two simulated boards and the links to them, in memory and in virtual time (which jumps forward
+//! whenever all tasks wait).
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use crate::algorithms::Algorithm;
 use crate::state::State;
 use crate::tap::Tap;
 
-/// Longest duration of a run, clean-up included.
+/// Longest duration of a run. It includes the clean-up, in which the run switches tones off or
+/// restores them.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Band of the simulated detectors, in Hz. It is narrow because there are few of them.
@@ -35,7 +36,8 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The boards. An algorithm uses the link of each board, and [`Board::state`] a second one.
+/// The boards. An algorithm uses one link to each board. [`Board::state`] uses a second link, which
+/// has no fault.
 pub(crate) struct Rig {
     _farm: Farm,
     pub(crate) boards: Vec<Board>,
@@ -48,8 +50,8 @@ pub(crate) struct Board {
 }
 
 impl Rig {
-    /// Starts the boards and connects to them. JSON is slower than CBOR, and only for faults that
-    /// need it.
+    /// Starts the boards and connects to them. JSON is slower than CBOR, so it is only used for
+    /// faults that need it.
     pub(crate) async fn start(algorithm: &Algorithm, format: Format, time: TimeMode) -> Self {
         let farm = Farm::builder()
             .boards(2)
@@ -80,8 +82,8 @@ impl Rig {
                 handle: connect(tap.connector(), options).await,
                 tap,
             };
-            // The noise of a board depends on the requests before. They are the same before every
-            // run, so that its noise is the same.
+            // The noise of a board depends on the earlier requests. These are the same before every
+            // run, so the noise is the same too.
             board.state().await;
             if algorithm.lit {
                 board.light().await;
@@ -125,7 +127,7 @@ impl Rig {
         }
     }
 
-    /// Runs the algorithm on both boards, with no way to cancel or drop this run.
+    /// Runs the algorithm on both boards again. Nothing can cancel or drop this run.
     pub(crate) async fn rerun(&self, algorithm: &Algorithm) -> Vec<Outcome<Value>> {
         let runner = (algorithm.settings)(Runner::new().deadline(DEADLINE));
         match algorithm.start {
@@ -149,7 +151,7 @@ impl Board {
         self.handle.name() == "crs0002"
     }
 
-    /// Switches on two tones, which a run finds when it starts.
+    /// Switches on two tones before a run, so that the run finds them.
     pub(crate) async fn light(&self) {
         let tone = |channel, offset, amplitude| {
             ToneUpdate::new(ChannelId::new(channel).expect("a channel"))
@@ -168,15 +170,15 @@ impl Board {
         lit.expect("a healthy board");
     }
 
-    /// Reads the true settings of the board, past the link that has the fault.
+    /// Reads the true settings of the board, over the link that has no fault.
     pub(crate) async fn state(&self) -> State {
         let mut batch = Batch::new();
         let fields = ToneFields::ALL;
         let read = batch.read_tones(ModuleId::FIRST, ChannelId::FIRST, CHANNELS, fields);
         let nco = batch.read_nco(ModuleId::FIRST);
         for _ in 0..3 {
-            // The first request after a restart fails, because this client has not noticed the
-            // restart.
+            // The first request after a restart fails, because it makes the client of this link
+            // notice the restart.
             if let Ok(replies) = self.look.run(&batch).await {
                 return State::new(replies.get(read), replies.get(nco).frequency);
             }

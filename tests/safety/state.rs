@@ -21,8 +21,8 @@ impl State {
         }
     }
 
-    /// True if a channel has the same tone in both states. If both tones are off, their other
-    /// settings do not matter.
+    /// True if a channel has the same tone in both states. If the tone is off in both states, its
+    /// other settings do not matter.
     pub(crate) fn agrees(&self, other: &Self, channel: u16) -> bool {
         match (self.tones.get(&channel), other.tones.get(&channel)) {
             (None, None) => true,
@@ -50,8 +50,8 @@ impl State {
     }
 }
 
-/// Amplitude, and frequency in Hz, of each tone that the tuning algorithm reports as left on, by
-/// channel.
+/// Returns the amplitude, and the frequency in Hz, of each tone that the tuning algorithm reports
+/// as left on, by channel.
 pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
     let channels = tune["channels"].as_array()?;
     let references = tune["references"].as_array()?;
@@ -87,7 +87,8 @@ impl State {
     }
 }
 
-/// Part of a result that noise does not change: statuses, reasons and the lengths of lists.
+/// Returns the part of a result that noise does not change: statuses, reasons and the lengths of
+/// lists.
 pub(crate) fn shape(value: &Value) -> Value {
     match value {
         Value::Number(_) => Value::from(0),
@@ -100,12 +101,13 @@ pub(crate) fn shape(value: &Value) -> Value {
     }
 }
 
-/// Message about the first number that differs by more than noise from the result of a run without
-/// the fault, `None` if there is no such number. Both results must have the same [`shape`].
+/// Returns a message about the first number that differs by more than noise from the result of a
+/// run without a fault. `None` if there is no such number. Both results must have the same
+/// [`shape`].
 ///
 /// Numbers of one kind, such as the samples of a sweep, have the same path in the result. Their
-/// noise is small against the largest of them. If a setting is undone in the middle of a sweep,
-/// some of them change by far more.
+/// noise is small compared with the largest of them. If a setting is lost in the middle of a sweep,
+/// some of these numbers change by far more.
 pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
     let mut numbers = BTreeMap::<String, Vec<(f64, f64)>>::new();
     gather(value, quiet, String::new(), &mut numbers);

@@ -1,4 +1,5 @@
-//! The table of how each case ends, `tests/safety/table.md`.
+//! The table `tests/safety/table.md`, which shows how each case of the safety test ends. A case is
+//! a fault at one request of a run of an algorithm.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,22 +7,23 @@ use std::sync::Mutex;
 
 use crate::fault;
 
-/// An end of a case that is allowed.
+/// Allowed end of a case. The *declared* state of the tones is the one that the algorithm asks for
+/// in case it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
     /// The result is, to the byte, that of a run without the fault.
     Same,
-    /// Some samples were taken later or again: the result has different noise and the same
-    /// statuses.
+    /// Some samples were taken later or a second time. So the result has different noise, but the
+    /// same statuses.
     Again,
-    /// The detectors have changed, and the result says so. The tones are those that the result
-    /// names.
+    /// The detectors have changed, and the result says so. The tones are those in the result.
     Other,
-    /// The algorithm failed, and the tones are as declared.
+    /// The algorithm failed, and the tones are in the declared state.
     Restored,
-    /// The algorithm failed, and the channels that may not be as declared are listed.
+    /// The algorithm failed. The outcome lists the channels that may not be in the declared state.
     Listed,
-    /// The algorithm succeeded, and its tones were lost afterwards. Their channels are listed.
+    /// The algorithm succeeded, and its tones were lost afterwards. The outcome lists their
+    /// channels.
     DoneAndListed,
 }
 
@@ -42,8 +44,8 @@ impl End {
     }
 }
 
-/// Ends of the cases of a row: a letter for each case, in order, or `.` for a case that was not
-/// tried.
+/// Ends of the cases in a row of the table: a letter for each case, in order, or `.` for a case
+/// that was not tried.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Ends(String);
 
@@ -52,7 +54,7 @@ impl Ends {
         self.0.push(end.map_or('.', End::letter));
     }
 
-    /// True if each case that was tried ended as in the row `kept`.
+    /// True if each case that was tried ended as in the row `kept` of the stored table.
     fn agrees(&self, kept: &str) -> bool {
         let mut both = self.0.chars().zip(kept.chars());
         self.0.len() == kept.len() && both.all(|(is, was)| is == '.' || is == was)
@@ -94,12 +96,12 @@ each fault at every twelfth request of a tune, at every fifth of a sweep, and at
 `TWOTONE_SAFETY=all` it tries all cases. `TWOTONE_WRITE_TABLE=1` with that writes the table anew.
 ";
 
-/// True if every case is tried, and not only a sample of them.
+/// True if every case is tried. Otherwise only a sample of them is tried.
 pub(crate) fn is_whole() -> bool {
     std::env::var_os("TWOTONE_SAFETY").is_some_and(|which| which == "all")
 }
 
-/// Lock that lets one test of this process write the table at a time.
+/// Lock with which the tests of this process write the table one after the other.
 static WRITING: Mutex<()> = Mutex::new(());
 
 fn path() -> PathBuf {
@@ -127,7 +129,8 @@ fn kept() -> BTreeMap<String, BTreeMap<String, String>> {
     tables
 }
 
-/// Compares the cells of an algorithm with the table in the repository, or writes them into it.
+/// Compares the cells of an algorithm with the table in the repository. If the environment asks for
+/// it, writes them into the table instead.
 pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
     if std::env::var_os("TWOTONE_WRITE_TABLE").is_none() {
         let kept = kept().remove(name).unwrap_or_default();
@@ -144,7 +147,7 @@ pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
         .map(|(fault, ends)| ((*fault).to_owned(), ends.0.clone()));
     let rows = rows.collect();
     let _writing = WRITING.lock();
-    // Nextest runs each test in a process of its own, so a file locks out the other processes.
+    // Nextest runs each test in a process of its own, so a lock of a file is needed too.
     let lock = std::fs::File::create(std::env::temp_dir().join("twotone-safety-table.lock"))
         .expect("a lock");
     lock.lock().expect("a lock");
@@ -163,7 +166,7 @@ pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
     std::fs::write(path(), text).expect("the table");
 }
 
-/// Asserts that the table has these algorithms, and no others.
+/// Asserts that the table in the repository has these algorithms, and no others.
 pub(crate) fn compare_names(names: &[&str]) {
     if std::env::var_os("TWOTONE_WRITE_TABLE").is_some() {
         return;

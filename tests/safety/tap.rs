@@ -1,4 +1,5 @@
-//! A link in memory between a client and a simulated board, with a fault at one request.
+//! A link in memory between a client and a simulated board. At one request, the link or the board
+//! has a fault.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,7 +17,7 @@ use twotone::transport::Connector;
 use crate::fault::{Change, Fault};
 use crate::message::{Message, Pace, replace_numbers};
 
-/// Text in the place of NaN, which a JSON value cannot hold, until the answer is written.
+/// Text that stands for NaN, which a JSON value cannot hold, until the answer is written.
 const NO_NUMBER: &str = "no number";
 
 const PIPE: usize = 1 << 20;
@@ -24,14 +25,14 @@ const PIPE: usize = 1 << 20;
 /// Number of bytes that a connection buffers: so few that a slow reader delays the writer.
 const SOCKET: usize = 1 << 12;
 
-/// The link to one board, through which all its requests go.
+/// The link to one board. All requests of a run to this board go through it.
 #[derive(Clone)]
 pub(crate) struct Tap(Arc<Inner>);
 
 struct Inner {
     board: SimBoard,
     state: Mutex<State>,
-    /// Tokens with which the tap cancels, abandons or drops the run.
+    /// Tokens with which the link cancels, abandons or drops the run.
     pub(crate) cancel: CancellationToken,
     pub(crate) abandon: CancellationToken,
     pub(crate) drop: CancellationToken,
@@ -48,7 +49,7 @@ struct State {
     touched: BTreeSet<u16>,
     silent_until: Option<Instant>,
     gone_until: Option<Instant>,
-    /// Fault of every later request, or of every later read.
+    /// Fault that every later request has, or every later request that reads.
     from_then_on: Option<Fault>,
     pace: Option<Pace>,
     /// Time that the board takes for each request.
@@ -78,7 +79,7 @@ impl Tap {
         &self.0.drop
     }
 
-    /// Counts requests from now on. `fault` is the number of one of them, and its fault.
+    /// Counts requests from now on. If `fault` is given, the request with its number has its fault.
     pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
         if let Some((_, Fault::World(Change { before, .. }))) = fault {
             self.0.board.set_conditions(1, before());
@@ -90,8 +91,8 @@ impl Tap {
         };
     }
 
-    /// Ends the run after `time`, as the fault `how` says. If `lost` is set, the request with that
-    /// number is lost.
+    /// Ends the run after `time`, in the way that the fault `how` names. If `lost` is set, the
+    /// request with that number is lost.
     pub(crate) fn end_after(&self, time: Duration, how: Fault, lost: Option<usize>) {
         self.arm(lost.map(|lost| (lost, Fault::Lost)));
         let tap = self.clone();
@@ -114,17 +115,17 @@ impl Tap {
         }
     }
 
-    /// Number of requests since [`Self::arm`].
+    /// Returns the number of requests since [`Self::arm`].
     pub(crate) fn requests(&self) -> usize {
         self.state().requests
     }
 
-    /// Moment at which the fault began, if it did.
+    /// Returns the moment at which the fault began, if it has begun.
     pub(crate) fn fired(&self) -> Option<Instant> {
         self.state().fired
     }
 
-    /// Channels that requests in JSON have set since [`Self::arm`].
+    /// Returns the channels that requests in JSON have set since [`Self::arm`].
     pub(crate) fn touched(&self) -> BTreeSet<u16> {
         self.state().touched.clone()
     }
@@ -236,7 +237,8 @@ impl Tap {
         }
     }
 
-    /// Answer in the place of the board's, if all later requests or reads are refused or hang.
+    /// Returns an answer in the place of the board's, if all later requests or reads are refused.
+    /// Never returns if reads hang. `None` if the board itself must answer.
     async fn instead(&self, request: &Message) -> io::Result<Option<Message>> {
         let from_then_on = self.state().from_then_on;
         let first = match from_then_on {
@@ -261,7 +263,7 @@ impl Tap {
         Ok(Some(answer))
     }
 
-    /// Answer to a request that has `fault`, `None` if the connection is lost.
+    /// Returns the answer to a request that has `fault`, or `None` if the connection is lost.
     async fn answer(
         &self,
         fault: Option<Fault>,
@@ -362,7 +364,7 @@ impl Tap {
         let tap = self.clone();
         drop(tworoutine::spawn(async move {
             sleep(time).await;
-            // Nobody reads the answer: the connection of the request is lost.
+            // Nobody reads this answer, because the connection of the request is lost.
             let _ = tap.execute(&request).await;
         }));
     }

@@ -36,8 +36,8 @@ const ROUND: [(&str, f64, f64); 6] = [
     ("kind = \"reboot\"\ndown_ms = 50", 0.92, 0.95),
 ];
 
-/// Makes a script with rounds of faults. In one round all boards have the faults, and in the next
-/// one every other board.
+/// Makes a script (a file of faults) with rounds of faults. In every second round all boards have
+/// the faults, and in the other rounds only every other board.
 fn script(lasting: Duration) -> String {
     // A script can only have a limited number of faults, so a long script has long rounds.
     let round_s = (lasting.as_secs_f64() / 500.0).max(2.0);
@@ -57,8 +57,8 @@ fn script(lasting: Duration) -> String {
     text
 }
 
-/// Connects to the boards of a map and reads samples of each, if possible. Returns the number of
-/// boards that gave samples.
+/// Connects to the boards of a map (a list of boards) and reads samples of each, if possible.
+/// Returns the number of boards that gave samples.
 fn measure(map: &HardwareMap) -> usize {
     let options = ConnectOptions::new().request_timeout(Duration::from_millis(500));
     let array = Array::connect_with(map, &options, BOARDS).wait();
@@ -109,8 +109,8 @@ struct Quiet {
     simulator: Holds,
 }
 
-/// Measures boards without faults, and returns the resources that both sides hold afterwards. By
-/// then everything exists that is made only once, such as the runtimes that wait for boards.
+/// Measures boards without faults, and returns the resources that both processes hold afterwards.
+/// By then everything exists that is made only once, such as the runtimes that drive connections.
 fn begin_with(boards: &str) -> Quiet {
     let tasks = own_tasks();
     let sim = SimProcess::start(&["--boards", boards, "--detectors", "2"]);
@@ -147,8 +147,7 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let began = begin_with(&boards);
     let sim = SimProcess::start(&["--boards", &boards, "--detectors", "2", "--faults", &faults]);
     let map = HardwareMap::load(sim.map()).unwrap();
-    // A long script of faults takes memory from the start, so the memory of the simulator is
-    // measured again.
+    // A long script takes memory from the start, so the memory of the simulator is measured again.
     let simulator = began.simulator.with_memory_of(Holds::of(sim.id()));
 
     let begin = Instant::now();
@@ -168,6 +167,6 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let own = began.own.waited_for("this process", std::process::id());
     println!("simulator: {simulator:?}\n    then {simulator_then:?}");
     println!("this process: {:?}\n    then {own:?}", began.own);
-    // Without this check the test would also succeed if the faults had no effect.
+    // If the faults had no effect, the test would succeed without this check.
     assert!(answered < rounds * BOARDS, "no fault was met");
 }

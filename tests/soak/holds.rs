@@ -12,14 +12,15 @@ use tokio::time::Instant;
 const ALLOWANCE_BYTES: usize = 16 << 20;
 
 /// Environment variables that make the allocator of glibc release freed memory to the system.
-/// Without them it keeps tens of megabytes of the largest answers, which hide a leak.
+/// Without them the allocator keeps tens of megabytes that the largest answers needed, and this
+/// hides a leak.
 const GIVING_BACK: [(&str, &str); 2] = [
     ("MALLOC_TRIM_THRESHOLD_", "131072"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),
 ];
 
-/// True if this process and the processes that it starts release freed memory. If they do not, runs
-/// the test named `test` once more in a process that does, and fails if that one fails.
+/// True if this process and the processes that it starts release freed memory. If they do not, the
+/// function runs the test named `test` again in a process that does, and fails if that test fails.
 pub(crate) fn gives_back(test: &str) -> bool {
     if GIVING_BACK
         .iter()
@@ -47,11 +48,12 @@ pub(crate) struct Holds {
 }
 
 impl Holds {
-    /// Resources that the process with this number holds now. It must be running.
+    /// Reads the resources that the process with the number `process` holds now. The process must
+    /// be running.
     pub(crate) fn of(process: u32) -> Self {
         let folder = format!("/proc/{process}");
         let entries = fs::read_dir(format!("{folder}/fd")).expect("it is running");
-        // The link of a descriptor that was closed after the listing cannot be read.
+        // A descriptor may be closed after the listing. Its link cannot be read.
         let links: Vec<_> = entries
             .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
             .collect();
@@ -65,8 +67,8 @@ impl Holds {
         }
     }
 
-    /// Returns these resources with the memory of `other`, which is another process or another
-    /// time.
+    /// Returns these resources, but with the memory of `other`, which is from another process or
+    /// another time.
     pub(crate) fn with_memory_of(self, other: Self) -> Self {
         Self {
             memory_bytes: other.memory_bytes,
@@ -74,7 +76,8 @@ impl Holds {
         }
     }
 
-    /// Names of the resources of which this has more than `before`, beyond the allowance.
+    /// Returns the names of the resources of which this value has more than `before`, beyond the
+    /// allowance.
     fn more_than(&self, before: &Self) -> Vec<&'static str> {
         let most_memory = before.memory_bytes + ALLOWANCE_BYTES;
         [
@@ -88,8 +91,8 @@ impl Holds {
         .collect()
     }
 
-    /// Waits until a process holds no more than these resources, and returns what it holds then.
-    /// Fails if the process still holds more after a minute.
+    /// Waits until a process holds no more than these resources, and returns the resources that it
+    /// holds then. Fails if the process still holds more after a minute.
     pub(crate) fn waited_for(&self, who: &str, process: u32) -> Self {
         let mut now = Self::of(process);
         let is_given_back = within_a_minute(|| {
@@ -102,7 +105,7 @@ impl Holds {
     }
 }
 
-/// The number after a key of `/proc/PROCESS/status`.
+/// Returns the number after a key in the text of `/proc/PROCESS/status`.
 fn number(status: &str, key: &str) -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let word = line.and_then(|line| line.split_whitespace().next());

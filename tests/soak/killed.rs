@@ -1,5 +1,6 @@
-//! Test in which programs are killed at random moments. After a kill, a run directory that has its
-//! final name is complete, no board is locked, and the next program starts and succeeds.
+//! Test in which programs are killed at random moments. A program writes its results to a run
+//! directory, which gets its final name at the end. After a kill, a directory that has its final
+//! name is complete, no board is locked, and the next program starts and succeeds.
 //!
 //! Each command is killed a few times, or as often as `cargo xtask soak --kills N` says.
 
@@ -26,13 +27,13 @@ const SHORT: u64 = 4;
 /// Environment variable with the number of kills of each command.
 const KILLS: &str = "TWOTONE_SOAK_KILLS";
 
-/// Environment variable with the seed of the random moments. By default the seed is the process
-/// number.
+/// Environment variable with the seed of the random moments. If it is not set, the number of the
+/// process is the seed.
 const SEED: &str = "TWOTONE_SOAK_SEED";
 
 const BOARDS: usize = 2;
 
-/// Commands that make a run directory, with their arguments besides the map and `--out`.
+/// Commands that make a run directory. Their arguments come in addition to the map and `--out`.
 const COMMANDS: [(&str, &[&str]); 3] = [
     ("tune", &[]),
     ("sweep", &["--no-listen"]),
@@ -44,9 +45,9 @@ const COMMANDS: [(&str, &[&str]); 3] = [
 enum Moment {
     /// This long after the start of the program.
     After(Duration),
-    /// Once the run has this many files, in any folder.
+    /// Once the run has made this many files, in any folder.
     Files(u64),
-    /// Once its run directory has its final name.
+    /// Once the run directory has its final name.
     Named,
 }
 
@@ -64,7 +65,7 @@ impl Random {
     }
 }
 
-/// Returns all files below a folder. Files that are removed meanwhile may be missing.
+/// Returns all files below a folder. Files that are removed while it is read may be missing.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -153,7 +154,8 @@ fn check_whole(run: &Path, command: &str, map: &HardwareMap) {
     }
 }
 
-/// Checks everything in the folder of the runs. Returns true if the run has its final name.
+/// Checks everything in the folder of the run directories. Returns true if the run directory has
+/// its final name.
 fn check_left(runs: &Path, name: &str, command: &str, map: &HardwareMap) -> bool {
     for entry in fs::read_dir(runs).into_iter().flatten() {
         let found = entry.unwrap().file_name().into_string().unwrap();
@@ -200,7 +202,7 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let args = with(runs, name);
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let (status, out, err) = run(&args);
-            // A busy computer loses samples. A capture reports this by its status.
+            // A busy computer loses samples of a capture. The command then ends with this status.
             let is_lossy = command == "capture" && status == 3;
             assert!(status == 0 || is_lossy, "{command}: {out}\n{err}");
             check_whole(&runs.join(name), command, &map);
@@ -235,7 +237,7 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let left = files(&runs);
             let next = if is_there { "next" } else { "run" };
             succeeds(&runs, next);
-            // The next command has not removed the files that the killed program had left.
+            // Files that the killed program has left are not removed by the next command.
             assert!(
                 left.iter().all(|file| file.exists()),
                 "{moment:?}: {left:?}"

@@ -1,5 +1,5 @@
-//! Test with many simulated boards. In each turn another tenth of them fails. Every failure is
-//! reported, and the results of the other boards are the same as without faults.
+//! Test with many simulated boards. In each turn, another tenth of them has a fault. Every failure
+//! is reported, and the results of the other boards are the same as without faults.
 //!
 //! There are a few dozen boards, or as many as `cargo xtask soak --boards N` says.
 
@@ -25,11 +25,11 @@ const BOARDS: &str = "TWOTONE_SOAK_BOARDS";
 /// Number of turns. In each turn, one board of every [`TURNS`] boards fails.
 const TURNS: usize = 10;
 
-/// Number of turns of the short version; otherwise all turns are run.
+/// Number of turns of the short version. The long version runs all turns.
 const SHORT_TURNS: usize = 2;
 
 /// Faults that make the tuning of a board fail. They begin at the first call or at a later one.
-/// Faults that cost the time of several requests come last, and the short version does not reach
+/// Faults that take as long as several requests come last, because the short version does not reach
 /// them.
 fn faults() -> Vec<Scheduled> {
     let samples = || "get_samples".to_owned();
@@ -54,8 +54,8 @@ fn faults() -> Vec<Scheduled> {
     ]
 }
 
-/// Largest difference between the frequencies that are found if the same board is tuned twice, in
-/// linewidths. On a busy computer a board may get more requests, and then its noise is different.
+/// Largest difference, in linewidths, between the frequencies that two tunes of the same board
+/// find. On a busy computer a board may get more requests, and then its noise is different.
 const NOISE_LW: f64 = 0.01;
 
 /// A farm whose boards have few detectors in a narrow band, so that they are tuned quickly.
@@ -89,8 +89,8 @@ fn tuned(farm: &Farm, folder: &Path) -> (i32, Value, Manifest) {
     (status, report, manifest)
 }
 
-/// Returns the entry of a board in a report, without its channels' numbers and without values that
-/// differ from run to run.
+/// Returns the entry of a board in a report. Left out are the numbers of its channels, and values
+/// that differ from run to run.
 fn lasting(board: &Value) -> Value {
     let mut board = board.clone();
     let mut remove = |list: &str, names: &[&str]| {
@@ -104,7 +104,7 @@ fn lasting(board: &Value) -> Value {
     board
 }
 
-/// Checks that a board has the same result as in a farm without faults.
+/// Checks that a board has the same result as among boards without faults.
 fn check_unmoved(board: &Value, sound: &Value, told: &str) {
     assert_eq!(lasting(board), lasting(sound), "{told}");
     let channels = |board: &Value| board["channels"].as_array().unwrap().clone();

@@ -1,5 +1,5 @@
 //! Long tests, tests under load, and tests in which programs are killed. `cargo test` runs a short
-//! version of each, and `cargo xtask soak` the long one.
+//! version of each test, and `cargo xtask soak` runs the long version.
 
 mod comes_and_goes;
 mod holds;
@@ -11,8 +11,8 @@ mod process;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Lets only one test of this program run at a time, because each would count the resources of the
-/// others.
+/// Makes the tests of this program run one after the other, because each would count the resources
+/// of the others.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,6 @@
-//! Targets that read answers as a client of Tuber (the protocol of the boards) does: values,
-//! arrays, descriptions and the elements of batches.
+//! Targets (functions that read any bytes) that read answers as a client of Tuber does. Tuber is
+//! the protocol of the boards. An answer consists of values, of arrays, of descriptions, or of the
+//! elements that answer a batch, which is a list of calls.
 
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeErrorKind, Description, Format, Kind, Limits, MethodInfo,
@@ -30,8 +31,8 @@ fn run(format: Format, bytes: &[u8]) -> String {
         Ok((value, end)) => {
             match &skipped {
                 Ok(other) => assert_eq!(end, other, "a value ends in two places"),
-                // Two kinds of values can be read but not skipped: `skip` counts a tag as a level
-                // of nesting and reading does not, and `skip` refuses integers of thousands of
+                // Some values can be read but not skipped. `skip` counts a tag as a level of
+                // nesting, which reading does not. And `skip` refuses integers of thousands of
                 // digits.
                 Err(error) => assert!(
                     matches!(
@@ -64,8 +65,8 @@ fn run(format: Format, bytes: &[u8]) -> String {
     outline
 }
 
-/// Reads the value as an array of numbers into a buffer that is not empty. Asserts that the numbers
-/// that were in the buffer are still there.
+/// Reads the value as an array of numbers, and appends them to a buffer that is not empty. Asserts
+/// that the numbers that were in the buffer are still there.
 fn flat(start: Cursor<'_>, value: Option<&Value>, length: usize) {
     let mut out = vec![7.5];
     match { start }.array_into(&mut out) {
@@ -127,8 +128,8 @@ fn first_argument(mut cursor: Cursor<'_>) -> Value {
     panic!("a call without its argument");
 }
 
-/// Returns a value as it is after it was written in a format: JSON represents NaN and infinite
-/// numbers as null. All NaN become the same one, so that they can be compared.
+/// Returns `value` as it is after it was written in a format and read again: JSON represents NaN
+/// and infinite numbers as null. All NaN become the same one, so that they can be compared.
 pub(super) fn kept(format: Format, value: &Value) -> Value {
     match value {
         Value::Float(number) if format == Format::Json && !number.is_finite() => Value::Null,
@@ -147,8 +148,8 @@ pub(super) fn kept(format: Format, value: &Value) -> Value {
 }
 
 /// Reads the bytes as the answer to batches of several lengths. Asserts that they can be read to
-/// the end only for a batch with as many calls as the answer has elements. Returns the outline for
-/// this batch.
+/// the end only if the batch has as many calls as the answer has elements. Returns the outline (a
+/// short text about the result) for this batch.
 fn elements(format: Format, start: Cursor<'_>, bytes: &[u8]) -> String {
     let count: usize = match { start }.kind() {
         Ok(Kind::Array) => {

@@ -1,5 +1,6 @@
-//! Targets that read boot images, and the messages between a host and a board in its boot window,
-//! the time after a start in which new firmware can be sent.
+//! Targets (functions that read any bytes) that read boot images, and the messages between a host
+//! and a board in its boot window. The boot window is the time after a start in which new firmware
+//! can be sent.
 
 use twotone_wire::crs::boot::{
     Beacon, Command, Redirect, Transcript, XmodemReceiver, check_image, is_for_simulated_boards,

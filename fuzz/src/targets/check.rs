@@ -1,11 +1,11 @@
-//! Assertions that several targets share.
+//! Assertions that several targets (functions that read any bytes) share.
 
 use std::fmt::Debug;
 
 use twotone::map::MapError;
 use twotone_wire::tuber::DecodeError;
 
-/// Reads twice, and asserts that both results are the same. Returns one of them.
+/// Calls `read` twice, and asserts that both results are the same. Returns one of them.
 pub(super) fn twice<T: Debug>(read: impl Fn() -> T) -> T {
     let (one, other) = (read(), read());
     let (shown, again) = (format!("{one:?}"), format!("{other:?}"));
@@ -24,7 +24,7 @@ pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
 }
 
 /// Asserts that an error of a file lists problems, that each problem is one line of bounded length,
-/// and that its position is within the text. Returns the error as text.
+/// and that the position of the error is within the text. Returns the error as text.
 pub(super) fn map_error(error: &MapError, text: &str) -> String {
     let lines = text.split('\n').count();
     assert!(!error.problems().is_empty(), "an error without a problem");

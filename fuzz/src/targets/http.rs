@@ -1,7 +1,8 @@
-//! Targets for whole HTTP connections: a board that receives any bytes, and clients that receive
-//! any bytes as answers.
+//! Fuzzing of whole HTTP connections: a board that receives any bytes as requests, and clients that
+//! receive any bytes as answers.
 //!
-//! Time is virtual, so that a wait of hours ends at once.
+//! Time is virtual, so that a wait of hours ends at once. An *outline* is a short text about the
+//! result.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,13 +16,14 @@ use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, ToneUpdate
 use twotone_sim::Farm;
 use twotone_transport::{ConnectOptions, Connector, CrsBoard, TuberClient};
 
-/// Virtual time after which a target counts as hanging. It is longer than any deadline.
+/// Virtual time after which a test counts as hanging. It is longer than any time limit of the code
+/// under test.
 const HANGS: Duration = Duration::from_secs(24 * 3600);
 
 /// Size of the in-memory connections in bytes.
 const PIPE: usize = 64 << 10;
 
-/// Separator, in an input, of the bodies that answer successive requests.
+/// Separator of the bodies in an input. The bodies answer successive requests.
 const NEXT: &[u8] = b"\n--\n";
 
 const GOOD: &[u8] =
@@ -39,7 +41,8 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
     })
 }
 
-/// Sends the bytes to a simulated board over one connection, and then a valid request over another.
+/// Sends the bytes to a simulated board over one connection, and then a valid request over another
+/// connection.
 pub(super) fn request(bytes: &[u8]) -> String {
     in_virtual_time(async {
         let farm = Farm::builder().boards(1).detectors(1).start().await;
@@ -66,7 +69,7 @@ pub(super) fn request(bytes: &[u8]) -> String {
 async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     let (mut from, mut to) = split(stream);
     let send = async move {
-        // The board may have closed the connection.
+        // The write may fail, because the board may have closed the connection.
         let sent = to.write_all(bytes).await;
         drop(sent.and(to.shutdown().await));
     };
@@ -78,7 +81,7 @@ async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     tokio::join!(send, receive).1
 }
 
-/// Answers a request of a [`TuberClient`] with the bytes, which stand for both the head and the
+/// Answers a request of a [`TuberClient`] with the bytes, which are the head of the answer and its
 /// body.
 pub(super) fn answer(bytes: &[u8]) -> String {
     let read = || {
@@ -148,8 +151,8 @@ pub(super) fn crs(bytes: &[u8]) -> String {
     })
 }
 
-/// Runs two batches on a board: one that sets values, and one that reads values. Returns the
-/// outline of the results.
+/// Runs two batches (lists of operations) on a board: one that sets values, and one that reads
+/// values. Returns the outline of the results.
 async fn use_board(board: &twotone_hal::BoardHandle) -> String {
     let mut outline = String::new();
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
@@ -197,7 +200,8 @@ fn bodies(bytes: &[u8]) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// Answers each request with the next body. The last body also answers all further requests.
+/// Answers each request with the next body. After the last body, that body answers all further
+/// requests too.
 async fn answer_in_turn(mut stream: DuplexStream, bodies: Arc<[Vec<u8>]>, asked: Arc<AtomicUsize>) {
     let mut inbox = Vec::new();
     while read_request(&mut stream, &mut inbox).await {

@@ -1,5 +1,5 @@
-//! Targets that read the files of run directories: `manifest.json`, and `tune.toml` with the
-//! results of tunes.
+//! Targets (functions that read any bytes) that read files of run directories: `manifest.json`, and
+//! `tune.toml` with the results of tuning.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! Targets that send requests to a server of Tuber, the protocol of the boards. Any bytes get one
-//! answer, and no more calls are run than the bytes contain.
+//! Targets that send requests to a server of Tuber, the protocol of the boards. The server must
+//! give one answer to any bytes, and must not run more calls than the bytes contain. A *batch* is a
+//! list of calls. An *outline* is a short text about the result.
 
 use bytes::BytesMut;
 use twotone_wire::tuber::{
@@ -53,7 +54,7 @@ fn served(head: &Head<'_>, bytes: &[u8], server: &mut Server) -> (BytesMut, Echo
     (out, echo)
 }
 
-/// Serves a request in steps. Each step is undone and repeated once. Returns the answer.
+/// Serves a request in steps. Each step is undone once and then repeated. Returns the answer.
 fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     let (mut out, mut echo) = (BytesMut::new(), Echo::default());
     let mut server = Server::default();
@@ -72,8 +73,9 @@ fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     out
 }
 
-/// Asserts that an answer is one well-formed value, which has an element for each request if the
-/// bytes are a batch, and that at most as many calls were run. Returns its outline.
+/// Asserts that an answer is one well-formed value. If the bytes are a batch, the answer must have
+/// an element for each call in it, and at most as many calls may have been run. Returns the outline
+/// of the answer.
 fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: usize) -> String {
     let start = Cursor::new(format, answer, &Limits::ANSWER).expect("short enough");
     let mut cursor = start;
@@ -116,8 +118,8 @@ fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: u
     outline
 }
 
-/// Writes the calls that were run as a batch of the client, and asserts that this batch runs the
-/// same calls.
+/// Writes the calls that were run as a batch, as the client does, and asserts that this batch runs
+/// the same calls.
 fn rewritten(format: Format, echo: &Echo) {
     let mut batch = BatchWriter::new(format);
     for call in &echo.calls {
@@ -137,7 +139,8 @@ fn rewritten(format: Format, echo: &Echo) {
         accept: None,
         options: Some("continue-on-error"),
     };
-    // The arguments are nested as deep as in the original, so the limit of depth accepts them.
+    // The arguments are nested as deep as in the original bytes, so the limit of depth accepts
+    // them.
     let (_, again) = served(&head, &batch.finish(), &mut Server::default());
     assert_eq!(again.kept(format), echo.kept(format));
 }
@@ -159,7 +162,7 @@ struct Echo {
 }
 
 impl Echo {
-    /// Returns the calls as text, so that calls with NaN can be compared too.
+    /// Returns the calls as text. The text can be compared even if the calls contain NaN.
     fn kept(&self, format: Format) -> String {
         let calls = self.calls.iter().map(|call| Echoed {
             args: call.args.iter().map(|value| kept(format, value)).collect(),
@@ -243,7 +246,7 @@ static BOARD: Interface = Interface {
     properties: &[],
 };
 
-/// Service that reads each of its arguments as every type.
+/// Service that tries to read each of its arguments as every type.
 struct Board;
 
 impl Service for Board {

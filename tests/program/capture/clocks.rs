@@ -1,4 +1,5 @@
-//! Tests of captures in which clocks of boards fail, or packets change their length or rate.
+//! Tests of captures (sample streams that are written to files) in which clocks of boards fail, or
+//! packets change their length or rate.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ use super::super::process::run;
 use super::endings::{begun, ended, wait_for_packets};
 use super::{Lab, batches, check_rows};
 
-/// Number of rows for each source of their time. Rows without a time are not counted.
+/// Counts the rows by the source of their time. Rows without a time are not counted.
 fn sources(found: &[RecordBatch]) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
     for batch in found {
@@ -62,8 +63,8 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         })
     };
     let step = |seconds| Fault::from(ClockStep { seconds });
-    // Each case has a fault, the name of its counter, a part of the doubt, and true if the samples
-    // have times.
+    // Each case has a fault, the name of the counter of its packets, a part of the text of the
+    // doubt, and true if the samples still have times.
     let cases: [(Scheduled, &str, &str, bool); 7] = [
         (
             step(3600.0).from_call(400),
@@ -180,7 +181,8 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     let farm = Farm::builder().boards(2).detectors(1).seed(72);
     let farm = farm.fault(0, no_year.clone()).fault(1, no_year);
     let lab = Lab::of(farm.start_blocking().unwrap());
-    // The first board reads a time code. The other one has none and makes its time up.
+    // The first board reads a time code. The other board reads none, so the time of its clock is
+    // invented.
     tell!(lab.farm.boards()[0], "set_timestamp_port", "SMA");
     let out = lab.text_path("samples");
     let (status, report) = lab.capture("0.3", &["--out", &out]);
@@ -202,7 +204,8 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     let with_year = sources(&found).remove("year").unwrap_or(0);
     assert_eq!(with_year + count(module, "timeless"), received);
 
-    // `--clock-within` sets the largest offset of a clock, and applies to made-up times too.
+    // `--clock-within` sets the largest allowed offset of a clock. It applies to invented times
+    // too.
     let out = lab.text_path("within");
     let (status, report) = lab.capture("0.3", &["--out", &out, "--clock-within", "60"]);
     assert_eq!(status, 3, "{report}");

@@ -1,5 +1,6 @@
-//! Tests of captures that report doubts: about the tune that calibrates the samples, about the
-//! modules, or about boards that do not answer.
+//! Tests of captures (sample streams that are written to files) whose reports contain doubts, which
+//! are reasons not to trust the samples. The doubts are about the tune that calibrates the samples,
+//! about the modules, or about boards that do not answer.
 
 use std::path::Path;
 
@@ -24,7 +25,8 @@ fn standing(report: &Value, board: usize) -> &Value {
 fn a_tune_of_another_phase_epoch_calibrates_nothing() {
     let (lab, tune) = Lab::tuned(4, 42);
     let out = lab.text_path("samples");
-    // The NCO is set to another frequency and back. All tones are as before, but with other phases.
+    // The NCO (the oscillator to which tones are relative) is set to another frequency and back.
+    // All tones are as before, but have other phases.
     let map = HardwareMap::load(&lab.map).unwrap();
     for board in Array::connect(&map).wait().boards() {
         let (nco, module) = (board.handle().nco(), ModuleId::FIRST);
@@ -136,7 +138,7 @@ fn a_tune_that_does_not_have_the_module_is_void() {
         table.contains("the run has no tune of this module"),
         "{table}"
     );
-    // A tune counts as void too if no channel of the module is tuned.
+    // A tune also counts as void if it has tuned no channel of the module.
     let file = Path::new(&tune).join("tune.toml");
     let failed = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, failed.replace("\"tuned\"", "\"failed\"")).unwrap();
@@ -151,7 +153,8 @@ fn modules_are_those_of_the_bank_in_use() {
     let farm = Farm::builder().boards(2).detectors(2).seed(48);
     let lab = Lab::of(farm.start_blocking().unwrap());
     tell!(lab.farm.boards()[0], "set_analog_bank", true);
-    // The map lists module 1 of both boards. With this analog bank, the first board has no module
+    // The map lists module 1 of both boards. The first board uses an analog bank (a group of its
+    // inputs and outputs) that has no module 1.
     // 1.
     let out = lab.text_path("low");
     let (status, report) = lab.capture("0.2", &["--out", &out]);
@@ -205,7 +208,7 @@ fn a_board_that_does_not_answer_is_captured_and_told() {
     assert_eq!(status, 3);
     assert!(table.contains("unreachable"), "{table}");
 
-    // Packets of modules 1 and 5 cannot be told apart.
+    // In the packets, modules 1 and 5 cannot be told apart.
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let second = map.find("[[board]]\nname = \"crs0002\"").unwrap();
     let twins = format!(
@@ -229,8 +232,8 @@ fn samples_without_a_time_and_packets_of_another_serial_number_are_told() {
     lab.farm.boards()[0].inject(Fault::from(StaleStamps {}));
     lab.farm.boards()[1].inject(Fault::from(WrongSerial { serial: 77 }));
     let map = std::fs::read_to_string(&lab.map).unwrap();
-    // The first map lists the modules of the boards. The second one lists none, so each board tells
-    // its own.
+    // The first map lists the modules of the boards. The second map lists none, so each board says
+    // which modules it has.
     let keep = |line: &&str| !line.starts_with("[[board.module]]");
     let bare: String = map
         .split("\n\n")
@@ -269,7 +272,7 @@ fn packets_of_two_boards_from_one_address_are_told() {
     let out = lab.text_path("samples");
     let capture = begun(&lab, &out, &["--seconds", "2"]);
     wait_for_packets(board, 300);
-    // 50 packets of each module bear another serial number, as if another board had replaced this
+    // 50 packets of each module have another serial number, as if another board had replaced this
     // one shortly before the end.
     board.inject(Fault::from(WrongSerial { serial: 77 }).during(800, 50));
     let (status, report, _) = ended(capture);
@@ -335,7 +338,7 @@ fn modules_are_chosen_and_strange_ones_refused() {
     let (status, _, err) = run(&args);
     assert_eq!(status, 2, "{err}");
     assert!(err.contains("the map has no module 7"), "{err}");
-    // If the map lists no modules of a board, the board itself tells them.
+    // If the map lists no modules of a board, the board itself says which modules it has.
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let short = &map[..map.find("[[board.module]]").unwrap()];
     let short = write(lab.folder.path(), "short.toml", short);

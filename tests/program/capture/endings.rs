@@ -1,4 +1,5 @@
-//! Tests of the end of a capture: streams that stop, full disks, and interrupts by the operator.
+//! Tests of the end of a capture (sample streams that are written to files): streams that stop,
+//! full disks, and interrupts by the operator.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -51,7 +52,8 @@ pub(super) fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
     child
 }
 
-/// Returns the hidden folder in which a run directory is made before it gets the name `out`.
+/// Returns the hidden folder in which the run directory (the folder of results) is made before it
+/// gets the name `out`.
 pub(super) fn hidden_beside(out: &str) -> Option<PathBuf> {
     let out = Path::new(out);
     let start = format!(".{}.", out.file_name().unwrap().to_str().unwrap());
@@ -177,7 +179,7 @@ fn a_queue_that_is_full_loses_rows_that_are_counted() {
     let lab = Lab::new(2, 63);
     let map = HardwareMap::load(&lab.map).unwrap();
     let array = Array::connect(&map).wait();
-    // The queue is smaller than a row.
+    // The queue between receiver and writer is too small for a single row.
     let params = CaptureParams {
         seconds: 0.3,
         queue_bytes: 4 << 10,
@@ -210,8 +212,8 @@ fn modules_share_the_queue() {
     let lab = Lab::of(farm.start_blocking().unwrap());
     let map = HardwareMap::load(&lab.map).unwrap();
     let array = Array::connect(&map).wait();
-    // The queue has space for half of the samples of the eight modules, so they must be written
-    // meanwhile.
+    // The queue between receiver and writer has space for half of the samples of the eight modules.
+    // So samples must be written while others are received.
     let params = CaptureParams {
         seconds: 0.5,
         queue_bytes: 8 << 20,

@@ -1,5 +1,6 @@
-//! Tests of captures whose program is suspended meanwhile, and of streams that end early. Every
-//! sample that is due (expected in the time of the capture) is in the file, or reported as missing.
+//! Tests of captures (sample streams that are written to files) during which the program is
+//! suspended, and of streams that end early. A sample is *due* if it is expected in the time of the
+//! capture. Every sample that is due is in the file, or is reported as missing.
 
 use std::process::Stdio;
 
@@ -37,7 +38,7 @@ fn check_due(module: &Value, expected: f64) -> u64 {
     );
     let lost = number("lost") + number("missing");
     let told = number("received") + lost;
-    // Some packets may have been under way at the end.
+    // Some packets may not have arrived at the end.
     assert!(
         told.abs_diff(due) <= 50 + due / 500,
         "{told} of {due}: {module}"
@@ -51,8 +52,8 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
     let board = &lab.farm.boards()[0];
     let of = |seconds: f64| (seconds * RATE_HZ) as u64;
     for (seconds, at, stopped_s) in [
-        // The program is suspended over the end of a long capture and of a short one, in the
-        // middle, at the start, and for longer than the whole capture.
+        // The program is suspended in several ways: over the end of a long capture and of a short
+        // one, in the middle, at the start, and for longer than the whole capture.
         ("2", At::Samples(of(0.8)), 2.0),
         ("0.5", At::Samples(of(0.1)), 1.0),
         ("2", At::Samples(of(0.2)), 0.8),
@@ -91,7 +92,8 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
         for board in 0..2 {
             let module = &report["boards"][board]["modules"][0];
             let number = |key: &str| module[key].as_u64().unwrap();
-            // More samples may have come before and during the suspension than were due.
+            // Samples may have been received before the capture began and during the suspension, so
+            // there may be more than were due.
             let told = ["received", "lost", "missing"]
                 .map(number)
                 .iter()
@@ -110,8 +112,8 @@ fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
         }
         let is_lost = report["lost"] != 0;
         assert_eq!(status, if is_lost { 3 } else { 0 }, "{case}: {report}");
-        // If the kernel grants the buffer that the program asks for, it holds the packets of two
-        // boards for some seconds.
+        // The kernel grants a receive buffer of limited size. If it is as large as the program asks
+        // for, it holds the packets of two boards for some seconds.
         let mut missing = (0..2).map(|board| &report["boards"][board]["modules"][0]["missing"]);
         if report["buffer_shortfall"].is_null() {
             assert!(missing.all(|missing| *missing == 0), "{case}: {report}");
@@ -125,8 +127,8 @@ fn samples_beyond_the_kernels_buffer_are_counted() {
     let farm = Farm::builder().boards(1).detectors(2).seed(82);
     let lab = Lab::of(farm.start_blocking().unwrap());
     let board = &lab.farm.boards()[0];
-    // A module makes 2384 samples a second. The kernel's buffer holds less than a second of four
-    // modules.
+    // At decimation stage 4, a module makes 2384 samples a second. The kernel's buffer holds less
+    // than a second of the samples of four modules.
     let rate_hz = 4.0 * RATE_HZ;
     tell!(board, "set_decimation", 4_u8, false);
     let out = lab.text_path("samples");
@@ -150,7 +152,8 @@ fn a_stream_that_ends_shortly_before_the_end_lacks_samples() {
     let board = &lab.farm.boards()[0];
     let out = lab.text_path("samples");
     let capture = begun(&lab, &out, &["--seconds", "3", "--channels", "4"]);
-    // The stream ends half a second before the capture. No later sequence number shows the loss.
+    // The stream ends half a second before the capture does. No later sequence number shows this
+    // loss.
     wait_for_packets(board, (2.4 * RATE_HZ) as u64);
     board.inject(Fault::from(PacketLoss { rate: 1.0, seed: 1 }));
     let (status, report, _) = ended(capture);

@@ -1,4 +1,5 @@
-//! Ends of the daemon: on request, by a kill, and with a disk that is full.
+//! Tests of the end of the daemon `twotone serve`: on request, by a kill, and with a disk that is
+//! full. A *job* is a command that the daemon runs.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -27,7 +28,7 @@ fn a_daemon_that_is_stopped_ends_its_jobs_and_restores_the_hardware() {
     assert_eq!(daemon.wait(), Some(0));
     assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
     assert!(!folder.path().join("control.sock").exists());
-    // Both jobs are on record as ended by the daemon, and not as interrupted by a crash.
+    // Both jobs are recorded as ended by the daemon, and not as interrupted by a crash.
     let daemon = Daemon::start(folder.path(), &sim.map());
     for id in [running, waiting] {
         let job = daemon.job(id);
@@ -61,7 +62,7 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
     wait_for_tones(&sim);
     daemon.signal(Signal::KILL);
     daemon.wait();
-    // The socket and the locks that the killed daemon has left do not hinder the next one.
+    // The killed daemon has left its socket and its locks. They do not hinder the next daemon.
     let daemon = Daemon::start(folder.path(), &sim.map());
     assert_eq!(daemon.job(id)["state"], "interrupted");
     let (status, _, err) = daemon.run(&["follow", &id.to_string()]);
@@ -76,14 +77,14 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
     let boards = daemon.json("/boards");
     let on = boards[0]["modules"][0]["tones_on"].as_u64().unwrap();
     assert!(on > 0, "{boards}");
-    // The numbers of jobs go on where the killed daemon stopped.
+    // The next job gets the number after the last job of the killed daemon.
     assert_eq!(daemon.detach(&["off"]), id + 1);
     daemon.wait_for(id + 1, "ended");
     assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
 }
 
-/// A relay between the daemon and a board, which keeps what the daemon sends. It passes nothing on
-/// before it is opened.
+/// A relay between the daemon and a board. It keeps the bytes that the daemon sends. It passes
+/// nothing on before it is opened.
 struct Relay {
     address: String,
     sent: Arc<Mutex<Vec<u8>>>,
@@ -103,7 +104,7 @@ impl Relay {
                 let (mut ours, mut theirs) = (ours.unwrap(), TcpStream::connect(&board).unwrap());
                 let (mut back, mut answers) =
                     (ours.try_clone().unwrap(), theirs.try_clone().unwrap());
-                // Either end may be gone at any time. That ends the copy.
+                // Either end may be gone at any time, and that ends the copying of bytes.
                 thread::spawn(move || drop(std::io::copy(&mut answers, &mut back)));
                 let kept = Arc::clone(&kept);
                 thread::spawn(move || {
@@ -125,7 +126,8 @@ impl Relay {
         }
     }
 
-    /// Position of the first `word` in what was sent, such as the name of a method.
+    /// Returns the position of the first `word`, such as the name of a method, in the bytes that
+    /// were sent.
     fn first(&self, word: &str) -> Option<usize> {
         let sent = self.sent.lock().unwrap();
         let mut windows = sent.windows(word.len());
@@ -154,7 +156,7 @@ fn after_a_kill_the_board_is_read_back_before_anything_is_sent() {
         "relay.toml",
         &text.replace(&board, &relay.address),
     );
-    // This thread gives a command before the board can be reached.
+    // This thread gives the daemon a command before the board can be reached.
     let (sent, open) = (Arc::clone(&relay.sent), Arc::clone(&relay.open));
     let early = thread::spawn(move || {
         let mut stream = loop {
@@ -178,7 +180,7 @@ fn after_a_kill_the_board_is_read_back_before_anything_is_sent() {
     assert_eq!(told.0, 0, "{told:?}");
     let place = |word: &str| relay.first(word).unwrap_or(usize::MAX);
     let read = place("get_amplitude");
-    // Before the board was read back, the daemon took no command and set nothing.
+    // Before the daemon had read the settings of the board, it took no command and set nothing.
     for later in ["TAKEN", "clear_channels", "set_"] {
         assert!(
             read < place(later),
@@ -212,7 +214,7 @@ fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &sim.map());
-    // Without this folder nothing can be recorded, as on a full disk.
+    // Without this folder no job can be recorded, as on a full disk.
     std::fs::remove_dir(folder.path().join("state/jobs")).unwrap();
     let (status, out, err) = daemon.run(&["off"]);
     assert_eq!(status, 0, "{err}");
@@ -222,12 +224,12 @@ fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
     let (status, later, err) = daemon.run(&["follow", "1"]);
     assert_eq!((status, later), (0, out), "{err}");
     assert!(err.contains("the job is not on record"), "{err}");
-    // Once there is space again, the daemon records the job.
+    // Once the folder exists again, the daemon records the job.
     std::fs::create_dir(folder.path().join("state/jobs")).unwrap();
     assert_eq!(daemon.run(&["info"]).0, 0);
     let events = folder.path().join("state/jobs/1.events");
     while !events.exists() {}
-    // The end of a job is known even if its output has been removed.
+    // The daemon knows the end of a job even if the output of the job has been removed.
     std::fs::remove_file(events).unwrap();
     let (status, out, err) = daemon.run(&["follow", "1"]);
     assert_eq!((status, out.as_str()), (0, ""), "{err}");

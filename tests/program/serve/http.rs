@@ -1,4 +1,5 @@
-//! Questions and commands over HTTP, of clients that may ask, and of others.
+//! Tests of questions and commands to the daemon over HTTP, from clients that have permission and
+//! from others.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -152,7 +153,7 @@ fn a_thousand_requests_at_once_have_answers() {
         .map(|number| {
             let listen = daemon.listen;
             let text = request("GET /boards", &["Host: localhost"], "");
-            // Every client of the port is connected before it sends its request.
+            // The connections of all clients of the port are made before the first request is sent.
             let stream = match number % 2 {
                 0 => Err(TcpStream::connect(listen).unwrap()),
                 _ => Ok(()),
@@ -176,8 +177,8 @@ fn a_thousand_requests_at_once_have_answers() {
 fn slow_and_broken_clients_are_sent_away_and_hold_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let (_sim, daemon) = daemon(&folder);
-    // There are more clients than may be connected at the same time. They send nothing, or half of
-    // a request.
+    // More clients connect than the daemon allows at the same time. They send nothing, or half of a
+    // request.
     let mut silent: Vec<TcpStream> = (0..600)
         .map(|number| {
             let mut stream = TcpStream::connect(daemon.listen).unwrap();
@@ -189,8 +190,8 @@ fn slow_and_broken_clients_are_sent_away_and_hold_up_nobody() {
             stream
         })
         .collect();
-    // The Unix socket answers nevertheless. The port answers once the daemon has sent the first
-    // clients away.
+    // The Unix socket answers nevertheless. The port answers again after the daemon has closed the
+    // connections of the first clients.
     let (status, _) = daemon.send_by_socket(&request("GET /healthz", &["Host: x"], ""));
     assert_eq!(status, 200);
     assert_eq!(daemon.get("/healthz").0, 200);

@@ -1,5 +1,5 @@
-//! Jobs of the daemon: their order, the clients that follow them, and the programs that compete
-//! with them.
+//! Tests of jobs, which are commands that the daemon `twotone serve` runs: their order, the clients
+//! that follow them, and other programs that use the same boards.
 
 use std::process::Stdio;
 
@@ -12,7 +12,7 @@ use super::Daemon;
 use crate::interrupt::any_tone_on;
 use crate::process::{SimProcess, rest, run_json, signal_to};
 
-/// A farm (simulated boards) that takes some seconds to tune.
+/// Starts a farm (a group of simulated boards) that takes some seconds to tune.
 pub(crate) fn slow(modules: &str) -> SimProcess {
     SimProcess::start(&[
         "--boards",
@@ -27,7 +27,7 @@ pub(crate) fn slow(modules: &str) -> SimProcess {
     ])
 }
 
-/// Waits until the boards of a farm drive tones.
+/// Waits until tones are on at the boards of a farm.
 pub(crate) fn wait_for_tones(sim: &SimProcess) {
     let map = HardwareMap::load(sim.map()).unwrap();
     while !any_tone_on(&map) {}
@@ -114,7 +114,7 @@ fn a_job_goes_on_without_its_client_and_two_others_see_the_same() {
         "{one}"
     );
     assert_eq!(one, another);
-    // A client that follows later gets the same output.
+    // A client that starts to follow the job later gets the same output.
     assert_eq!(daemon.run(&["follow", "1"]).1, one);
     assert!(
         daemon
@@ -202,10 +202,11 @@ fn a_second_program_is_refused_and_told_the_remedy() {
         advice.contains(&format!("twotone --host {}", daemon.host())),
         "{advice}"
     );
-    // Any program may ask the board while the daemon holds it.
+    // Any program may read from the board while the daemon holds it (keeps it connected and
+    // locked).
     let (status, _) = run_json(&["info", &sim.map()]);
     assert_eq!(status, 0);
-    // A program can take the board over. Afterwards the daemon gets it back.
+    // A program can take the board away from the daemon. Afterwards the daemon gets the board back.
     let (status, report) = run_json(&["tune", &sim.map(), "--out", &out, "--take-over"]);
     assert_eq!(status, 0, "{report}");
     let (status, _, err) = daemon.run(&["tune", "--out", "again"]);

@@ -1,4 +1,5 @@
-//! Test that a command by the daemon has the same output, exit status and files as without it.
+//! Test that a command has the same output, exit status and files if the daemon `twotone serve`
+//! runs it as without the daemon.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +14,7 @@ use crate::process::{SimProcess, run, write};
 fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => object.iter().for_each(|(name, value)| {
-            // These names depend on what was measured or sent, so they are left out.
+            // The names of reasons depend on what was measured or sent, so they are left out.
             let path = match path.ends_with("_reasons") {
                 true => path.to_owned(),
                 false => format!("{path}.{name}"),
@@ -39,7 +40,7 @@ fn without_numbers(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the names of the files of a run directory, with their paths in it.
+/// Returns the names of the files in a run directory (a folder of results), with their paths in it.
 fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).expect("a run directory") {
@@ -64,7 +65,8 @@ fn output_exit_status_and_files_are_the_same() {
     let (map, truth) = (sim.map(), sim.text_path("truth.json"));
     let out = |name: &str| folder.path().join(name).display().to_string();
     let params = write(folder.path(), "params.toml", "seed = \"none\"\n");
-    // A command with a name makes a run directory, in a place that is called after the name.
+    // If a command has a name in this list, it makes a run directory, whose place is called after
+    // the name.
     let commands: &[(&str, &[&str])] = &[
         ("tune", &["tune", &map, "--truth", &truth, "--note", "a b"]),
         (
@@ -127,7 +129,8 @@ fn output_exit_status_and_files_are_the_same() {
     }
 }
 
-/// Runs a command. Repeats a capture until it loses no packet, because a busy computer loses some.
+/// Runs a command. A busy computer may lose packets, so a capture of streams is repeated until it
+/// loses none.
 fn whole(
     place: &str,
     name: &str,
@@ -166,7 +169,8 @@ fn a_map_is_not_needed_and_another_one_is_refused() {
     );
     let runs = daemon.json("/runs");
     assert_eq!(runs[0]["name"], "tonight", "{runs}");
-    // `--tune` finds the tune by the relative path under which it was made.
+    // The option `--tune` names the results of an earlier `tune` by the same relative path as that
+    // command.
     let args = [
         "capture",
         "--seconds",

@@ -1,5 +1,5 @@
-//! Tests of clients that are slow or read nothing, and of boards that do not answer. They do not
-//! hold up others.
+//! Tests of clients that are slow or read nothing, and of boards that do not answer. None of them
+//! makes the daemon `twotone serve` slow for others. A *job* is a command that the daemon runs.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -29,7 +29,7 @@ fn a_client_whose_request_comes_byte_by_byte_is_answered_and_others_in_between()
     for stream in slow {
         assert_eq!(super::exchange(stream, b"").0, 200);
     }
-    // The same with a command at the Unix socket, whose body is slow.
+    // The same is done with a command at the Unix socket, whose body is slow.
     let text = request("POST /jobs", &["Host: x"], "{\"command\":[\"info\"]}");
     let mut stream = UnixStream::connect(folder.path().join("control.sock")).unwrap();
     for byte in text.as_bytes() {
@@ -40,7 +40,7 @@ fn a_client_whose_request_comes_byte_by_byte_is_answered_and_others_in_between()
     assert_eq!(super::exchange(stream, b"").0, 201);
 }
 
-/// Sends a request again and again until the connection accepts no more. Reads no answer.
+/// Sends the same request until the connection accepts no more bytes. Reads no answer.
 fn stuff(mut stream: impl Write, request: &str) {
     loop {
         match stream.write(request.as_bytes()) {
@@ -73,7 +73,8 @@ fn clients_that_read_no_answer_hold_up_nobody() {
             by_socket.push(stream);
         }
     }
-    // A job ends even if some of its followers read nothing. Other followers see its end.
+    // A job ends even if some of the clients that follow it read nothing. Other clients that follow
+    // it see its end.
     let id = daemon.detach(&["tune", "--out", "tonight"]);
     for _ in 0..16 {
         let mut stream = UnixStream::connect(&socket).unwrap();
@@ -88,8 +89,8 @@ fn clients_that_read_no_answer_hold_up_nobody() {
         assert_eq!(daemon.get(path).0, 200);
     }
     assert_eq!(daemon.run(&["off"]).0, 0);
-    // These clients stayed connected all the time, and can still read what the daemon has sent
-    // them.
+    // These clients were connected all the time, and can still read the bytes that the daemon has
+    // sent to them.
     let mut first = [0; 15];
     by_port[0].set_nonblocking(false).unwrap();
     by_port[0].read_exact(&mut first).unwrap();
@@ -119,7 +120,7 @@ fn a_board_that_stalls_holds_up_no_other() {
     );
     let daemon = Daemon::start(folder.path(), &map);
     assert_eq!(daemon.json("/healthz")["boards"]["connected"], 2);
-    // The board `crs0001` stalls in the middle of a job.
+    // The board `crs0001` stops answering in the middle of a job.
     let id = daemon.detach(&["tune", "--board", "crs0001", "--out", "stalled"]);
     super::jobs::wait_for_tones(&stalls);
     stalls.signal(Signal::STOP);
@@ -127,15 +128,15 @@ fn a_board_that_stalls_holds_up_no_other() {
     assert_eq!(status, 0, "{err}");
     assert_eq!(daemon.get("/metrics").0, 200);
     assert_eq!(daemon.job(id)["state"], "running");
-    // The daemon notices that `crs0001` is gone once its job is over. The other board stays
-    // connected.
+    // The daemon notices that `crs0001` does not answer as soon as the job on it is over. The other
+    // board stays connected.
     assert_eq!(daemon.run(&["cancel", &id.to_string(), "--abandon"]).0, 0);
     let job = daemon.wait_for(id, "ended");
     assert_ne!(job["status"], 0, "{job}");
     while daemon.json("/boards")[0]["connected"] != false {}
     assert_eq!(daemon.json("/boards")[1]["connected"], true);
     assert_eq!(daemon.json("/healthz")["ok"], true);
-    // A job on both boards has a result of the other board.
+    // A job on both boards gives a result for the other board.
     let (status, out, err) = daemon.run(&["tune", "--out", "both", "--json"]);
     assert_eq!(status, 3, "{out}{err}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -166,7 +167,7 @@ fn questions_are_answered_while_the_locks_of_the_boards_wait() {
     let with_locks = |command: &mut std::process::Command| {
         command.env("TWOTONE_LOCKS", &locks);
     };
-    // Another daemon holds the boards, so this daemon asks for their locks again and again.
+    // Another daemon has locked the boards, so this daemon asks for the locks again and again.
     let other = tempfile::tempdir().unwrap();
     let _other = Daemon::start_with(other.path(), &sim.map(), |command| {
         with_locks(command);
@@ -176,15 +177,15 @@ fn questions_are_answered_while_the_locks_of_the_boards_wait() {
         with_locks(command);
         command
     });
-    // Number of boards whose lock this daemon could not look at.
+    // Returns the number of boards whose lock this daemon could not look at.
     let waited = || {
         let boards = daemon.json("/boards");
         let boards = boards.as_array().unwrap().iter();
         boards.filter(|board| board["error"].is_string()).count()
     };
     assert_eq!(waited(), 0);
-    // This lock of the folder has the effect of a program that is suspended while it looks at the
-    // locks.
+    // This lock of the whole folder has the same effect as a program that is suspended while it
+    // looks at the locks.
     let held = std::fs::File::open(&locks).unwrap();
     held.lock().unwrap();
     while waited() == 0 {}

@@ -1,11 +1,12 @@
-//! Tests of requests that the daemon must refuse: from other programs at its port, and from pages
-//! in a browser.
+//! Tests of requests that the daemon `twotone serve` must refuse: from other programs at its port,
+//! and from pages in a browser.
 
 use super::Daemon;
 use super::http::{daemon, request};
 use super::jobs::slow;
 
-/// Lines that disguise a request as another one, or as one of a client that has permission.
+/// Header lines that disguise a request as another one, or as one from a client that has
+/// permission.
 const DISGUISES: [&[&str]; 9] = [
     &["Host: localhost"],
     &["Host: 127.0.0.1:8742", "X-HTTP-Method-Override: POST"],
@@ -43,7 +44,8 @@ fn the_port_changes_nothing_whatever_a_request_says() {
     let sim = slow("1");
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path(), &sim.map());
-    // A job that a successful request would end.
+    // Starts a job (a command that the daemon runs). If a request were accepted, it would end this
+    // job.
     let id = daemon.detach(&["tune", "--out", "tonight"]);
     daemon.wait_for(id, "running");
     let before = daemon.json("/jobs").as_array().unwrap().len();
@@ -103,11 +105,11 @@ fn questions_for_another_host_and_of_pages_are_refused() {
         ("", &["Host: 0.0.0.0"], 403),
         ("", &["Host:"], 403),
         ("", &[], 403),
-        // The request names two hosts, and one of them is right.
+        // These requests name two hosts, one of which is right.
         ("http://evil.example", &["Host: localhost"], 403),
         ("", &["Host: localhost", "Host: evil.example"], 403),
         ("", &["Host: evil.example", "Host: localhost"], 403),
-        // The request comes from a page of another site: from a script, or for an image.
+        // These requests come from a page of another site: from a script, or to load an image.
         ("", &["Host: localhost", "Origin: http://evil.example"], 403),
         (
             "",
@@ -151,7 +153,7 @@ const PAGES: [&[&str]; 3] = [
         "Sec-Fetch-Mode: no-cors",
         "Sec-Fetch-Site: cross-site",
     ],
-    // The page has no origin of its own, because it is in a frame or from a file.
+    // The page has no origin, because it is in a sandboxed frame or was loaded from a file.
     &["Content-Type: text/plain", "Origin: null"],
 ];
 
@@ -165,8 +167,8 @@ fn a_page_in_a_browser_posts_in_vain() {
             let lines = [&[host], page].concat();
             for path in ["POST /jobs", "POST /jobs/1/cancel"] {
                 let request = request(path, &lines, command);
-                // The Unix socket must refuse them too, because somebody may have forwarded it to a
-                // port.
+                // The Unix socket must refuse these requests too, because somebody may have
+                // forwarded a port to it.
                 for (status, answer) in [
                     daemon.send_by_port(&request),
                     daemon.send_by_socket(&request),

@@ -1,4 +1,5 @@
-//! Tests of the messages of the daemon to systemd, and of the boards that it keeps connected.
+//! Tests of the messages that the daemon `twotone serve` sends to systemd, and of the boards that
+//! the daemon keeps connected.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +10,7 @@ use rustix::process::Signal;
 use super::Daemon;
 use crate::process::SimProcess;
 
-/// Returns the lines of the next message. Each line counts as a message.
+/// Receives the next datagram, and returns its lines. Each line counts as a message.
 fn messages(socket: &UnixDatagram) -> Vec<String> {
     let mut message = [0; 4096];
     let length = socket.recv(&mut message).unwrap();
@@ -17,7 +18,7 @@ fn messages(socket: &UnixDatagram) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Waits for the message `text`.
+/// Waits until the message `text` arrives.
 fn wait_for(socket: &UnixDatagram, text: &str) {
     while !messages(socket).iter().any(|message| message == text) {}
 }
@@ -38,7 +39,8 @@ fn systemd_is_told_of_the_beginning_the_boards_the_life_and_the_end() {
         until_ready.extend(messages(&socket));
     }
     wait_for(&socket, "WATCHDOG=1");
-    // The daemon reports that the boards are lost, and that they are back.
+    // The daemon sends messages that the connections to the boards are lost, and that they are
+    // back.
     sim.signal(Signal::STOP);
     wait_for(&socket, "STATUS=connected 0 of 2 boards");
     assert_eq!(daemon.json("/healthz")["boards"]["connected"], 0);
@@ -112,7 +114,8 @@ fn boards_that_come_later_are_connected() {
     };
     well(&["health", "--expect-boards", "2"]);
     well(&["tune", "--out", "tonight"]);
-    // The daemon reads back the tones that a job leaves on, even if the job was short.
+    // After a job (a command that the daemon runs), the daemon reads back the tones that the job
+    // leaves on, even if the job was short.
     let on = || {
         let boards = daemon.json("/boards");
         let boards = boards.as_array().unwrap().iter();
@@ -122,7 +125,7 @@ fn boards_that_come_later_are_connected() {
     while on().contains(&0) {}
     well(&["off"]);
     while on() != [0, 0] {}
-    // Boards that are gone have the same exit status as without the daemon.
+    // If the boards are gone, the exit status is the same as without the daemon.
     sim.signal(Signal::KILL);
     sim.wait();
     let (status, _, err) = daemon.run(&["tune", "--out", "nobody"]);

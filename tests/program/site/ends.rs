@@ -1,5 +1,5 @@
-//! Tests of the end of jobs at several hosts: interrupts, clients that go, and daemons that are
-//! killed or hang.
+//! Tests of the end of jobs (commands that the daemons of several hosts run): interrupts, clients
+//! that go away, and daemons that are killed or hang.
 
 use std::process::{Child, Stdio};
 
@@ -79,7 +79,7 @@ fn an_interrupt_while_hosts_are_looked_for_ends_at_once_and_gives_nothing() {
     let tables = [("north", format!("control = 'unix:{}'", path.display()))];
     let site = SiteFile::new(4, &tables);
     let client = start(&site, &["tune", "--out", "tonight", "--json"]);
-    // The client has connected, and gets no answer.
+    // The client has connected, but gets no answer.
     let _asked = hanging.accept().unwrap();
     signal_to(&client, Signal::INT);
     let (status, answer, err) = end(client);
@@ -125,7 +125,8 @@ fn jobs_go_on_without_their_client_and_are_found_again() {
         table.contains("tuned") && !table.contains("north"),
         "{table}"
     );
-    // A job that was given to one daemon alone has no JSON report. The client prints its text.
+    // A job that only one daemon was asked to run has no JSON report. The client prints the text of
+    // the job.
     let id = hosts[0].daemon.detach(&["off"]);
     hosts[0].daemon.wait_for(id, "ended");
     let (status, out, err) = site.run(&["follow", &id.to_string(), "--only", "north"]);
@@ -213,7 +214,7 @@ fn a_daemon_that_hangs_in_the_middle_holds_nobody_up() {
     let north = host(&answer, "north");
     check_error(north, json!("timeout"), json!("unknown"), "follow north:1");
     assert_eq!(host(&answer, "south")["status"], 0, "{answer}");
-    // When the daemon goes on, so does its job.
+    // When the suspended daemon is resumed, its job goes on.
     hosts[0].daemon.signal(Signal::CONT);
     let (status, answer) = site.json(&["follow", "north:1"]);
     assert!(matches!(status, 0 | 3), "{answer}");

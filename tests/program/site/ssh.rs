@@ -1,5 +1,5 @@
-//! Tests of the daemon of a host that is reached over ssh. A real sshd runs for one connection at a
-//! time, without a port and without root.
+//! Tests of a client that reaches the daemon of a host over ssh. A real sshd serves one connection
+//! at a time, without a port and without root.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,7 @@ use super::{ControlHost, SiteFile, check_error, host};
 use crate::serve::jobs::{slow, wait_for_tones};
 
 /// Configures ssh for the site file in `folder`, so that every host name leads to this computer.
-/// Returns `None` if there is no sshd here, or if it refuses this user.
+/// Returns `None` if there is no sshd on this computer, or if it refuses this user.
 fn settings(folder: &Path) -> Option<()> {
     if !Path::new("/usr/sbin/sshd").exists() {
         println!("left out: no sshd (package openssh-server)");
@@ -59,8 +59,8 @@ fn settings(folder: &Path) -> Option<()> {
     Some(())
 }
 
-/// Starts a host that ssh reaches, whose boards take some seconds to tune, and writes its site
-/// file. Returns `None` in the same cases as [`settings`].
+/// Starts a host that is reached over ssh and whose boards take some seconds to tune. Writes its
+/// site file (the list of hosts). Returns `None` in the same cases as [`settings`].
 fn slow_host() -> Option<(ControlHost, SiteFile)> {
     let north = ControlHost::start(slow("1"));
     let site = SiteFile::new(4, &[("north", north.control().replace("unix:", ""))]);
@@ -155,13 +155,13 @@ fn daemons_are_reached_over_ssh_as_a_deployment_reaches_their_hosts() {
         "/nowhere/control.sock",
     );
     assert!(north.has_tones_on() && east.has_tones_on());
-    // The daemon knows the user who has given the job.
+    // The daemon knows the name of the user who has given it the job (the command that it runs).
     assert!(north.daemon.job(1)["by"].is_string());
     let (status, table, err) = site.run(&["off", "--only", "north", "--only", "east"]);
     assert_eq!(status, 0, "{table}{err}");
     assert!(!north.has_tones_on() && !east.has_tones_on());
 
-    // ssh refuses a host whose key is not the known one. The error names the remedy.
+    // ssh refuses a host whose key is not the known one. The error message says what to do.
     fs::write(site.folder().join("known"), "").unwrap();
     let (status, answer) = site.json(&["status"]);
     assert_eq!(status, 4, "{answer}");
