@@ -356,8 +356,8 @@ fn warnings_and_errors_belong_to_their_calls() {
             let message = went_on[index].result.as_ref().unwrap_err();
             assert!(message.contains(words), "{index}: {message}");
         }
-        // A call that is alone in its request fails with the same kind of error. The next batch
-        // contains a call whose result the server cannot write.
+        // A failing call that is alone in its request gives an error too. The next batch contains a
+        // call whose result the server cannot write.
         let refused = client.call(|batch| {
             batch.call("Trouble", "fail").arg("that");
         });

@@ -1,6 +1,6 @@
-//! Benchmark of deployments to one throw-away control host and to eight at the same time. Each
-//! deployment is repeated, which changes nothing. `cargo xtask bench` names the archive and makes
-//! sure that this computer can run such hosts.
+//! Benchmark of deployments (installing a version of twotone) to one throw-away control host and to
+//! eight at the same time. Each deployment is made a second time, which changes nothing. `cargo
+//! xtask bench` sets the archive to deploy and makes sure that this computer can run such hosts.
 
 #![allow(
     clippy::disallowed_methods,
@@ -27,10 +27,11 @@ mod table;
 /// Environment variable with the path of the archive to deploy.
 const VARIABLE: &str = "TWOTONE_RELEASE";
 
-/// Number of deployments of each kind. Each has new hosts.
+/// Number of deployments of each kind. Each deployment has new hosts.
 const ROUNDS: usize = 3;
 
-/// A map with a board that does not exist. The daemon is healthy without it.
+/// Hardware map (list of boards) with a board that does not exist. The daemon is healthy even
+/// without this board.
 const MAP: &str = "[[board]]\nname = 'b0'\nkind = 'crs'\naddress = '127.0.0.1:9'\n";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let conditions = json!({
         "archive": archive.rsplit('/').next(), "archive_bytes": size, "rounds": ROUNDS,
         "hosts": "throw-away ones on this machine, with systemd and sshd, on a bridge without delay",
-        // The site file of `Lab::site` has the same value.
+        // This value must be the same as in the site file that `Lab::site` writes.
         "new_version_must_be_steady_s": 1,
         "processors": std::thread::available_parallelism()?.get(),
     });
@@ -52,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Deploys to hosts on which nothing is installed, and deploys the same again. Returns the rows of
-/// the table.
+/// Deploys to hosts on which nothing is installed, and then deploys the same version again. Returns
+/// the rows of the table.
 fn deployments(hosts: usize, archive: &str, size: u64) -> Result<Vec<Value>, Box<dyn Error>> {
     let (mut first, mut again) = (Vec::new(), Vec::new());
     let (mut sent, mut sent_again) = (0, 0);
@@ -90,8 +91,8 @@ fn deployments(hosts: usize, archive: &str, size: u64) -> Result<Vec<Value>, Box
     ])
 }
 
-/// Deploys to all hosts, which must all have the result `result`. Returns the time in seconds, and
-/// the number of bytes sent to all hosts together.
+/// Deploys to all hosts. The result must be `result` on each of them. Returns the time in seconds,
+/// and the number of bytes that were sent to all hosts together.
 fn deploy(lab: &Lab, archive: &str, result: &str) -> Result<(f64, u64), Box<dyn Error>> {
     let begun = now();
     let told: Told = lab.deploy(&["--archive", archive]);

@@ -1,7 +1,10 @@
 //! `cargo xtask advisories`: looks up the packages of `Cargo.lock` in a local database of known
 //! vulnerabilities.
 //!
-//! The database is a clone of <https://github.com/rustsec/advisory-db>. Nothing is fetched.
+//! An *advisory* is a description of one vulnerability, in a file of the database.
+//!
+//! The database is a clone of <https://github.com/rustsec/advisory-db>. This command downloads
+//! nothing.
 
 use std::env;
 use std::fs;
@@ -16,13 +19,14 @@ use crate::workspace::Workspace;
 /// Environment variable with the folder of the database.
 const VARIABLE: &str = "RUSTSEC_DB";
 
-/// Source, in `Cargo.lock`, of packages from crates.io. The advisories are about these.
+/// Source, in `Cargo.lock`, of packages from crates.io. The advisories are about packages from this
+/// source.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Result of the check.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Checked {
-    /// The packages were looked up; true if none is vulnerable.
+    /// The packages were looked up. The value is true if none is vulnerable.
     Against(bool),
     /// There is no database on this computer.
     NoDatabase,
@@ -40,7 +44,7 @@ struct Package {
     source: Option<String>,
 }
 
-/// The front matter of an advisory.
+/// Front matter (the block of TOML at the beginning) of an advisory.
 #[derive(Deserialize)]
 struct Advisory {
     advisory: About,
@@ -96,8 +100,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Checked> {
     Ok(Checked::Against(found.vulnerable.is_empty()))
 }
 
-/// Returns the folder of the database: the one that [`VARIABLE`] names, else the one that `cargo
-/// audit` uses, if it exists.
+/// Returns the folder of the database: the one that [`VARIABLE`] names, or else the one that `cargo
+/// audit` uses, if that one exists.
 fn database() -> Option<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE) {
         return Some(named.into());
@@ -170,11 +174,10 @@ fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads the code block in TOML at the beginning of an advisory.
+/// Reads the front matter of an advisory.
 ///
-/// # Errors
-/// If the advisory cannot be read. It is not skipped, since it might be about the version in the
-/// lock file.
+/// # Errors If the advisory cannot be read. Such an advisory is not skipped, since it might be
+/// about a version in the lock file.
 fn read(path: &Path) -> Result<Advisory> {
     let wrong = |why: String| format!("advisory {}: {why}", path.display());
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -201,7 +204,8 @@ mod tests {
         version = "0.1.0"
     "#;
 
-    /// Looks up `LOCK` in a database with one advisory in the folder of `package`.
+    /// Looks up the packages of the lock file `LOCK` in a database that has one advisory, in the
+    /// folder of `package`.
     fn found(package: &str, advisory: &str) -> Result<Found> {
         let folder = tempfile::tempdir().unwrap();
         let crates = folder.path().join("crates").join(package);
@@ -250,8 +254,8 @@ mod tests {
         let kind = "informational = \"unmaintained\"";
         let remark: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001 (unmaintained)"];
         check("left", kind, "patched = []", [&[], remark]);
-        // A package without a source is one of this workspace. The advisories are about a package
-        // of the same name in the registry.
+        // A package without a source is a package of this workspace. The advisories are about
+        // packages of the registry, which may have the same name.
         check("ours", "", "patched = []", [&[], &[]]);
         check("right", "", "patched = []", [&[], &[]]);
     }

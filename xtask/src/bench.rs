@@ -1,7 +1,7 @@
 //! `cargo xtask bench NAME`: runs a benchmark.
 //!
-//! Each benchmark is a bench target of the crate that it measures, or of the root package if it
-//! measures several crates. A new benchmark needs a row in [`BENCHES`].
+//! Each benchmark is a bench target of the crate that it measures. If it measures several crates,
+//! it is a bench target of the root package. A new benchmark needs a row in [`BENCHES`].
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,13 +28,13 @@ pub(crate) struct Bench {
     about: &'static str,
 }
 
-/// Requirement of a benchmark besides the program.
+/// Requirement of a benchmark in addition to the compiled program.
 enum Needs {
     Nothing,
-    /// A Python interpreter in the environment variable of this name. Without it some rows are
-    /// empty.
+    /// A Python interpreter, named by this environment variable. Without the interpreter some rows
+    /// are empty.
     PythonForSomeRows(&'static str),
-    /// A Python interpreter in the environment variable of this name. Without it nothing is
+    /// A Python interpreter, named by this environment variable. Without the interpreter nothing is
     /// measured.
     Python(&'static str),
     /// Throw-away control hosts on this computer, and an archive to deploy to them. Without the
@@ -42,8 +42,8 @@ enum Needs {
     Hosts,
 }
 
-/// Pairs of benchmarks. The name of the first one on the command line runs both, one after the
-/// other.
+/// Pairs of benchmarks that run one after the other. The command line names the first one of a
+/// pair.
 const AFTER: [(&str, &str); 1] = [("serve", "deploy")];
 
 /// The benchmarks.
@@ -136,7 +136,8 @@ pub(crate) const BENCHES: [Bench; 11] = [
         package: "tworoutine",
         target: "compare",
         features: &[],
-        // The package is independent of this project, so its variable has another name.
+        // The package `tworoutine` is independent of this project, so its variable has another
+        // name.
         needs: Needs::PythonForSomeRows("TWOROUTINE_PYTHON"),
         about: "cost of calling one function with and without await, beside other libraries",
     },
@@ -154,8 +155,8 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-/// Runs a benchmark, and those that follow it by [`AFTER`]. Returns false if one failed. A row that
-/// misses its limit is not a failure.
+/// Runs a benchmark, and the benchmarks that follow it in [`AFTER`]. Returns false if one failed. A
+/// measurement that misses its limit is not a failure.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let Some(name) = &args.name else {
         print!("{}", list());
@@ -239,8 +240,8 @@ fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Option<C
     Ok(Some(command))
 }
 
-/// Returns the path of the archive that is deployed: the one that the environment names, or that of
-/// the commit that is checked out, which is made if it is not there.
+/// Returns the path of the archive to deploy: the one that the environment variable names, or else
+/// that of the checked-out commit. The latter is made if it does not exist.
 fn archive(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(given) = std::env::var_os(test::hosts::VARIABLE) {
         return Ok(given.into());
@@ -252,7 +253,7 @@ fn archive(workspace: &Workspace) -> Result<PathBuf> {
         let program = std::env::current_exe();
         let program = program.map_err(|error| format!("this program has no path: {error}"))?;
         let mut dist = Command::new(program);
-        // Standard output is for the report.
+        // Standard output is only for the report of the benchmark.
         dist.arg("dist").stdout(std::io::stderr());
         if !child::run(&mut dist, LIMIT)?.success() {
             return Err(format!(
@@ -263,8 +264,8 @@ fn archive(workspace: &Workspace) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Joins the reports of several benchmarks to one, which has the name of the first report and the
-/// rows of all. The conditions of each further report are stored under its name.
+/// Joins the reports of several benchmarks. The joined report has the name of the first report and
+/// the rows of all. The conditions of each further report are stored under the name of that report.
 fn joined(reports: Vec<Value>) -> Option<Value> {
     let mut reports = reports.into_iter();
     let mut first = reports.next()?;

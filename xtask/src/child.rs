@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 
 use crate::Result;
 
-/// Time between asking a process group to end and killing it.
+/// Time after which a process group that was asked to end is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Interval at which a child with a time limit is polled.
@@ -79,7 +79,7 @@ pub(crate) fn exchange(
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         scope.spawn(move || {
-            // An error means that the program has stopped reading. Its exit status tells whether it
+            // An error means that the program has stopped reading. Its exit status shows if it has
             // failed.
             if let Some(mut stdin) = stdin {
                 let _ = std::io::copy(&mut input, &mut stdin).and_then(|_| stdin.flush());
@@ -180,8 +180,8 @@ impl Started {
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
                 Ok(None) => {
-                    // A child that has ended still counts as a member of its group until it is
-                    // waited for.
+                    // A child that has ended still counts as a member of its group until this
+                    // program has waited for it.
                     let child = &mut self.child;
                     end(&[self.group], || drop(child.try_wait()));
                     let _ = child.wait();
@@ -211,8 +211,8 @@ impl Drop for Started {
     }
 }
 
-/// Asks groups to end, and kills those that still run after [`GRACE`]. Calls `reap`, which waits
-/// for ended children, repeatedly in between.
+/// Asks process groups to end, and kills those that still run after [`GRACE`]. In the meantime,
+/// repeatedly calls `reap`, which waits for children that have ended.
 fn end(groups: &[Pid], mut reap: impl FnMut()) {
     // An error means that the group has ended already.
     for group in groups {

@@ -1,9 +1,9 @@
 //! `cargo xtask deploy`: deploys a version to the control hosts of a site (the computers that run
 //! the daemon), or goes back to an earlier version.
 //!
-//! It runs the `ssh` of this computer. A host changes its version by itself, with the script
-//! `xtask/packaging/libexec/activate`. If the new version is not healthy, the host goes back by
-//! itself. `docs/deployment.md` is the guide for users.
+//! This command runs the `ssh` of this computer. A host changes its version by itself, with the
+//! script `xtask/packaging/libexec/activate`. If the new version is not healthy, the host goes back
+//! by itself to the version before. `docs/deployment.md` is the guide for users.
 
 mod check;
 pub(crate) mod firmware;
@@ -95,7 +95,8 @@ struct Options {
     older_state: bool,
 }
 
-/// Runs a verb on the hosts of a site. Returns false if the result of any host is not good.
+/// Runs a verb (a subcommand such as `status`) on the hosts of a site. Returns false if the result
+/// of any host is not good.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let path = args
         .site
@@ -138,8 +139,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(reports.iter().all(|report| report.outcome.is_good()))
 }
 
-/// Returns the archive to deploy. If none is given, it is that of this commit, which is made if it
-/// does not exist.
+/// Returns the archive to deploy. If the command line names none, it is the archive of this commit,
+/// which is made if it does not exist.
 fn archive(workspace: &Workspace, args: &Args) -> Result<PathBuf> {
     match &args.archive {
         Some(archive) => Ok(archive.clone()),
@@ -147,8 +148,8 @@ fn archive(workspace: &Workspace, args: &Args) -> Result<PathBuf> {
     }
 }
 
-/// Does `work` on every host, on [`site::Ssh::at_once`] hosts at the same time. Returns the reports
-/// in the order of the site file.
+/// Calls `work` for every host, for [`site::Ssh::at_once`] hosts at the same time. Returns the
+/// reports in the order of the site file.
 fn side_by_side(
     site: &Site,
     work: impl Fn(&mut Remote<'_>, usize, &mut Vec<String>) -> remote::Answered<Outcome> + Sync,
@@ -194,10 +195,11 @@ fn side_by_side(
     Ok(done.into_iter().map(|(_, report)| report).collect())
 }
 
-/// The user and the computer that deploy.
+/// The user who deploys, and the computer from which that user deploys.
 #[derive(Debug)]
 struct Owner {
-    /// Unique name of this deployment. It ends with the number of this process.
+    /// Unique name of this deployment. It ends with the number of this process in hexadecimal
+    /// digits.
     id: String,
     /// Names of the user and the computer, as `USER@COMPUTER`.
     name: String,
@@ -219,9 +221,9 @@ impl Owner {
         }
     }
 
-    /// Returns the id in a claim, if a process of this computer has made the claim and does not run
-    /// any more. A claim is the text by which a deployment keeps others off a host. It begins with
-    /// the id and the name of its owner.
+    /// Returns the id in a claim if the process that has made the claim is over. This can only be
+    /// known of processes of this computer. A claim is a text on a host by which a deployment keeps
+    /// other deployments off the host. It begins with the id and the name of its owner.
     fn ended<'c>(&self, claim: &'c str) -> Option<&'c str> {
         let mut words = claim.split(' ');
         let (id, name) = (words.next()?, words.next()?);
@@ -237,7 +239,7 @@ impl Owner {
 #[derive(Debug)]
 struct SiteFile {
     bytes: Vec<u8>,
-    /// SHA-256 in hexadecimal digits.
+    /// SHA-256 of the file, in hexadecimal digits.
     sum: String,
 }
 
@@ -269,7 +271,7 @@ impl Files {
         })
     }
 
-    /// True if the files on the host differ from these.
+    /// True if the files on the host differ from these files.
     fn differ(&self, facts: &Facts) -> bool {
         !self.differences(facts).is_empty()
     }

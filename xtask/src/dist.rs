@@ -1,7 +1,8 @@
 //! `cargo xtask dist`: the archive and the Debian package of a commit, in `target/dist/`.
 //!
-//! The same commit and the same compiler give the same bytes, whatever the folder of the build is.
-//! The packed files are in `xtask/packaging/`. `docs/packaging.md` describes the result.
+//! The same commit and the same compiler give the same bytes, in any folder. The files that are
+//! packed in addition to the program are in `xtask/packaging/`. `docs/packaging.md` describes the
+//! result.
 
 mod archive;
 mod build;
@@ -67,7 +68,7 @@ pub(crate) struct Args {
     allow_changed: bool,
 }
 
-/// A program, and the facts about it that are packed.
+/// The compiled program, and the facts about it that are written into the packages.
 struct Built {
     program: PathBuf,
     manifest: Manifest,
@@ -81,14 +82,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     }
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
-    // The lock is held until this function returns, so that two runs at the same time do not mix
+    // The lock is held until this function returns. Without it, two runs at the same time would mix
     // their files.
     let _lock = python::lock(&workspace.target.join("dist.lock"))?;
 
-    // Tests package the files of the tree, even if they are not committed.
+    // Tests package the files as they are in the folder, even if they are not committed.
     let source = Source::read(&workspace.root, args.allow_changed || args.quick)?;
-    // A quick package has a folder of its own, so that a run of the tests does not replace a
-    // release.
+    // A quick package goes to a folder of its own, so that tests do not replace a release.
     let finished = match args.quick {
         true => workspace.target.join("dist-quick"),
         false => workspace.target.join("dist"),
@@ -139,14 +139,15 @@ fn missing(tools: &[(&str, &str)]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("not on the PATH: {}", missing.join(", ")))
 }
 
-/// Returns the path of the archive of the checked-out commit. The archive may not exist.
+/// Returns the path that the archive of the checked-out commit has. The archive itself may not
+/// exist.
 pub(crate) fn archive_path(workspace: &Workspace) -> Result<PathBuf> {
     let source = Source::read(&workspace.root, false)?;
     let name = format!("twotone-{}.tar.gz", source.version);
     Ok(workspace.target.join("dist").join(name))
 }
 
-/// Returns the path of the archive of the checked-out commit. The archive is made if it does not
+/// Returns the path of the archive of the checked-out commit. Makes the archive if it does not
 /// exist.
 pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
     let path = archive_path(workspace)?;
@@ -172,7 +173,8 @@ pub(crate) fn quick(workspace: &Workspace) -> Result<PathBuf> {
         .ok_or_else(|| "there is no archive".to_owned())
 }
 
-/// Reads the needs of a program from its file, and its version from its output.
+/// Reads from the file of a program which libraries it needs, and from its output which version it
+/// has.
 fn described(source: &Source, program: PathBuf, target: &str, quick: bool) -> Result<Built> {
     let bytes = fs::read(&program)
         .map_err(|error| format!("cannot read {}: {error}", program.display()))?;
@@ -202,7 +204,8 @@ fn described(source: &Source, program: PathBuf, target: &str, quick: bool) -> Re
     })
 }
 
-/// Packs a program in a folder, and returns the files to deliver.
+/// Packs a program and its other files in a folder, and returns the paths of the archive and the
+/// package.
 fn pack(source: &Source, built: &Built, folder: &Path, quick: bool) -> Result<Vec<PathBuf>> {
     let tree = contents::of(source, &built.program, &built.manifest)?;
     if let Checked::Not(why) = units::check(&tree, folder)? {
@@ -219,8 +222,8 @@ fn pack(source: &Source, built: &Built, folder: &Path, quick: bool) -> Result<Ve
     ])
 }
 
-/// Moves files into a folder, with a file of their checksums. The old content of the folder is
-/// removed.
+/// Moves files into a folder, and adds a file with their checksums. The old content of the folder
+/// is removed.
 fn deliver(files: &[PathBuf], folder: &Path) -> Result<()> {
     emptied(folder)?;
     let mut names = Vec::new();
@@ -293,7 +296,7 @@ fn said(command: &mut Command) -> Result<Vec<u8>> {
     }
 }
 
-/// Returns bytes as compressed by `gzip`, without a name and a time in the header.
+/// Compresses bytes with `gzip`, without a name and a time in the header.
 fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
     let bytes = bytes.as_ref();
     let failed = |error| format!("cannot run gzip: {error}");
@@ -305,8 +308,8 @@ fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
         .map_err(failed)?;
     let stdin = gzip.stdin.take();
     let output = thread::scope(|scope| {
-        // The input is written while the output is read, because a pipe holds only a part of the
-        // bytes.
+        // The input is written while the output is read, because a pipe holds only a limited number
+        // of bytes.
         let writing = scope.spawn(|| stdin.map(|mut it| it.write_all(bytes)));
         let output = gzip.wait_with_output();
         match writing.join() {
@@ -325,7 +328,7 @@ fn gzipped(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Returns a made-up commit of this workspace.
+    /// Returns a source with this workspace as its tree and a made-up commit.
     pub(super) fn source() -> Source {
         Source {
             root: Workspace::here().expect("tests run in the workspace").root,
@@ -341,7 +344,8 @@ mod tests {
     #[test]
     fn bytes_are_packed_whatever_their_number() {
         for number in [0, 1, 1 << 20] {
-            // Random bytes cannot be compressed, so that they fill both pipes.
+            // Random bytes cannot be compressed, so they fill the pipe for the input and the pipe
+            // for the output.
             let mut state = 1_u32;
             let bytes: Vec<u8> = std::iter::repeat_with(|| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,11 +1,12 @@
-//! `cargo xtask fuzz`: runs every reader on mutated inputs, each for a number of seconds.
+//! `cargo xtask fuzz`: runs every reader of twotone on randomly changed inputs, each reader for a
+//! number of seconds.
 
 use std::time::Duration;
 
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Longest time of the build, and of the shortening of a failing input by a target.
+/// Longest time for the build and for the shortening of an input that fails.
 const EXTRA_TIME: Duration = Duration::from_secs(30 * 60);
 
 #[derive(clap::Args)]
@@ -21,8 +22,8 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-/// Runs `twotone-fuzz`. Returns false if an input failed. The input is then in the corpus, unless
-/// the process crashed.
+/// Runs the program `twotone-fuzz`. Returns false if an input failed. The input is then stored in
+/// the corpus, unless the process crashed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let scratch = workspace.target.join("fuzz");
     let mut command = cargo();
@@ -36,8 +37,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     for target in &args.target {
         command.args(["--target", target]);
     }
-    // If no target is chosen, all targets run. Their number is that of the folders in the corpus,
-    // because xtask does not depend on the package with the targets.
+    // If no target (a function that tests one reader) is chosen, all targets run. The corpus has a
+    // folder for each target. So their number is known, although xtask does not depend on the
+    // package with the targets.
     let corpora = workspace.root.join("fuzz/corpus");
     let all = || std::fs::read_dir(&corpora).map_or(1, Iterator::count);
     let targets = match args.target.len() {

@@ -22,12 +22,12 @@ struct Metadata {
 struct Package {
     name: String,
     version: String,
-    /// An SPDX expression, as in the manifest.
+    /// An SPDX expression, as in the manifest of the package.
     license: Option<String>,
 }
 
-/// Checks the licences of all packages of a build for this platform, and prints those that are not
-/// allowed. Returns false if there is one.
+/// Checks the licences of all packages that are compiled for this platform, and prints those that
+/// are not allowed. Returns false if there is one.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     let page = workspace.text(PAGE.as_ref());
     let page = page.ok_or_else(|| format!("{PAGE} cannot be read"))?;
@@ -51,8 +51,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(refused.is_empty())
 }
 
-/// Returns the packages of a build for this platform. Packages for other platforms are left out,
-/// since they may not be on this computer.
+/// Returns the packages that are compiled for this platform. Packages for other platforms are left
+/// out, since cargo may not have downloaded them.
 fn packages(workspace: &Workspace) -> Result<Vec<Package>> {
     let version = output(Command::new("rustc").arg("-vV"))?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -85,7 +85,7 @@ fn output(command: &mut Command) -> Result<Output> {
     }
 }
 
-/// Returns the licences in the first column of the table on the page.
+/// Returns the licences in the first column of the table under [`HEADING`] in the text `page`.
 fn allowed(page: &str) -> BTreeSet<&str> {
     let section = page.split(HEADING).nth(1).unwrap_or_default();
     let section = section.split("\n## ").next().unwrap_or_default();
@@ -128,7 +128,7 @@ fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     }
 }
 
-/// Reader of an SPDX expression. The words that are not read yet remain in it.
+/// Reader of an SPDX expression. It holds the words that it has not read yet.
 struct Expression<'e> {
     words: &'e [&'e str],
     allowed: &'e BTreeSet<&'e str>,
@@ -141,8 +141,8 @@ impl Expression<'_> {
         is_next
     }
 
-    /// Reads operands that are joined by `OR`. True if one of them is allowed, `None` if the text
-    /// is not an expression.
+    /// Reads operands that are joined by `OR`. Returns true if one of them is allowed, and `None`
+    /// if the text is not an expression.
     fn any(&mut self) -> Option<bool> {
         let mut is_allowed = self.all()?;
         while self.take("OR") {

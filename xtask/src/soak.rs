@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Longest time of the build and of the end of a test, in addition to the time of the test itself.
+/// Longest time for the build and for the last steps of a test, in addition to the time of the test
+/// itself.
 const EXTRA_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// Longest time for each board of the load test, which tunes it eleven times, on a slow computer.
+/// Longest time for each board of the load test on a slow computer. The test tunes each board
+/// eleven times.
 const EACH_BOARD: Duration = Duration::from_secs(30);
 
 /// Longest time to kill each of the three commands once.
@@ -28,7 +30,7 @@ pub(crate) struct Args {
     kills: Option<u64>,
 }
 
-/// A long test: its module, the environment variable for its number of minutes, boards or kills,
+/// A long test: its module, the environment variable with its number (of minutes, boards or kills),
 /// this number, and its time limit.
 struct Soak {
     module: &'static str,

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every check, in order. Developers and CI run the same command.
 //!
-//! A new check needs an entry in [`STEPS`]. All steps share one profile and one target folder. A
-//! thread makes the Python environment while the first steps compile.
+//! A new check needs an entry in [`STEPS`]. All checks share one build profile and one target
+//! folder. The Python environment is made in a thread while the first checks compile.
 
 pub(crate) mod hosts;
 pub(crate) mod python;
@@ -22,7 +22,8 @@ struct Step {
     run: fn(&Run<'_>) -> Outcome,
 }
 
-/// The checks: the quick ones first, then those that need no compiled code, then those that run it.
+/// The checks: first the quick ones, then those that need no compiled code, then those that run
+/// compiled code.
 const STEPS: [Step; 13] = [
     Step {
         name: "format",
@@ -91,7 +92,7 @@ const STEPS: [Step; 13] = [
     },
 ];
 
-/// Result of a step.
+/// Result of a check.
 enum Outcome {
     Passed,
     Failed(String),
@@ -108,13 +109,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Context that all steps share.
+/// Context that all checks share.
 struct Run<'a> {
     workspace: &'a Workspace,
-    /// True if a missing Python is an error.
+    /// True in CI, where a missing Python is an error.
     ci: bool,
-    /// Returns the interpreter of the Python environment, `None` on a machine without Python, or
-    /// the error of making the environment.
+    /// Makes the Python environment and returns its interpreter. Returns `None` on a machine
+    /// without Python, or the error if the environment cannot be made.
     python: &'a dyn Fn() -> Result<Option<PathBuf>>,
 }
 
@@ -164,7 +165,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(summary(&results))
 }
 
-/// A step with its outcome and the time that it took.
+/// A check with its result and the time that it took.
 type Finished<'a> = (&'a Step, Outcome, Duration);
 
 fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Finished<'a>> {
@@ -195,7 +196,8 @@ fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Fini
     results
 }
 
-/// Prints a table of the steps and a line with their numbers. Returns true if no step failed.
+/// Prints a table of the checks and a line that counts them by result. Returns true if no check
+/// failed.
 fn summary(results: &[Finished<'_>]) -> bool {
     println!("\n{:<18}{:>8}  result", "step", "time");
     for (step, outcome, took) in results {
@@ -206,7 +208,7 @@ fn summary(results: &[Finished<'_>]) -> bool {
     failed == 0
 }
 
-/// Counts the steps that passed, that failed and that were skipped.
+/// Counts the checks that passed, that failed and that were skipped.
 fn count(results: &[Finished<'_>]) -> (usize, usize, usize) {
     results.iter().fold(
         (0, 0, 0),

@@ -1,8 +1,9 @@
-//! `cargo xtask tidy`: checks the invariants of the workspace that neither cargo, rustc nor clippy
-//! checks. It also checks that the lints for the other invariants are enabled.
+//! `cargo xtask tidy`: checks rules for the workspace (invariants) that neither cargo, rustc nor
+//! clippy checks. Lints of rustc and clippy check the other invariants, and this command checks
+//! that these lints are enabled.
 //!
-//! A new check needs a function, a line in [`REASONS`], a line in [`CHECKS`], and a breach in
-//! `breaches/planted.txt` that it must find.
+//! A new check needs a function, a line in [`REASONS`], a line in [`CHECKS`], and a breach of the
+//! invariant in `breaches/planted.txt`, which the check must find.
 
 mod bench_table;
 mod dependencies;
@@ -24,7 +25,7 @@ use std::path::Path;
 use crate::Result;
 use crate::workspace::Workspace;
 
-/// Number of lines above which a source file gets a warning.
+/// Number of lines above which the command warns about a source file.
 const MANY_LINES: usize = 500;
 
 /// Names of the invariants and their reasons, in the order in which they are checked.
@@ -46,10 +47,10 @@ lock-committed: the lock file is committed, so that everyone builds the same ver
 stands-alone: a clone of the repository builds without files outside of it
 ";
 
-/// Function that returns a message for each place at which an invariant is broken.
+/// Check of an invariant. It returns a message for each place that breaks the invariant.
 type Find = fn(&Workspace) -> Vec<String>;
 
-/// Checks by the name of their invariant.
+/// The checks, each after the name of its invariant.
 const CHECKS: [(&str, Find); 15] = [
     ("layers", layers::find),
     ("neutral-words", layers::words),
@@ -108,12 +109,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(broken == 0)
 }
 
-/// Returns a message about a file.
+/// Returns a message about a file that breaks an invariant.
 fn breach(path: impl AsRef<Path>, what: impl Display) -> String {
     format!("{}: {what}", path.as_ref().display())
 }
 
-/// Returns a message about a line of a file. Lines count from 1.
+/// Returns a message about a line of a file that breaks an invariant. Lines count from 1.
 fn breach_at(path: impl AsRef<Path>, line: usize, what: impl Display) -> String {
     format!("{}:{line}: {what}", path.as_ref().display())
 }
@@ -123,8 +124,8 @@ fn rows(table: &str) -> impl Iterator<Item = (&str, &str)> {
     table.lines().filter_map(|line| line.split_once(": "))
 }
 
-/// Reads a TOML file. A file that is missing or invalid gives an empty table, in which the checks
-/// then find that entries are missing.
+/// Reads a TOML file. For a missing or invalid file the result is an empty table, so that the
+/// checks report missing entries.
 fn toml(workspace: &Workspace, path: impl AsRef<Path>) -> toml::Table {
     let text = workspace.text(path.as_ref());
     text.and_then(|text| text.parse().ok()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The packages and files of the workspace, from `cargo metadata` and git.
+//! The packages and files of the Cargo workspace, from the output of `cargo metadata` and git.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// Folders of git and of files that builds and runs produce. They are skipped in a tree that is not
-/// a git repository.
+/// Folders that are skipped in a tree that is not a git repository: that of git itself, and those
+/// with files that builds and runs produce.
 const SKIPPED: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
 
 /// A workspace on disk.
@@ -22,7 +22,7 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
     /// The member packages.
     pub(crate) packages: Vec<Package>,
-    /// Every file of the tree, relative to the root, sorted, without ignored files.
+    /// Every file of the tree except those that git ignores, as sorted paths relative to the root.
     pub(crate) files: Vec<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// Null for a normal dependency, else `dev` or `build`.
     pub(crate) kind: Option<String>,
-    /// Folder of the package, if the dependency is a path.
+    /// Folder of the package, if the manifest names the dependency by a path.
     pub(crate) path: Option<PathBuf>,
 }
 
@@ -70,9 +70,9 @@ impl Workspace {
         Self::read(Path::new(&manifest))
     }
 
-    /// Reads the workspace around a folder.
+    /// Reads the workspace to which a folder belongs.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
-        // --no-deps touches neither the network nor Cargo.lock.
+        // With `--no-deps`, cargo uses neither the network nor Cargo.lock.
         let output = cargo()
             .args(["metadata", "--no-deps", "--format-version=1"])
             .current_dir(folder)
@@ -138,10 +138,11 @@ impl Workspace {
     }
 }
 
-/// Returns a command that runs the cargo that started this program, else the one on the path.
+/// Returns a command that runs the same cargo that started this program, or else the one on the
+/// path.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // The variables that `cargo run` sets for this program must not reach the builds that it
+    // `cargo run` sets variables for this program. They must not reach the builds that this program
     // starts.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -172,7 +173,7 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// Returns the paths that a git command prints. Returns `None` if the tree is not the top of a
+/// Returns the paths that a git command prints. Returns `None` if the folder is not the top of a
 /// repository or git fails.
 fn git_paths(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
     if !root.join(".git").exists() {

@@ -1,5 +1,5 @@
-//! Check of a host: its facts, the problems that prevent a deployment, and whether anything is to
-//! be done.
+//! Check of a host before a deployment: the facts about the host, the problems that prevent the
+//! deployment, and the comparison with the wanted state.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,8 @@ use super::remote::{Answered, Remote};
 use super::site::Host;
 use super::{Files, Options};
 
-/// Difference of a clock, in seconds, above which there is a warning.
+/// Difference between the clocks of a host and of this computer, in seconds, above which there is a
+/// warning.
 const MOST_CLOCK_DIFFERENCE: f64 = 2.0;
 
 /// Facts about a host, by their names. A fact can have several values.
@@ -22,8 +23,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Asks a host for its facts. `version` and `sum` are those of the release whose presence on
-    /// the host is checked.
+    /// Asks a host for its facts. `version` and `sum` are the version and the checksum of a
+    /// release. One of the facts tells if the host has this release.
     pub(crate) fn ask(remote: &Remote<'_>, version: &str, sum: &str) -> Answered<Self> {
         let kernel = remote.host.kernel.keys().map(String::as_str);
         let arguments: Vec<_> = [version, sum].into_iter().chain(kernel).collect();
@@ -73,7 +74,7 @@ impl Facts {
         self.get("previous").filter(|version| *version != "none")
     }
 
-    /// Health of the daemon, as the daemon reports it. `None` if it does not answer.
+    /// Health of the daemon, as the daemon reports it. `None` if the daemon does not answer.
     pub(crate) fn health(&self) -> Option<serde_json::Value> {
         serde_json::from_str(self.get("health")?).ok()
     }
@@ -186,8 +187,9 @@ impl Facts {
         problems
     }
 
-    /// Returns a problem if the version cannot read the state folder because the current version
-    /// uses a newer format. `known` is the format number that the version can read.
+    /// Returns a problem if the new version cannot read the state folder (`/var/lib/twotone`),
+    /// because the current version uses a newer format. `known` is the format number that the new
+    /// version can read.
     pub(crate) fn older_state(
         &self,
         version: &str,
@@ -204,8 +206,8 @@ impl Facts {
         })
     }
 
-    /// Returns the disk space for the upload and the unpacked files of the release, in KiB. Returns
-    /// `None` if the release is on the host already.
+    /// Returns the disk space, in KiB, that the upload and the unpacked files of the release need.
+    /// Returns `None` if the release is on the host already.
     fn needed_kb(&self, release: &Release) -> Option<u64> {
         let part: u64 = self.number("part").unwrap_or(0);
         let bytes = release.length.saturating_sub(part) + release.unpacked;
@@ -239,7 +241,8 @@ impl Facts {
         warnings
     }
 
-    /// True if the host runs a release with the files of the site, and nothing is to be done.
+    /// True if the host runs the release with the files of the site, so that there is nothing to
+    /// do.
     pub(crate) fn is_at(&self, release: &Release, files: &Files) -> bool {
         self.current() == Some(&release.manifest.version)
             && self.get("version") == Some("whole")
@@ -250,7 +253,8 @@ impl Facts {
     }
 }
 
-/// Returns the numbers of a version. Lists of these numbers sort in the order of the versions.
+/// Returns the numbers in the text of a version. Lists of these numbers sort in the order of the
+/// versions.
 fn numbers(version: &str) -> Vec<u64> {
     let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     parts.collect()

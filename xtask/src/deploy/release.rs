@@ -28,7 +28,7 @@ pub(crate) struct Release {
 pub(crate) struct Manifest {
     pub(crate) version: String,
     pub(crate) program_version: String,
-    /// Target of rustc.
+    /// Target triple of rustc for which the program was built.
     pub(crate) target: String,
     pub(crate) profile: String,
     /// Oldest glibc that the program runs with. `None` if it needs none.

@@ -1,10 +1,10 @@
-//! A control host that is reached over the `ssh` of this computer. It can run scripts and receive
+//! A control host, which is reached with the `ssh` of this computer. It can run scripts and receive
 //! files.
 //!
 //! The exit status of `ssh` does not distinguish a failed script from a cut connection: 255 can
-//! mean either, or that the script was killed. Therefore each script prints marks at its begin and
-//! end, and its exit status after the second mark. If the second mark is missing, the answer is
-//! [`Failure::Cut`], because it is unknown how far the script ran.
+//! mean either, or that the script was killed. Therefore each script prints a mark when it begins
+//! and another one when it ends. After the second mark it prints its exit status. If the second
+//! mark is missing, the answer is [`Failure::Cut`], because it is unknown how far the script ran.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Seek, SeekFrom, empty};
@@ -18,16 +18,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::site::{Become, Host, Ssh, is_plain};
 use crate::{Result, child};
 
-/// Longest duration of a script. No script waits for long.
+/// Longest duration of a script. It is never reached, because no script waits for long.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// Longest duration of an upload over one connection. The next connection continues the upload.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Pause before the second attempt at a step. Each further pause is twice as long.
+/// Pause before the second attempt at a command whose connection was cut. Each further pause is
+/// twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Interval between checks whether a connection has been made.
+/// Interval at which the program checks if a connection has been made.
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
 /// Reason why a host did not do what was requested.
@@ -73,7 +74,8 @@ impl Drop for Sockets {
     }
 }
 
-/// Returns a name that is unique to this process and time.
+/// Returns a name from the number of this process and the present time, so that each call returns
+/// another name.
 pub(crate) fn unique() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |time| time.as_nanos());
@@ -109,8 +111,8 @@ impl<'a> Remote<'a> {
     pub(crate) fn connect(&mut self) -> Answered<()> {
         self.disconnect();
         let mut command = self.command("-M");
-        // The connection lasts until `cat` reads the end of its input, which is when this process
-        // ends.
+        // The connection lasts until `cat` on the host reads the end of its input. That is when
+        // this process ends.
         command.args([
             "-o",
             "ControlPersist=no",
@@ -120,13 +122,13 @@ impl<'a> Remote<'a> {
             "cat",
         ]);
         let mut master = child::Background::start(&mut command).map_err(Failure::Refused)?;
-        // This is longer than the limit of ssh itself, because a name may have to be looked up, and
-        // the user may be asked for a confirmation.
+        // This is longer than the limit that `ssh` itself has, because a name may have to be looked
+        // up, and the user may be asked for a confirmation.
         let deadline = Instant::now() + Duration::from_secs(self.ssh.connect_seconds * 3);
         loop {
             if let Some(words) = master.last_words() {
-                // The connection was made and then cut. Each further command makes a connection of
-                // its own, and is repeated if that one is cut.
+                // The connection was made and then cut. Each further command makes its own
+                // connection, and is repeated if that connection is cut.
                 let cut = ["closed by remote host", "Broken pipe", "reset by peer"];
                 if cut.iter().any(|it| words.contains(it)) {
                     return Ok(());
@@ -148,19 +150,19 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Ends the shared connection. Each further command makes a connection of its own.
+    /// Ends the shared connection. Each further command makes its own connection.
     pub(crate) fn disconnect(&mut self) {
         self.master = None;
     }
 
-    /// Runs a script as root, and repeats it if the connection is cut. It must be a script that may
-    /// run twice.
+    /// Runs a script as root, and runs it again if the connection is cut. So the script must be one
+    /// that may run twice.
     pub(crate) fn script(&self, script: &str, arguments: &[&str]) -> Answered<String> {
         self.again(|| self.script_once(script, arguments))
     }
 
-    /// Repeats `attempt` while its connection is cut or cannot be made, at most as often as the
-    /// site file allows.
+    /// Calls `attempt` again if its connection was cut or could not be made, at most as often as
+    /// the site file allows.
     pub(crate) fn again<T>(&self, mut attempt: impl FnMut() -> Answered<T>) -> Answered<T> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..self.ssh.attempts {
@@ -187,7 +189,8 @@ impl<'a> Remote<'a> {
             command.args(["sudo", "-n"]);
         }
         command.args(["sh", "-s", "--"]).args(arguments);
-        // The shell reads the whole script before it runs it, and the programs in it have no input.
+        // The shell reads the whole text before it runs any of it. The programs in the script have
+        // no input.
         let text = format!(
             "main() (\nset -eu\numask 022\nexport LC_ALL=C PATH=\"$PATH:/usr/sbin:/sbin\"\n{script}\n)\necho '{mark} begin'\n\
              main \"$@\" </dev/null\necho \"{mark} end $?\"\n"
@@ -204,7 +207,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Returns the failure of a command whose output has no end mark.
+    /// Returns the failure that the output of a command shows if its second mark is missing.
     fn unanswered(&self, output: &Output, words: &str) -> Failure {
         let ending = child::ending(output.status);
         match output.status.code() {
@@ -237,8 +240,8 @@ impl<'a> Remote<'a> {
         if self.host.becomes == Become::Sudo {
             command.args(["sudo", "-n"]);
         }
-        // The bytes are written at their offset and not appended, because a connection that was cut
-        // may still deliver bytes.
+        // The bytes are written at their offset and not appended. A connection that was cut may
+        // still deliver bytes later, which would be appended at the wrong place.
         command.args([
             "dd",
             "bs=65536",
@@ -266,7 +269,8 @@ impl<'a> Remote<'a> {
         command
     }
 
-    /// Returns the command `ssh` with our options, which take precedence over those of the user.
+    /// Returns the command `ssh` with the options of this program, which take precedence over those
+    /// of the user.
     fn command(&self, first: &str) -> Command {
         let mut command = Command::new("ssh");
         if let Some(config) = &self.ssh.config {
@@ -318,17 +322,17 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Returns the exit status of a script, and the output between its marks, or `None` if a mark is
-/// missing. The start-up files of a shell may print text before the first mark.
+/// Returns the exit status of a script, and the output between its two marks, or `None` if a mark
+/// is missing. The start-up files of a shell may print text before the first mark.
 fn between_marks<'t>(told: &'t str, mark: &str) -> Option<(i32, &'t str)> {
     let (_, rest) = told.split_once(&format!("{mark} begin\n"))?;
     let (text, status) = rest.split_once(&format!("{mark} end "))?;
-    // The status is only complete if its line has ended.
+    // The text of the status is only complete if its line has ended.
     let (status, _) = status.split_once('\n')?;
     Some((status.parse().ok()?, text))
 }
 
-/// Returns the last line of the error output of `ssh`, with the remedy if one is known.
+/// Returns the last line of the error output of `ssh`, followed by advice if the cause is known.
 fn advised(words: &str, address: &str) -> String {
     let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().unwrap_or("ssh ended");

@@ -1,4 +1,5 @@
-//! Reports about the hosts, printed as a table or as JSON.
+//! Reports about the control hosts after a command of `cargo xtask deploy`, printed as a table or
+//! as JSON.
 
 use serde::Serialize;
 
@@ -19,40 +20,41 @@ pub(super) enum Kind {
     Active,
     /// Versions were removed.
     Removed,
-    /// The version was not healthy, and the previous version runs again.
+    /// The new version was not healthy, and the previous version runs again.
     RolledBack,
-    /// No healthy version runs. After an activation, the new version was not healthy, and there is
-    /// no previous version, or it is not healthy either.
+    /// No healthy version runs. After an activation this means that the new version was not
+    /// healthy, and that the previous version is not healthy either or does not exist.
     Down,
-    /// A problem prevents the change. The version was not switched.
+    /// A problem that was found before the change prevents it. The version was not switched.
     Refused,
     /// No connection could be made.
     Unreachable,
     /// A step failed. The version was not switched.
     Failed,
-    /// The connection was cut, and it is unknown how far the work got.
+    /// The connection was cut, and it is unknown how much was done on the host.
     Unknown,
 }
 
-/// Result of a verb at a host.
+/// Result of a verb (a subcommand such as `status`) at a host.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
     pub(super) result: Kind,
-    /// Version of the host now, if it is known.
+    /// Version of the host after the verb, if it is known.
     pub(super) version: Option<String>,
     /// Version of the host before the verb, if it is known.
     pub(super) before: Option<String>,
     pub(super) text: String,
-    /// Further facts from some verbs.
+    /// Further facts that some verbs report.
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub(super) details: serde_json::Value,
 }
 
-/// Result at a host, with the name of the host, the duration and the number of bytes sent.
+/// Result at a host, together with the name of the host, the duration and the number of bytes that
+/// were sent.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) host: String,
-    /// User, name and port of the host according to `ssh`.
+    /// User, name and port with which `ssh` reaches the host.
     pub(super) at: String,
     #[serde(flatten)]
     pub(super) outcome: Outcome,

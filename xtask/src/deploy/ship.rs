@@ -1,4 +1,5 @@
-//! The steps that bring a host to a version. Each step can be cut off and repeated.
+//! The steps that bring a host to a version. Each step can be repeated if its connection is cut. An
+//! *activation* switches the host to a version, and back if the version is not healthy.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,22 +9,23 @@ use super::release::Release;
 use super::remote::{Answered, Failure, Remote};
 use super::{Files, Options, Outcome, Owner};
 
-/// Interval at which a host is asked for the result of an activation: the first one, and the
-/// longest.
+/// Shortest and longest interval at which a host is asked for the result of an activation. The
+/// intervals grow.
 const ASK_INTERVAL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// Interval at which a daemon is asked whether it still has jobs.
+/// Interval at which a daemon is asked if it still has jobs, which are the commands that it runs.
 const JOBS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time for a host to become reachable again, in addition to the time of its activation.
+/// Time that a host may take to become reachable again, in addition to the longest duration of its
+/// activation.
 const SPARE: Duration = Duration::from_secs(120);
 
-/// Number of times that a host must report that it does not know an activation before this is
-/// believed.
+/// Number of times that a host must answer that it does not know an activation. After that it is
+/// not asked again.
 const MOST_UNKNOWN: u32 = 5;
 
-/// Time without a sign of life, in seconds, after which the claim of another deployment, which
-/// keeps this one off the host, is void.
+/// Time, in seconds, after which the claim of another deployment is void if its deployment has
+/// shown no sign of life. A claim keeps all other deployments off the host.
 const CLAIM_SILENCE: &str = "300";
 
 /// Brings a host to a release.
@@ -134,7 +136,8 @@ pub(super) fn go_back(
     })
 }
 
-/// Holds the claim of a host while `work` runs, so that no other deployment changes the host.
+/// Claims a host, calls `work`, and ends the claim. While the host is claimed, no other deployment
+/// changes it.
 pub(super) fn with_claim<T>(
     remote: &mut Remote<'_>,
     facts: &Facts,
@@ -166,7 +169,8 @@ pub(super) fn with_claim<T>(
     done
 }
 
-/// Sends the archive, and unpacks it as a version. An upload that was cut is continued.
+/// Sends the archive of a release, and unpacks it on the host as a version. Continues an upload
+/// that was cut.
 fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
     let version = release.manifest.version.as_str();
     let arguments = [version, release.sum.as_str()];
@@ -194,8 +198,8 @@ fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
                 .map(drop)
         });
         match unpacked {
-            // The upload is repeated once from the start, because the part that an earlier upload
-            // left may have other content.
+            // An earlier upload may have left a part with other content. So the upload is repeated
+            // once from the start.
             Err(Failure::Refused(why)) if attempts == 0 && why.contains("damaged") => attempts = 1,
             unpacked => return unpacked,
         }
@@ -224,14 +228,15 @@ fn stage(remote: &Remote<'_>, files: &Files, facts: &Facts) -> Answered<()> {
     Ok(())
 }
 
-/// Checks on the host that the program of the version runs and accepts the map.
+/// Checks on the host that the program of the version runs and accepts the hardware map (the list
+/// of boards).
 fn rehearse(remote: &Remote<'_>, version: &str, says: &str, map: &str) -> Answered<()> {
     tell(remote, &format!("rehearses {version}"));
     let script = include_str!("scripts/rehearse.sh");
     remote.script(script, &[version, says, map]).map(drop)
 }
 
-/// Makes the host activate a version, and asks for the result over new connections.
+/// Makes the host activate a version, and asks over new connections for the result.
 fn activate(
     remote: &mut Remote<'_>,
     version: &str,
@@ -264,7 +269,8 @@ fn activate(
         &limit,
     ];
     remote.script(include_str!("scripts/activate.sh"), &arguments)?;
-    // From here on, every answer comes over a connection that was made while the new version ran.
+    // From here on, each answer comes over a connection that was made after the switch to the new
+    // version.
     remote.disconnect();
     confirmed(remote, id, facts.current())
 }
@@ -277,7 +283,7 @@ fn await_jobs(remote: &Remote<'_>) -> Answered<()> {
             return Ok(());
         }
         tell(remote, &format!("waits: {}", busy(&facts)));
-        // This is a sign of life, so that other deployments do not take the claim as void.
+        // This is a sign of life. Without it, other deployments would take the claim as void.
         remote.script("touch /opt/twotone/claim", &[])?;
         thread::sleep(JOBS_INTERVAL);
     }
@@ -318,7 +324,7 @@ fn confirmed(remote: &Remote<'_>, id: &str, before: Option<&str>) -> Answered<Ou
     )))
 }
 
-/// Returns the message about a daemon that has jobs.
+/// Returns a message that the daemon has jobs.
 fn busy(facts: &Facts) -> String {
     format!(
         "the daemon has {} jobs: wait for them (--wait), or interrupt them (--now)",
@@ -326,7 +332,7 @@ fn busy(facts: &Facts) -> String {
     )
 }
 
-/// Returns a description of the changes to a host.
+/// Returns a description of the changes that a deployment would make to a host.
 fn plan(facts: &Facts, release: &Release, files: &Files) -> String {
     let mut steps = Vec::new();
     if facts.get("version") != Some("whole") {

@@ -1,4 +1,7 @@
 //! The site file: the control hosts of a site, and the settings of each host.
+//!
+//! A *control host* is a computer that runs the daemon `twotone serve`. A *unit* is systemd's
+//! description of a service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +17,7 @@ use crate::Result;
 struct File {
     #[serde(default)]
     ssh: Ssh,
-    /// Default values for the keys of hosts.
+    /// Values of keys that all hosts have, unless an entry of a host has another value.
     #[serde(default)]
     defaults: toml::Table,
     #[serde(default)]
@@ -32,7 +35,7 @@ pub(crate) struct Ssh {
     pub(crate) connect_seconds: u64,
     /// Time without a sign of life after which a connection counts as cut, in seconds.
     pub(crate) silence_seconds: u64,
-    /// Number of attempts at a step if its connection is cut each time.
+    /// Largest number of attempts at a step. A step is tried again only if its connection is cut.
     pub(crate) attempts: u32,
     /// Number of hosts that are deployed to at the same time.
     pub(crate) at_once: usize,
@@ -76,30 +79,32 @@ pub(crate) struct Host {
     pub(crate) user: Option<String>,
     #[serde(default, rename = "become")]
     pub(crate) becomes: Become,
-    /// Hardware map on this computer, relative to the folder of the site file. `None` if the map
-    /// of the host is not deployed.
+    /// Hardware map (list of boards) on this computer. The path is relative to the folder of the
+    /// site file. `None` if the map of the host is not deployed.
     pub(crate) map: Option<PathBuf>,
     /// Arguments of `twotone serve` in addition to the map.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
-    /// Settings for the section `[Service]` of the unit.
+    /// Settings for the section `[Service]` of the unit of the daemon.
     #[serde(default)]
     pub(crate) service: BTreeMap<String, Values>,
-    /// Smallest allowed values of kernel settings.
+    /// Smallest allowed values of settings of the kernel, by the names of the settings.
     #[serde(default)]
     pub(crate) kernel: BTreeMap<String, u64>,
-    /// Folder of the versions. If it is not `/opt/twotone`, then `/opt/twotone` is a link to it.
+    /// Folder on the host that contains the versions. If it is not `/opt/twotone`, then
+    /// `/opt/twotone` is a link to it.
     pub(crate) root: Option<String>,
     /// Longest time from the start of the daemon until it must be healthy, in seconds.
     #[serde(default = "health_seconds")]
     pub(crate) health_seconds: u64,
-    /// Time for which the daemon must then stay healthy, in seconds.
+    /// Time for which the daemon must stay healthy after it has become healthy, in seconds.
     #[serde(default = "steady_seconds")]
     pub(crate) steady_seconds: u64,
-    /// Longest duration of an activation, including a roll-back, in seconds.
+    /// Longest duration of an activation (the switch to a version), in seconds. It includes the
+    /// time to go back to the previous version.
     #[serde(default = "activation_seconds")]
     pub(crate) activation_seconds: u64,
-    /// Number of versions that `prune` keeps.
+    /// Number of versions that the command `prune` keeps.
     #[serde(default = "keep")]
     pub(crate) keep: usize,
 }
@@ -120,7 +125,7 @@ fn keep() -> usize {
     3
 }
 
-/// Values of a setting of a unit. Each value is written as a line.
+/// Values of a setting of a unit. Each value is written as a line of its own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Values {
@@ -227,7 +232,7 @@ impl Host {
             }
         }
         for argument in &self.arguments {
-            // The characters `%` and `$` have a special meaning in a unit.
+            // The characters `%` and `$` have a special meaning in a unit of systemd.
             plain("arguments", argument.trim_start_matches('-'), "._-/:=,@+[]")?;
         }
         for key in self.kernel.keys() {
@@ -251,8 +256,8 @@ impl Host {
         self.address.as_deref().unwrap_or(&self.name)
     }
 
-    /// Returns the settings of the service that differ from its unit, as a drop-in file for
-    /// systemd. Returns `None` if there are none.
+    /// Returns the settings of the service as a drop-in file for systemd. It contains only the
+    /// settings that differ from the unit. Returns `None` if there are none.
     pub(crate) fn drop_in(&self) -> Option<String> {
         let mut lines = Vec::new();
         if !self.arguments.is_empty() {

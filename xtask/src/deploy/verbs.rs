@@ -1,4 +1,4 @@
-//! Verbs that do not change the version of a host: `status`, `list` and `prune`.
+//! Subcommands that do not change the version that runs on a host: `status`, `list` and `prune`.
 
 use serde_json::json;
 
@@ -49,7 +49,7 @@ pub(super) fn status(remote: &Remote<'_>, warnings: &mut Vec<String>) -> Answere
     Ok(outcome)
 }
 
-/// Versions and last activations of a host.
+/// Versions that a host has, and its last activations (switches to a version).
 struct Listing {
     facts: Facts,
     /// Versions and unfinished uploads, each with its size in KiB, sorted by name as text.
@@ -127,7 +127,7 @@ pub(super) fn prune(
 }
 
 /// Returns the versions beyond the number to keep, oldest first, and the unfinished uploads. The
-/// current and the previous version are not among them.
+/// current and the previous version are never among them.
 fn outdated(listing: &Listing, keep: usize) -> Vec<&str> {
     let is_part = |name: &str| name.strip_suffix(".part").is_some_and(is_version);
     let names = listing.versions.iter().map(|(name, _)| name.as_str());
@@ -141,8 +141,7 @@ fn outdated(listing: &Listing, keep: usize) -> Vec<&str> {
     others.into_iter().take(removed).chain(parts).collect()
 }
 
-/// Returns a key by which versions sort in their order. As in Debian, `~` sorts before the end of a
-/// text.
+/// Returns a key for sorting versions. As in Debian, `~` sorts before the end of a text.
 fn order(version: &str) -> Vec<(u8, u64, String)> {
     let mut parts = Vec::new();
     let mut rest = version;

@@ -1,5 +1,5 @@
-//! The archive: a tree as `.tar.gz`, with checksums of its files. The same tree gives the same
-//! bytes.
+//! The archive of a release: a tree of files as `.tar.gz`, with checksums of the files. The same
+//! tree gives the same bytes.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,9 +13,9 @@ use crate::Result;
 /// Name of the file with the checksums, in the archive and beside it.
 pub(crate) const SUMS: &str = "SHA256SUMS";
 
-/// Writes a tree into `folder/NAME`, with the checksums of its files, and packs it as
-/// `folder/NAME.tar.gz`. Everything in the archive is below one folder, so that unpacking it
-/// changes nothing else. Returns the path of the archive.
+/// Writes a tree into `folder/NAME`, adds the checksums of its files, and packs it as
+/// `folder/NAME.tar.gz`. In the archive, all files are below one folder, so that unpacking it does
+/// not overwrite other files. Returns the path of the archive.
 pub(crate) fn pack(
     tree: &Tree,
     folder: &Path,
@@ -51,7 +51,7 @@ pub(crate) fn pack(
     .arg("--files-from")
     .arg(&list);
     done(&mut tar)?;
-    // The header contains neither name nor time.
+    // With this option, the header contains neither name nor time.
     done(
         Command::new("gzip")
             .args(["--no-name", "--force", level])
@@ -60,7 +60,8 @@ pub(crate) fn pack(
     Ok(folder.join(format!("{name}.tar.gz")))
 }
 
-/// Returns the paths in an archive in their order. A zero byte ends each path.
+/// Returns the paths of all files in the order in which the archive contains them. A zero byte ends
+/// each path.
 fn listed(tree: &Tree, name: &str) -> Vec<u8> {
     let files = tree.iter().map(|(path, _)| path);
     let mut entries: Vec<_> = tree
@@ -172,7 +173,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let deeper = scratch.path().join("a folder/below another");
         fs::create_dir_all(&deeper).unwrap();
-        // An old file with other permissions is in the folder already.
+        // The folder already contains an old file with other permissions.
         fs::create_dir_all(deeper.join("it-1/bin")).unwrap();
         fs::write(deeper.join("it-1/bin/it"), "").unwrap();
         let only_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);

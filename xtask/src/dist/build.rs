@@ -1,5 +1,5 @@
-//! The build of the program. It gives the same bytes in any folder, and links for an old glibc on
-//! request.
+//! The build of the released program. It gives the same bytes in any folder. On request it links
+//! the program for an old release of glibc.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,11 +19,12 @@ use crate::{Result, child};
 /// Longest duration of a build.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Separator between the flags for rustc in the environment. It allows folders with spaces.
+/// Separator of the flags for rustc in the environment variable. With this separator, the names of
+/// folders may contain spaces.
 const SEPARATOR: &str = "\u{1f}";
 
-/// List of the Python packages with the linker for other releases of glibc. The path is relative to
-/// the root.
+/// List of the Python packages that contain the linker for other releases of glibc. The path is
+/// relative to the root of the workspace.
 const LINKER: &str = "xtask/zig-requirements.txt";
 
 /// Oldest glibc that the program must run with, if the linker is installed and no version is given.
@@ -44,20 +45,21 @@ const FOREIGN: [&str; 6] = [
 pub(crate) enum Glibc {
     /// The glibc of this computer.
     OfThisComputer,
-    /// A release of glibc. The folder contains the programs of the linker. If there is no folder,
-    /// they are on the path.
+    /// A release of glibc. The folder contains the programs of the linker. `None` if they are on
+    /// the PATH.
     Release(Version, Option<PathBuf>),
 }
 
 impl Glibc {
-    /// Chooses the glibc to link for. If `wish` is absent, this is [`USUAL_FLOOR`] if the linker is
-    /// installed, and otherwise the glibc of this computer. If `wish` is a release, the linker is
-    /// installed below the target folder unless it is there already.
+    /// Chooses the glibc to link for, from the request `wish`. Without a request, it is
+    /// [`USUAL_FLOOR`] if the linker is installed, and otherwise the glibc of this computer. If the
+    /// request is a release of glibc, the linker is installed below the target folder unless it is
+    /// there already.
     ///
     /// # Errors
     /// If `wish` is not a version, or if the linker cannot be installed.
     pub(crate) fn choose(workspace: &Workspace, wish: Option<&str>) -> Result<Self> {
-        // This file exists only after an installation was finished.
+        // This file exists only if an installation was completed.
         let is_installed = workspace.target.join("zig/made-from.txt").is_file();
         let found = match is_installed {
             true => Some(Some(install(workspace)?)),
@@ -112,9 +114,8 @@ pub(crate) struct Build<'a> {
 impl Build<'_> {
     /// Builds the program, and returns its path.
     ///
-    /// # Errors
-    /// If the program cannot be built, or if it contains the path of a folder of this computer. In
-    /// the second case a build elsewhere would give other bytes.
+    /// If the program cannot be built, or if it contains the path of a folder of this computer.
+    /// With such a path, a build in another folder would give other bytes.
     pub(crate) fn run(&self) -> Result<PathBuf> {
         let mut command = self.command()?;
         let status = child::run(&mut command, LIMIT)?;
@@ -180,8 +181,8 @@ impl Build<'_> {
         Ok(command)
     }
 
-    /// Returns flags that replace the paths of folders of this computer by fixed names. If two of
-    /// them match a path, rustc applies the last one.
+    /// Returns flags of rustc that replace the paths of folders of this computer by fixed names. If
+    /// two flags match a path, rustc applies the last one.
     fn flags(&self) -> OsString {
         let mut flags = OsString::new();
         for (folder, name) in [
@@ -213,11 +214,11 @@ impl Build<'_> {
     }
 }
 
-/// Builds the program in the same way as the tests do, so that nothing is compiled if they ran
+/// Builds the program in the same way as the tests do. So nothing is compiled if the tests ran
 /// before. Returns the path of a copy without symbols.
 pub(crate) fn quick(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
     let mut command = cargo();
-    // The examples are built too, so that dependencies have the same features as in tests.
+    // The examples are built too. With them, dependencies have the same features as in the tests.
     command
         .args([
             "build",
@@ -239,8 +240,8 @@ pub(crate) fn quick(workspace: &Workspace, scratch: &Path) -> Result<PathBuf> {
     Ok(stripped)
 }
 
-/// Returns the target `wish`, whose standard library must be installed. If `wish` is absent,
-/// returns the target of this computer.
+/// Returns the target triple `wish`, whose standard library must be installed. If `wish` is absent,
+/// returns the target triple of this computer.
 pub(crate) fn target(wish: Option<&str>) -> Result<String> {
     let Some(target) = wish else {
         return host();
@@ -263,7 +264,7 @@ fn host() -> Result<String> {
     Ok(host.ok_or("rustc -vV names no host")?.to_owned())
 }
 
-/// Returns the description of the compiler by `rustc -vV`.
+/// Returns the description that the compiler gives of itself with `rustc -vV`.
 pub(crate) fn rustc() -> Result<String> {
     let version = said(Command::new("rustc").arg("-vV"))?;
     Ok(String::from_utf8_lossy(&version).into_owned())
@@ -284,7 +285,7 @@ pub(crate) fn on_path(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// True if the bytes contain a path into this folder.
+/// True if `bytes` contain a path into `folder`.
 fn names(bytes: &[u8], folder: &Path) -> bool {
     let mut path = folder.as_os_str().as_bytes().to_owned();
     path.push(b'/');

@@ -1,4 +1,5 @@
-//! The tree of a release, which is the content of the archive and the source of the package.
+//! The tree of files of a release. The archive contains this tree, and the Debian package is made
+//! from it.
 
 use std::fs;
 use std::path::Path;
@@ -27,22 +28,24 @@ const DOC: &str = "share/doc/twotone";
 pub(crate) struct Manifest {
     /// Version of the release.
     version: String,
-    /// Version of the program's package. The output of `twotone --version` begins with it.
+    /// Version of the Cargo package of the program. The output of `twotone --version` begins with
+    /// this version.
     program_version: String,
     commit: String,
     commit_date: String,
-    /// Target of rustc.
+    /// Target triple of rustc.
     target: String,
     /// Profile of cargo. `dev` is only used in tests.
     profile: String,
-    /// Oldest glibc that the program runs with. `None` if it needs none.
+    /// Oldest glibc that the program runs with. `None` if the program needs no glibc.
     #[serde(skip_serializing_if = "Option::is_none")]
     glibc: Option<String>,
     /// Shared libraries that the program needs.
     libraries: Vec<String>,
-    /// Format number of the state folder, `/var/lib/twotone`, as the program prints it.
+    /// Number of the format of the state folder, `/var/lib/twotone`. The program prints this
+    /// number.
     state_format: u32,
-    /// Description of the compiler by `rustc -vV`.
+    /// Description that the compiler gives of itself with `rustc -vV`.
     rustc: String,
 }
 
@@ -74,14 +77,15 @@ impl Manifest {
     }
 }
 
-/// Returns the format number of the state that the program can read and write, from the output of
-/// `twotone --version`. Returns `None` if the output contains none.
+/// Returns the number of the format of the state folder that the program reads and writes, from the
+/// output of `twotone --version`. Returns `None` if the output contains none.
 pub(crate) fn state_format(version: &str) -> Option<u32> {
     let mut lines = version.lines();
     lines.find_map(|line| line.strip_prefix("state format ")?.parse().ok())
 }
 
-/// Returns the tree of a release. The program is run for its help and its completions.
+/// Returns the tree of a release. To get its help and its completions for shells, the program is
+/// run.
 pub(crate) fn of(source: &Source, program: &Path, manifest: &Manifest) -> Result<Tree> {
     let mut tree = Tree::default();
     let bytes = fs::read(program);
@@ -139,7 +143,7 @@ pub(crate) fn add_files(tree: &mut Tree, source: &Source) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names of the files in a folder that end with `end`, sorted.
+/// Returns the names of those files in a folder that end with `end`, sorted.
 fn names(source: &Source, folder: &str, end: &str) -> Result<Vec<String>> {
     let unreadable = |error| format!("cannot list {folder}: {error}");
     let mut names = Vec::new();
@@ -175,8 +179,8 @@ mod tests {
     use super::super::tests::source;
     use super::*;
 
-    /// Checks that the manifest is valid TOML with the expected values. A deployment reads the
-    /// manifest before it sends anything to a host.
+    /// Checks that the manifest is valid TOML with the expected values. It matters to `cargo xtask
+    /// deploy`, which reads the manifest before it sends anything to a host.
     #[test]
     fn the_manifest_says_what_it_is_and_what_it_needs() {
         let needs = |glibc| Needs {

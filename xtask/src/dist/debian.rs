@@ -1,4 +1,4 @@
-//! The Debian package, which `dpkg-deb` makes from the tree of the archive.
+//! The Debian package, which `dpkg-deb` makes from the tree of files of the archive.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -41,11 +41,11 @@ control software for large arrays of FPGA readout boards
  /etc/twotone/map.toml first, then run `systemctl enable --now twotone`.
 ";
 
-/// Maintainer in the package.
+/// Maintainer that the package names.
 const MAINTAINER: &str = "The twotone contributors <contributors@twotone.invalid>";
 
-/// Makes the package from the tree of the archive, in `folder`. Returns its path. `compression` is
-/// an option of `dpkg-deb`, such as `-Zxz`.
+/// Makes the package in `folder`, from the tree of the archive. Returns the path of the package.
+/// `compression` is an option of `dpkg-deb`, such as `-Zxz`.
 pub(crate) fn pack(
     tree: &Tree,
     folder: &Path,
@@ -83,15 +83,15 @@ pub(crate) fn pack(
         .arg(&staged)
         .arg(&package)
         .env("SOURCE_DATE_EPOCH", source.epoch.to_string())
-        // Compression with several threads gives other bytes than compression with one.
+        // Compression with several threads gives other bytes than compression with one thread.
         .env("DPKG_DEB_THREADS_MAX", "1")
         .stdout(Stdio::null());
     done(&mut build)?;
     Ok(package)
 }
 
-/// Returns the tree as it is installed: below `/usr`, without the files that only a deployment
-/// uses.
+/// Returns the tree as the package installs it: below `/usr`, and without the files that only
+/// `cargo xtask deploy` uses.
 fn layout(tree: &Tree, source: &Source) -> Result<Tree> {
     let mut installed = Tree::default();
     for (path, content) in tree.iter() {
@@ -102,7 +102,7 @@ fn layout(tree: &Tree, source: &Source) -> Result<Tree> {
                 installed.put(format!("lib/systemd/system/{unit}"), unit_text);
             }
         } else if text.starts_with(OWN_LICENCES) {
-            // Debian requires these licences in the file `copyright` instead.
+            // Debian requires the texts of these licences in the file `copyright` instead.
         } else if text.starts_with("bin/") || text.starts_with("share/") {
             installed.adopt(Path::new("usr").join(path), content);
         } else if text == "MANIFEST.toml" {
@@ -115,8 +115,9 @@ fn layout(tree: &Tree, source: &Source) -> Result<Tree> {
     );
     installed.put(format!("{DOC}/copyright"), copyright(source)?);
     installed.put(format!("{DOC}/changelog.gz"), gzipped(changelog(source))?);
-    // The operator writes maps into this folder. The package contains no configuration files,
-    // because an upgrade without a terminal would stop at a changed one.
+    // The operator writes hardware maps (lists of boards) into this folder. The package contains no
+    // configuration files. If it did, an upgrade without a terminal would stop at a file that the
+    // operator has changed.
     installed.put_empty_folder("etc/twotone");
     Ok(installed)
 }
@@ -147,7 +148,7 @@ fn depends(needs: &Needs) -> Result<String> {
         })?;
         packages.extend(package.map(str::to_owned));
     }
-    // systemd creates the user and runs the service.
+    // systemd creates the user of the service and runs the service.
     packages.push("systemd".to_owned());
     Ok(packages.join(", "))
 }
@@ -160,8 +161,8 @@ fn control(version: &str, architecture: &str, kibibytes: usize, depends: &str) -
     )
 }
 
-/// Returns the licences in the format that Debian requires. The licences of the packages that are
-/// linked into the program are in a file beside this one.
+/// Returns the licences of this project in the format that Debian requires. The licences of the
+/// packages that are linked into the program are in a file beside this one.
 fn copyright(source: &Source) -> Result<String> {
     let mit = String::from_utf8_lossy(&source.bytes("LICENSE-MIT")?).into_owned();
     let indented: String = mit
@@ -182,7 +183,7 @@ fn copyright(source: &Source) -> Result<String> {
     ))
 }
 
-/// Returns a change log in Debian's format, which refers to the real change log.
+/// Returns a change log in Debian's format. It only refers to the real change log.
 fn changelog(source: &Source) -> String {
     format!(
         "twotone ({}) unstable; urgency=medium\n\n  * Commit {}.\n    \
@@ -206,7 +207,7 @@ mod tests {
         }
     }
 
-    /// Packs the files of this workspace with arbitrary bytes as the program.
+    /// Packs the files of this workspace, with arbitrary bytes in the place of the program.
     fn packed(folder: &Path) -> PathBuf {
         let source = source();
         let mut tree = Tree::default();
@@ -300,8 +301,8 @@ mod tests {
                 (line[1], line[3], line[4]),
                 ("root/root", "2026-11-22", "21:04")
             );
-            // The package lacks files that only a deployment uses, and texts that `copyright`
-            // contains.
+            // The package must lack the files that only `cargo xtask deploy` uses, and the licence
+            // texts that `copyright` contains.
             assert!(
                 !line[5].contains("libexec") && !line[5].contains("LICENSE"),
                 "{line:?}"

@@ -1,9 +1,11 @@
-//! Needs of an ELF program: the shared libraries and the glibc that a host must have to run it.
+//! Reader of ELF files that finds the needs of a program: the shared libraries and the glibc that a
+//! computer must have to run it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Types of sections in the ELF format.
+/// Types of sections in the ELF format. The dynamic section lists the libraries, and the other one
+/// the versions that the program needs of them.
 const DYNAMIC: u32 = 6;
 const VERSIONS_NEEDED: u32 = 0x6fff_fffe;
 
@@ -18,8 +20,8 @@ const GLIBC: &str = "GLIBC_";
 pub(crate) struct Needs {
     /// Number of the processor in the ELF format: 62 for x86-64, 183 for arm64.
     pub(crate) machine: u16,
-    /// Highest version of glibc that a symbol requires. `None` if the program is linked
-    /// statically.
+    /// Highest version of glibc that any symbol in the program requires. `None` if the program is
+    /// linked statically.
     pub(crate) glibc: Option<Version>,
     /// Names of the shared libraries, sorted.
     pub(crate) libraries: BTreeSet<String>,
@@ -50,7 +52,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// A section of the file. `linked` is the index of the section with its strings.
+/// A section of the file. `linked` is the index of the section with the strings that this one
+/// refers to.
 struct Section<'b> {
     kind: u32,
     bytes: &'b [u8],
@@ -115,7 +118,7 @@ fn libraries(dynamic: &[u8], texts: &[u8]) -> Option<Vec<String>> {
     needed.map(|entry| text(texts, place(entry, 8)?)).collect()
 }
 
-/// Returns the versions that the symbols of a program require, of all its libraries.
+/// Returns the versions of all its libraries that the symbols of a program require.
 fn versions(section: &Section<'_>, texts: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut library = section.bytes;
@@ -170,8 +173,8 @@ mod tests {
         }
     }
 
-    /// Compares the result with that of `readelf` of binutils, which is installed wherever programs
-    /// are linked.
+    /// Compares the result with the output of `readelf`, which is installed wherever programs are
+    /// linked.
     #[test]
     fn a_program_says_what_it_needs() {
         let needs = Needs::read(&this_program()).unwrap();

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use crate::Result;
 
-/// Parts of the help of a command. No paragraph of the text is wrapped, because the program was run
-/// with a very wide terminal.
+/// Parts of the help of a command. Each paragraph is one line, because the program was run with a
+/// very wide terminal.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Help {
     about: String,
     usage: String,
-    /// Heading and entries of each list, such as the options.
+    /// Heading and entries of each list, such as the list of the options.
     lists: Vec<(String, Vec<Entry>)>,
     /// All other paragraphs.
     remarks: Vec<String>,
@@ -23,14 +23,15 @@ struct Entry {
     meaning: String,
 }
 
-/// Indentation of the meaning in the long form of the help, in which the meaning is on separate
-/// lines.
+/// Indentation of an entry's meaning in the long form of the help. There the meaning is on lines of
+/// its own.
 const MEANING: usize = 10;
 
-/// Environment variable that sets the width of the terminal for the program.
+/// Environment variable that tells the program the width of the terminal, and its value.
 pub(crate) const WIDE: (&str, &str) = ("COLUMNS", "100000");
 
-/// Makes the page. `help` runs the program with the arguments that it gets, and returns the output.
+/// Makes the page. `help` runs the program with the arguments that it gets, and returns the output
+/// of the program.
 pub(crate) fn page(
     version: &str,
     date: &str,

@@ -1,4 +1,5 @@
-//! The licences of the packages that are linked into the program, from the files of these packages.
+//! Notices: the texts of the licences of the packages that are linked into the program. They are
+//! copied from the files of these packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,7 +12,8 @@ use super::said;
 use crate::Result;
 use crate::workspace::cargo;
 
-/// Beginnings, in lower case, of the names of files that a licence requires to be kept.
+/// Beginnings of the names, in lower case, of files with texts that must be kept with a copy of the
+/// package.
 const NAMES: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
 
 #[derive(Deserialize)]
@@ -54,8 +56,8 @@ struct Kind {
     kind: Option<String>,
 }
 
-/// Returns the notices of the packages that `twotone` depends on for a target. Packages of macros
-/// are included, although they are not part of the program.
+/// Returns the notices of the packages that `twotone` depends on, if it is built for `target`.
+/// Packages of macros are included, although they are not part of the program.
 pub(crate) fn of(root: &Path, target: &str) -> Result<String> {
     let mut metadata = cargo();
     metadata
@@ -106,7 +108,8 @@ fn linked(metadata: &Metadata) -> Result<BTreeSet<&str>> {
     Ok(found)
 }
 
-/// Returns the list of packages, followed by each distinct text once.
+/// Returns a list of the packages, followed by their texts. A text that several packages share
+/// appears once.
 fn written(packages: &[&Package]) -> Result<String> {
     let mut list = "The program has parts of these packages. Their licences follow.\n\n".to_owned();
     let mut texts: Vec<(String, Vec<String>)> = Vec::new();
@@ -139,7 +142,7 @@ fn written(packages: &[&Package]) -> Result<String> {
     Ok(list)
 }
 
-/// Returns the texts in the folder of a package that its licence requires to be kept.
+/// Returns the texts in the folder of a package that must be kept with a copy of it.
 fn kept(folder: &Path) -> Result<Vec<String>> {
     let unreadable = |error| format!("cannot read {}: {error}", folder.display());
     let mut paths = Vec::new();

@@ -1,5 +1,5 @@
-//! Rehearsal of the package: it is installed, upgraded, removed and purged in a throw-away root.
-//! The package contains the program that the tests build.
+//! Rehearsal of the Debian package: it is installed, upgraded, removed and purged in a throw-away
+//! root folder. The package contains the program that the tests build.
 
 use std::fs;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::{Result, child};
 /// Longest duration of the script in the throw-away root.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// Exit status of the script if no throw-away root can be made.
+/// Exit status of the script if it cannot make a throw-away root folder.
 const NO_ROOT: i32 = 77;
 
 const SCRIPT: &str = include_str!("rehearsal.sh");
@@ -28,11 +28,12 @@ const TOOLS: [(&str, &str); 4] = [
 /// Result of a rehearsal.
 pub(crate) enum Rehearsed {
     Well,
-    /// Not done, or done only in part, with the reason.
+    /// The rehearsal was not done, or was done only in part. The text is the reason.
     LeftOut(String),
 }
 
-/// Packages the program that the tests have built, and rehearses the use of the package.
+/// Packages the program that the tests have built, and rehearses the installation and removal of
+/// the package.
 ///
 /// # Errors
 /// If the program cannot be packaged, or if the rehearsal fails.
@@ -71,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Rehearsed> {
         .arg(&root)
         .arg(package);
     let status = child::run(&mut script, LIMIT)?;
-    // The mounts below the folder are gone with the namespace, so it is empty.
+    // The mounts below the folder have disappeared with their namespace, so the folder is empty.
     let _ = fs::remove_dir(&root);
     match status.code() {
         Some(0) => Ok(Rehearsed::Well),

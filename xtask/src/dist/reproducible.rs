@@ -1,5 +1,5 @@
-//! Check that a second build gives the same archive and package. It runs in a deeper folder with a
-//! cargo home of its own, and all bytes are compared.
+//! Check that a second build gives the same archive and package, in all bytes. The second build
+//! runs in a deeper folder and with a cargo home of its own.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::{deliver, described, done, emptied, files, pack};
 use crate::Result;
 use crate::workspace::Workspace;
 
-/// Parts of a cargo home that a build reads. The sources of dependencies are unpacked again from
+/// Parts of a cargo home that a build reads. The build unpacks the sources of dependencies from
 /// them.
 const HOME: [&str; 3] = ["config.toml", "registry/cache", "registry/index"];
 
 /// Makes all files again, and compares them with those in `finished`. Returns false if a file
-/// differs. The second build is then kept.
+/// differs. In this case the second build is kept.
 pub(super) fn check(workspace: &Workspace, first: &Build<'_>, finished: &Path) -> Result<bool> {
-    // The folder has spaces in its name and another depth than the first one.
+    // The name of this folder has spaces, and the folder is deeper than that of the first build.
     let folder = workspace.target.join("dist again/in another folder");
     emptied(&folder)?;
     let root = folder.join("clone");
@@ -76,7 +76,7 @@ fn copied(from: &Path, to: &Path) -> Result<()> {
     )
 }
 
-/// Returns the names of the files that are missing in one of the folders, or differ between them.
+/// Returns the names of the files that are missing in one of the two folders, or that differ.
 fn differing(one: &Path, other: &Path) -> Result<Vec<String>> {
     let mut names: Vec<_> = files(one)?
         .iter()

@@ -1,4 +1,4 @@
-//! The commit that is packaged, and the version and dates of the packages that follow from it.
+//! The commit that is packaged. The version of the packages and the dates in them follow from it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,11 +14,12 @@ pub(crate) struct Source {
     pub(crate) workspace_version: String,
     /// Hash of the commit, followed by `-changed` if files differ from the commit.
     pub(crate) commit: String,
-    /// Time of the commit, in seconds since 1970. All files in the packages have this time.
+    /// Time of the commit, in seconds since 1970. All files in the archive and in the Debian
+    /// package have this time.
     pub(crate) epoch: u64,
-    /// The same time in UTC, in the format of RFC 3339.
+    /// Time of the commit in UTC, in the format of RFC 3339.
     pub(crate) date: String,
-    /// The same time in UTC, in the format of RFC 2822.
+    /// Time of the commit in UTC, in the format of RFC 2822.
     pub(crate) mail_date: String,
     /// Version of the packages. It is `0.1.0` if the commit has the tag `v0.1.0` and no file
     /// differs from the commit. Otherwise it contains the time and the hash of the commit, as in
@@ -41,8 +42,8 @@ impl Source {
                  --allow-changed: the version then ends in `.changed`"
             ));
         }
-        // Formats with `-local` use the time zone of the environment, which the function `git`
-        // sets to UTC.
+        // With `-local`, git formats times in the time zone of the environment, which the function
+        // `git` sets to UTC.
         let shown = |format: &str, date: &str| {
             git(
                 root,
@@ -193,8 +194,8 @@ mod tests {
         let source = read(false).unwrap();
         assert!(source.version.starts_with("1.2.3~20"), "{}", source.version);
         assert_eq!(source.commit.len(), 40);
-        // The version and both dates show the time of the commit, and not the date of the author,
-        // which the command above sets to 2001.
+        // The version and both dates show the time of the commit, and not the author date, which
+        // the command above sets to 2001.
         let stamp: String = source.date.chars().filter(char::is_ascii_digit).collect();
         let told: String = source.version[6..]
             .chars()
@@ -208,7 +209,7 @@ mod tests {
 
         git(root, &["tag", "v1.2.3"]).unwrap();
         assert_eq!(read(false).unwrap().version, "1.2.3");
-        // A new file is a change too: the build may read it.
+        // A new file counts as a change too, because the build may read it.
         std::fs::write(root.join("new"), "").unwrap();
         assert!(read(false).unwrap_err().contains("new"));
         let changed = read(true).unwrap();

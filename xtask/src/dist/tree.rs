@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::Result;
 
-/// Files by their relative paths. A folder exists if a file is in it, or if it is in
+/// A tree of files, by their relative paths. It contains the folders of these files, and those in
 /// `empty_folders`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
@@ -56,8 +56,8 @@ impl Tree {
     }
 
     /// Writes the tree into a new folder. All files and folders have the modes that they have in a
-    /// package, and the time `epoch`, in seconds since 1970. They do not depend on the umask and
-    /// the clock of this computer.
+    /// package, and the time `epoch`, in seconds since 1970. The modes and the time do not depend
+    /// on the umask and the clock of this computer.
     pub(crate) fn write(&self, folder: &Path, epoch: u64) -> Result<()> {
         let failed = |path: &Path, error| format!("cannot write {}: {error}", path.display());
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
@@ -83,7 +83,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Returns the paths of all folders, including that of the top folder, which is empty.
+    /// Returns the paths of all folders. The first one is that of the top folder, which is the
+    /// empty path.
     pub(crate) fn folders(&self) -> Vec<&Path> {
         let above_files = self.files.keys().flat_map(|path| path.ancestors().skip(1));
         let others = self.empty_folders.iter().flat_map(|path| path.ancestors());

@@ -1,4 +1,5 @@
-//! The units of systemd: their changes for the package, and their check.
+//! The units of systemd (its descriptions of services): the changes that the Debian package makes
+//! to them, and their check.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +11,16 @@ use crate::Result;
 /// Folder of the deployed version on a host. The units of the archive start the program in it.
 const DEPLOYED: &str = "/opt/twotone/current/";
 
-/// Unit that reverts a deployment to the earlier version. A package has no earlier version.
+/// Unit that makes a host go back from a deployed version to the earlier one. In a package there is
+/// no earlier version.
 const ROLLBACK: &str = "twotone-rollback.service";
 
-/// Largest exposure level that `systemd-analyze security` may report, in tenths.
+/// Largest exposure level (a measure of the rights of a service) that `systemd-analyze security`
+/// may report, in tenths.
 const EXPOSURE: u32 = 20;
 
-/// Returns a unit as it is in the package: it starts the program in `/usr`, and does not refer to
-/// the unit that reverts a deployment. Returns `None` if the unit is not in the package.
+/// Returns a unit as the package contains it: it starts the program in `/usr`, and does not refer
+/// to the unit that reverts a deployment. Returns `None` if the package does not contain the unit.
 pub(crate) fn for_package(name: &str, unit: &str) -> Option<String> {
     let lines = unit.lines().filter(|line| !line.contains(ROLLBACK));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
@@ -28,15 +31,14 @@ pub(crate) fn for_package(name: &str, unit: &str) -> Option<String> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
     Good,
-    /// Not checked, or not fully, with the reason.
+    /// The units were not checked, or not fully. The text is the reason.
     Not(String),
 }
 
 /// Checks every unit of a tree with `systemd-analyze`: each line must be valid, and the exposure of
 /// a service must not be larger than [`EXPOSURE`].
 ///
-/// # Errors
-/// The message of `systemd-analyze` about a unit.
+/// Returns the message of `systemd-analyze` about a unit.
 pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
     let Some(release) = systemd_release() else {
         return Ok(Checked::Not(
@@ -62,7 +64,7 @@ pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
         if !unit.is_file() {
             continue;
         }
-        // Without `--recursive-errors=no`, a misspelt key is only a warning.
+        // Without `--recursive-errors=no`, a misspelt key only causes a warning.
         let mut verify = Command::new("systemd-analyze");
         verify
             .args(["verify", "--man=no", "--recursive-errors=no"])
@@ -88,8 +90,8 @@ pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
     Ok(Checked::Good)
 }
 
-/// Returns a unit that starts a program of this computer instead, because `systemd-analyze verify`
-/// requires that the program exists.
+/// Returns the unit, changed so that it starts a program of this computer. `systemd-analyze verify`
+/// requires that the program of a unit exists.
 fn as_if_installed(unit: &str) -> String {
     let line = |line: &str| match line.split_once(DEPLOYED) {
         Some((before, program)) => {
@@ -125,7 +127,7 @@ fn verdict(unit: &Path, command: &mut Command) -> Result<()> {
     }
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told);
-    // Only the lines about problems are kept from the table of exposures.
+    // The output contains a table of exposures. Only its lines about problems are kept.
     let lines = told
         .lines()
         .filter(|line| !line.trim_start().starts_with('✓'));
@@ -145,7 +147,7 @@ mod tests {
         let mut tree = Tree::default();
         tree.put("lib/systemd/system/twotone.service", changed);
         match (check(&tree, scratch.path()), expected) {
-            // This computer has no systemd, or one that is too old for the check.
+            // This computer has no systemd, or a systemd that is too old for the check.
             (Ok(Checked::Not(_)), _) => {}
             (found, None) => assert_eq!(found, Ok(Checked::Good)),
             (found, Some(words)) => {
@@ -171,7 +173,8 @@ mod tests {
         check_with(&open, Some("ProtectSystem"));
     }
 
-    /// Checks that the unit grants what the daemon needs, although it is hardened.
+    /// Checks that the unit grants the daemon the rights that it needs, although it takes most
+    /// other rights away.
     #[test]
     fn the_unit_lets_the_daemon_work() {
         let has = |line: &str| SERVICE.lines().any(|it| it == line);
@@ -181,18 +184,19 @@ mod tests {
             "ExecStart=/opt/twotone/current/bin/twotone serve --map /etc/twotone/map.toml",
             "StateDirectory=twotone",
             "RuntimeDirectory=twotone",
-            // Other programs must see the locks of boards.
+            // Other programs must see the locks of boards, which are in this folder.
             "ReadWritePaths=-/run/lock",
             "BindPaths=-/tmp/twotone-locks",
-            // With `--group` the daemon gives its socket to a group.
+            // With the option `--group`, the daemon gives its socket to a group of users.
             "SystemCallFilter=@chown",
         ] {
             assert!(has(line), "{line}");
         }
-        // The daemon tells who gives a command. With this setting all other users would be
-        // `nobody`.
+        // The daemon tells which user has given a command. With this setting, all other users would
+        // appear as `nobody`.
         assert!(!SERVICE.contains("\nPrivateUsers="));
-        // tworoutine reads a kernel setting in `/proc`, which this setting would hide.
+        // The crate tworoutine reads a kernel setting in `/proc`. With this setting, it could not
+        // see it.
         assert!(!SERVICE.contains("\nProcSubset="));
     }
 

@@ -1,5 +1,5 @@
-//! Step of the tests in `xtask/tests/deploy/`: deployments to throw-away control hosts, which
-//! `xtask/tests/deploy/lab.sh` makes on this computer.
+//! Step of `cargo xtask test` that runs the tests in `xtask/tests/deploy/`. They deploy to
+//! throw-away control hosts, which `xtask/tests/deploy/lab.sh` makes on this computer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use crate::{Result, child, dist};
 /// Environment variable with the path of the archive that the tests and the benchmark deploy.
 pub(crate) const VARIABLE: &str = "TWOTONE_RELEASE";
 
-/// Message for tests that are skipped because there can be no hosts.
+/// Message that is printed if the tests are skipped because no hosts can be made.
 const LEFT_OUT: &str = "left out: deployments to throw-away hosts (xtask/tests/deploy)";
 
 /// Programs that the hosts need, each with the Debian package that contains it.
@@ -31,7 +31,7 @@ const TOOLS: [(&str, &str); 12] = [
     ("unshare", "util-linux"),
 ];
 
-/// Longest time for the installation of packages.
+/// Longest time for the installation of missing programs.
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn run(run: &Run<'_>) -> Outcome {
@@ -47,7 +47,8 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
     };
     let mut command = runner();
     command.args(["--test", "deploy"]).env(VARIABLE, release);
-    // There are more threads than processors, because the tests wait most of the time.
+    // More tests run at the same time than there are processors, because the tests wait most of the
+    // time.
     if has_nextest() {
         command.args(["--run-ignored", "all", "--test-threads", "4"]);
     } else {
@@ -56,9 +57,9 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
     in_order(run, [command])
 }
 
-/// Returns the reason why there can be no throw-away hosts on this computer, or `None` if there can
-/// be. Missing programs are installed if this is CI, or if systemd does not run here, so that the
-/// installation starts no service.
+/// Returns the reason why no throw-away hosts can be made on this computer, or `None` if they can.
+/// Missing programs are installed in two cases: in CI, and on a computer without a running systemd,
+/// because there the installation starts no service.
 pub(crate) fn hindrance(ci: bool) -> Result<Option<String>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(Some("this takes root".to_owned()));
@@ -84,9 +85,10 @@ pub(crate) fn hindrance(ci: bool) -> Result<Option<String>> {
     Ok((!has_groups).then(|| why.to_owned()))
 }
 
-/// Removes the control groups of throw-away hosts whose tests were killed.
+/// Removes the control groups that throw-away hosts have left behind because their tests were
+/// killed.
 fn remove_groups() {
-    // If a host still runs, its group contains a process.
+    // The group of a host that still runs contains a process, and is not removed.
     let script = "for top in $(awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts); do \
                   for group in \"$top\"/tt-deploy-*; do \
                   if grep -qs '^populated 0' \"$group/cgroup.events\"; then \
@@ -96,7 +98,7 @@ fn remove_groups() {
     let _ = child::run(remove.args(["-c", script]), INSTALL_LIMIT);
 }
 
-/// Returns the packages whose programs are missing on this computer.
+/// Returns the packages that contain programs that are missing on this computer.
 fn missing() -> Vec<&'static str> {
     let mut packages: Vec<_> = TOOLS
         .iter()
@@ -119,14 +121,15 @@ fn install(packages: &[&str]) -> Result<()> {
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive");
-        // Standard output is for the report of a benchmark.
+        // Standard output is only for the report of a benchmark.
         command.args(words).stdout(std::io::stderr());
         let status = child::run(&mut command, INSTALL_LIMIT)?;
         Ok::<_, String>(status.success())
     };
     let words = [&["install", "-y", "--no-install-recommends"], packages].concat();
     eprintln!("apt-get {}", words.join(" "));
-    // The list of packages may be old, or not be there at all.
+    // If the installation fails, the reason may be that the list of packages is old or missing. So
+    // the list is updated, and the installation is tried again.
     if apt(&words)? || (apt(&["update"])? && apt(&words)?) {
         return Ok(());
     }

@@ -1,5 +1,5 @@
 //! The Python environment of the tests and benchmarks that run Python programs. It is made in the
-//! target folder, and made again if the list of its packages changes.
+//! target folder, and is made again if the list of its packages changes.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::workspace::{Target, Workspace};
 use crate::{Result, child};
 
-/// Environment variable with the path of the interpreter, for tests and benchmarks. A test file
-/// that contains this word needs Python.
+/// Name of the environment variable with the path of the interpreter, for tests and benchmarks. A
+/// test file that contains this name needs Python.
 pub(crate) const VARIABLE: &str = "TWOTONE_PYTHON";
 
 /// Message for a computer without a suitable Python.
@@ -20,13 +20,13 @@ pub(crate) const MISSING: &str = "no Python 3.11 or later with venv and ensurepi
 /// File with the packages of the environment, relative to the root of the workspace.
 const REQUIREMENTS: &str = "xtask/python-requirements.txt";
 
-/// Python program that succeeds if its interpreter can make the environment.
+/// Program that finds out if a Python can make the environment. If so, it succeeds.
 const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
-/// Longest time of a probe.
+/// Longest time that this program may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Longest time for making the environment, and for each attempt to fill it.
+/// Longest time to make the environment, and for each attempt to install its packages.
 const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Number of attempts at the installation, since downloads may fail.
@@ -39,7 +39,7 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
             .src_path
             .strip_prefix(&workspace.root)
             .unwrap_or(&target.src_path);
-        // A target that is a folder of files needs Python if any of them does.
+        // If a target is a folder of several files, it needs Python if any of its files does.
         let is_folder = path.file_name().is_some_and(|name| name == "main.rs");
         let folder = path.parent().filter(|_| is_folder).unwrap_or(path);
         let mut files = workspace
@@ -61,14 +61,15 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
     names
 }
 
-/// Makes the environment if needed and returns its interpreter, or `None` if no suitable Python is
-/// on the path.
+/// Makes the environment if it does not exist or is out of date. Returns its interpreter, or `None`
+/// if no suitable Python is on the path.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     environment(workspace, "python", REQUIREMENTS)
 }
 
 /// Makes the environment `name` below the target folder, with the packages in the file `list`, if
-/// needed. Returns its interpreter, or `None` if no suitable Python is on the path.
+/// it does not exist or is out of date. Returns its interpreter, or `None` if no suitable Python is
+/// on the path.
 pub(crate) fn environment(
     workspace: &Workspace,
     name: &str,
@@ -83,8 +84,8 @@ pub(crate) fn environment(
     let folder = workspace.target.join(name);
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
-    // The lock is held until this function returns, so that two runs at the same time make only one
-    // environment.
+    // The lock is held until this function returns. Without it, two runs at the same time would
+    // both make the environment.
     let _lock = lock(&workspace.target.join(format!("{name}.lock")))?;
 
     // This file is written last, so that an incomplete environment does not have it.
@@ -119,7 +120,7 @@ fn runs(python: &Path) -> bool {
     child::run(&mut command, PROBE_LIMIT).is_ok_and(|status| status.success())
 }
 
-/// Waits until no other program holds the lock at a path, and acquires it.
+/// Waits until no other program holds the lock in the file at a path, and acquires it.
 pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::create(path);
     file.and_then(|file| file.lock().map(|()| file))
@@ -155,7 +156,8 @@ fn make(base: &Path, folder: &Path, requirements: &Path, log: &Path) -> Result<(
     }
 }
 
-/// Runs a command and writes its output into a log. An error contains the end of the log.
+/// Runs a command and writes its output into a log. If the command fails, the error contains the
+/// end of the log.
 fn logged(command: &mut Command, log: &Path, doing: &str) -> Result<()> {
     let unwritable = |error| format!("cannot write {}: {error}", log.display());
     let file = File::create(log).map_err(unwritable)?;

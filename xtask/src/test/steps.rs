@@ -13,7 +13,8 @@ use crate::{child, licences, tidy};
 /// commands that hang.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Builds with fewer features that must succeed: package and arguments.
+/// Builds without some features. Each must succeed. A row has a package and the arguments for
+/// cargo.
 const FEATURE_SETS: [(&str, &[&str]); 4] = [
     ("tworoutine", &["--all-targets", "--no-default-features"]),
     ("twotone", &["--lib", "--no-default-features"]),
@@ -85,8 +86,8 @@ pub(super) fn docs(run: &Run<'_>) -> Outcome {
 }
 
 pub(super) fn tests(run: &Run<'_>) -> Outcome {
-    // Builds the examples as programs, for the test that runs them. The `--examples` of the test
-    // runner builds only their unit tests.
+    // This command builds the examples as programs, for the test that runs them. With `--examples`,
+    // the test runner builds only their unit tests.
     let examples = cargo_with(&["build", "--locked", "--workspace", "--examples"]);
     let mut command = runner();
     command.args(["--lib", "--bins", "--examples"]);
@@ -98,7 +99,8 @@ pub(super) fn tests(run: &Run<'_>) -> Outcome {
     {
         command.args(["--test", &target.name]);
     }
-    // On platforms without fibers, code that does not need them must still work.
+    // On platforms without fibers (switchable stacks), the code that does not need fibers must
+    // still work.
     let mut without_fibers = cargo_with(&["test", "--locked", "--package", "tworoutine"]);
     without_fibers.args(["--no-default-features", "--tests"]);
     in_order(run, [examples, command, without_fibers])
@@ -152,7 +154,7 @@ pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
         command.args(["--test", test]);
     }
     // Tests that need Python may be marked as ignored, so that plain `cargo test` lists them as
-    // such.
+    // ignored.
     if has_nextest() {
         command.args(["--run-ignored", "all"]);
     } else {
@@ -162,8 +164,8 @@ pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
     in_order(run, [command])
 }
 
-/// Returns the command that runs tests, without their selection: nextest if it is installed, else
-/// `cargo test`.
+/// Returns the command that runs tests, without the arguments that select tests. It is nextest if
+/// that is installed, else `cargo test`.
 pub(super) fn runner() -> Command {
     if has_nextest() {
         cargo_with(&[

@@ -6,13 +6,14 @@ use std::path::Path;
 use super::{breach, breach_at, rows};
 use crate::workspace::Workspace;
 
-/// The layers. A row has a folder, its package, the packages of this workspace that it may depend
-/// on (also for tests, benches and the build), the external packages that it may depend on, and
-/// further external packages for its tests.
+/// The layers. A row has a folder and its package. Then it has the packages of this workspace that
+/// the package may depend on (also for tests, benches and the build), the external packages that it
+/// may depend on, and further external packages for its tests.
 ///
-/// A package of this workspace without a row is a breach. The simulator does not use transport, so
-/// that it shares no code with the client that it tests. Algorithms do not use physics, because a
-/// fit that is tested on its own formula proves nothing. `*` allows all external packages.
+/// A package of this workspace without a row breaks the rule. The simulator does not use the
+/// package `transport`, so that it shares no code with the client that it tests. Algorithms do not
+/// use the package with the physics of the simulator, because a fit that is tested on its own
+/// formula proves nothing. `*` allows all external packages.
 pub(super) const LAYERS: &str = "
 hal: twotone-hal | | async-trait mockall num-complex serde thiserror | futures serde_json
 transport/wire: twotone-wire | | *
@@ -29,7 +30,7 @@ fuzz: twotone-fuzz | twotone twotone-hal twotone-wire twotone-transport twotone-
 xtask: xtask | | *
 ";
 
-/// Words in lower case that the code of a folder must not contain.
+/// Words that the code of a folder must not contain, in lower case.
 const WORDS: &str = "
 hal: tuber ipbus cbor http multicast
 algorithms: sim/physics
@@ -78,8 +79,8 @@ pub(super) fn layers() -> impl Iterator<Item = (&'static str, Vec<&'static str>)
     })
 }
 
-/// Finds words of protocols in hal, and paths to the simulator's physics in algorithms. Comments
-/// may contain them.
+/// Finds words about protocols in the package `hal`, and paths to the physics of the simulator in
+/// `algorithms`. Comments may contain these words.
 pub(super) fn words(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for (folder, words) in rows(WORDS) {

@@ -1,5 +1,5 @@
-//! Check of the layout that rustfmt does not check: groups of imports, and the width of comments
-//! and prose.
+//! Check of the parts of the layout that rustfmt does not check: the groups of imports, and the
+//! width of comments and prose.
 
 use super::breach_at;
 use crate::workspace::Workspace;
@@ -31,7 +31,8 @@ pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Returns the first line of prose with more than `columns` columns, outside tables and code.
+/// Returns the first line of prose that has more than `columns` columns. Lines in tables and in
+/// code do not count. `prose` returns the prose in a line.
 fn wide<'t>(text: &'t str, columns: usize, prose: fn(&'t str) -> Option<&'t str>) -> Option<usize> {
     let mut in_code = false;
     let mut lines = text.lines().zip(1..);

@@ -1,4 +1,5 @@
-//! Check that every limit in the code has a row in `docs/threat-model.md` with the same value.
+//! Check that every limit that a constant sets in the code has a row in `docs/threat-model.md` with
+//! the same value.
 
 use std::path::Path;
 
@@ -7,7 +8,8 @@ use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/threat-model.md";
 
-/// Folders in which constants with the name of a limit are limits of the product.
+/// Folders with the code of the product. Only there, a constant with the name of a limit counts as
+/// a limit.
 const FOLDERS: [&str; 6] = [
     "hal/src/",
     "sim/src/",
@@ -20,7 +22,7 @@ const FOLDERS: [&str; 6] = [
 /// Beginnings of the names of limits.
 const BEGINNINGS: [&str; 5] = ["DEEPEST", "LARGEST", "LONGEST", "MAX_", "MOST"];
 
-/// Units in the page, as factors. Times are in seconds.
+/// Units in the page, as factors. Times are converted to seconds.
 const UNITS: [(&str, f64); 8] = [
     ("KiB", 1024.0),
     ("MiB", 1024.0 * 1024.0),
@@ -31,7 +33,7 @@ const UNITS: [(&str, f64); 8] = [
     ("minutes", 60.0),
     ("days", 86_400.0),
 ];
-/// Functions and types in the code that set a unit, as factors.
+/// Functions and types in the code that give a number a unit, as factors.
 const FUNCTIONS: [(&str, f64); 3] = [
     ("Duration::from_secs(", 1.0),
     ("Duration::from_millis(", 1e-3),
@@ -76,8 +78,8 @@ fn is_product(path: &Path) -> bool {
 /// Returns the text of a file without the tests at its end.
 fn code(workspace: &Workspace, path: &Path) -> String {
     let mut text = workspace.text(path).unwrap_or_default();
-    // Only a module with a body ends the code. `mod tests;`, whose tests are in another file, may
-    // be anywhere.
+    // Only a module with a body is at the end of the code. `mod tests;` may be anywhere, because
+    // its tests are in another file.
     let mut tests = text.match_indices("#[cfg(test)]\nmod ");
     let at = tests.find(|(at, found)| {
         let name = &text[at + found.len()..];
@@ -108,10 +110,10 @@ fn row(line: &str) -> Option<(&str, &str, &str)> {
     Some((cells[1], name.trim_matches('`'), path.trim_matches('`')))
 }
 
-/// Returns a message about a row if its value differs from that in the code, or if the name is not
-/// in the code. Returns `None` if the row is right.
+/// Returns a message about a row of the page if its value differs from that in the code, or if its
+/// name is not in the code. Returns `None` if the row is right.
 fn wrong(code: &str, cell: &str, name: &str, path: &str) -> Option<String> {
-    // The name is that of a constant, or that of a field in the default value of a struct.
+    // The name belongs to a constant, or to a field in the default value of a struct.
     let expressions: Vec<_> = code
         .lines()
         .filter_map(|line| match line.split_once(&format!("const {name}: ")) {
@@ -155,7 +157,7 @@ fn value(expression: &str) -> Option<f64> {
     expression.replace('_', "").parse().ok()
 }
 
-/// Returns the number at the beginning of a cell, times its unit if it has one.
+/// Returns the number at the beginning of a cell of the page, times its unit if it has one.
 fn documented(cell: &str) -> Option<f64> {
     let mut words = cell.split_whitespace();
     let number: f64 = words.next()?.replace(',', "").parse().ok()?;

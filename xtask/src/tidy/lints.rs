@@ -1,5 +1,5 @@
-//! Checks of the lints that enforce invariants: they are enabled, their lists are complete, and
-//! exceptions from them are only in named places.
+//! Checks of the lints that enforce rules for the code: the lints are enabled, the lists of what
+//! they forbid are complete, and exceptions from them are only in named places.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use toml::Value;
 use super::{breach, breach_at, manifests, rows, toml};
 use crate::workspace::Workspace;
 
-/// Lints of the workspace's manifest with the levels that they must have.
+/// Lints in the manifest of the workspace, and the level that each must have.
 const LEVELS: [(&str, &str, &str); 4] = [
     ("rust", "missing_docs", "warn"),
     ("rust", "unsafe_code", "forbid"),
@@ -16,8 +16,9 @@ const LEVELS: [(&str, &str, &str); 4] = [
     ("clippy", "undocumented_unsafe_blocks", "warn"),
 ];
 
-/// Configurations of clippy, and the methods and types that each must disallow. Clippy reads only
-/// the file that is nearest to a package, so each must contain the root's list too.
+/// Configuration files of clippy, and the methods and types that each file must disallow. For a
+/// package, clippy reads only the nearest file. So each file must also contain the list of the file
+/// in the root.
 const LISTS: &str = "
 clippy.toml: std::time::Instant::now std::time::SystemTime::now std::thread::sleep tokio::spawn \
     jiff::Timestamp::now jiff::Zoned::now
@@ -28,8 +29,8 @@ algorithms/clippy.toml: std::net::IpAddr std::net::SocketAddr std::net::TcpListe
     std::time::Instant std::time::SystemTime std::time::SystemTime::elapsed
 ";
 
-/// Files and folders that may read a clock, put a thread to sleep or spawn a task without an owner,
-/// with their reasons.
+/// Files and folders that are exceptions: they may read a clock, put a thread to sleep or spawn a
+/// task without an owner. Each has its reason.
 const PLACES: &str = "
 fuzz/src/main.rs: inputs are tried for a number of seconds
 sim/benches: a benchmark measures wall time
@@ -42,7 +43,7 @@ tworoutine: it is the runtime: it owns the clock and the tasks
 xtask: it runs programs and says how long they took
 ";
 
-/// Beginnings of the exceptions that would also disable the lint against clocks.
+/// Beginnings of the attributes that would also disable the lint against reading clocks.
 const EXCEPTIONS: [&str; 5] = [
     "clippy::disallowed_",
     "clippy::all",
@@ -95,7 +96,7 @@ pub(super) fn places() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// Finds exceptions from the lints outside the named places, and named places without an exception.
 pub(super) fn exceptions(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
-    // tworoutine's exception is in its manifest.
+    // The exception of `tworoutine` is in its manifest.
     let mut used = vec!["tworoutine"];
     for path in workspace.sources() {
         let place = places().find(|(place, _)| path.starts_with(place));
@@ -120,8 +121,9 @@ pub(super) fn exceptions(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Finds foreign blocks and unsafe attributes without a `SAFETY:` comment above. Clippy checks the
-/// other unsafe code. The lint `unsafe_code` forbids all of it outside tworoutine.
+/// Finds foreign blocks (`extern "C"`) and unsafe attributes that have no `SAFETY:` comment above
+/// them. Clippy checks the comments of the other unsafe code. Outside tworoutine, the lint
+/// `unsafe_code` forbids all unsafe code.
 pub(super) fn foreign(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for path in workspace

@@ -1,4 +1,4 @@
-//! Checks that the manifests of members inherit the settings of the workspace.
+//! Checks that the manifests of the member packages inherit the settings of the workspace.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub(super) fn inherited(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Finds dependencies that are not `workspace = true`.
+/// Finds dependencies that do not inherit their version by `workspace = true`.
 pub(super) fn versions(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for (_, path, manifest) in members(workspace) {
@@ -62,8 +62,8 @@ fn members(workspace: &Workspace) -> impl Iterator<Item = (&str, PathBuf, Table)
     })
 }
 
-/// True if a package's own lints contain all lints of the workspace at the same levels, except for
-/// the lint in [`OWN_LINTS`]. The package may have further lints.
+/// True if the lint table `own` of a package contains all lints of the workspace at the same
+/// levels. The lint in [`OWN_LINTS`] may differ, and the package may have further lints.
 fn same_but_one(own: Option<&Value>, shared: Option<&Value>) -> bool {
     table(shared).all(|(group, lints)| {
         table(Some(lints)).all(|(lint, level)| {

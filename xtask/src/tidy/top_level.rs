@@ -43,7 +43,8 @@ pub(super) fn lock(workspace: &Workspace) -> Vec<String> {
     let changed = workspace.changed().unwrap_or_default();
     let manifest = |path: &PathBuf| path.ends_with("Cargo.toml");
     if changed.iter().any(|path| path == lock) && !changed.iter().any(manifest) {
-        // Cargo updated the file to run this program, so the committed one was out of date.
+        // Cargo has updated the file before it ran this program. So the committed file is out of
+        // date.
         let what = "is not what was committed, though no manifest changed";
         return vec![breach(lock, what)];
     }

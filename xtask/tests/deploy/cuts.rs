@@ -1,11 +1,12 @@
-//! Tests of deployments whose connection is cut at any moment. They end well nevertheless.
+//! Tests of deployments (installing a version of twotone on a host) whose connection is cut at any
+//! moment. The deployments succeed nevertheless.
 
 use super::lab::until;
 use super::releases::{Daemon, Releases};
 use super::{KEYS, site};
 
-/// For each upload: the number of bytes that were on the host already, and the number still to
-/// send.
+/// Reads the messages about the progress of a deployment. Returns for each upload the number of
+/// bytes that were on the host already, and the number of bytes that were still to send.
 fn uploads(progress: &str) -> Vec<(u64, u64)> {
     let lines = progress.lines().filter_map(|line| {
         let (_, rest) = line.split_once("sends ")?;
@@ -23,7 +24,7 @@ fn an_upload_goes_on_where_it_was_cut() {
     let lab = site(1);
     let host = &lab.hosts[0];
     let archive = releases.make("0.1.0~1", Daemon::Good);
-    // The link has 2 MB/s, so that the upload takes a few seconds.
+    // The link is limited to 2 MB/s, so that the upload takes a few seconds.
     let slow = ["tc", "qdisc", "add", "dev", "v10", "root", "tbf"];
     let rate = ["rate", "16mbit", "burst", "64kb", "latency", "400ms"];
     let status = lab.command(&[slow.as_slice(), &rate].concat()).status();
@@ -33,7 +34,7 @@ fn an_upload_goes_on_where_it_was_cut() {
     };
     let start = || lab.start_deploy(&["--archive", &archive]);
 
-    // The first deployer is killed during the upload.
+    // The process of the first deployment is killed during the upload.
     let killed = start();
     host.until("a part is there", &some(500_000));
     assert_eq!(uploads(&killed.kill())[0].0, 0);
@@ -58,9 +59,9 @@ fn an_upload_goes_on_where_it_was_cut() {
     );
 }
 
-/// Program that sshd runs in place of every requested command. It runs the requested command
-/// itself. At the command with the number `n` it cuts the connection, before or after that command
-/// has run.
+/// Script that sshd runs in place of every command that is requested. The script runs the requested
+/// command itself. At the command with the number `n`, it cuts the connection before or after it
+/// runs this command.
 const CUTTER: &str = "#!/bin/sh
 read -r n when </tmp/cut
 echo $((n - 1)) $when >/tmp/cut
@@ -71,8 +72,8 @@ status=$?
 exit $status
 ";
 
-/// Repeats a deployment, and each time cuts the connection `before` or `after` another one of its
-/// commands.
+/// Deploys again and again. Each time, the connection is cut `before` or `after` another command of
+/// the deployment.
 fn cut_at_each_command(when: &str) {
     let releases = Releases::new();
     let lab = site(1);
@@ -104,7 +105,8 @@ fn cut_at_each_command(when: &str) {
         assert_eq!(left.split(' ').find(left_over), None, "{when} command {n}");
         let to_come = host.sh("cut -d ' ' -f 1 /tmp/cut").parse::<i32>();
         if to_come.expect("a number") >= 1 {
-            // This deployment needed fewer than `n` commands, so each one has been cut.
+            // This deployment needed fewer than `n` commands, so nothing was cut. All its commands
+            // have been cut in earlier rounds.
             assert!(n > 10, "{n} commands");
             return;
         }

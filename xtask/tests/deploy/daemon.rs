@@ -1,5 +1,5 @@
-//! Tests of the daemon as a service: it hangs, crashes and is killed, its disk is full, and a
-//! person reads its journal.
+//! Tests of the daemon `twotone serve` as a service of systemd: it hangs, crashes and is killed,
+//! its disk is full, and a person reads its journal. A *job* is a command that the daemon runs.
 
 use super::lab::{Host, Lab};
 use super::releases;
@@ -8,7 +8,7 @@ use super::releases;
 const HOST: &str = "--host unix:/run/twotone/control.sock";
 
 /// Starts a host with the Debian package, simulated boards and the daemon. `sim` has the arguments
-/// of the simulator, and `settings` further settings of the service. The script `before` runs
+/// of the simulator, and `settings` has further settings of the service. The script `before` is run
 /// before the daemon starts.
 fn host(sim: &str, settings: &str, before: &str) -> Lab {
     let lab = Lab::start(1);
@@ -31,7 +31,7 @@ fn host(sim: &str, settings: &str, before: &str) -> Lab {
     lab
 }
 
-/// Asks the port of the daemon. Returns the answer.
+/// Sends a question to the port of the daemon. Returns the answer.
 fn get(host: &Host, path: &str) -> String {
     host.sh(&format!(
         "bash -c 'exec 3<>/dev/tcp/127.0.0.1/8742
@@ -74,7 +74,8 @@ fn systemd_starts_a_daemon_again_that_hangs_or_is_gone() {
                  grep -q network_analysis <&3'"
             ),
         );
-        // A restart does not count towards the limit of systemd, since the version itself can run.
+        // Earlier starts must not count towards systemd's limit on restarts, because here the
+        // version itself can run.
         host.sh(&format!(
             "systemctl reset-failed twotone; systemctl kill --kill-whom=main --signal={signal} \
              twotone"
@@ -124,7 +125,8 @@ fn the_journal_of_one_board_has_what_is_about_it() {
     let has = |field: &str, words: &str| of(field).iter().any(|line| line.contains(words));
     assert!(has("F_BOARD=crs0001", "connected"));
     assert!(has("F_BOARD=crs0002", "connected"));
-    // The entries about the steps of the job have the field of their board only.
+    // A journal entry about a step of the job has a field with the name of its board, and of no
+    // other board.
     assert!(has("F_BOARD=crs0002", "network_analysis"));
     assert!(!has("F_BOARD=crs0001", "network_analysis"));
     assert!(has("F_BOARD=crs0002 F_JOB=1", "network_analysis"));
@@ -157,7 +159,7 @@ fn a_full_disk_is_told_and_the_daemon_works_on() {
     );
     assert!(told.contains("nothing was sent to any board"), "{told}");
     assert!(told.contains("the job is not on record"), "{told}");
-    // A later client gets the same answer.
+    // A client that asks later gets the same answer.
     let (status, told) = said(host, "follow 2");
     assert_eq!(status, Some(2), "{told}");
     assert!(told.contains("no room for"), "{told}");
@@ -168,8 +170,8 @@ fn a_full_disk_is_told_and_the_daemon_works_on() {
     assert_eq!(status, Some(0), "{told}");
     assert_eq!(process(), before, "it was never started again");
 
-    // The daemon crashes on a full disk, in the middle of a job that was recorded before the disk
-    // was full.
+    // The daemon crashes while the disk is full, in the middle of a job. The job was recorded
+    // before the disk was full.
     host.sh("rm /var/lib/twotone/fill");
     host.sh("systemctl stop sim twotone; rm /tmp/map.toml
          systemd-run --quiet --unit=sim twotone sim --boards 1 --detectors 200 --real-time \\

@@ -1,5 +1,5 @@
-//! Throw-away control hosts that `lab.sh` makes, with a real systemd, a real sshd and a real
-//! network.
+//! Throw-away control hosts for tests of deployments. The script `lab.sh` makes them, with a real
+//! systemd, a real sshd and a real network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Longest time to wait for anything. It is far longer than anything takes.
+/// Longest time to wait for anything. It is far longer than any step takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Interval at which a condition is checked.
+/// Interval at which the tests check a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
-/// A site: control hosts on a network that nobody else sees. It ends with the test, even if the
-/// test fails or is killed.
+/// A site: control hosts on a private network. The site ends with the test, even if the test fails
+/// or is killed.
 pub(crate) struct Lab {
     folder: TempDir,
     site: Child,
-    /// Pipe that is closed at the end of the test, which ends the site.
+    /// Pipe to the process of the site. It is closed at the end of the test, and this ends the
+    /// site.
     _stays: ChildStdin,
-    /// Process that holds the namespaces of the site.
+    /// Number of the process that holds the namespaces of the site.
     process: String,
     pub(crate) hosts: Vec<Host>,
 }
@@ -41,7 +42,7 @@ impl Lab {
         Self::start_with(hosts, |_| {})
     }
 
-    /// Does the same as [`Self::start`], and calls `before` with the folder of the site before the
+    /// Does the same as [`Self::start`], but calls `before` with the folder of the site before the
     /// hosts start.
     pub(crate) fn start_with(hosts: usize, before: impl Fn(&Path)) -> Self {
         let folder = TempDir::with_prefix("tt").expect("a folder");
@@ -103,12 +104,12 @@ impl Lab {
         lab
     }
 
-    /// Path of a file of the site, for programs that run in the site.
+    /// Path of a file in the folder of the site, as programs that run in the site see it.
     pub(crate) fn path_inside(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Path of a file of the site, for this test.
+    /// Path of a file in the folder of the site, as this test sees it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         let base = self
             .folder
@@ -126,7 +127,7 @@ impl Lab {
         fs::write(self.path(name), text).expect("the folder of the site is writable");
     }
 
-    /// Beginning of a command line that runs a program in the namespaces of the site.
+    /// First words of a command line that runs a program in the namespaces of the site.
     fn enter(&self) -> Vec<String> {
         let words = ["nsenter", "-t", &self.process, "-m", "-n", "-p", "--"];
         words.map(str::to_owned).to_vec()
@@ -197,8 +198,8 @@ impl Lab {
         assert!(status.expect("ip runs").success());
     }
 
-    /// Writes a site file for the hosts. `keys` goes into the defaults, and `of` returns the keys
-    /// of one host.
+    /// Writes a site file for the hosts. `keys` are the keys that apply to all hosts, and `of`
+    /// returns the keys of one host.
     pub(crate) fn site(&self, keys: &str, of: impl Fn(usize) -> String) {
         let mut text = format!(
             "[ssh]\nconfig = 'ssh_config'\nconnect_seconds = 4\nsilence_seconds = 4\n\
@@ -220,7 +221,7 @@ impl Lab {
         self.verb("deploy", words)
     }
 
-    /// Command that runs a verb of `cargo xtask` in the site, ready to be started.
+    /// Command that runs a subcommand `verb` of `cargo xtask` in the site, ready to be started.
     fn verb(&self, verb: &str, words: &[&str]) -> Command {
         let site = self.path_inside("site.toml");
         let first = [env!("CARGO_BIN_EXE_xtask"), verb, "--json", "--site", &site];
@@ -248,14 +249,14 @@ impl Lab {
         Deployer(command.spawn().expect("xtask runs"))
     }
 
-    /// Runs a verb of `cargo xtask`, which must fail. Returns its standard error.
+    /// Runs the subcommand `verb` of `cargo xtask`, which must fail. Returns its standard error.
     pub(crate) fn verb_fails(&self, verb: &str, words: &[&str]) -> String {
         let output = self.verb(verb, words).output().expect("xtask runs");
         assert!(!output.status.success());
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// Runs a verb of `cargo xtask`, and returns its output.
+    /// Runs the subcommand `verb` of `cargo xtask`, and returns its output.
     pub(crate) fn xtask(&self, verb: &str, words: &[&str]) -> Told {
         Told::of(&self.verb(verb, words).output().expect("xtask runs"))
     }
@@ -297,7 +298,7 @@ impl Drop for Lab {
 }
 
 impl Host {
-    /// Beginning of a command line that runs a program in the namespaces of the host.
+    /// First words of a command line that runs a program in the namespaces of the host.
     fn enter(&self) -> Vec<String> {
         let inner = [
             "nsenter",
@@ -350,9 +351,9 @@ impl Deployer {
         Told::of(&self.0.wait_with_output().expect("it ends"))
     }
 
-    /// Kills the run, and returns the messages about its progress.
+    /// Kills the run, and returns the messages about its progress that it has printed.
     pub(crate) fn kill(self) -> String {
-        // The child of this process is `nsenter`, and xtask is the child of that.
+        // The child of this process is `nsenter`, and the child of `nsenter` is xtask.
         let children = format!("/proc/{0}/task/{0}/children", self.0.id());
         let children = fs::read_to_string(children).expect("it runs");
         let killed = Command::new("kill").arg("-9").arg(children.trim()).status();
@@ -382,18 +383,18 @@ impl Told {
         }
     }
 
-    /// Value that the report has under `key` in the entry of a host.
+    /// Returns the value that the report has under `key` in the entry of a host.
     pub(crate) fn host(&self, index: usize, key: &str) -> &Value {
         &self.report["hosts"][index][key]
     }
 
-    /// Asserts that the first host has this result, and these words in its text.
+    /// Asserts that the report has this result and these words for the first host.
     #[track_caller]
     pub(crate) fn expect(&self, result: &str, words: &str) {
         self.expect_of(0, result, words);
     }
 
-    /// Asserts that a host has this result, and these words in its text.
+    /// Asserts that the report has this result and these words for a host.
     #[track_caller]
     pub(crate) fn expect_of(&self, index: usize, result: &str, words: &str) {
         let text = self.host(index, "text").as_str().unwrap_or_default();
@@ -412,7 +413,7 @@ fn command(enter: &[String], words: &[&str]) -> Command {
     command
 }
 
-/// Waits until a condition returns a value, and returns that.
+/// Waits until a condition returns a value, and returns this value.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();

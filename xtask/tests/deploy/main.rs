@@ -1,7 +1,7 @@
-//! Tests of deployments to throw-away hosts, with a real systemd, a real sshd and the program of
-//! this workspace.
+//! Tests of deployments (installing a version of twotone) to throw-away hosts, with a real systemd,
+//! a real sshd and the program of this workspace.
 //!
-//! They need root. `cargo xtask test hosts` runs them.
+//! The tests need root. `cargo xtask test hosts` runs them.
 
 #![allow(
     clippy::disallowed_methods,
@@ -22,10 +22,11 @@ mod unhealthy;
 use lab::Lab;
 use releases::{Daemon, Releases};
 
-/// A map with a board that does not exist. The daemon is healthy without it.
+/// Hardware map (list of boards) with a board that does not exist. The daemon is healthy even
+/// without this board.
 const MAP: &str = "[[board]]\nname = 'b0'\nkind = 'crs'\naddress = '127.0.0.1:9'\n";
 
-/// Keys of a site file: the map, and a daemon that has 4 s to start.
+/// Keys of a site file: the map, and the setting that the daemon has 4 s to start.
 const KEYS: &str = "map = 'map.toml'\nservice = { TimeoutStartSec = '4', RestartSec = '0.2' }";
 
 /// Starts a site with `hosts` hosts.
@@ -36,7 +37,7 @@ fn site(hosts: usize) -> Lab {
     lab
 }
 
-/// Script whose output differs if anything on the host was changed or restarted.
+/// Script whose output changes if anything on the host was changed or restarted.
 const TRACES: &str = "systemctl show -p MainPID twotone; \
                       find /opt /etc /var/lib/twotone -printf '%p %T@ %l\\n' | sort";
 
@@ -79,7 +80,7 @@ fn a_host_gets_a_version_and_then_the_next_one_and_nothing_twice() {
         "versions/0.1.0~1"
     );
 
-    // New settings of the service are activated even if the version is the same.
+    // New settings of the service are activated even if the version stays the same.
     lab.site(&KEYS.replace("'4'", "'5'"), |_| String::new());
     let told = lab.deploy(&["--archive", &second]);
     told.expect("active", "0.1.0~2 is healthy");
@@ -91,7 +92,8 @@ fn a_host_gets_a_version_and_then_the_next_one_and_nothing_twice() {
         "versions/0.1.0~1"
     );
 
-    // A version whose files were changed on the host counts as absent, so it is sent again.
+    // If files of a version were changed on the host, the version counts as absent, so it is sent
+    // again.
     host.sh("echo >>/opt/twotone/current/MANIFEST.toml");
     lab.deploy(&["--archive", &second])
         .expect("active", "0.1.0~2 is healthy");
@@ -159,7 +161,7 @@ fn versions_are_told_gone_back_to_and_pruned() {
     lab.deploy(&["rollback"])
         .expect("active", "0.1.0~3 is healthy");
 
-    // The fourth version has a state that older versions cannot read.
+    // The fourth version writes a state folder that older versions cannot read.
     let fourth = releases.make_with("0.1.0~4", Daemon::Good, |tree| {
         let newer = |text: &str| text.replace("state_format = 1", "state_format = 2");
         releases::edit(&tree.join("MANIFEST.toml"), newer);

@@ -1,10 +1,11 @@
-//! Tests that a problem is found before the host is switched to another version.
+//! Tests of deployments that are refused: a problem is found before the host is switched to another
+//! version.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};
 use super::{KEYS, MAP, TRACES, site};
 
-/// Script that puts a program before the one of the system on the PATH.
+/// Returns a script that installs a fake program, which the PATH finds before the real one.
 fn fake(program: &str, script: &str) -> String {
     format!(
         "printf '#!/bin/sh\\n%s\\n' '{script}' >/usr/local/bin/{program}; \
@@ -179,7 +180,8 @@ fn two_deployers_do_not_meet() {
     lab.deploy(&["--archive", &other])
         .expect("active", "0.1.0~2 is healthy");
 
-    // The claim of a deployer that was killed does not keep others off the host.
+    // The claim (the text that keeps others off a host) of a deployment that was killed does not
+    // keep later deployments off the host.
     host.sh("rm /tmp/go");
     start().kill();
     let third = releases.make("0.1.0~3", Daemon::Good);
@@ -187,7 +189,8 @@ fn two_deployers_do_not_meet() {
         .expect("active", "0.1.0~3 is healthy");
     assert!(!host.try_sh("test -e /opt/twotone/claim").status.success());
 
-    // The claim of a deployer on another computer does so only until it counts as void.
+    // The claim of a deployment from another computer keeps others off the host, but only until it
+    // is too old.
     let fifth = releases.make("0.1.0~5", Daemon::Good);
     host.sh("echo 1-1 somebody@elsewhere >/opt/twotone/claim");
     lab.deploy(&["--archive", &fifth])
@@ -198,7 +201,7 @@ fn two_deployers_do_not_meet() {
     lab.deploy(&["rollback"])
         .expect("active", "0.1.0~3 is healthy");
 
-    // Somebody changes the version of the host after the deployer has checked the host.
+    // Somebody changes the version of the host after the deployment has checked the host.
     host.sh("rm -rf /tmp/go /opt/twotone/versions/0.1.0~1");
     let fourth = start();
     host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current; touch /tmp/go");
@@ -225,7 +228,7 @@ fn a_daemon_with_a_job_is_not_interrupted_unless_told() {
     lab.deploy(&["--archive", &first])
         .expect("active", "healthy");
 
-    // It takes a while to tune this slow board.
+    // This board is slow, so it takes a while to tune it.
     let twotone = "/opt/twotone/versions/0.1.0~1/bin/twotone";
     host.sh(&format!(
         "systemd-run --quiet --unit=sim {twotone} sim --boards 1 --detectors 32 --real-time \

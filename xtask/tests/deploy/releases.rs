@@ -1,4 +1,5 @@
-//! Releases for the tests: copies of one given release, with other versions and with faults.
+//! Releases (archives of the program) for the tests of deployments. They are copies of one given
+//! release, with other versions and with faults.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 /// Environment variable with the path of an archive of `cargo xtask dist --quick`.
 const VARIABLE: &str = "TWOTONE_RELEASE";
 
-/// Behaviour of `twotone serve` in a release.
+/// Behaviour of the daemon `twotone serve` in a release.
 pub(crate) enum Daemon {
     /// The daemon works.
     Good,
@@ -20,7 +21,7 @@ pub(crate) enum Daemon {
     Hangs,
     /// The daemon works, and reports that it is not healthy.
     Sick,
-    /// The daemon works for a moment, and then ends.
+    /// The daemon works for a moment after its start, and then ends.
     Short,
     /// The daemon works, but the program tells its version only once the file `/tmp/go` exists.
     Waits,
@@ -43,7 +44,7 @@ impl Releases {
         Self { folder }
     }
 
-    /// Path of the program of the given release.
+    /// Path of the program in the given release.
     pub(crate) fn program(&self) -> String {
         let program = self.folder.path().join("given/bin/twotone");
         program.display().to_string()
@@ -54,7 +55,7 @@ impl Releases {
         self.make_with(version, daemon, |_| {})
     }
 
-    /// Does the same as [`Self::make`], with further changes of the tree.
+    /// Does the same as [`Self::make`], and also changes the files of the release with `change`.
     pub(crate) fn make_with(
         &self,
         version: &str,
@@ -113,7 +114,7 @@ impl Releases {
     }
 }
 
-/// Path of the Debian package, which is beside the given archive.
+/// Path of the Debian package, which is in the same folder as the given archive.
 pub(crate) fn package() -> PathBuf {
     let given = std::env::var(VARIABLE).expect("`cargo xtask test hosts` sets the variable");
     let folder = Path::new(&given).parent().expect("it is in a folder");
@@ -127,7 +128,7 @@ pub(crate) fn package() -> PathBuf {
     package.expect("there is a package")
 }
 
-/// Changes a text file. Other hard links to the file keep the old text.
+/// Changes a text file by writing a new one. Other hard links to the old file keep the old text.
 pub(crate) fn edit(path: &Path, change: impl Fn(&str) -> String) {
     let text = fs::read_to_string(path).expect("the file is there");
     fs::remove_file(path).expect("the folder is ours");
@@ -139,7 +140,7 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}: {status}");
 }
 
-/// Replaces the content of a program. Other hard links to the file keep the old content.
+/// Replaces a program by a new file. Other hard links to the old file keep the old content.
 pub(crate) fn replace(path: &Path, text: &str) {
     fs::remove_file(path).expect("the file is there");
     fs::write(path, text).expect("the folder is ours");

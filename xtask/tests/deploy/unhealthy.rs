@@ -1,4 +1,5 @@
-//! Tests of versions that are not healthy. The host goes back to the earlier version by itself.
+//! Tests of deployed versions that are not healthy. The host goes back to the earlier version by
+//! itself.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};
@@ -49,7 +50,7 @@ fn a_version_that_is_not_healthy_is_taken_back() {
     lab.deploy(&["status"]).expect("told", "active, healthy");
 }
 
-/// Waits until a host has switched to a version, and has not yet decided if the version stays.
+/// Waits until a host has switched to a version, but has not yet decided if it keeps the version.
 fn until_switched(lab: &Lab, version: &str) {
     let switched = format!(
         "test -e /opt/twotone/pending && \
@@ -64,7 +65,7 @@ fn until_switched(lab: &Lab, version: &str) {
 fn after_a_loss_of_power_the_host_decides_by_itself() {
     let releases = Releases::new();
     let mut lab = site(1);
-    // The time is long enough for the test to act before the host decides.
+    // With this setting, the host takes long enough to decide for the test to act in the meantime.
     lab.site(KEYS, |_| "steady_seconds = 4".to_owned());
     for (version, daemon, deployer_lives, result, expected) in [
         ("0.1.0~1", Daemon::Hangs, true, "down", "none"),
@@ -100,7 +101,8 @@ fn after_a_loss_of_power_the_host_decides_by_itself() {
         host.until("the service runs", "systemctl is-active twotone");
     }
 
-    // Before the switch the power was lost while the files of the site were being replaced.
+    // The power was lost before the switch of the version, while the files of the site were being
+    // replaced. The files of the earlier version must come back.
     let host = &lab.hosts[0];
     let map = host.sh("cat /etc/twotone/map.toml");
     host.sh(
@@ -126,7 +128,7 @@ fn a_killed_activation_is_decided_about() {
         .expect("active", "healthy");
     let host = &lab.hosts[0];
 
-    // The activation is killed while the daemon starts.
+    // The activation (the script that switches the version) is killed while the new daemon starts.
     let hangs = releases.make("0.1.0~2", Daemon::Hangs);
     let deployer = lab.start_deploy(&["--archive", &hangs]);
     until_switched(&lab, "0.1.0~2");
@@ -140,8 +142,8 @@ fn a_killed_activation_is_decided_about() {
         .expect("rolled_back", "its activation was cut");
     assert_eq!(host.sh("systemctl is-active twotone"), "active");
 
-    // The activation is killed between the switch and the restart. The old daemon still runs, and
-    // is healthy.
+    // The activation is killed after the switch and before the restart. The old daemon still runs,
+    // and is healthy.
     host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current &&
          printf '%s\\n' id 0.1.0~2 0.1.0~1 9 1 tester \"$(cat /proc/sys/kernel/random/boot_id)\" \\
              >/opt/twotone/pending");

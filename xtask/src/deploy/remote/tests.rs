@@ -42,14 +42,14 @@ fn errors_of_ssh_have_a_remedy() {
     }
 }
 
-/// Returns a site with an ssh server for one connection at a time, which needs neither a port nor
-/// root. Returns `None` if there is no sshd on this computer.
+/// Returns a site whose host is a local ssh server, started for one connection at a time. It needs
+/// neither a port nor root. Returns `None` if there is no sshd on this computer.
 fn server(folder: &Path) -> Option<Site> {
     if !Path::new("/usr/sbin/sshd").exists() {
         println!("left out: no sshd (package openssh-server)");
         return None;
     }
-    // If it runs as root, sshd needs this folder.
+    // If sshd runs as root, it needs this folder.
     let _ = fs::create_dir("/run/sshd");
     for key in ["host", "user"] {
         let mut keygen = Command::new("ssh-keygen");
@@ -97,11 +97,12 @@ fn scripts_and_files_reach_a_real_server() {
     let sockets = Sockets::new().expect("a folder");
     let mut remote = Remote::new(&site.hosts[0], &site.ssh, &sockets);
     if let Err(failure) = remote.connect() {
-        // For example, the account of this user is locked.
+        // One possible reason is that the account of this user is locked.
         println!("left out: sshd refuses this user: {failure:?}");
         return;
     }
-    // The first time, all commands share a connection. The second time, each command has its own.
+    // In the first round, all commands share a connection. In the second round, each command has
+    // its own.
     for _ in 0..2 {
         let told = remote.script("echo \"$2 $1\"; cat", &["a", "b~1"]);
         assert_eq!(told, Ok("b~1 a\n".to_owned()));

@@ -1,4 +1,5 @@
-//! A small workspace on disk in which every invariant holds, as the basis of the planted breaches.
+//! A small workspace on disk in which every invariant (rule for the workspace) holds. Tests plant
+//! breaches of the invariants in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,13 +79,14 @@ const LIMITS_PAGE: &str = "\
 | wait | 2 s | `wait` in `sim/src/limits.rs` | |
 ";
 
-/// An exception from the lints, for the named places.
+/// An exception from the lints. Only named places may have it.
 const EXCEPTION: &str = "#![expect(clippy::disallowed_methods)]\n";
 
 /// A foreign block with its `SAFETY:` comment.
 const FOREIGN: &str = "// SAFETY: as declared\n// there.\nunsafe extern \"C\" {\n}\n";
 
-/// Files in addition to the manifests. Some look like breaches but are not.
+/// Files of the workspace besides the manifests. Some look like breaches of an invariant but are
+/// not.
 const FILES: &[(&str, &str)] = &[
     ("Cargo.lock", "version = 4\n"),
     ("README.md", "A fixture.\n"),
@@ -114,7 +116,8 @@ const FILES: &[(&str, &str)] = &[
 
 /// The workspace. Its folder is removed when this value is dropped.
 pub(super) struct Fixture {
-    /// Folder around the workspace, which can also hold files outside the workspace.
+    /// Temporary folder that contains the folder of the workspace. It can also hold files outside
+    /// the workspace.
     _around: TempDir,
     root: PathBuf,
 }

@@ -1,5 +1,6 @@
-//! Test that rustc and clippy find breaches, with the lints and lists of this workspace. Each line
-//! with a breach ends with the lint that must find it. No other line may have a warning.
+//! Test that rustc and clippy find breaches of the rules for the code, with the lints and the lists
+//! of disallowed items of this workspace. In the code of the test, each line with a breach ends
+//! with the name of the lint that must find it. No other line may have a warning.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +15,8 @@ pub(super) const ROOT_LIST: &str = include_str!("../../../../clippy.toml");
 pub(super) const HAL_LIST: &str = include_str!("../../../../hal/clippy.toml");
 pub(super) const ALGORITHMS_LIST: &str = include_str!("../../../../algorithms/clippy.toml");
 
-/// Packages: folder, `clippy.toml`, and code. `tokio` and `jiff` are small replacements for the
-/// real packages.
+/// Packages of the test: folder, `clippy.toml`, and code. `tokio` and `jiff` are small replacements
+/// for the real packages.
 const PACKAGES: [(&str, &str, &str); 7] = [
     ("tokio", ROOT_LIST, TOKIO),
     ("jiff", ROOT_LIST, JIFF),
