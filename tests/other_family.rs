@@ -1,6 +1,6 @@
 //! Tests of captures from boards that are not network devices. Their family (kind of board) is
 //! defined in this file, and their samples are made in memory. A *capture* writes the sample
-//! streams of boards to files.
+//! streams of boards to files. The hardware map is the file that lists the boards.
 #![cfg(feature = "arrow")]
 
 use std::fs::File;

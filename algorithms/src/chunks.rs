@@ -1,4 +1,5 @@
-//! Join of pieces (chunks) of a sweep that were measured at different settings of the NCO.
+//! Join of pieces (chunks) of a sweep that were measured at different settings of the NCO. The
+//! *NCO* is the oscillator to which all tones of a module are relative.
 //!
 //! Each NCO setting has its own phase reference and a slightly different gain. Neighbouring chunks
 //! overlap by several points. One of the two chunks is multiplied by the ratio of the samples of

@@ -1,4 +1,5 @@
-//! Range of frequencies that tones of a module can have at one setting of its NCO.
+//! Range of frequencies that tones of a module can have at one setting of its NCO. The NCO is the
+//! oscillator to which all tones are relative.
 //!
 //! Every algorithm uses this range to decide which frequencies it can sweep and where it can place
 //! and move tones. An algorithm that only used the range of the board, or only checked the centre

@@ -1,5 +1,9 @@
 //! Tests of detectors at the ends of a module's range and of its NCO's reach, and of samples that
 //! are not numbers. Each affects its own channel or point, and never the module.
+//!
+//! A *tune* sets a tone on the resonance of each detector; the channels for which this succeeds are
+//! *tuned*. The *NCO* is the oscillator to which all tones of a module are relative, and the
+//! *reach* is the range of frequencies that tones can have around it.
 
 mod support;
 

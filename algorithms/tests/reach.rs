@@ -1,5 +1,8 @@
 //! Tests of the frequencies that algorithms can reach, and of tunes that they refuse, on a board in
 //! memory.
+//!
+//! A *tune* sets a tone on the resonance of each detector. A *comb* is a set of tones that are on
+//! at the same time. The *NCO* is the oscillator to which all tones of a module are relative.
 
 mod support;
 

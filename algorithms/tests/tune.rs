@@ -1,5 +1,8 @@
 //! Tests of whole algorithms on a board in memory. Its bifurcated detectors keep their state when a
 //! tone moves in small steps.
+//!
+//! A *tune* sets a tone on the resonance of each detector, and calibrates the samples of this tone.
+//! The channels for which this succeeds are *tuned*.
 
 mod support;
 

@@ -1,4 +1,6 @@
 //! Tests that every problem which a stage of a tune finds is among the warnings of the tune.
+//!
+//! A *tune* sets a tone on the resonance of each detector.
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Benchmark of the same work with two clients: this library and the Python client rfmux. They take
-//! turns on the same simulated board.
+//! turns on the same simulated board. The hardware map is the file that lists the boards.
 //!
 //! The work is a network analysis of 50,000 points, three sweeps of 101 points on 10 detectors, and
 //! a nonlinear fit of every sweep of a detector. The time to start and to import is not counted.

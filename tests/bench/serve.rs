@@ -2,7 +2,7 @@
 //! the resonance of each detector) with the daemon and without it. It also measures the processor
 //! time and the memory that 256 unused boards need while the daemon holds them (keeps them
 //! connected) for ten minutes. The farm (the simulated boards), the daemon and each client are
-//! separate processes.
+//! separate processes. A map is a file that lists boards.
 //!
 //! With `--seconds N`, the daemon holds the boards for a shorter time. This is too short to tell if
 //! memory and processor time grow.

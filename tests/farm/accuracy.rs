@@ -1,4 +1,5 @@
 //! Tests of the accuracy of the tuning algorithm, against the true detectors of simulated boards.
+//! The algorithm sets a tone on the resonance of each detector.
 
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneParams};
 use twotone::score::score;

@@ -1,5 +1,6 @@
 //! Tests of campaigns: commands that an application runs over all boards of a hardware map (the
-//! list of boards). The tests run campaigns on every kind of runtime, cancel them and drop them.
+//! list of boards). The tests run campaigns on every kind of runtime, cancel them and drop them. A
+//! campaign writes its results to a folder, with an overview in the manifest (`manifest.json`).
 
 use std::future::Future;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Tests of algorithms that call other algorithms. The outer algorithm either awaits the inner ones
 //! or waits for them by `wait()`. It runs in a plain function, in an async one, or on all boards of
 //! a farm (a group of simulated boards). The result is the same each time.
+//!
+//! The hardware map is the file that lists the boards, with the limits of each board.
 
 use tworoutine::tworoutine;
 use twotone::algorithms::finding::find_resonances;

@@ -1,5 +1,6 @@
 //! Tests of frequency ranges whose ends are chosen at random among the detectors of simulated
-//! boards. Each module is tuned without an error, and so is every detector within the range.
+//! boards. Each module is tuned without an error, and so is every detector within the range. To
+//! tune is to set a tone on the resonance of each detector.
 
 use twotone::algorithms::{ChannelStatus, NetworkAnalysisParams, Reason, TuneParams, tune};
 use twotone::hal::{Hertz, ModuleLimits};

@@ -1,5 +1,8 @@
 //! Tests of the program and of its stream receiver with a board that the Python client rfmux
 //! simulates.
+//!
+//! A *tune* sets a tone on the resonance of each detector. The hardware map is the file that lists
+//! the boards.
 
 use std::net::Ipv4Addr;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! Tests of dry runs (`--dry-run`), and of detectors that the hardware map (the list of boards)
-//! names.
+//! names. A *tune* sets a tone on the resonance of each detector.
 
 use std::fs::File;
 

@@ -1,4 +1,5 @@
-//! Tests of Ctrl-C while `twotone tune` runs.
+//! Tests of Ctrl-C while `twotone tune` runs, which sets a tone on the resonance of each detector.
+//! The map is the file that lists the boards.
 
 use std::process::Stdio;
 

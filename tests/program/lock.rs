@@ -1,4 +1,5 @@
-//! Tests of two programs that use one board at the same time.
+//! Tests of two programs that use one board at the same time. To tune is to set a tone on the
+//! resonance of each detector. A map is a file that lists boards.
 
 use std::fs;
 use std::net::TcpListener;

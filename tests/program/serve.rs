@@ -1,5 +1,6 @@
 //! Tests of the daemon `twotone serve`: commands that it receives at its Unix socket, questions
-//! that it answers at its TCP port, and its end. A *job* is a command that the daemon runs.
+//! that it answers at its TCP port, and its end. A *job* is a command that the daemon runs. A map
+//! is a file that lists boards.
 
 mod ends;
 mod http;

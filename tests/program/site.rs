@@ -1,5 +1,6 @@
 //! Tests of commands for a site, which is a group of control hosts. Each host has a daemon that
-//! holds (keeps connected) its boards. Some hosts are down, and some hang.
+//! holds (keeps connected) its boards. Some hosts are down, and some hang. To tune is to set a tone
+//! on the resonance of each detector.
 
 mod ends;
 mod refused;

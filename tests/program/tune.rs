@@ -1,5 +1,8 @@
 //! Tests of `twotone tune`, which sets a tone on the resonance of each detector: its results, the
 //! files that it writes, and boards that fail.
+//!
+//! The map is the file that lists the boards. The manifest (`manifest.json`) is the overview of the
+//! files that the command writes.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,6 @@
 //! Tests of the program if nobody reads the terminal or the pipe to which it writes.
+//!
+//! The manifest (`manifest.json`) is the overview of the files that a command writes.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,7 +1,8 @@
 //! A case of the safety test: one fault, in one run of one algorithm. If the algorithm fails, the
 //! run switches the tones off or restores the settings that it has found, as the algorithm
 //! declares. This is the *clean-up*, and the state after it is the *declared state*. If the run
-//! could not reach a channel, its outcome lists this channel.
+//! could not reach a channel, its outcome lists this channel. To tune is to set a tone on the
+//! resonance of each detector.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Test in which programs are killed at random moments. A program writes its results to a run
 //! directory, which gets its final name at the end. After a kill, a directory that has its final
-//! name is complete, no board is locked, and the next program starts and succeeds.
+//! name is complete, no board is locked, and the next program starts and succeeds. The map is the
+//! file that lists the boards.
 //!
 //! Each command is killed a few times, or as often as `cargo xtask soak --kills N` says.
 

@@ -1,5 +1,7 @@
 //! Test with many simulated boards. In each turn, another tenth of them has a fault. Every failure
-//! is reported, and the results of the other boards are the same as without faults.
+//! is reported, and the results of the other boards are the same as without faults. To tune is to
+//! set a tone on the resonance of each detector. The manifest (`manifest.json`) is the overview of
+//! the files that the program writes.
 //!
 //! There are a few dozen boards, or as many as `cargo xtask soak --boards N` says.
 

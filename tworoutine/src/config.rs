@@ -1,4 +1,4 @@
-//! Settings of this crate for the whole process.
+//! Settings of this crate for the whole process. A context is a future with a stack of its own.
 
 use std::fmt;
 use std::sync::{OnceLock, PoisonError};

@@ -1,5 +1,5 @@
-//! Fibers. A fiber runs a [`Context`](crate::Context) on a stack of its own. A wait suspends the
-//! fiber, and a later poll resumes it.
+//! Fibers. A fiber runs a [`Context`](crate::Context), which is a future, on a stack of its own. A
+//! wait suspends the fiber, and a later poll resumes it.
 //!
 //! A fiber takes a stack at the start of a poll and gives it back at the end of the poll, unless a
 //! wait has suspended the fiber. So between polls, only a suspended fiber occupies a stack. A fiber

@@ -1,5 +1,5 @@
 //! The return type of a function under `#[tworoutine]`: a future that can be awaited, and that
-//! blocking code can wait for.
+//! blocking code can wait for. A context is a future with a stack of its own.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Functions and methods that wait for a future.
+//! Functions and methods that wait for a future. A context is a future with a stack of its own.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};

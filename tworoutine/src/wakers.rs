@@ -1,4 +1,5 @@
-//! Wakers with which the code on a fiber (the stack of a context) polls futures.
+//! Wakers with which the code on a fiber polls futures. A fiber is the stack of a context, which is
+//! a future with a stack of its own.
 //!
 //! A stack frame in a suspended fiber holds a waker for longer than the poll for which the executor
 //! passed it. The executor may poll the fiber later with another waker. A frame keeps the waker

@@ -1,4 +1,5 @@
 //! `cargo xtask soak`: runs the long tests, which take hours, load the computer, or kill programs.
+//! To tune a board is to set a tone on the resonance of each detector.
 
 use std::time::Duration;
 

@@ -3,13 +3,13 @@
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
 //! (Swenson et al. 2013). This shift `s` is called the pull.
 //!
-//! A quantity "as drawn" has the value that the random draw gave it ([`crate::population`]): it
-//! holds under nominal conditions and at low power. All frequencies are in linewidths of the
+//! A quantity "as drawn" has the value that the random draw gave it ([`crate::population`]): it is
+//! valid under nominal conditions and at low power. All frequencies are in linewidths of the
 //! resonator as drawn. Let `u_j` be the detuning of tone `j` from the low-power resonance, `w` the
 //! ratio of the present linewidth to the one as drawn, and `a_j` the nonlinearity parameter, which
 //! is proportional to the power of the tone. Then `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one
-//! tone and `w = 1`, this equation is `y = y0 + a / (1 + 4 y^2)`, with `y0 = u` and the detuning
-//! `y = y0 + s` from the pulled resonance.
+//! tone and `w = 1`, this equation is `y = y0 + a / (1 + 4 y^2)`, with `y0 = u` and the detuning `y
+//! = y0 + s` from the pulled resonance.
 //!
 //! Each solution of the equation is called a branch. If there is more than one, the pull depends on
 //! the past. After a change, the stored energy grows if the drive causes more pull than the present

@@ -1,4 +1,5 @@
-//! Sample streams of simulated boards of any kind: UDP multicast from the address of the board.
+//! Sample streams of simulated boards of any kind: UDP multicast from the address of the board. A
+//! farm is a group of simulated boards.
 //!
 //! | file | content |
 //! |---|---|

@@ -1,5 +1,6 @@
 //! Tests of captures (sample streams that are written to files) in which clocks of boards fail, or
-//! packets change their length or rate.
+//! packets change their length or rate. The manifest (`manifest.json`) is the overview of the files
+//! of a capture.
 
 use std::collections::BTreeMap;
 use std::path::Path;

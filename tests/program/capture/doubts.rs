@@ -1,6 +1,7 @@
 //! Tests of captures (sample streams that are written to files) whose reports contain doubts, which
 //! are reasons not to trust the samples. The doubts are about the tune that calibrates the samples,
-//! about the modules, or about boards that do not answer.
+//! about the modules, or about boards that do not answer. A *tune* sets a tone on the resonance of
+//! each detector. The map is the file that lists the boards.
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! Tests of jobs, which are commands that the daemon `twotone serve` runs: their order, the clients
-//! that follow them, and other programs that use the same boards.
+//! that follow them, and other programs that use the same boards. To tune is to set a tone on the
+//! resonance of each detector.
 
 use std::process::Stdio;
 

@@ -1,5 +1,6 @@
 //! Tests of clients that are slow or read nothing, and of boards that do not answer. None of them
-//! makes the daemon `twotone serve` slow for others. A *job* is a command that the daemon runs.
+//! makes the daemon `twotone serve` slow for others. A *job* is a command that the daemon runs. A
+//! map is a file that lists boards.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

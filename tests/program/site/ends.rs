@@ -1,5 +1,6 @@
 //! Tests of the end of jobs (commands that the daemons of several hosts run): interrupts, clients
-//! that go away, and daemons that are killed or hang.
+//! that go away, and daemons that are killed or hang. To tune is to set a tone on the resonance of
+//! each detector. A site file lists the hosts.
 
 use std::process::{Child, Stdio};
 

@@ -1,5 +1,6 @@
 //! Tests of a client that reaches the daemon of a host over ssh. A real sshd serves one connection
-//! at a time, without a port and without root.
+//! at a time, without a port and without root. To tune is to set a tone on the resonance of each
+//! detector.
 
 use std::fs;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,5 @@
-//! The release that is deployed: an archive of `cargo xtask dist`, and its manifest.
+//! The release that is deployed: an archive that `cargo xtask dist` has made. The archive contains
+//! a description of itself, the manifest (`MANIFEST.toml`).
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

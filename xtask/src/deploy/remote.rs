@@ -1,5 +1,5 @@
 //! A control host, which is reached with the `ssh` of this computer. It can run scripts and receive
-//! files.
+//! files. A site is a group of control hosts, which a site file lists.
 //!
 //! The exit status of `ssh` does not distinguish a failed script from a cut connection: 255 can
 //! mean either, or that the script was killed. Therefore each script prints a mark when it begins

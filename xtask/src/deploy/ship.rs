@@ -1,5 +1,6 @@
 //! The steps that bring a host to a version. Each step can be repeated if its connection is cut. An
-//! *activation* switches the host to a version, and back if the version is not healthy.
+//! *activation* switches the host to a version, and back if the version is not healthy. The files
+//! of the site are those that the site file, the list of the hosts, requires on a host.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! Throw-away control hosts for tests of deployments. The script `lab.sh` makes them, with a real
-//! systemd, a real sshd and a real network.
+//! systemd, a real sshd and a real network. A site file lists the hosts for `cargo xtask deploy`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

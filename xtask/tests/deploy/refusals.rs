@@ -1,5 +1,6 @@
 //! Tests of deployments that are refused: a problem is found before the host is switched to another
-//! version.
+//! version. A map is a file that lists boards. To tune is to set a tone on the resonance of each
+//! detector.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};

@@ -1,5 +1,5 @@
 //! Tests of deployed versions that are not healthy. The host goes back to the earlier version by
-//! itself.
+//! itself. A map is a file that lists boards.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};

@@ -1,4 +1,5 @@
-//! A module with one detector, for tests.
+//! A module with one detector, for tests. The NCO is the oscillator to which the tones of a module
+//! are relative.
 
 use twotone_physics::{Complex64, Detector, Line, ModuleModel, Population, ProfileParams, Tone};
 

@@ -1,4 +1,5 @@
-//! Limits on the processor time and the memory that the streams of a [`Farm`](crate::Farm) use.
+//! Limits on the processor time and the memory that the streams of a [`Farm`](crate::Farm) use. A
+//! farm is a group of simulated boards.
 //!
 //! The streams of a farm may need more than its machine can process: 256 boards with all their
 //! channels send 5 GB/s. So boards take turns to send, a few packets at a time. If there is more

@@ -1,4 +1,5 @@
-//! Limit on the samples of simulated boards that have not been sent yet.
+//! Limit on the samples of simulated boards that have not been sent yet. All boards of a farm (a
+//! group of boards) share the limit.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

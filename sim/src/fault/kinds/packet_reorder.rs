@@ -1,4 +1,4 @@
-//! Packets that arrive late.
+//! Packets that are sent late.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
