@@ -1,5 +1,5 @@
 //! Runs an algorithm of your own over an array of boards, one of which hangs.
-//! `tests/my_algorithm.rs` shows how to test such an algorithm.
+//! `tests/my_algorithm.rs` shows a test of an algorithm of your own.
 use std::time::Duration;
 
 use twotone::prelude::*;

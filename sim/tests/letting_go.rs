@@ -180,7 +180,8 @@ async fn a_client_that_stays_is_let_go_of_when_the_fault_is_over() {
     }
 }
 
-/// Both new connections and those that were open when the fault began are closed.
+/// Tests that the board closes connections that were open when the fault began, as it closes new
+/// ones.
 #[tokio::test(start_paused = true)]
 async fn so_are_connections_that_were_open_before() {
     let farm = farm(FAULTS[0], "from_s = 1.0\nfor_s = 3.0").await;

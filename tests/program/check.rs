@@ -34,7 +34,7 @@ fn a_result_that_cannot_be_written_is_not_well() {
         let said = twotone(&[asked]).stdout(full).output().unwrap();
         assert_eq!(said.status.code(), Some(3), "{asked}");
     }
-    // The same holds for a map. A path that is not a regular file is not replaced.
+    // A map is not written to a path that is not a regular file, either.
     let (status, _, said) = run(&["sim", "--boards", "1", "--write-map", "/dev/full"]);
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("/dev/full cannot be written"), "{said}");

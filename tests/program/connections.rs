@@ -82,7 +82,7 @@ fn clients_that_have_gone_leave_no_descriptors_whatever_the_fault_is() {
     ] {
         check(fault, drop);
     }
-    // These clients close the sending side only.
+    // The clients of this check close the sending side only.
     check("kind = \"black-hole\"", |client| {
         client.shutdown(Shutdown::Write).unwrap();
         // The client stays until the end of the test, so that the board must close the connection

@@ -41,9 +41,9 @@ impl Config {
     /// Sets the size of the stack of a [context](crate::context()), in bytes of address space. The
     /// default is 1 MiB, the minimum 64 KiB.
     ///
-    /// Every poll of a context runs on such a stack. So code with large arrays or deep recursion
-    /// needs more, especially in a debug build. Only pages that are touched take memory. A guard
-    /// page lies beyond the end of the stack: an overflow ends the process and never writes
+    /// Every poll of a context runs on a stack of this size. So code with large arrays or deep
+    /// recursion needs more, especially in a debug build. Only pages that are touched take memory.
+    /// A guard page lies beyond the end of the stack: an overflow ends the process and never writes
     /// elsewhere.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
@@ -180,7 +180,7 @@ pub(crate) fn threads() -> Threads {
     config().threads
 }
 
-/// Locks a mutex of the crate. A panic never leaves the data of such a mutex half changed.
+/// Locks a mutex of the crate. A panic never leaves the data of the mutex half changed.
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,8 +11,8 @@ use crate::{runtime, stats};
 /// Makes a context of a future: a wait inside it suspends only this future, and every other task of
 /// the thread goes on.
 ///
-/// A context is itself a future, for any executor. If the executor is not tokio, the process-wide
-/// runtime drives the sockets and timers that the context makes.
+/// A context is itself a future, and any executor can poll it. If the executor is not tokio, the
+/// process-wide runtime drives the sockets and timers that the context makes.
 ///
 /// Put a deadline, a cancel or a `select!` *around* a context. If a context is dropped while it
 /// waits, its stack is unwound from the wait, so that everything on it is dropped. With

@@ -46,7 +46,7 @@ pub(crate) fn process() -> &'static Handle {
 
 /// Ids of the runtimes with a paused clock.
 static VIRTUAL: LazyLock<Mutex<HashSet<Id>>> = LazyLock::new(Default::default);
-/// Number of runtimes with a paused clock. A program without such runtimes only loads this number,
+/// Number of runtimes with a paused clock. A program without these runtimes only loads this number,
 /// and takes no lock.
 static VIRTUAL_COUNT: AtomicUsize = AtomicUsize::new(0);
 

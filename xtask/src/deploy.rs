@@ -178,8 +178,8 @@ fn side_by_side(
         for _ in 0..site.ssh.at_once.min(site.hosts.len()) {
             scope.spawn(|| {
                 loop {
-                    // This is a statement of its own, so that the queue is not locked during the
-                    // work.
+                    // The lookup of the next host is a statement of its own, so that the queue is
+                    // not locked during the work.
                     let next = queue.lock().ok().and_then(|mut queue| queue.next());
                     let Some((index, host)) = next else { return };
                     let report = one(index, host);

@@ -100,8 +100,8 @@ fn the_help_has_one_line_for_every_verb() {
     let help = program.render_help().to_string();
     let (_, verbs) = help.split_once("Commands:\n").expect("a list of verbs");
     let (verbs, _) = verbs.split_once("\n\n").expect("the options follow");
-    // If the help of a verb takes two lines or is missing, a line is found that has no such two
-    // parts.
+    // The help of a verb must be one line with the name and some words. Any other line fails this
+    // check.
     let listed = verbs.lines().map(|line| {
         let (name, about) = line.trim().split_once("  ").unwrap_or((line, ""));
         assert!(!about.trim().is_empty(), "`{name}` says nothing in {help}");

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Parameters that a random draw gave a detector. They hold under nominal conditions and at low
 /// power.
 ///
-/// The transmission past the detector, relative to the feedline, is
-/// `1 - (Qr/Qc) (1 + i tan phi) / (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`.
-/// The formula is that of the diameter correction method (Khalil et al. 2012): 1/Qc is the real
-/// part of the complex coupling, so that 1/Qi is positive for any asymmetry.
+/// The transmission past the detector, relative to the feedline, is `1 - (Qr/Qc) (1 + i tan phi) /
+/// (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`. The formula is that of the
+/// diameter correction method (Khalil et al. 2012): 1/Qc is the real part of the complex coupling,
+/// so that 1/Qi is positive even if the notch is asymmetric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {

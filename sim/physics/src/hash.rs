@@ -76,7 +76,7 @@ impl Key {
     }
 
     /// Random number with a nearly normal distribution of variance 1 and a magnitude of at most
-    /// 3.5. The slow noise ([`crate::drift`]) interpolates between such numbers.
+    /// 3.5. The slow noise ([`crate::drift`]) interpolates between numbers of this kind.
     #[inline]
     pub(crate) fn node(self, counter: u64) -> f32 {
         let b = self.bits(counter);

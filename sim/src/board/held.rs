@@ -20,7 +20,7 @@ const AHEAD: usize = 64 * 1024;
 const LONGEST: Duration = Duration::from_secs(1800);
 
 /// Time in which a late answer is still sent to a client that has closed its sending side. Until
-/// something is written to such a client, it cannot be distinguished from a client that has
+/// something is written to the client, it cannot be distinguished from a client that has
 /// disconnected.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 

@@ -190,7 +190,7 @@ fn slow_and_broken_clients_are_sent_away_and_hold_up_nobody() {
             stream
         })
         .collect();
-    // The Unix socket answers nevertheless. The port answers again after the daemon has closed the
+    // Even then the Unix socket answers. The port answers again after the daemon has closed the
     // connections of the first clients.
     let (status, _) = daemon.send_by_socket(&request("GET /healthz", &["Host: x"], ""));
     assert_eq!(status, 200);

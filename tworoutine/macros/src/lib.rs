@@ -37,8 +37,8 @@ pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Runs an `async fn main` on a single-threaded runtime of its own. Its body becomes a context (a
 /// future with a stack of its own).
 ///
-/// It is the same as a call of `tworoutine::block_on` with the body: a wait in the body suspends
-/// only the body, and contexts that the body started with `spawn_local` go on.
+/// The effect is that of a call of `tworoutine::block_on` with the body: a wait in the body
+/// suspends only the body, and contexts that the body started with `spawn_local` go on.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemFn);

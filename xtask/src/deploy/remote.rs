@@ -122,8 +122,8 @@ impl<'a> Remote<'a> {
             "cat",
         ]);
         let mut master = child::Background::start(&mut command).map_err(Failure::Refused)?;
-        // This is longer than the limit that `ssh` itself has, because a name may have to be looked
-        // up, and the user may be asked for a confirmation.
+        // This limit is longer than that of `ssh` itself, because a name may have to be looked up,
+        // and the user may be asked for a confirmation.
         let deadline = Instant::now() + Duration::from_secs(self.ssh.connect_seconds * 3);
         loop {
             if let Some(words) = master.last_words() {

@@ -284,7 +284,8 @@ fn await_jobs(remote: &Remote<'_>) -> Answered<()> {
             return Ok(());
         }
         tell(remote, &format!("waits: {}", busy(&facts)));
-        // This is a sign of life. Without it, other deployments would take the claim as void.
+        // The change of this file is a sign of life. Without it, other deployments would take the
+        // claim as void.
         remote.script("touch /opt/twotone/claim", &[])?;
         thread::sleep(JOBS_INTERVAL);
     }

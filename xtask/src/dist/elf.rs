@@ -62,8 +62,8 @@ struct Section<'b> {
 }
 
 impl Needs {
-    /// Reads the tables of a 64-bit little-endian program. Returns `None` if the bytes are not such
-    /// a program, or are truncated.
+    /// Reads the tables of a 64-bit little-endian program. Returns `None` if the bytes are another
+    /// kind of file, or are truncated.
     pub(crate) fn read(program: &[u8]) -> Option<Self> {
         let is_known = program.starts_with(b"\x7fELF\x02\x01");
         let machine = u16::from_le_bytes(is_known.then(|| array(program, 18))??);

@@ -1,5 +1,5 @@
 //! Tests of deployments (installing a version of twotone on a host) whose connection is cut at any
-//! moment. The deployments succeed nevertheless.
+//! moment. Each deployment succeeds in spite of the cut.
 
 use super::lab::until;
 use super::releases::{Daemon, Releases};

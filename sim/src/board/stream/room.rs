@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Limit on the samples that wait to be sent. All modules of a [`Farm`](crate::Farm) share it, so
-/// that the memory of the farm is bounded for any number of boards.
+/// Limit on the samples that wait to be sent. All modules of a [`Farm`](crate::Farm) share the
+/// limit, so that the memory of the farm is bounded for any number of boards.
 #[derive(Debug)]
 pub(crate) struct Room {
     /// Number of samples that may still be kept. Each channel counts separately.

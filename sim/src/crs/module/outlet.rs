@@ -150,7 +150,8 @@ impl Drop for Outlet {
 
 /// Converts a sample to the integers that packets hold.
 pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
-    // This rounds to the nearest step. `as` clips values out of range.
+    // The addition of half a step makes the cast round to the nearest step. The cast clips values
+    // out of range.
     let steps = |counts: f64| {
         let steps = counts * STEPS_PER_COUNT;
         (steps + 0.5_f64.copysign(steps)) as i32

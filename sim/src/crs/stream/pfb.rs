@@ -109,7 +109,8 @@ impl PfbStream {
                         stamp: labels.stamp,
                         ..header
                     };
-                    // This cannot fail, because the buffer has the length that the header requires.
+                    // The write of the packet cannot fail, because the buffer has the length that
+                    // the header requires.
                     let _ = header.emit(pairs, bytes);
                 },
             );
