@@ -176,7 +176,8 @@ fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Reads the front matter of an advisory.
 ///
-/// # Errors If the advisory cannot be read. Such an advisory is not skipped, since it might be
+/// # Errors
+/// If the advisory cannot be read. Such an advisory is not skipped, since it might be
 /// about a version in the lock file.
 fn read(path: &Path) -> Result<Advisory> {
     let wrong = |why: String| format!("advisory {}: {why}", path.display());
