@@ -9,6 +9,7 @@
 mod firmware;
 mod metrics;
 mod mock;
+mod older;
 mod python;
 mod streams;
 mod tuber_client;

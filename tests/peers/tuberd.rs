@@ -59,7 +59,7 @@ where
 
 /// Returns the results of a batch, in which every call must succeed.
 #[track_caller]
-fn results(client: &TuberClient, write: impl FnOnce(&mut BatchWriter) + Send) -> Vec<Value> {
+fn results(client: &TuberClient, write: impl Fn(&mut BatchWriter) + Send + Sync) -> Vec<Value> {
     let value = |reply: Reply| match reply.result {
         Ok(value) => value,
         Err(message) => panic!("{message}"),

@@ -2,6 +2,7 @@
 //! target folder, and is made again if the list of its packages changes.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +21,11 @@ pub(crate) const MISSING: &str = "no Python 3.11 or later with venv and ensurepi
 /// File with the packages of the environment, relative to the root of the workspace.
 const REQUIREMENTS: &str = "xtask/python-requirements.txt";
 
-/// Program that finds out if a Python can make the environment. If so, it succeeds.
+/// Older versions of the server of boards. Each is installed without its dependencies, into a
+/// folder of its own below the environment.
+const SERVERS: [&str; 4] = ["0.14", "0.15", "0.16", "0.17"];
+
+/// Python program that succeeds if its interpreter can make the environment.
 const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
 /// Longest time that this program may take.
@@ -64,7 +69,34 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
 /// Makes the environment if it does not exist or is out of date. Returns its interpreter, or `None`
 /// if no suitable Python is on the path.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
-    environment(workspace, "python", REQUIREMENTS)
+    let name = "python";
+    let interpreter = environment(workspace, name, REQUIREMENTS)?;
+    if let Some(interpreter) = &interpreter {
+        let _lock = lock(&workspace.target.join(format!("{name}.lock")))?;
+        let log = workspace.target.join("tuberd.log");
+        for version in SERVERS {
+            let folder = workspace.target.join(name).join("tuberd").join(version);
+            add_server(interpreter, version, &folder, &log)?;
+        }
+    }
+    Ok(interpreter)
+}
+
+/// Installs a version of the server into a folder, unless it is there already.
+fn add_server(interpreter: &Path, version: &str, folder: &Path, log: &Path) -> Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    // The folder gets its name last, so that an incomplete one does not have it.
+    let part = folder.with_file_name("part");
+    if part.exists() {
+        fs::remove_dir_all(&part)
+            .map_err(|error| format!("cannot remove {}: {error}", part.display()))?;
+    }
+    let what = ["--no-deps".as_ref(), "--target".as_ref(), part.as_os_str()];
+    let package = format!("tuberd=={version}");
+    install(interpreter, &[&what[..], &[package.as_ref()]].concat(), log)?;
+    fs::rename(&part, folder).map_err(|error| format!("cannot name {}: {error}", folder.display()))
 }
 
 /// Makes the environment `name` below the target folder, with the packages in the file `list`, if
@@ -136,9 +168,15 @@ fn make(base: &Path, folder: &Path, requirements: &Path, log: &Path) -> Result<(
     venv.args(["-m", "venv"]).arg(folder);
     logged(&mut venv, log, "making the Python environment")?;
 
+    let what = ["--requirement".as_ref(), requirements.as_os_str()];
+    install(&folder.join("bin/python"), &what, log)
+}
+
+/// Installs packages with the pip of an environment.
+fn install(interpreter: &Path, what: &[&OsStr], log: &Path) -> Result<()> {
     let mut attempt = 1;
     loop {
-        let mut install = Command::new(folder.join("bin/python"));
+        let mut install = Command::new(interpreter);
         install
             .args([
                 "-m",
@@ -147,8 +185,8 @@ fn make(base: &Path, folder: &Path, requirements: &Path, log: &Path) -> Result<(
                 "--no-input",
                 "--disable-pip-version-check",
             ])
-            .args(["--timeout=60", "--retries=3", "--requirement"])
-            .arg(requirements);
+            .args(["--timeout=60", "--retries=3"])
+            .args(what);
         match logged(&mut install, log, "installing Python packages") {
             Err(_) if attempt < ATTEMPTS => attempt += 1,
             outcome => return outcome,
