@@ -22,6 +22,7 @@ static BASE_BAND: BoardFamily = BoardFamily {
         channels: CHANNELS,
         rate_hz: SAMPLE_RATE_HZ,
     },
+    fast_stream: None,
     sends_serial: false,
     has_power_scale: false,
     firmware: None,

@@ -32,6 +32,7 @@ mod plan;
 mod receive;
 mod receivers;
 mod standing;
+mod streamer;
 mod write;
 
 use std::collections::BTreeMap;
@@ -45,9 +46,11 @@ use receivers::Receivers;
 
 pub use clock::ClockOutcome;
 pub use outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
-pub use params::CaptureParams;
+pub use params::{CaptureParams, FastParams};
 pub use plan::{BoardPlan, LocatedStreams, ModulePlan, plan};
 pub use standing::{Standing, TuneState};
+pub use streamer::{StreamerOutcome, StreamerState};
+pub(crate) use streamer::{Switched, restore, switch_on};
 
 /// Notes on the origin of a capture, which its files hold in addition to board, serial number and
 /// module.
@@ -87,6 +90,7 @@ pub async fn capture(
     let options = options.block_bytes(receive::block_bytes(&boards, params));
     let mut receivers = Receivers::open(&boards, &options).await?;
     let mut intake = receive::Intake::new(boards, params);
+    intake.end_requested(&mut receivers);
     let (queue, written) = write::start(&intake, run, params, provenance)?;
     let received = intake.receive(&mut receivers, &queue, params).await;
     drop(queue);

@@ -47,7 +47,11 @@ impl ModuleDescription {
                 }
             }
             Op::ReadNco { .. } => self.check_nco(),
+            Op::SetFastStream { channels, .. } => channels
+                .iter()
+                .try_for_each(|channel| self.check_channels(*channel, 1)),
             Op::ClearTones { .. }
+            | Op::ReadFastStream { .. }
             | Op::Describe
             | Op::ReadClock
             | Op::ReadHousekeeping

@@ -70,6 +70,18 @@ pub enum Op {
         /// Number of samples, and the channels to acquire.
         acquire: Acquire,
     },
+    /// Set the channels that the fast stream of a module sends.
+    SetFastStream {
+        /// The module.
+        module: ModuleId,
+        /// The channels, in the order in which they are sent. Without channels the stream is off.
+        channels: Vec<ChannelId>,
+    },
+    /// Read the channels that the fast stream of a module sends.
+    ReadFastStream {
+        /// The module.
+        module: ModuleId,
+    },
     /// Read the board's time.
     ReadClock,
     /// Read every sensor and every supply rail of the board.
@@ -127,6 +139,8 @@ impl Op {
             | Self::ReadNco { module }
             | Self::AcquireMean { module, .. }
             | Self::AcquireSamples { module, .. }
+            | Self::SetFastStream { module, .. }
+            | Self::ReadFastStream { module }
             | Self::Wait { module, .. } => Some(module),
             Self::Describe | Self::ReadClock | Self::ReadHousekeeping => None,
             #[cfg(feature = "mock")]
@@ -143,6 +157,7 @@ impl Op {
             }
             Self::SetNco { .. } | Self::ReadNco { .. } => OperationKind::Nco,
             Self::AcquireMean { .. } | Self::AcquireSamples { .. } => OperationKind::Samples,
+            Self::SetFastStream { .. } | Self::ReadFastStream { .. } => OperationKind::FastStream,
             Self::ReadClock => OperationKind::Clock,
             Self::ReadHousekeeping => OperationKind::Housekeeping,
             Self::Wait { .. } => OperationKind::Wait,
@@ -154,14 +169,16 @@ impl Op {
     /// Conditions under which the operation may be sent again if its answer was lost.
     pub fn safety(&self) -> Safety {
         match *self {
-            Self::SetTones { .. } | Self::ClearTones { .. } | Self::SetNco { .. } => {
-                Safety::AbsoluteSet
-            }
+            Self::SetTones { .. }
+            | Self::ClearTones { .. }
+            | Self::SetNco { .. }
+            | Self::SetFastStream { .. } => Safety::AbsoluteSet,
             Self::Describe
             | Self::ReadTones { .. }
             | Self::ReadNco { .. }
             | Self::AcquireMean { .. }
             | Self::AcquireSamples { .. }
+            | Self::ReadFastStream { .. }
             | Self::ReadClock
             | Self::ReadHousekeeping
             | Self::Wait { .. } => Safety::Read,
@@ -196,6 +213,20 @@ impl fmt::Display for Op {
             Self::ReadNco { module } => write!(f, "read the NCO of module {module}"),
             Self::AcquireMean { module, acquire } | Self::AcquireSamples { module, acquire } => {
                 write!(f, "acquire {} samples on module {module}", acquire.samples)
+            }
+            Self::SetFastStream { module, channels } if channels.is_empty() => {
+                write!(f, "switch off the fast stream of module {module}")
+            }
+            Self::SetFastStream { module, channels } => {
+                let channels: Vec<_> = channels.iter().map(ToString::to_string).collect();
+                let channels = channels.join(", ");
+                write!(
+                    f,
+                    "set the fast stream of module {module} to the channels {channels}"
+                )
+            }
+            Self::ReadFastStream { module } => {
+                write!(f, "read the fast stream of module {module}")
             }
             Self::ReadClock => f.write_str("read the clock"),
             Self::ReadHousekeeping => f.write_str("read the housekeeping"),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Batch, Clock, Description, Housekeeping, Nco, Replies, Result, Samples, Streams, Tones,
+    Batch, Clock, Description, FastStreams, Housekeeping, Nco, Replies, Result, Samples, Streams,
+    Tones,
 };
 
 /// An FPGA readout board.
@@ -94,6 +95,11 @@ impl BoardHandle {
     /// Samples: means and time streams.
     pub fn samples(&self) -> Samples<'_> {
         Samples::new(self)
+    }
+
+    /// The channels of the fast streams: set, read back.
+    pub fn fast_streams(&self) -> FastStreams<'_> {
+        FastStreams::new(self)
     }
 
     /// The board's time.

@@ -43,6 +43,8 @@ pub enum OperationKind {
     Nco,
     /// [`Batch::acquire_mean`], [`Batch::acquire_samples`].
     Samples,
+    /// [`Batch::set_fast_stream`], [`Batch::read_fast_stream`].
+    FastStream,
     /// [`Batch::read_clock`].
     Clock,
     /// [`Batch::read_housekeeping`].
@@ -63,6 +65,7 @@ impl OperationKind {
             Self::Tones => "tones",
             Self::Nco => "an NCO",
             Self::Samples => "samples",
+            Self::FastStream => "a fast stream",
             Self::Clock => "a clock",
             Self::Housekeeping => "housekeeping",
             Self::Wait => "waits",

@@ -6,6 +6,7 @@ mod board;
 mod clock;
 mod describe;
 mod error;
+mod fast;
 mod firmware;
 mod housekeeping;
 mod ids;
@@ -28,6 +29,7 @@ pub use board::{Board, BoardHandle};
 pub use clock::{BoardTime, Clock, ReadClock, Wait};
 pub use describe::{Describe, Description, ModuleDescription, NcoRange, OperationKind};
 pub use error::{Certainty, Error, ErrorKind, Result};
+pub use fast::{FastStreams, ReadFastStream, SetFastStream};
 pub use firmware::{
     Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity, FirmwareImage, FirmwareProgress,
     FirmwareResult, PowerLoss,

@@ -96,6 +96,8 @@ impl MemoryModule {
             Op::Describe
             | Op::AcquireMean { .. }
             | Op::AcquireSamples { .. }
+            | Op::SetFastStream { .. }
+            | Op::ReadFastStream { .. }
             | Op::ReadClock
             | Op::ReadHousekeeping => Err(Self::lacks()),
             #[cfg(feature = "mock")]

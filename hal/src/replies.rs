@@ -9,7 +9,7 @@ use crate::housekeeping::Reading;
 use crate::nco::NcoState;
 use crate::samples::{MeanEntry, SamplesEntry};
 use crate::tones::ToneState;
-use crate::{Batch, Description, Error, ErrorKind, Op, Operation, Result, Ticket};
+use crate::{Batch, ChannelId, Description, Error, ErrorKind, Op, Operation, Result, Ticket};
 
 /// The replies to a batch, one for each operation, in flat buffers. The caller got a [`Ticket`]
 /// when it added an operation to the batch. [`Replies::get`] returns the reply to the operation of
@@ -37,6 +37,7 @@ pub enum Entry {
     Samples(SamplesEntry),
     Clock(BoardTime),
     Readings(Range<usize>),
+    FastStream(Vec<ChannelId>),
 }
 
 impl Replies {
@@ -123,8 +124,8 @@ impl<'a> RepliesBuilder<'a> {
         self.batch.ops().get(self.answered())
     }
 
-    /// Answers an operation whose reply has no data: [`Op::SetTones`], [`Op::ClearTones`] or
-    /// [`Op::Wait`].
+    /// Answers an operation whose reply has no data: [`Op::SetTones`], [`Op::ClearTones`],
+    /// [`Op::SetFastStream`] or [`Op::Wait`].
     ///
     /// # Errors
     /// If the next operation is of another kind.
@@ -133,7 +134,10 @@ impl<'a> RepliesBuilder<'a> {
             |op| {
                 matches!(
                     op,
-                    Op::SetTones { .. } | Op::ClearTones { .. } | Op::Wait { .. }
+                    Op::SetTones { .. }
+                        | Op::ClearTones { .. }
+                        | Op::SetFastStream { .. }
+                        | Op::Wait { .. }
                 )
             },
             Entry::Done,
@@ -237,6 +241,17 @@ impl<'a> RepliesBuilder<'a> {
                 overrange,
                 overvoltage,
             }),
+        )
+    }
+
+    /// Answers [`Op::ReadFastStream`] with the channels that the stream sends.
+    ///
+    /// # Errors
+    /// If the next operation is of another kind.
+    pub fn fast_stream(&mut self, channels: Vec<ChannelId>) -> Result<()> {
+        self.entry(
+            |op| matches!(op, Op::ReadFastStream { .. }),
+            Entry::FastStream(channels),
         )
     }
 

@@ -44,6 +44,8 @@ impl Op {
     /// board that records or checks settings refuses all other operations.
     pub fn is_modelled(&self) -> bool {
         match self {
+            // The channels of a fast stream are no setting of a tone.
+            Self::SetFastStream { .. } | Self::ReadFastStream { .. } => false,
             Self::Describe
             | Self::SetTones { .. }
             | Self::ReadTones { .. }
@@ -74,6 +76,8 @@ impl Batch {
             | Op::ReadNco { .. }
             | Op::AcquireMean { .. }
             | Op::AcquireSamples { .. }
+            | Op::SetFastStream { .. }
+            | Op::ReadFastStream { .. }
             | Op::ReadClock
             | Op::ReadHousekeeping
             | Op::Wait { .. } => (none, None),

@@ -62,6 +62,12 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     /// Modules that may send samples, for a board that has not described itself.
     fn modules(&self) -> Vec<ModuleId>;
 
+    /// The fast streams of the same board, if it has them: samples of a few chosen channels of a
+    /// module, at a higher rate than those of this object. By default there are none.
+    fn fast(&self) -> Option<Arc<dyn Streams>> {
+        None
+    }
+
     /// Refuses modules whose samples cannot be distinguished.
     ///
     /// # Errors
@@ -182,6 +188,9 @@ pub struct StreamSource {
     /// Number of integer steps in one readout count. The receiver returns samples as integer
     /// steps.
     pub steps_per_count: f64,
+    /// Rate of the samples in Hz, if it is always the same. The samples have no decimation stage
+    /// and no flags then.
+    pub rate_hz: Option<f64>,
 }
 
 impl StreamSource {
@@ -191,6 +200,7 @@ impl StreamSource {
             family,
             serial: None,
             steps_per_count,
+            rate_hz: None,
         }
     }
 
@@ -199,6 +209,13 @@ impl StreamSource {
     pub fn serial(self, serial: u32) -> Self {
         let serial = Some(serial);
         Self { serial, ..self }
+    }
+
+    /// Sets [`StreamSource::rate_hz`].
+    #[must_use]
+    pub fn rate_hz(self, rate_hz: f64) -> Self {
+        let rate_hz = Some(rate_hz);
+        Self { rate_hz, ..self }
     }
 }
 

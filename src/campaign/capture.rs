@@ -12,7 +12,7 @@ use super::completion::board_record;
 use super::need::Need;
 use super::{Campaign, CampaignError, CaptureReport};
 use crate::Array;
-use crate::capture::{CaptureOutcome, CaptureParams, capture, plan};
+use crate::capture::{CaptureOutcome, CaptureParams, Switched, capture, plan, restore, switch_on};
 use crate::record::{
     CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
 };
@@ -58,15 +58,18 @@ pub(super) async fn run(
     let need = need(&campaign, &params, tune.is_some());
     let run = need.prepare(&out, &*campaign.observer)?;
     let started = UtcTime::now();
-    let planned = campaign.unless_cancelled(async {
-        let array = Array::connect_kept(map, &campaign.connections).await;
-        for error in array.failed() {
-            tracing::warn!(error = %error.chain(), "not connected");
-        }
-        let boards = plan(map, &array, tune.as_ref(), &params).await;
-        (boards, array)
-    });
-    let Some((boards, array)) = planned.await else {
+    let is_set = params.fast.as_ref().is_some_and(|fast| fast.is_set);
+    let connected = match is_set {
+        true => campaign.connect().await,
+        false => campaign.connect_to_listen().await,
+    };
+    let planned = async {
+        let array = connected?;
+        let planning = plan(map, &array, tune.as_ref(), &params);
+        let boards = campaign.unless_cancelled(planning).await?;
+        Some((boards, array))
+    };
+    let Some((mut boards, array)) = planned.await else {
         return Ok(CaptureReport::interrupted());
     };
     let mut manifest = match campaign.manifest(&noted(&settings), started) {
@@ -77,33 +80,58 @@ pub(super) async fn run(
     manifest.boards = entries
         .map(|entry| board_record(map, &array, &entry.name, "not_captured", None))
         .collect();
+    let switched = match is_set {
+        true => switch_on(&mut boards, params.ask_within).await,
+        false => Switched::default(),
+    };
     let captured = capture(boards, run, &params, &manifest.provenance("")).await;
+    let captured = restore(switched, captured, params.ask_within).await;
     match captured {
         Ok((run, outcome)) => Ok(record(&campaign, run, manifest, outcome, &params).await),
         Err(error) => Ok(CaptureReport::failed(Failure::from(&error))),
     }
 }
 
-/// Estimates the disk space. A row has the channels of `params`, or all channels if `params` names
-/// none. The rate is the highest of the boards' usual sample rates. If the capture has a tune, the
-/// samples in a row are not counted.
+impl Campaign {
+    /// Connects to the boards, to set nothing on them. Returns `None` if the campaign is cancelled
+    /// before they are connected.
+    async fn connect_to_listen(&self) -> Option<Array> {
+        let connecting = Array::connect_kept(&self.map, &self.connections);
+        let array = self.unless_cancelled(connecting).await?;
+        for error in array.failed() {
+            tracing::warn!(error = %error.chain(), "not connected");
+        }
+        Some(array)
+    }
+}
+
+/// Estimates the disk space for rows with the channels of `params`, or all channels, at the highest
+/// of the usual sample rates of the boards, or of their fast ones. Channels of a tune are not
+/// counted.
 fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
-    let boards = campaign.map.boards().iter();
-    let usual: Vec<_> = boards
-        .map(|board| board.kind.family().usual_stream)
-        .collect();
-    let rate_hz = usual
+    let families = campaign
+        .map
+        .boards()
         .iter()
-        .map(|stream| stream.rate_hz)
-        .fold(0.0, f64::max);
-    let most_channels = usual.iter().map(|stream| stream.channels).max();
-    let rows = params.seconds * rate_hz;
-    let bytes_of_row = match (is_tuned, params.channels) {
+        .map(|board| board.kind.family());
+    let streams: Vec<_> = families
+        .filter_map(|family| match params.fast {
+            None => Some(family.usual_stream),
+            Some(_) => family.fast_stream,
+        })
+        .collect();
+    let rates = streams.iter().map(|stream| stream.rate_hz);
+    let rate_hz = rates.fold(0.0, f64::max);
+    let most_channels = streams.iter().map(|stream| stream.channels).max();
+    let samples = params.fast.as_ref().and_then(|fast| fast.samples);
+    let rows = samples.map_or(params.seconds * rate_hz, |samples| samples as f64);
+    let channels = match (&params.fast, is_tuned) {
+        (Some(fast), _) => fast.channels.values().map(Vec::len).max().unwrap_or(1) as u64,
         // The number of tones in the tune is not known here.
-        (true, _) => ROW,
-        (false, channels) => ROW + 8 * u64::from(channels.or(most_channels).unwrap_or(0)),
+        (None, true) => 0,
+        (None, false) => u64::from(params.channels.or(most_channels).unwrap_or(0)),
     };
-    Need::of_capture(&campaign.map, rows, bytes_of_row)
+    Need::of_capture(&campaign.map, rows, ROW + 8 * channels)
 }
 
 /// Returns the parameters for the manifest.
@@ -113,6 +141,7 @@ fn noted(settings: &CaptureSettings) -> Value {
         json!({
             "seconds": params.seconds,
             "channels": params.channels,
+            "fast": params.fast,
             "tune": settings.tune,
         })
     })

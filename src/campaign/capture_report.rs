@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::Completion;
-use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
+use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, StreamerOutcome, TuneState};
 use crate::record::{BoardRecord, CounterRow, Failure, Manifest, MissingFile, Recorded};
 
 /// Smallest difference between a board's clock and this computer's that is reported, in seconds.
@@ -110,7 +110,12 @@ impl CapturedBoard {
         let doubts = standings.filter_map(|(when, standing)| doubt(when, standing.as_ref()?));
         let contradictions = module.doubts.iter().cloned();
         let errors = module.error.iter().map(ToString::to_string);
-        errors.chain(contradictions).chain(doubts).collect()
+        let streamer = module.streamer.iter().filter_map(StreamerOutcome::doubt);
+        errors
+            .chain(contradictions)
+            .chain(doubts)
+            .chain(streamer)
+            .collect()
     }
 
     /// Fills in the board's entry in the manifest. `whole` contains the sentences about the capture

@@ -425,6 +425,7 @@ mod tests {
             channels: 8,
             rate_hz: 1e3,
         },
+        fast_stream: None,
         sends_serial: false,
         has_power_scale: false,
         firmware: None,

@@ -25,8 +25,8 @@ const LATE: Duration = Duration::from_millis(100);
 /// them in order.
 pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64, u64) {
     let missing_s = due_s - covered.seconds();
-    let missing = (missing_s / covered.period().as_secs_f64()).round() as i64;
-    let tolerated = (hold + 16 * covered.period()).as_secs_f64() + SLOWEST * due_s;
+    let missing = (missing_s / covered.period_s()).round() as i64;
+    let tolerated = hold.as_secs_f64() + 16.0 * covered.period_s() + SLOWEST * due_s;
     let due = covered.samples().saturating_add_signed(missing);
     match missing_s > tolerated {
         true => (due, missing.unsigned_abs()),
@@ -57,7 +57,7 @@ mod tests {
     fn covered(rates: &[(f64, u64)]) -> Coverage {
         let mut covered = Coverage::new();
         for (rate_hz, positions) in rates {
-            covered.change(Duration::from_secs_f64(1.0 / rate_hz));
+            covered.change(*rate_hz);
             covered.add(*positions);
         }
         covered

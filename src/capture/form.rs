@@ -6,7 +6,6 @@ use twotone_hal::{StreamForm, StreamStatus};
 /// Describes changes of the form of a stream, and the number of samples that lack channels of the
 /// file.
 pub(super) fn doubt(status: &StreamStatus) -> Option<String> {
-    let shape = |form: StreamForm| format!("{} channels at stage {}", form.channels, form.stage);
     let change = status.first_form_change.map(|change| {
         let (before, after) = (shape(change.before), shape(change.after));
         let times = match status.form_changes {
@@ -24,4 +23,23 @@ pub(super) fn doubt(status: &StreamStatus) -> Option<String> {
     let both = [change, lacking].into_iter().flatten();
     let both = both.collect::<Vec<_>>().join("; ");
     (!both.is_empty()).then_some(both)
+}
+
+/// Describes the form of a stream.
+fn shape(form: StreamForm) -> String {
+    let chosen: Vec<_> = form
+        .chosen
+        .iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
+    let samples = form.packet_samples;
+    match &chosen[..] {
+        [] => format!("{} channels at stage {}", form.channels, form.stage),
+        [one] => format!("channel {one} in packets of {samples} samples"),
+        some => format!(
+            "channels {} in packets of {samples} samples",
+            some.join(", ")
+        ),
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use twotone_hal::{ChannelId, Coverage, StreamBlock, StreamCounters};
+use twotone_hal::{ChannelId, Coverage, StreamBlock, StreamCounters, StreamSource};
 
 use super::calibrated::Calibrator;
 use super::due;
@@ -19,7 +19,9 @@ pub(super) struct ModuleIntake {
     /// Index of the module's board.
     pub(super) board: usize,
     pub(super) plan: ModulePlan,
-    steps_per_count: f64,
+    source: StreamSource,
+    /// Time in seconds that the requested number of samples covers, if a number is requested.
+    pub(super) requested_s: Option<f64>,
     /// Columns of the module's file, known from the first sample on.
     pub(super) columns: Option<SampleColumns>,
     /// Number of samples that were received but not written, because the queue to the writing
@@ -33,11 +35,19 @@ pub(super) struct ModuleIntake {
 }
 
 impl ModuleIntake {
-    pub(super) fn new(board: usize, plan: ModulePlan, steps_per_count: f64) -> Self {
+    /// Intake of a module, of which this number of samples is requested, if there is one.
+    pub(super) fn new(
+        board: usize,
+        plan: ModulePlan,
+        source: StreamSource,
+        samples: Option<u64>,
+    ) -> Self {
+        let requested = samples.zip(source.rate_hz);
         Self {
             board,
             plan,
-            steps_per_count,
+            requested_s: requested.map(|(samples, rate_hz)| samples as f64 / rate_hz),
+            source,
             columns: None,
             unwritten: 0,
             heard: None,
@@ -80,7 +90,8 @@ impl ModuleIntake {
             channels: channels.to_vec(),
             detectors: self.plan.detectors.clone(),
             reference: self.plan.standing.as_ref().and_then(Standing::reference),
-            steps_per_count: self.steps_per_count,
+            steps_per_count: self.source.steps_per_count,
+            rate_hz: self.source.rate_hz,
         }
     }
 
@@ -88,6 +99,11 @@ impl ModuleIntake {
     /// `asked` is the length of the capture since `began`, the listening time at the first sample
     /// of any module.
     pub(super) fn due_s(&self, asked: Duration, began: Option<Duration>) -> f64 {
+        // A requested number of samples is due from every stream, even if the stream began late.
+        let requested = self.requested_s.filter(|one| *one <= asked.as_secs_f64());
+        if let Some(requested_s) = requested {
+            return requested_s;
+        }
         let late = self
             .heard
             .zip(began)

@@ -12,6 +12,7 @@ use super::Stop;
 use super::clock::ClockOutcome;
 use super::plan::{BoardPlan, ModulePlan};
 use super::standing::{self, Standing};
+use super::streamer::StreamerOutcome;
 use crate::record::{CounterRow, Failure, RecordError};
 
 /// Outcome of a capture.
@@ -81,6 +82,8 @@ pub struct ModuleOutcome {
     /// State of the tune after the end of the capture. `None` before
     /// [`CaptureOutcome::check_tune`], and always if no channel is calibrated.
     pub tune_after: Option<Standing>,
+    /// End of the module's fast stream, if it was switched on for the capture.
+    pub streamer: Option<StreamerOutcome>,
     /// Plan of the module.
     #[serde(skip)]
     pub plan: ModulePlan,
@@ -102,6 +105,10 @@ impl ModuleOutcome {
             && self.counters.missing() + self.missing == 0
             && holds(&self.tune)
             && holds(&self.tune_after)
+            && self
+                .streamer
+                .as_ref()
+                .is_none_or(StreamerOutcome::is_restored)
     }
 }
 
@@ -156,6 +163,24 @@ impl CaptureOutcome {
         self.not_received.is_none()
             && self.not_written.is_none()
             && self.boards.iter().all(BoardOutcome::is_whole)
+    }
+
+    /// Records the end of the fast stream of a module. If the module has no outcome, because nothing
+    /// of its board was captured, a stream that is not restored becomes a part of the board's error.
+    pub(super) fn note_streamer(&mut self, board: &str, module: ModuleId, end: StreamerOutcome) {
+        let Some(board) = self.boards.iter_mut().find(|one| one.name == board) else {
+            return;
+        };
+        let mut modules = board.modules.iter_mut();
+        if let Some(outcome) = modules.find(|one| one.module() == module) {
+            outcome.streamer = Some(end);
+        } else if let Some(doubt) = end.doubt() {
+            let words = format!("module {module}: {doubt}");
+            board.error = Some(match board.error.take() {
+                Some(error) => error.and(words),
+                None => Failure::of_words(words),
+            });
+        }
     }
 
     /// Checks once more, on all boards at the same time, that the tune holds, and records the state

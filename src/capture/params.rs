@@ -1,8 +1,10 @@
 //! Parameters of a capture.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use twotone_hal::ReceiveOptions;
+use serde::Serialize;
+use twotone_hal::{ChannelId, ModuleId, ReceiveOptions};
 
 use super::Stop;
 
@@ -11,6 +13,9 @@ use super::Stop;
 pub struct CaptureParams {
     /// Length of the capture in seconds, from the first packet on. The default is 10 s.
     pub seconds: f64,
+    /// Fast streams, which are captured in place of the usual streams. `None` selects the usual
+    /// streams.
+    pub fast: Option<FastParams>,
     /// Number of channels that are captured, from the first one on. `None` selects the channels
     /// with tones in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
@@ -37,10 +42,26 @@ pub struct CaptureParams {
     pub abandon: Stop,
 }
 
+/// Parameters of a capture of fast streams.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct FastParams {
+    /// Channels of each module to capture, in ascending order. If the map is empty, all modules
+    /// and channels that are sent are captured.
+    pub channels: BTreeMap<ModuleId, Vec<ChannelId>>,
+    /// Number of samples of each channel to capture, lost ones included, in place of
+    /// [`CaptureParams::seconds`]. Boards that do not tell the rate of their fast samples ignore
+    /// this number.
+    pub samples: Option<u64>,
+    /// True to switch the streams of these channels on for the capture, and to restore the former
+    /// state afterwards. If `channels` is empty, the channels are those that the tune has tuned.
+    pub is_set: bool,
+}
+
 impl Default for CaptureParams {
     fn default() -> Self {
         Self {
             seconds: 10.0,
+            fast: None,
             channels: None,
             clock_within: None,
             stream: ReceiveOptions::default(),

@@ -13,9 +13,9 @@ use twotone_hal::{
     BoardHandle, ChannelId, Description, Error, ErrorKind, ModuleId, Result, StreamSource, Streams,
 };
 
-use super::CaptureParams;
 use super::calibrated::changed_by;
 use super::standing::{self, Standing, TuneState};
+use super::{CaptureParams, FastParams};
 use crate::family;
 use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{Failure, ModuleTune, TuneRecord};
@@ -89,7 +89,10 @@ impl BoardPlan {
         let modules = modules.into_iter().map(|module| ModulePlan {
             module,
             is_expected: true,
-            channels: first_channels(params),
+            channels: match &params.fast {
+                Some(fast) => fast_channels(fast, module, None),
+                None => first_channels(params),
+            },
             calibrated: Vec::new(),
             detectors: BTreeMap::new(),
             standing: None,
@@ -97,7 +100,7 @@ impl BoardPlan {
             tune: None,
         });
         let modules: Vec<_> = modules.collect();
-        let found = match streams_of(board) {
+        let found = match streams_of(board).and_then(|streams| wanted_of(streams, params)) {
             Ok(streams) => LocatedStreams::find(streams).await,
             Err(error) => Err(error),
         };
@@ -110,8 +113,17 @@ impl BoardPlan {
         }
     }
 
-    /// Returns the error of the board that is known before any packet has come: the board cannot be
-    /// captured, or did not answer.
+    /// Refuses the capture of the board, whose fast streams could not be switched on.
+    pub(super) fn refuse(&mut self, why: Failure) {
+        let why = match self.unanswered.take() {
+            Some(unanswered) => unanswered.and(why),
+            None => why,
+        };
+        self.streams = Err(why);
+    }
+
+    /// Returns the reason that the board cannot be captured, or that it did not answer, if there is
+    /// one. It is known before any packet has come.
     pub(super) fn error(&self) -> Option<Failure> {
         self.streams
             .as_ref()
@@ -137,6 +149,7 @@ pub async fn plan(
     let found: Vec<_> = entries
         .map(|entry| {
             let streams = streams_to_capture(entry, array);
+            let streams = streams.and_then(|streams| wanted_of(streams, params));
             tworoutine::spawn(async move { LocatedStreams::find(streams?).await })
         })
         .collect();
@@ -175,6 +188,10 @@ fn plan_board(
     let failure = array.failure(&entry.name);
     let modules: Vec<_> = modules_of(entry, described, found.as_ref().ok())
         .into_iter()
+        .filter_map(|(module, is_listed)| {
+            let tune = tune.and_then(|tunes| tunes.module(&entry.name, module));
+            Some((module, is_expected(params, module, is_listed, tune)?))
+        })
         .map(|(module, is_expected)| {
             ModulePlan::new(entry, array, module, is_expected, tune, params)
         })
@@ -190,6 +207,24 @@ fn plan_board(
         unanswered: failure.filter(|error| is_silence(error)).map(Failure::from),
         modules,
     }
+}
+
+/// Returns true if a capture without any packet of the module fails, or `None` if the module is not
+/// captured. `is_listed` is true if the map lists the module.
+fn is_expected(
+    params: &CaptureParams,
+    module: ModuleId,
+    is_listed: bool,
+    tune: Option<&ModuleTune>,
+) -> Option<bool> {
+    let Some(fast) = &params.fast else {
+        return Some(is_listed);
+    };
+    if fast.channels.is_empty() && !fast.is_set {
+        // Most modules of a board send no fast stream.
+        return Some(false);
+    }
+    fast_channels(fast, module, tune).map(|_| true)
 }
 
 /// True if `error` means that the board did not answer at all.
@@ -221,8 +256,22 @@ fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
     })
 }
 
-/// Returns the sample streams of a board of the map. If the board has answered, the streams come
-/// from its own handle, otherwise from its address in the map.
+/// Returns the streams of a board that are captured: its usual ones, or its fast ones.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] if fast streams are wanted and the board has none.
+fn wanted_of(streams: Arc<dyn Streams>, params: &CaptureParams) -> Result<Arc<dyn Streams>> {
+    if params.fast.is_none() {
+        return Ok(streams);
+    }
+    streams.fast().ok_or_else(|| {
+        let why = "the board has no fast stream: nothing of it can be captured";
+        Error::new(ErrorKind::Unsupported, why)
+    })
+}
+
+/// Returns the sample streams of a board of the map. Those of a board that has answered come from
+/// its own handle, those of another from its address in the map.
 fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Streams>> {
     family::check_serial(entry)?;
     match array.answered(&entry.name) {
@@ -281,7 +330,10 @@ impl ModulePlan {
             (.., Some(_)) => None,
         };
         let of_tune = || Some(toned(tune?)).filter(|channels| !channels.is_empty());
-        let channels = first_channels(params).or_else(of_tune);
+        let channels = match &params.fast {
+            Some(fast) => fast_channels(fast, module, tune),
+            None => first_channels(params).or_else(of_tune),
+        };
         let can_be_asked = standing.is_none();
         Self {
             module,
@@ -293,6 +345,13 @@ impl ModulePlan {
             board,
             tune: tune.filter(|_| can_be_asked).cloned().map(Arc::new),
         }
+    }
+
+    /// Returns the module's board, if it has answered, and the channels of its fast stream in the
+    /// capture.
+    pub(super) fn to_switch(&self) -> (Option<BoardHandle>, ModuleId, Vec<ChannelId>) {
+        let channels = self.channels.clone().unwrap_or_default();
+        (self.board.clone(), self.module, channels)
     }
 
     /// Returns the board and the tune for the check of the tune, or `None` if there is nothing to
@@ -338,6 +397,22 @@ fn first_channels(params: &CaptureParams) -> Option<Vec<ChannelId>> {
             .filter_map(|number| ChannelId::new(number).ok())
             .collect(),
     )
+}
+
+/// Returns the channels of the fast stream of a module, if they are requested. If the stream is
+/// switched on without named channels, they are the tuned channels.
+fn fast_channels(
+    fast: &FastParams,
+    module: ModuleId,
+    tune: Option<&ModuleTune>,
+) -> Option<Vec<ChannelId>> {
+    if !fast.channels.is_empty() || !fast.is_set {
+        return fast.channels.get(&module).cloned();
+    }
+    let tuned = tune?.channel.iter().filter_map(usable);
+    let mut tuned: Vec<_> = tuned.map(|(channel, _)| channel).collect();
+    tuned.sort_unstable();
+    (!tuned.is_empty()).then_some(tuned)
 }
 
 /// Returns the calibration of a channel, if the channel is tuned.

@@ -50,9 +50,10 @@ impl Intake {
         let mut modules = Vec::new();
         for (at, board) in boards.iter().enumerate() {
             let Ok(found) = &board.streams else { continue };
-            let steps_per_count = found.source.steps_per_count;
             let plans = board.modules.iter().cloned();
-            modules.extend(plans.map(|plan| ModuleIntake::new(at, plan, steps_per_count)));
+            let samples = params.fast.as_ref().and_then(|fast| fast.samples);
+            let intake = |plan| ModuleIntake::new(at, plan, found.source.clone(), samples);
+            modules.extend(plans.map(intake));
         }
         Self {
             boards,
@@ -67,15 +68,24 @@ impl Intake {
         }
     }
 
-    /// Receives until the time of the capture is over, the capture is stopped, or an error occurs.
-    /// It also ends if the first packet does not come in time.
+    /// Ends each stream of which a number of samples is requested after this number.
+    pub(super) fn end_requested(&self, receivers: &mut Receivers) {
+        for (at, module) in self.modules.iter().enumerate() {
+            if let Some(requested_s) = module.requested_s {
+                receivers.end_at(at, requested_s);
+            }
+        }
+    }
+
+    /// Receives until the time is over, no first packet comes in time, the capture is stopped, or
+    /// an error occurs.
     pub(super) async fn receive(
         &mut self,
         receivers: &mut Receivers,
         queue: &Queue,
         params: &CaptureParams,
     ) -> Result<()> {
-        let seconds = Duration::try_from_secs_f64(params.seconds).unwrap_or(Duration::MAX);
+        let seconds = self.length(params);
         let opened = Instant::now();
         let mut count_at = opened + COUNT_EVERY;
         let mut received = Ok(());
@@ -123,6 +133,19 @@ impl Intake {
         self.send(receivers.take_rest(), queue);
         self.count(receivers, queue);
         received
+    }
+
+    /// Returns the length of the capture. It is at least the time that the requested number of
+    /// samples covers.
+    fn length(&self, params: &CaptureParams) -> Duration {
+        let requested = self.modules.iter().filter_map(|module| module.requested_s);
+        let seconds = requested
+            .reduce(f64::max)
+            .map_or(params.seconds, |seconds| {
+                // A duration has whole nanoseconds.
+                seconds + 1e-9
+            });
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     /// Receives the samples that come in the time `within`.
@@ -208,7 +231,8 @@ impl Intake {
 
     /// Returns the longest time without a packet in a stream that still counts as running.
     fn longest(&self, module: &ModuleIntake) -> Duration {
-        LONGEST_SILENCE + self.hold + 16 * module.covered.period()
+        let sixteen = Duration::from_secs_f64(16.0 * module.covered.period_s());
+        LONGEST_SILENCE + self.hold + sixteen
     }
 
     /// Sends the counters of all modules with samples to the writer.
@@ -307,6 +331,7 @@ impl Intake {
                 calibrated: columns.map_or(0, |columns| columns.calibrated.len()),
                 tune: module.plan.standing.clone(),
                 tune_after: None,
+                streamer: None,
                 plan: module.plan.clone(),
             });
         }

@@ -10,7 +10,7 @@ use twotone::run::HardwareState;
 use super::output::complain;
 
 /// Options for the access to boards.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Access {
     /// Do not listen to the streams of the boards to check that they are the boards of the map. Of
     /// use if the streams would fill the link, or if samples of simulated boards must be
@@ -29,7 +29,12 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Returns the checks that a campaign (a tune, for instance) makes with these options.
+    /// True if no option was given.
+    pub(crate) fn is_default(&self) -> bool {
+        !self.no_listen && !self.take_over && !self.ignore_others
+    }
+
+    /// Returns the checks of a campaign with these options.
     pub(crate) fn checks(&self) -> campaign::Access {
         campaign::Access {
             listen: !self.no_listen,

@@ -1,5 +1,6 @@
 //! `twotone capture`: writes the sample streams of an array (the boards of a hardware map) to disk.
 
+mod fast;
 mod table;
 
 use std::net::Ipv4Addr;
@@ -9,10 +10,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use twotone::campaign::{CaptureReport, CaptureSettings};
-use twotone::capture::CaptureParams;
+use twotone::capture::{CaptureParams, FastParams};
 use twotone::hal::ReceiveOptions;
 use twotone::map::HardwareMap;
 
+use super::access::Access;
 use super::campaign::campaign;
 use super::exit::complain_of_refusal;
 use super::interrupt::Interrupt;
@@ -22,6 +24,7 @@ use super::selection::Selection;
 use super::tune::parse_seconds;
 use super::{Exit, limits};
 use crate::serve::{Claim, Use};
+use fast::FastChannel;
 
 /// The arguments of `twotone capture`.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -29,8 +32,37 @@ pub(crate) struct Capture {
     /// The hardware map. With --host, that of the daemon if it is absent.
     map: Option<PathBuf>,
     /// Length of the capture in seconds, from the first packet on.
-    #[arg(long, value_name = "N", value_parser = parse_seconds)]
-    seconds: f64,
+    #[arg(long, value_name = "N", value_parser = parse_seconds, required_unless_present = "samples")]
+    seconds: Option<f64>,
+    /// Capture the fast streams of the boards, which carry a few channels before the decimation.
+    #[arg(long)]
+    fast: bool,
+    /// Channel of a fast stream: the module and the channel, as in 1:3,1:7; may be given again. If
+    /// it is absent: those that the boards send.
+    #[arg(
+        long,
+        value_name = "MODULE:CHANNEL",
+        value_delimiter = ',',
+        value_parser = fast::parse_channel,
+        requires = "fast"
+    )]
+    channel: Vec<FastChannel>,
+    /// Switch the fast streams of the channels on, or of the tuned channels of the tune, and restore
+    /// their former state afterwards. The boards are locked meanwhile.
+    #[arg(long, requires = "fast")]
+    set_streamer: bool,
+    #[command(flatten)]
+    #[serde(skip)]
+    access: Access,
+    /// Number of samples of each channel of a fast stream, in place of --seconds.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=fast::MOST_SAMPLES),
+        requires = "fast",
+        conflicts_with = "seconds"
+    )]
+    samples: Option<u64>,
     /// Path of the new run directory. Refused if something is there already.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -41,7 +73,12 @@ pub(crate) struct Capture {
     part: Selection,
     /// Number of channels to write, from the first on. If it is absent: the channels with tones in
     /// the tune, or all if there is no tune.
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "K",
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+        conflicts_with = "fast"
+    )]
     channels: Option<u16>,
     /// Largest difference between the boards' clocks and this computer's, in seconds. If it is
     /// absent: 10 s if the clocks are within two days, half a year if they are not. Boards that
@@ -54,7 +91,7 @@ pub(crate) struct Capture {
     /// Multicast group that the boards send to, if it is not 239.192.0.2.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_group)]
     group: Option<Ipv4Addr>,
-    /// Port that the boards send to, if it is not 9876.
+    /// Port that the boards send to, if it is not 9876, or 9877 for fast streams.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// Address of the network interface to listen on. If it is absent: by the routes of this host.
@@ -88,12 +125,31 @@ impl Capture {
 
     /// Returns the part of `map` that is captured, and how its modules are used.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
-        Ok(Claim::of(&self.part.part_of(map)?, Use::Listens))
+        let uses = match self.set_streamer {
+            true => Use::Sets,
+            false => Use::Listens,
+        };
+        Ok(Claim::of(&self.selected().part_of(map)?, uses))
+    }
+
+    /// Boards and modules that are captured: those of the selection, and of them the modules of the
+    /// fast streams, if their channels are named.
+    fn selected(&self) -> Selection {
+        let modules = self.channel.iter().map(|channel| channel.module);
+        self.part.and_modules(modules)
     }
 
     /// Reads the map, and checks that the system grants the additional thread that a capture needs.
     fn read(&self) -> Result<(HardwareMap, CaptureSettings), String> {
-        let map = self.part.of(self.map.as_deref())?;
+        if !self.set_streamer && !self.access.is_default() {
+            let why = "--no-listen, --take-over and --ignore-others need --set-streamer";
+            return Err(why.to_owned());
+        }
+        if self.set_streamer && self.channel.is_empty() && self.tune.is_none() {
+            let why = "--set-streamer needs channels: name them with --channel or give a --tune";
+            return Err(why.to_owned());
+        }
+        let map = self.selected().of(self.map.as_deref())?;
         limits::one_more_thread()?;
         let mut noted = serde_json::to_value(self).map_err(|error| error.to_string())?;
         noted["map"] = map.file().into();
@@ -109,7 +165,7 @@ impl Capture {
         let interrupt = Interrupt::watch(
             "interrupted: ending the capture; interrupt again to give up what is not yet written",
         );
-        let mut campaign = campaign(map, &interrupt, json);
+        let mut campaign = campaign(map, &interrupt, json).access(self.access.checks());
         if let Some(note) = self.note {
             campaign = campaign.note(note);
         }
@@ -136,7 +192,12 @@ impl Capture {
             stream = stream.interface(interface);
         }
         CaptureParams {
-            seconds: self.seconds,
+            seconds: self.seconds.unwrap_or_default(),
+            fast: self.fast.then(|| FastParams {
+                channels: fast::by_module(&self.channel),
+                samples: self.samples,
+                is_set: self.set_streamer,
+            }),
             channels: self.channels,
             clock_within: self
                 .clock_within

@@ -29,6 +29,13 @@ impl Selection {
         Ok(part)
     }
 
+    /// Returns the same boards, and of them the selected modules and these.
+    pub(crate) fn and_modules(&self, modules: impl IntoIterator<Item = ModuleId>) -> Self {
+        let mut part = self.clone();
+        part.module.extend(modules);
+        part
+    }
+
     /// Names of the selected boards.
     pub(crate) fn boards(&self) -> &[String] {
         &self.board

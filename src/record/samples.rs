@@ -43,6 +43,9 @@ pub struct SampleColumns {
     /// Number of steps of `i` and `q` in one readout count, which is the unit of samples. The
     /// default is 256.
     pub steps_per_count: f64,
+    /// Rate of the samples of a fast stream, in Hz. If it is given, the file has it in the metadata
+    /// of its schema, and has no columns `stage`, `overrange` and `overvoltage`.
+    pub rate_hz: Option<f64>,
 }
 
 impl Default for SampleColumns {
@@ -53,6 +56,7 @@ impl Default for SampleColumns {
             detectors: BTreeMap::new(),
             reference: None,
             steps_per_count: 256.0,
+            rate_hz: None,
         }
     }
 }
@@ -67,7 +71,7 @@ pub struct SampleRows {
     pub time_ns: Vec<Option<i64>>,
     /// Origin of each time. `None` if the time is not known.
     pub time_source: Vec<Option<TimeOrigin>>,
-    /// Sequence number of the packet of each sample.
+    /// Sequence number of each sample.
     pub sequence: Vec<u32>,
     /// Number of samples that were lost just before each row.
     pub lost_before: Vec<u64>,
@@ -242,7 +246,7 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             "sequence",
             UInt32,
             false,
-            "sequence number of the packet; it wraps",
+            "sequence number of the sample; it wraps",
         ),
         field(
             "lost_before",
@@ -250,22 +254,16 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             false,
             "samples lost just before this one",
         ),
-        field("stage", UInt8, false, "decimation stage"),
-        field(
-            "overrange",
-            Boolean,
-            false,
-            "a converter was over its range",
-        ),
-        field(
-            "overvoltage",
-            Boolean,
-            false,
-            "an input was over its voltage",
-        ),
-        list("i", Int32, channels, &step, "sample, in phase"),
-        list("q", Int32, channels, &step, "sample, in quadrature"),
     ];
+    if columns.rate_hz.is_none() {
+        fields.push(field("stage", UInt8, false, "decimation stage"));
+        let meaning = "a converter was over its range";
+        fields.push(field("overrange", Boolean, false, meaning));
+        let meaning = "an input was over its voltage";
+        fields.push(field("overvoltage", Boolean, false, meaning));
+    }
+    fields.push(list("i", Int32, channels, &step, "sample, in phase"));
+    fields.push(list("q", Int32, channels, &step, "sample, in quadrature"));
     if !columns.calibrated.is_empty() {
         let tuned = columns.calibrated.len();
         fields.push(list(
@@ -283,7 +281,11 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             "change of 1/Qi since the tune; null where the sample cannot come from the resonance",
         ));
     }
-    Schema::new(fields).with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
+    let mut notes: HashMap<_, _> = provenance.clone().into_iter().collect();
+    if let Some(rate_hz) = columns.rate_hz {
+        notes.insert("rate_hz".to_owned(), rate_hz.to_string());
+    }
+    Schema::new(fields).with_metadata(notes)
 }
 
 /// Returns the column with the origin of each time. The origin is a number, and the metadata of the
@@ -313,8 +315,8 @@ fn batch(
     columns: &SampleColumns,
     rows: SampleRows,
 ) -> Result<RecordBatch, ArrowError> {
-    let lists = |at: usize, length: usize, values: ArrayRef| -> Result<ArrayRef, ArrowError> {
-        let DataType::FixedSizeList(item, _) = schema.field(at).data_type() else {
+    let lists = |name: &str, length: usize, values: ArrayRef| -> Result<ArrayRef, ArrowError> {
+        let DataType::FixedSizeList(item, _) = schema.field_with_name(name)?.data_type() else {
             return Err(ArrowError::SchemaError("a list is no list".to_owned()));
         };
         let list = FixedSizeListArray::try_new(Arc::clone(item), length as i32, values, None)?;
@@ -329,16 +331,18 @@ fn batch(
         Arc::new(time_source.collect::<UInt8Array>()),
         Arc::new(UInt32Array::from(rows.sequence)),
         Arc::new(UInt64Array::from(rows.lost_before)),
-        Arc::new(UInt8Array::from(rows.stage)),
-        Arc::new(BooleanArray::from(rows.overrange)),
-        Arc::new(BooleanArray::from(rows.overvoltage)),
-        lists(7, channels, Arc::new(Int32Array::from(rows.i)))?,
-        lists(8, channels, Arc::new(Int32Array::from(rows.q)))?,
     ];
+    if columns.rate_hz.is_none() {
+        arrays.push(Arc::new(UInt8Array::from(rows.stage)));
+        arrays.push(Arc::new(BooleanArray::from(rows.overrange)));
+        arrays.push(Arc::new(BooleanArray::from(rows.overvoltage)));
+    }
+    arrays.push(lists("i", channels, Arc::new(Int32Array::from(rows.i)))?);
+    arrays.push(lists("q", channels, Arc::new(Int32Array::from(rows.q)))?);
     let tuned = columns.calibrated.len();
     if tuned > 0 {
-        arrays.push(lists(9, tuned, known(rows.df_hz))?);
-        arrays.push(lists(10, tuned, known(rows.dqi_inv))?);
+        arrays.push(lists("df_hz", tuned, known(rows.df_hz))?);
+        arrays.push(lists("dqi_inv", tuned, known(rows.dqi_inv))?);
     }
     RecordBatch::try_new(Arc::clone(schema), arrays)
 }

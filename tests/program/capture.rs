@@ -17,6 +17,8 @@ macro_rules! tell {
 mod clocks;
 mod doubts;
 mod endings;
+mod fast;
+mod stages;
 mod stopped;
 
 use std::f64::consts::TAU;

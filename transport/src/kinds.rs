@@ -52,6 +52,9 @@ pub struct BoardFamily {
     /// Stream that most boards of the kind send. A capture uses it to estimate the space that it
     /// needs on disk.
     pub usual_stream: UsualStream,
+    /// Fast stream of a few chosen channels ([`Streams::fast`]) with its largest number of
+    /// channels; `None` if boards of the kind have none.
+    pub fast_stream: Option<UsualStream>,
     /// True if the packets of the sample streams hold the serial number of the board that sent
     /// them.
     pub sends_serial: bool,

@@ -82,6 +82,29 @@ impl StreamBlock {
         self.overvoltage.push(overvoltage);
     }
 
+    /// Adds the samples of one packet: the sequence number of the first one, their number, the
+    /// number of samples lost just before them, and the two flags of the packet, which belong to
+    /// its first sample. The caller adds their in-phase and quadrature parts and their times.
+    pub fn push_packet(
+        &mut self,
+        sequence: u32,
+        samples: u32,
+        lost_before: u64,
+        overrange: bool,
+        overvoltage: bool,
+    ) {
+        if samples == 0 {
+            return;
+        }
+        self.push(sequence, lost_before, overrange, overvoltage);
+        let others = (1..samples).map(|at| sequence.wrapping_add(at));
+        self.sequence.extend(others);
+        let samples = self.sequence.len();
+        self.lost_before.resize(samples, 0);
+        self.overrange.resize(samples, false);
+        self.overvoltage.resize(samples, false);
+    }
+
     /// Adds the time of the first sample whose time was not added yet: nanoseconds since the start
     /// of 1970, with the origin, or `None` if the time is not known.
     pub fn push_time(&mut self, time: Option<(i64, TimeOrigin)>) {

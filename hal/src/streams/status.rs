@@ -1,8 +1,7 @@
 //! Counters of a stream, its form, and the time that it covers.
 
-use std::time::Duration;
-
 use super::TimeFindings;
+use crate::ChannelId;
 
 /// Time that the samples of a stream cover, received or lost. It follows from the number of samples
 /// and their rate, without any clock.
@@ -14,8 +13,8 @@ pub struct Coverage {
     before: u64,
     /// Number of samples at the present rate.
     count: u64,
-    /// Time between samples; zero if it is not known yet.
-    period: Duration,
+    /// Time between samples in seconds; zero if it is not known yet.
+    period_s: f64,
 }
 
 impl Coverage {
@@ -26,20 +25,20 @@ impl Coverage {
 
     /// Coverage of no sample yet, at this rate.
     pub fn at_rate(rate_hz: f64) -> Self {
-        let period = Duration::from_secs_f64(1.0 / rate_hz);
+        let period_s = 1.0 / rate_hz;
         Self {
-            period,
+            period_s,
             ..Self::default()
         }
     }
 
-    /// Sets the time between the samples that follow.
-    pub fn change(&mut self, period: Duration) {
+    /// Sets the rate of the samples that follow, in Hz.
+    pub fn change(&mut self, rate_hz: f64) {
         *self = Self {
             before_s: self.seconds(),
             before: self.samples(),
             count: 0,
-            period,
+            period_s: 1.0 / rate_hz,
         };
     }
 
@@ -48,9 +47,9 @@ impl Coverage {
         self.count += samples;
     }
 
-    /// Present time between samples; zero if it is not known yet.
-    pub fn period(&self) -> Duration {
-        self.period
+    /// Present time between samples in seconds; zero if it is not known yet.
+    pub fn period_s(&self) -> f64 {
+        self.period_s
     }
 
     /// Number of samples, received or lost.
@@ -60,19 +59,19 @@ impl Coverage {
 
     /// Time in seconds that the samples cover.
     pub fn seconds(&self) -> f64 {
-        self.before_s + self.count as f64 * self.period.as_secs_f64()
+        self.before_s + self.count as f64 * self.period_s
     }
 
     /// Number of samples that are still needed to cover `seconds`, at most `most`.
     pub fn samples_left(&self, seconds: f64, most: u64) -> u64 {
-        let left = (seconds - self.seconds()) / self.period.as_secs_f64();
+        let left = (seconds - self.seconds()) / self.period_s;
         // A rounding error must not add a sample.
         (left - 1e-3).ceil().clamp(0.0, most as f64) as u64
     }
 }
 
 /// Form of a stream's samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StreamForm {
     /// Number of channels that are sent.
     pub channels: usize,
@@ -81,6 +80,16 @@ pub struct StreamForm {
     pub stage: u8,
     /// Rate of the samples in Hz.
     pub rate_hz: f64,
+    /// Channels that are sent, in the order of the packets, if the board sends only chosen ones;
+    /// without an entry for a board that sends all its channels.
+    pub chosen: [Option<ChannelId>; Self::MOST_CHOSEN],
+    /// Number of samples of each channel in a packet, if the board chooses this number, or else 0.
+    pub packet_samples: u32,
+}
+
+impl StreamForm {
+    /// Largest number of chosen channels.
+    pub const MOST_CHOSEN: usize = 4;
 }
 
 /// Change of the form of a stream's samples.
@@ -165,7 +174,7 @@ mod tests {
     #[test]
     fn no_more_samples_are_needed_at_the_end_of_the_time() {
         let mut covered = Coverage::new();
-        covered.change(Duration::from_millis(2));
+        covered.change(500.0);
         covered.add(1400);
         for (seconds, most, left) in [
             (3.0, 1000, 100),
@@ -175,7 +184,7 @@ mod tests {
         ] {
             assert_eq!(covered.samples_left(seconds, most), left, "{seconds} s");
         }
-        covered.change(Duration::from_millis(1));
+        covered.change(1000.0);
         assert_eq!(covered.samples(), 1400);
         assert!((covered.seconds() - 2.8).abs() < 1e-9);
         assert_eq!(covered.samples_left(3.0, 1000), 200);

@@ -160,6 +160,11 @@ impl Decoder<'_> {
                     samples.overvoltage,
                 )
             }
+            Op::SetFastStream { .. } => {
+                reader.done()?;
+                replies.done()
+            }
+            Op::ReadFastStream { .. } => replies.fast_stream(reader.channels()?),
             Op::ReadClock => replies.clock(reader.clock()?),
             other => Err(
                 Error::new(ErrorKind::Unsupported, "this client does not know it")

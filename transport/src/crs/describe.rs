@@ -204,6 +204,7 @@ impl Survey {
                 K::Tones,
                 K::Nco,
                 K::Samples,
+                K::FastStream,
                 K::Clock,
                 K::Housekeeping,
             ]

@@ -7,7 +7,8 @@ use twotone_hal::{
     Acquire, Batch, Change, ChannelId, Error, ErrorKind, Hertz, ModuleId, Op, Result, Setting,
     SettingKey, ToneFields, ToneUpdate,
 };
-use twotone_wire::tuber::BatchWriter;
+use twotone_wire::crs::PfbMode;
+use twotone_wire::tuber::{BatchWriter, Value};
 
 use super::describe::{OBJECT, Survey};
 use super::life::{BatchState, ModuleMemory};
@@ -77,6 +78,23 @@ impl Encoder<'_> {
             }
             Op::AcquireMean { module, acquire } | Op::AcquireSamples { module, acquire } => {
                 self.acquire(*module, acquire);
+            }
+            Op::SetFastStream { module, channels } => {
+                let numbers = channels.iter();
+                let numbers: Vec<_> = numbers
+                    .map(|channel| Value::Int(channel.number().into()))
+                    .collect();
+                // The board switches its streamer off if no channel is given.
+                let channels = (!numbers.is_empty()).then_some(Value::Array(numbers));
+                self.out
+                    .call(OBJECT, "set_pfb_streamer")
+                    .kwarg("channel", channels)
+                    .kwarg("module", module.number());
+            }
+            Op::ReadFastStream { module } => {
+                self.out
+                    .call(OBJECT, "get_pfb_streamer")
+                    .kwarg("module", module.number());
             }
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
@@ -201,11 +219,29 @@ pub(super) fn check(
             let why = format!("a wait of {asked} s is longer than {most} s");
             Err(Error::new(ErrorKind::InvalidArgument, why))
         }
+        Op::SetFastStream { channels, .. } => check_fast_stream(channels),
         Op::Wait { .. } if survey.stage.is_none() => Err(Error::new(
             ErrorKind::Unsupported,
             "the board does not say the rate of its samples, which its time is counted by",
         )),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a number of channels that no packet of the PFB stream has, and a channel that is given
+/// twice.
+fn check_fast_stream(channels: &[ChannelId]) -> Result<()> {
+    let wrong = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
+    let modes = [PfbMode::One, PfbMode::Two, PfbMode::Four];
+    let fits = |mode: &PfbMode| mode.slots() == channels.len();
+    if !channels.is_empty() && !modes.iter().any(fits) {
+        let found = channels.len();
+        return wrong(format!("a fast stream has 1, 2 or 4 channels, not {found}"));
+    }
+    let mut twice = channels.iter().enumerate();
+    match twice.find(|(at, channel)| channels[..*at].contains(channel)) {
+        Some((_, channel)) => wrong(format!("channel {channel} is given twice")),
+        None => Ok(()),
     }
 }
 
@@ -221,6 +257,8 @@ pub(super) fn is_known(op: &Op) -> bool {
             | Op::ReadNco { .. }
             | Op::AcquireMean { .. }
             | Op::AcquireSamples { .. }
+            | Op::SetFastStream { .. }
+            | Op::ReadFastStream { .. }
             | Op::ReadClock
             | Op::ReadHousekeeping
             | Op::Wait { .. }

@@ -20,6 +20,10 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
         channels: 1024,
         rate_hz: PFB_SAMPLE_RATE_HZ / 4096.0,
     },
+    fast_stream: Some(UsualStream {
+        channels: 4,
+        rate_hz: PFB_SAMPLE_RATE_HZ,
+    }),
     sends_serial: true,
     has_power_scale: true,
     firmware: Some(super::firmware::firmware_of),

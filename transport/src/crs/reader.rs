@@ -199,6 +199,25 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         Ok(samples)
     }
 
+    /// A list of channels, a single channel, or none.
+    pub(super) fn channels(&mut self) -> Result<Vec<ChannelId>> {
+        let value = self.result()?.value().map_err(broken)?;
+        let numbers = match &value {
+            Value::Null => &[],
+            Value::Array(numbers) => &numbers[..],
+            one => std::slice::from_ref(one),
+        };
+        let channel = |value: &Value| {
+            let number = value.as_i64().and_then(|number| u16::try_from(number).ok());
+            let channel = number.and_then(|number| ChannelId::new(number).ok());
+            channel.ok_or_else(|| {
+                let why = format!("the answer is no list of channels: {}", odd(value));
+                Error::new(ErrorKind::Protocol, why).certainty_is(Certainty::Unknown)
+            })
+        };
+        numbers.iter().map(channel).collect()
+    }
+
     pub(super) fn clock(&mut self) -> Result<BoardTime> {
         let value = self.result()?.value().map_err(broken)?;
         let wrong =

@@ -4,6 +4,8 @@
 //!   channel of a module. [`Receiver::recv`] returns the packets that have come. [`Receiver::take`]
 //!   returns consecutive samples of some modules, and can leave out those from before a setting
 //!   changed.
+//! * The samples of the PFB stream, many of a few channels in each packet, come as blocks: see
+//!   [`Streams::fast`](twotone_hal::Streams::fast).
 //! * [`Timeline`]: the times of a module's samples, from a comparison of many time stamps. A single
 //!   stamp cannot show that the clock stands still or was set.
 //! * [`Counters`]: exact numbers of received, lost and late packets of each module, and of packets
@@ -41,10 +43,12 @@ mod frame;
 mod intake;
 mod listen;
 mod options;
+mod packet;
 mod receiver;
 mod sequence;
 mod shared;
 mod socket;
+mod spacing;
 mod take;
 mod time;
 mod timeline;
@@ -54,9 +58,11 @@ pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames};
 pub(crate) use listen::listen_for_serials;
 pub use options::Source;
+pub(crate) use packet::StreamKind;
 pub use receiver::Receiver;
 pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;
+pub use spacing::Spacing;
 pub use take::{Block, Take};
 pub use time::{NoTime, SampleTime};
 pub use timeline::{JudgedTime, Stamped, Timeline};

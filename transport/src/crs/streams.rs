@@ -1,6 +1,7 @@
-//! The readout stream of a CRS board, as [`twotone_hal::Streams`].
+//! The readout stream and the PFB stream of a CRS board, as [`twotone_hal::Streams`].
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,21 +10,29 @@ use twotone_hal::{
     Error, ErrorKind, ModuleId, ReceiveOptions, Result, StreamReceiver, StreamRequest,
     StreamSource, Streams,
 };
-use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
+use twotone_wire::crs::{MODULES_IN_BANK, PFB_SAMPLE_RATE_HZ, STEPS_PER_COUNT};
 
-use super::readout::{BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials};
+use super::readout::{BlockReceiver, Source, StreamKind, Wanted, in_packets, listen_for_serials};
 use crate::{Host, look_up_ipv4};
 
 /// Name of the family of CRS boards.
 const FAMILY: &str = "crs";
 
 /// The readout stream of a CRS board: a decimated sample of every channel of a module in each
-/// packet.
+/// packet. [`Streams::fast`] returns the PFB stream of the board: 1, 2 or 4 chosen channels of a
+/// module before the decimation, at 2.44 MS/s. The board sends it if its streamer is switched on.
 ///
 /// A packet is identified by the address of its sender and by the serial number in it. Packets
 /// number modules from 1 within the analog bank in use, which is one of two groups of four modules.
 #[derive(Debug)]
 pub struct CrsStreams {
+    kind: StreamKind,
+    sender: Arc<Sender>,
+}
+
+/// Sender of the streams of a board.
+#[derive(Debug)]
+struct Sender {
     name: String,
     authority: String,
     serial: Option<u16>,
@@ -39,16 +48,26 @@ impl CrsStreams {
 
     /// As [`CrsStreams::new`], for an authority: a host with a port.
     pub(super) fn at(name: &str, authority: &str, serial: Option<u16>) -> Self {
-        Self {
+        let sender = Sender {
             name: name.to_owned(),
             authority: authority.to_owned(),
             serial,
             address: OnceCell::new(),
+        };
+        Self {
+            kind: StreamKind::Readout,
+            sender: Arc::new(sender),
         }
     }
 
     /// Address and serial number of the packets of the board.
     pub(super) async fn source(&self) -> Result<Source> {
+        self.sender.source().await
+    }
+}
+
+impl Sender {
+    async fn source(&self) -> Result<Source> {
         let serial = self.serial.ok_or_else(|| {
             let why = "its packets are known by its serial number, which is not given";
             Error::new(ErrorKind::InvalidArgument, why)
@@ -80,7 +99,15 @@ impl CrsStreams {
 #[async_trait]
 impl Streams for CrsStreams {
     fn name(&self) -> &str {
-        &self.name
+        &self.sender.name
+    }
+
+    fn fast(&self) -> Option<Arc<dyn Streams>> {
+        let fast = Self {
+            kind: StreamKind::Pfb,
+            sender: Arc::clone(&self.sender),
+        };
+        (self.kind == StreamKind::Readout).then(|| Arc::new(fast) as Arc<dyn Streams>)
     }
 
     fn modules(&self) -> Vec<ModuleId> {
@@ -107,12 +134,16 @@ impl Streams for CrsStreams {
 
     async fn locate(&self) -> Result<StreamSource> {
         let source = self.source().await?;
-        Ok(StreamSource::new(FAMILY, STEPS_PER_COUNT).serial(source.serial.into()))
+        let found = StreamSource::new(FAMILY, STEPS_PER_COUNT).serial(source.serial.into());
+        Ok(match self.kind {
+            StreamKind::Readout => found,
+            StreamKind::Pfb => found.rate_hz(PFB_SAMPLE_RATE_HZ),
+        })
     }
 
     async fn listen(&self, options: &ReceiveOptions, within: Duration) -> Result<Vec<u32>> {
-        let address = self.address().await?;
-        let serials = listen_for_serials(address, self.serial, options, within).await?;
+        let address = self.sender.address().await?;
+        let serials = listen_for_serials(address, self.sender.serial, options, within).await?;
         Ok(serials.into_iter().map(u32::from).collect())
     }
 
@@ -126,6 +157,10 @@ impl Streams for CrsStreams {
         for request in requests {
             let streams: &Self = request.streams_as("CRS")?;
             let name = request.streams.name();
+            if streams.kind != self.kind {
+                let why = "the two streams of CRS boards cannot share a receiver";
+                return Err(Error::new(ErrorKind::InvalidArgument, why).on(name));
+            }
             let modules: Vec<_> = request.modules.iter().map(|one| one.module).collect();
             streams.check(&modules).map_err(|error| error.on(name))?;
             let source = streams.source().await.map_err(|error| error.on(name))?;
@@ -136,7 +171,7 @@ impl Streams for CrsStreams {
                 channels: one.channels.clone(),
             }));
         }
-        let receiver = Receiver::open(&sources, options)?;
-        Ok(Box::new(BlockReceiver::new(receiver, &wanted, options)))
+        let receiver = BlockReceiver::open(self.kind, &sources, &wanted, options)?;
+        Ok(Box::new(receiver))
     }
 }

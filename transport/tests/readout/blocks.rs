@@ -178,7 +178,7 @@ async fn a_stream_ends_where_it_is_told_and_counts_nothing_beyond() {
     let mut sender = Sender::new(board, &options);
     sender.readout(1, 0);
     receive(&mut *receiver, 1, 1).await;
-    let period = receiver.coverage(0).period().as_secs_f64();
+    let period = receiver.coverage(0).period_s();
     receiver.end_at(0, 10.0 * period);
     // The stream ends after sample 9. Samples 7 to 9 are lost before its end, 10 and 11 after it.
     // Samples 12 and 13 arrive after the end.

@@ -2,6 +2,7 @@
 //! return, and their order.
 
 mod blocks;
+mod fast;
 mod kernel;
 mod sender;
 mod takes;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{ReceiveOptions, Result};
-use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
+use twotone_wire::crs::READOUT_PORT;
 
-use super::assembly::Head;
 use super::intake::Intake;
+use super::packet::readout_head;
 use super::take::Collection;
 use super::{Block, Counters, Frames, KernelBuffers, Source, Take};
 use crate::deadline;
@@ -149,13 +149,4 @@ impl Receiver {
             has_looked = true;
         }
     }
-}
-
-fn readout_head(bytes: &[u8]) -> Option<Head> {
-    let packet = ReadoutPacket::new(bytes).ok()?;
-    Some(Head {
-        serial: packet.serial(),
-        module: packet.module(),
-        sequence: packet.sequence(),
-    })
 }

@@ -33,8 +33,7 @@ use twotone_wire::crs::Stamp;
 
 use self::findings::{clock_source, count_jump};
 use self::line::Line;
-use super::time::period_parts;
-use super::{Frame, ModuleCounters, NoTime, SampleTime};
+use super::{Frame, ModuleCounters, NoTime, SampleTime, Spacing};
 
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 
@@ -59,8 +58,8 @@ pub struct Stamped {
     /// Number of packets that were lost or left out just before this one. The sequence numbers
     /// include them.
     pub lost_before: u64,
-    /// Decimation stage, 0 to 7.
-    pub stage: u8,
+    /// Spacing of the packets, and delay of their stamps.
+    pub spacing: Spacing,
     /// Time stamp of the packet.
     pub stamp: Stamp,
     /// Time at which the packet was received, by the clock of this computer. Without it, the date
@@ -74,15 +73,25 @@ impl Stamped {
         Self {
             sequence: frame.packet.sequence(),
             lost_before: frame.lost_before,
-            stage: frame.packet.stage(),
+            spacing: Spacing::Stage(frame.packet.stage()),
             stamp: frame.packet.stamp(),
             received,
         }
+    }
+
+    /// Number of the first sample of the packet, by which findings name it. It is the sequence
+    /// number if a packet has one sample.
+    fn first_sample(&self) -> u32 {
+        self.sequence.wrapping_mul(self.spacing.samples())
     }
 }
 
 /// Determines the times of the samples of one module from its packets, in their order. It reads no
 /// clock itself.
+///
+/// A packet may have several samples of each channel (see [`Spacing`]). Times are then those of the
+/// first sample of each packet, counts are numbers of packets, and sequence numbers in findings are
+/// numbers of samples.
 ///
 /// The stamps of the first tenth of a second determine the line: it goes through the largest group
 /// of stamps that agree with each other, if the group has at least a quarter of all stamps. The
@@ -92,14 +101,13 @@ impl Stamped {
 /// After a step of the clock the line continues as before, so that all times of a recording refer
 /// to one setting of the clock: the first one, unless its date is wrong. The size of the step is
 /// [recorded](TimeFindings::first_step). A new line begins if the sequence numbers begin anew or
-/// the decimation changes. A new line also begins if the sequence numbers jump while the stamps and
+/// the spacing of the packets changes. A new line also begins if the sequence numbers jump while the stamps and
 /// the clock of the computer do not, which is [counted](TimeFindings::sequence_jumps).
 #[derive(Debug, Default)]
 pub struct Timeline {
-    /// Expected sequence number of the next packet, and the stage of the last one.
-    next: Option<(u32, u8)>,
-    /// Position of the next sample, counted from 0 at the beginning of the run. A run is a series
-    /// of sequence numbers without a jump or a new beginning.
+    /// Expected sequence number of the next packet, and the spacing of the last one.
+    next: Option<(u32, Spacing)>,
+    /// Position of the next sample, in samples since the beginning of the run of sequence numbers.
     position: i64,
     /// Samples before the line is known.
     waiting: Vec<Seen>,
@@ -147,18 +155,18 @@ impl Timeline {
     /// Takes the next packet, and calls `give` once for each packet whose time is now known, in the
     /// order of the packets. The argument is `None` if the time of a sample cannot be determined.
     pub fn take(&mut self, stamped: &Stamped, give: &mut impl FnMut(Option<JudgedTime>)) {
-        let stage = stamped.stage & 7;
+        let spacing = stamped.spacing;
         let follows = stamped.sequence.wrapping_sub(stamped.lost_before as u32);
         let is_too_far = stamped.lost_before > u64::from(ModuleCounters::LONGEST_GAP);
-        if self.next != Some((follows, stage)) || is_too_far {
+        if self.next != Some((follows, spacing)) || is_too_far {
             self.end_run(give);
         } else {
             self.position += stamped.lost_before as i64;
         }
-        self.next = Some((stamped.sequence.wrapping_add(1), stage));
+        self.next = Some((stamped.sequence.wrapping_add(1), spacing));
         let mut seen = self.read(stamped);
         if let Some(numbers) = self.jumped(&seen, stamped) {
-            count_jump(&mut self.found, stamped.sequence, numbers);
+            count_jump(&mut self.found, seen.sequence, numbers);
             self.end_run(give);
             // The following stamps have a line of their own, so the number of lost packets does not
             // matter.
@@ -170,7 +178,7 @@ impl Timeline {
             None => {
                 self.waiting.push(seen);
                 let first = self.waiting.first().map_or(0, |first| first.position);
-                let window = start::window(period_parts(stage));
+                let window = start::window(spacing.period_parts());
                 let is_over = self.position - first >= 4 * window as i64;
                 if self.waiting.len() >= window || is_over {
                     self.decide(give);
@@ -205,7 +213,7 @@ impl Timeline {
         match &self.line {
             Some(line) => line.not_lost(seen, left_out),
             None => {
-                let mut line = start::line(&self.waiting, period_parts(stamped.stage))?;
+                let mut line = start::line(&self.waiting, stamped.spacing.period_parts())?;
                 self.waiting.iter().for_each(|seen| line.receive(seen));
                 line.not_lost(seen, left_out)
             }
@@ -225,7 +233,7 @@ impl Timeline {
     fn read(&mut self, stamped: &Stamped) -> Seen {
         let stamp = &stamped.stamp;
         let found = &mut self.found;
-        let reading = match SampleTime::of_readout(stamp, stamped.stage) {
+        let reading = match stamped.spacing.time_of(stamp) {
             Ok(_) if self.last == Some(*stamp) => {
                 found.frozen += 1;
                 Reading::Frozen
@@ -262,7 +270,7 @@ impl Timeline {
         self.last = Some(*stamp);
         Seen {
             position: self.position,
-            sequence: stamped.sequence,
+            sequence: stamped.first_sample(),
             reading,
             received: stamped.received.map(|time| time.parts().clamp(-FAR, FAR)),
             is_made_up: found.is_made_up(),
@@ -271,7 +279,7 @@ impl Timeline {
 
     /// Fits a line to the waiting samples and determines their times.
     fn decide(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
-        let period = self.next.map_or(1, |(_, stage)| period_parts(stage));
+        let period = self.next.map_or(1, |(_, spacing)| spacing.period_parts());
         let waiting = std::mem::take(&mut self.waiting);
         let line = start::line(&waiting, period);
         let Some(mut line) = line else {

@@ -8,7 +8,7 @@ mod rates;
 use twotone_wire::crs::StampSource;
 
 use super::*;
-use crate::crs::readout::time::year_start;
+use crate::crs::readout::time::{period_parts, year_start};
 
 const DAY: i64 = 86_400 * PARTS;
 
@@ -47,28 +47,34 @@ fn noon() -> i64 {
     year_start(26) + 199 * DAY + DAY / 2 + PARTS / 5
 }
 
+/// A stage, for tests of the readout stream.
+impl From<u8> for Spacing {
+    fn from(stage: u8) -> Self {
+        Self::Stage(stage)
+    }
+}
+
 struct Judged {
     times: Vec<Option<JudgedTime>>,
     found: TimeFindings,
-    stage: u8,
+    spacing: Spacing,
     start: i64,
 }
 
 /// Determines the times of a stream of three seconds that begins at `start`, with a fault of its
 /// clock.
-fn stream(stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
-    stream_for(3, stage, start, wrong)
+fn stream(spacing: impl Into<Spacing>, start: i64, wrong: Wrong<'_>) -> Judged {
+    stream_for(3, spacing, start, wrong)
 }
 
 /// As [`stream`], for a stream of this many seconds.
-fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
+fn stream_for(seconds: i64, spacing: impl Into<Spacing>, start: i64, wrong: Wrong<'_>) -> Judged {
+    let spacing = spacing.into();
     let (mut timeline, mut times) = (Timeline::new(), Vec::new());
     let mut give = |time| times.push(time);
-    let period = period_parts(stage);
+    let period = spacing.period_parts();
     let delay = SampleTime::of_stamp(&stamp(start)).unwrap().parts()
-        - SampleTime::of_readout(&stamp(start), stage)
-            .unwrap()
-            .parts();
+        - spacing.time_of(&stamp(start)).unwrap().parts();
     for at in 0..seconds * PARTS / period {
         let parts = start + at * period;
         let mut made = Made {
@@ -76,7 +82,7 @@ fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
             stamped: Stamped {
                 sequence: (at as u32).wrapping_sub(500),
                 lost_before: 0,
-                stage,
+                spacing,
                 stamp: stamp(parts),
                 received: Some(SampleTime::of_parts(parts + PARTS / 500)),
             },
@@ -92,7 +98,7 @@ fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
     Judged {
         times,
         found,
-        stage,
+        spacing,
         start: start - delay,
     }
 }
@@ -101,7 +107,7 @@ impl Judged {
     /// Largest difference of a time from the time at which its sample was taken, in microseconds.
     fn off_us(&self) -> f64 {
         let off = |(at, time): (usize, &Option<JudgedTime>)| {
-            let truth = self.start + at as i64 * period_parts(self.stage);
+            let truth = self.start + at as i64 * self.spacing.period_parts();
             Some((((*time)?.time.parts() - truth) as f64 * 0.0064).abs())
         };
         self.times
@@ -117,7 +123,7 @@ impl Judged {
     }
 }
 
-/// Checks at several stages that a fault of the clock does not spoil the times. `wrong_share` is
+/// Checks with several spacings that a fault of the clock does not spoil the times. `wrong_share` is
 /// the share of samples whose times must come from sequence numbers, and `holds` checks the
 /// findings.
 fn check(name: &str, wrong: Wrong<'_>, wrong_share: f64, holds: &dyn Fn(&TimeFindings) -> bool) {
@@ -132,10 +138,12 @@ fn check_within(
     wrong_share: f64,
     holds: &dyn Fn(&TimeFindings) -> bool,
 ) {
-    for stage in [0, 3, 6] {
-        let judged = stream(stage, noon(), wrong);
+    let stages = [0, 3, 6].map(Spacing::Stage);
+    let sizes = [250, 1000].map(Spacing::Samples);
+    for spacing in stages.into_iter().chain(sizes) {
+        let judged = stream(spacing, noon(), wrong);
         let (found, off_us) = (&judged.found, judged.off_us());
-        let context = format!("{name} at stage {stage}: {found:?}");
+        let context = format!("{name} with {spacing:?}: {found:?}");
         assert!(holds(found), "{context}");
         assert_eq!(found.is_sound(), wrong_share == 0.0, "{context}");
         assert!(off_us < within_us, "{context}: {off_us} us off");
@@ -345,7 +353,7 @@ fn lost_packets_advance_the_line_and_a_stream_that_begins_anew_has_a_new_line() 
         let stamped = Stamped {
             sequence,
             lost_before: lost,
-            stage,
+            spacing: Spacing::Stage(stage),
             stamp: stamp(parts + ahead * PARTS),
             received: Some(SampleTime::of_parts(parts)),
         };
@@ -390,7 +398,7 @@ fn a_step_between_two_runs_is_told_by_the_computers_clock() {
             let stamped = Stamped {
                 sequence,
                 lost_before: 0,
-                stage: 6,
+                spacing: Spacing::Stage(6),
                 stamp: stamp(parts + ahead * PARTS),
                 received: Some(SampleTime::of_parts(parts)),
             };

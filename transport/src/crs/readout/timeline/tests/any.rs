@@ -14,6 +14,13 @@ struct Packet {
     field: Option<(usize, u32)>,
 }
 
+fn spacing() -> impl Strategy<Value = Spacing> {
+    prop_oneof![
+        (0..=7_u8).prop_map(Spacing::Stage),
+        (100..=1000_u16).prop_map(Spacing::Samples),
+    ]
+}
+
 fn packets() -> impl Strategy<Value = Vec<Packet>> {
     let ahead = prop_oneof![
         12 => Just(Some(0)),
@@ -40,8 +47,8 @@ proptest! {
     /// Each packet gets one time, or `None`. No two times of one line contradict each other,
     /// whatever the stamps are. A time with the origin `Stamp` is the time of its stamp.
     #[test]
-    fn times_never_contradict_each_other(packets in packets(), stage in 0..=7_u8) {
-        let (period, start) = (period_parts(stage), noon());
+    fn times_never_contradict_each_other(packets in packets(), spacing in spacing()) {
+        let (period, start) = (spacing.period_parts(), noon());
         let (mut timeline, mut times) = (Timeline::new(), Vec::new());
         let (mut at, mut positions, mut stamps) = (0, Vec::new(), Vec::new());
         for packet in &packets {
@@ -59,13 +66,13 @@ proptest! {
             let stamped = Stamped {
                 sequence: at as u32,
                 lost_before: packet.lost,
-                stage,
+                spacing,
                 stamp,
                 received: None,
             };
             timeline.take(&stamped, &mut |time| times.push(time));
             positions.push(at);
-            stamps.push(SampleTime::of_readout(&stamp, stage));
+            stamps.push(spacing.time_of(&stamp));
             at += 1;
         }
         timeline.settle(&mut |time| times.push(time));
