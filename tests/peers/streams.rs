@@ -59,3 +59,29 @@ fn rfmux_reads_samples_spectra_and_pfb_samples() {
     assert!(pfb.made > 100, "{pfb:?}");
     assert_eq!(boards[1].stream_counters("pfb")[0].made, 0);
 }
+
+#[test]
+fn a_capture_of_a_fast_stream_has_the_samples_and_spectra_of_rfmux() {
+    let Some(python) = python() else { return };
+    let farm = Farm::builder().detectors(0).seed(4).start_blocking();
+    let farm = farm.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.toml");
+    std::fs::write(&map, farm.map_toml()).unwrap();
+    let board = &farm.boards()[0];
+    let report = Script::new(&python, "rfmux_fast.py")
+        .args([format!("{}={}", board.serial(), board.address())])
+        .args(["--twotone", env!("CARGO_BIN_EXE_twotone")])
+        .args(["--map".as_ref(), map.as_os_str()])
+        .args(["--out".as_ref(), folder.path().as_os_str()])
+        .run();
+    println!("{report:#}");
+    assert_eq!(report["failures"].as_array().unwrap().len(), 0);
+    let measured = report["measured"].as_object().unwrap();
+    let read = measured
+        .iter()
+        .filter(|(name, _)| name.ends_with("samples of rfmux"));
+    let read: Vec<_> = read.map(|(_, samples)| samples.as_u64().unwrap()).collect();
+    assert_eq!(read.len(), 3);
+    assert!(read.iter().all(|samples| *samples > 100_000), "{read:?}");
+}

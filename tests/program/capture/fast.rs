@@ -7,16 +7,15 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{Array as _, RecordBatch};
 use serde_json::{Value, json};
-use tworoutine::Wait;
 use twotone::Array;
 use twotone::capture::{CaptureParams, FastParams, capture, plan};
 use twotone::hal::{Acquire, BoardHandle, ChannelId, Hertz, ModuleId, ToneUpdate};
 use twotone::map::HardwareMap;
 use twotone::record::{Manifest, RunDirectory};
 use twotone::sim::Farm;
-use twotone::sim::fault::{Fault, PacketDuplicate, PacketLoss, PacketReorder};
+use twotone::sim::fault::{ErrorOnCall, Fault, PacketDuplicate, PacketLoss, PacketReorder};
 
-use super::super::process::{error_of, rest, run, run_json, twotone};
+use super::super::process::{error_of, failure, rest, run, run_json, twotone};
 use super::endings::{hidden_beside, pause};
 use super::{Lab, YEAR_2026_S, batches, channel};
 
@@ -337,12 +336,16 @@ fn a_streamer_that_cannot_be_restored_is_told_everywhere() {
     let out = lab.text_path("samples");
     let args = ["--set-streamer", "--channel", "1:7", "--seconds", "2"];
     let capture = begun(&lab, &out, &args);
-    lab.farm.boards()[0].inject(Fault::from(twotone::sim::fault::Refuse {}));
+    lab.farm.boards()[0].inject(Fault::from(ErrorOnCall {
+        method: Some("set_pfb_streamer".to_owned()),
+        message: "RuntimeError: the streamer is stuck".to_owned(),
+    }));
     let (status, report) = ended(capture);
     assert_eq!(status, 3, "{report}");
     let module = &report["boards"][0]["modules"][0];
     assert_eq!(module["streamer"]["state"], "unknown", "{module}");
-    assert!(!module["streamer"]["error"].is_null(), "{module}");
+    let error = failure(&module["streamer"]["error"]);
+    assert!(error.contains("the streamer is stuck"), "{error}");
     assert_eq!(report["boards"][0]["ok"], false);
     let manifest = Manifest::read(&out).unwrap();
     let warnings = &manifest.boards[0].warnings;
