@@ -236,7 +236,8 @@ impl Campaign {
     }
 
     /// Captures the sample streams of the boards into `out`, a directory that must not exist.
-    /// Nothing is set on any board.
+    /// Nothing is set on any board, unless [`FastParams::is_set`](crate::capture::FastParams)
+    /// switches fast streams on. These are restored afterwards, and [`Access`] applies.
     ///
     /// **On cancel** all samples received until then are written and recorded. If there are none,
     /// nothing is recorded. [`Campaign::abandon`] gives up the samples that are not yet written.

@@ -169,7 +169,8 @@ async def compare(crs, channels, arguments, findings):
             continue
         row = row[at : at + len(wanted)]
         nco, offset = NCO_HZ, OFFSETS_HZ[channel - 1]
-        _, density = apply_pfb_correction(
+        # The frequencies in the result of rfmux are those of its last channel alone.
+        theirs_hz, density = apply_pfb_correction(
             row, nco, nco + offset, binlim=LIMIT_HZ, nsegments=SEGMENTS, reference="absolute"
         )[-2:]
         theirs = np.asarray(read.spectrum.psd_dual_sideband[slot])
@@ -179,11 +180,10 @@ async def compare(crs, channels, arguments, findings):
         # The other tones of the module, by a spectrum that is not of rfmux. The bin
         # lets them through with a slope, which rfmux takes off.
         ours_hz, ours = spectrum(row, VOLTS_PER_ROC)
-        theirs_hz = np.asarray(read.spectrum.freq_dsb)
         for other in OFFSETS_HZ:
             beat = other - offset
             peak = float(ours[np.argmin(np.abs(ours_hz - beat))])
-            same = float(theirs[np.argmin(np.abs(theirs_hz - beat))])
+            same = float(theirs[np.argmin(np.abs(np.asarray(theirs_hz) - beat))])
             findings.measured[f"{what}: {beat:.0f} Hz, dBm/Hz"] = [peak, same]
             findings.expect(peak > np.median(ours) + 20, f"{what}: no tone at {beat} Hz")
             limit = 0.3 if beat == 0 else 6

@@ -238,6 +238,20 @@ fn all_hosts_are_one_array_with_one_table_and_one_object() {
         matches!(status, 0 | 3) && table.contains("received"),
         "{table}{err}"
     );
+    let fast = [
+        "--fast",
+        "--set-streamer",
+        "--channel",
+        "1:3",
+        "--samples",
+        "1000",
+    ];
+    let args = [&["capture", "--out", "fast"], &fast[..]].concat();
+    let (status, table, err) = site.run(&args);
+    assert!(
+        matches!(status, 0 | 3) && table.contains("1000"),
+        "{table}{err}"
+    );
     let (status, table, err) = site.run(&["off"]);
     assert_eq!(status, 0, "{table}{err}");
     assert!(hosts.iter().all(|one| !one.has_tones_on()));

@@ -239,3 +239,77 @@ fn push_chosen(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use twotone_wire::crs::{PfbHeader, PfbMode};
+
+    use super::*;
+
+    /// A packet of the PFB stream with these channels, from 0, and this number of samples of each.
+    fn packet(slots: [u16; 4], mode: PfbMode, samples: usize) -> Vec<u8> {
+        let header = PfbHeader {
+            mode,
+            slots,
+            ..PfbHeader::default()
+        };
+        let pairs: Vec<_> = (0..samples * mode.slots())
+            .map(|at| (at as i32, -(at as i32)))
+            .collect();
+        let mut bytes = vec![0; header.buffer_len(pairs.len())];
+        header.emit(&pairs, &mut bytes).unwrap();
+        bytes
+    }
+
+    proptest! {
+        /// Whatever a header says, a packet is refused or has whole samples of channels that exist,
+        /// each once. Each requested channel gets its samples from its own slot.
+        #[test]
+        fn no_header_makes_data_of_nothing(
+            slots in proptest::array::uniform4(prop_oneof![0..6_u16, Just(1023), any::<u16>()]),
+            mode in prop_oneof![Just(PfbMode::One), Just(PfbMode::Two), Just(PfbMode::Four)],
+            samples in 0..250_usize,
+            changes in proptest::collection::vec((0..24_usize, any::<u8>()), 0..3),
+            length in proptest::option::of(0..2200_usize),
+        ) {
+            let mut bytes = packet(slots, mode, samples);
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
+            if let Some(length) = length {
+                bytes.resize(length, 0);
+            }
+            let Some(head) = pfb_head(&bytes) else {
+                return Ok(());
+            };
+            prop_assert!(head.module < MODULES_IN_BANK);
+            let packet = AnyPacket::new(StreamKind::Pfb, &bytes).unwrap();
+            let (form, channels) = (packet.form(), packet.channels());
+            prop_assert_eq!(channels.len(), form.channels);
+            prop_assert!(channels.is_sorted_by(|one, next| one < next));
+            prop_assert!(packet.has(&channels));
+            let samples = form.packet_samples as usize;
+            prop_assert!(samples > 0);
+            prop_assert_eq!(24 + 8 * samples * channels.len() + 32, bytes.len());
+            let mut block = StreamBlock::new(0);
+            packet.push(&mut block, &channels, form.packet_samples);
+            prop_assert_eq!(block.i.len(), samples * channels.len());
+            for (column, channel) in channels.iter().enumerate() {
+                let mut chosen = form.chosen.iter();
+                let slot = chosen.position(|one| *one == Some(*channel)).unwrap();
+                for sample in 0..samples {
+                    let at = 24 + 8 * (sample * channels.len() + slot);
+                    let sent = i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+                    prop_assert_eq!(block.i[sample * channels.len() + column], sent);
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_no_packet(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(pfb_head(&bytes).is_none());
+            prop_assert!(readout_head(&bytes).is_none());
+        }
+    }
+}
