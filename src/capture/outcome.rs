@@ -165,8 +165,9 @@ impl CaptureOutcome {
             && self.boards.iter().all(BoardOutcome::is_whole)
     }
 
-    /// Records the end of the fast stream of a module. If the module has no outcome, because nothing
-    /// of its board was captured, a stream that is not restored becomes a part of the board's error.
+    /// Records the end of the fast stream of a module. If the module has no outcome, because
+    /// nothing of its board was captured, a stream that is not restored becomes a part of the
+    /// board's error.
     pub(super) fn note_streamer(&mut self, board: &str, module: ModuleId, end: StreamerOutcome) {
         let Some(board) = self.boards.iter_mut().find(|one| one.name == board) else {
             return;

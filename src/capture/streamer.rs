@@ -15,8 +15,8 @@ use crate::record::{Failure, RunDirectory};
 pub struct StreamerOutcome {
     /// State of the stream after the capture.
     pub state: StreamerState,
-    /// Channels that the stream sent before the capture. Empty if it was off, or if it could not be
-    /// read.
+    /// Channels that the stream sent before the capture. Empty if it was off, or if it could not
+    /// be read.
     pub before: Vec<ChannelId>,
     /// Reason that the stream was not restored, if it was not.
     pub error: Option<Failure>,

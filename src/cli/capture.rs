@@ -47,8 +47,8 @@ pub(crate) struct Capture {
         requires = "fast"
     )]
     channel: Vec<FastChannel>,
-    /// Switch the fast streams of the channels on, or of the tuned channels of the tune, and restore
-    /// their former state afterwards. The boards are locked meanwhile.
+    /// Switch the fast streams of the channels on, or of the tuned channels of the tune, and
+    /// restore their former state afterwards. The boards are locked meanwhile.
     #[arg(long, requires = "fast")]
     set_streamer: bool,
     #[command(flatten)]

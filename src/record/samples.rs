@@ -43,8 +43,8 @@ pub struct SampleColumns {
     /// Number of steps of `i` and `q` in one readout count, which is the unit of samples. The
     /// default is 256.
     pub steps_per_count: f64,
-    /// Rate of the samples of a fast stream, in Hz. If it is given, the file has it in the metadata
-    /// of its schema, and has no columns `stage`, `overrange` and `overvoltage`.
+    /// Rate of the samples of a fast stream, in Hz. If it is given, the file has it in the
+    /// metadata of its schema, and has no columns `stage`, `overrange` and `overvoltage`.
     pub rate_hz: Option<f64>,
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use twotone::hal::{ChannelId, ModuleId};
 
 /// Largest number of samples of a channel in a capture.
-pub(super) const MOST_SAMPLES: u64 = 1 << 40;
+pub(super) const MOST_SAMPLES: u64 = 1_000_000_000_000;
 
 /// A channel of a fast stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -101,8 +101,9 @@ impl Stamped {
 /// After a step of the clock the line continues as before, so that all times of a recording refer
 /// to one setting of the clock: the first one, unless its date is wrong. The size of the step is
 /// [recorded](TimeFindings::first_step). A new line begins if the sequence numbers begin anew or
-/// the spacing of the packets changes. A new line also begins if the sequence numbers jump while the stamps and
-/// the clock of the computer do not, which is [counted](TimeFindings::sequence_jumps).
+/// the spacing of the packets changes. A new line also begins if the sequence numbers jump while
+/// the stamps and the clock of the computer do not, which is
+/// [counted](TimeFindings::sequence_jumps).
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// Expected sequence number of the next packet, and the spacing of the last one.
