@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
-use twotone_sim::{Truth, TruthDetector};
+use twotone_sim::{Geometry, Truth, TruthDetector};
 
 /// Score of a tune, by comparison with the truth: the true parameters of the detectors of simulated
 /// boards.
@@ -143,11 +143,16 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     if (y - declared).abs() > MAX_OFFSET_LW {
         return false;
     }
-    // The transmission of a detector is 1 - A/(1 + 2iy), with the detuning y in linewidths. At low
-    // power the detuning is y0 = y - a/(1 + 4 y^2). A change of the resonance frequency fr changes
-    // y0, and changes y by this change divided by `pull`, the derivative of y0 with respect to y.
-    let coupling =
+    // The loop is o - A/(1 + 2iy), relative to the line or to a peak. A change of fr changes y0, and
+    // y by that change divided by `pull`, which is the derivative of y0 = y - a/(1 + 4 y^2) with
+    // respect to y.
+    let notch =
         Complex64::from_polar(detector.qr / detector.qc, detector.phi_rad) / detector.phi_rad.cos();
+    let coupling = match detector.geometry {
+        Geometry::Notch => notch,
+        Geometry::Reflection => 2.0 * notch,
+        Geometry::Peak => Complex64::new(-1.0, 0.0),
+    };
     let pull = 1.0 + 8.0 * a * y / (1.0 + 4.0 * y * y).powi(2);
     let by_fr = -detector.qr * channel.tone_hz / (detector.fr_hz * detector.fr_hz) / pull;
     let slope = Complex64::new(0.0, 2.0) * coupling / Complex64::new(1.0, 2.0 * y).powi(2) * by_fr;

@@ -154,6 +154,7 @@ fn columns() -> SampleColumns {
         z0: one,
         line: one,
         coupling: one,
+        off: one,
         qr: 2e4,
         a: 0.0,
         rotation_rad: 0.0,

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use num_complex::Complex64;
+use twotone_algorithms::Geometry;
 use twotone_algorithms::delay::estimate_delay;
 use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resonances};
 use twotone_algorithms::fit::{FitParams, SweepData, fit_linear, fit_nonlinear};
@@ -32,6 +33,8 @@ fn detector(k: u64, count: u64) -> Resonator {
         fr_hz,
         qr: 1.3e4 + 8e3 * pseudorandom(7 * k + 1),
         coupling: Complex64::from_polar(0.8, pseudorandom(7 * k + 2) - 0.5),
+        off: 1.0.into(),
+        geometry: Geometry::Notch,
         a: 0.3 * pseudorandom(7 * k + 3),
     }
 }
@@ -136,7 +139,7 @@ fn main() {
             .map(|(i, &f)| {
                 let line = Complex64::from_polar(1e4, -std::f64::consts::TAU * (f - 1e9) * 3e-6);
                 let near = detectors.iter().filter(|r| (r.fr_hz - f).abs() < 20e6);
-                near.map(|r| r.notch(r.y0(f))).product::<Complex64>() * line + noise(i as u64, 4.0)
+                near.map(|r| r.factor(r.y0(f))).product::<Complex64>() * line + noise(i as u64, 4.0)
             })
             .collect();
         for method in [
@@ -154,6 +157,7 @@ fn main() {
                 tau_s: 3e-6,
                 noise: Some(4.0),
                 nco_hz: &[],
+                geometry: Geometry::Notch,
             };
             let found = find_resonances(&sweep, &params).candidates.len();
             report.timed(

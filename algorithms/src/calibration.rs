@@ -4,6 +4,7 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::one;
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
 /// Calibration of the samples of one tone. It is valid for one power of the tone, and until the
@@ -26,6 +27,9 @@ pub struct Calibration {
     pub line: Complex64,
     /// Coupling `A` of the resonator: see [`Resonator::coupling`].
     pub coupling: Complex64,
+    /// Transmission `o` of the resonator model off resonance, over `line`.
+    #[serde(default = "one")]
+    pub off: Complex64,
     /// Total quality factor.
     pub qr: f64,
     /// Nonlinearity of the resonator at the tone's power: see [`Resonator::a`].
@@ -53,7 +57,7 @@ impl Calibration {
             * response
             * response
             * (by_fr / slope);
-        let z0 = line * resonator.notch(y);
+        let z0 = line * resonator.factor(y);
         let usable = slope > 1e-3 && d.is_finite() && d.norm() > 0.0 && z0.is_finite();
         usable.then_some(Self {
             tone_hz,
@@ -62,6 +66,7 @@ impl Calibration {
             z0,
             line,
             coupling: resonator.coupling,
+            off: resonator.off,
             qr: resonator.qr,
             a: resonator.a,
             rotation_rad: 0.0,
@@ -115,7 +120,7 @@ impl Calibration {
     /// which is the shift of the resonance by its own power. Its imaginary part is the change of
     /// the loss. `None` if the result is not a finite number.
     pub fn detuning(&self, z: Complex64) -> Option<Complex64> {
-        let y = (self.coupling / (1.0 - z / self.line) - 1.0) / Complex64::new(0.0, 2.0);
+        let y = (self.coupling / (self.off - z / self.line) - 1.0) / Complex64::new(0.0, 2.0);
         y.is_finite().then_some(y)
     }
 }
@@ -133,6 +138,8 @@ mod tests {
             fr_hz: 1.2e9 + 3e4,
             qr: 1.7e4,
             coupling: Complex64::from_polar(0.7, 0.3),
+            off: one(),
+            geometry: crate::Geometry::Notch,
             a,
         }
     }

@@ -16,6 +16,7 @@ pub use candidate::{Candidate, Flag};
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::Geometry;
 use crate::robust::{median, sweep_noise};
 
 /// Method of a search for resonances.
@@ -26,7 +27,8 @@ pub enum FindMethod {
     /// ([`FindParams::max_phi_rad`]). It is the most sensitive method.
     #[default]
     MatchedFilter,
-    /// Prominence of dips in |S21| in decibels.
+    /// Prominence of dips in |S|, or of peaks, in decibels. In reflection an overcoupled resonator
+    /// may have no dip, so this method is refused.
     Prominence,
     /// Speed along the loop in the IQ plane. It is insensitive to ripple of the feedline.
     IqSpeed,
@@ -39,7 +41,8 @@ pub enum FindMethod {
 pub struct FindParams {
     /// The method.
     pub method: FindMethod,
-    /// Smallest depth of a resonance, in decibels.
+    /// Smallest depth of a resonance, in decibels: of the dip of a notch, of the dip of a notch with
+    /// the same loop in reflection, and smallest height of a peak.
     pub min_depth_db: f64,
     /// Expected number of false resonances that white noise alone causes in the whole sweep.
     pub false_alarms: f64,
@@ -103,6 +106,17 @@ impl FindParams {
         ];
         crate::params::out_of_range(&ranges)
     }
+
+    /// Returns the reason that these parameters cannot be used for resonators of this geometry, or
+    /// `None` if they can.
+    pub(crate) fn problem_for(&self, geometry: Geometry) -> Option<String> {
+        let misses = self.method == FindMethod::Prominence && geometry == Geometry::Reflection;
+        misses.then(|| {
+            "the method prominence looks for dips, and an overcoupled resonator in reflection may \
+             have none: use matched_filter or iq_speed"
+                .to_owned()
+        })
+    }
 }
 
 /// Wide sweep to search, with its known properties.
@@ -119,6 +133,16 @@ pub struct WideSweep<'a> {
     pub noise: Option<f64>,
     /// Frequencies of the NCO during the sweep, in hertz.
     pub nco_hz: &'a [f64],
+    /// Connection of the resonators to the line.
+    pub geometry: Geometry,
+}
+
+impl WideSweep<'_> {
+    /// Sets the connection of the resonators to the line.
+    #[must_use]
+    pub fn geometry(self, geometry: Geometry) -> Self {
+        Self { geometry, ..self }
+    }
 }
 
 /// Status of a search: success, or the reason that the sweep could not be searched.
@@ -169,6 +193,10 @@ pub struct FindOutcome {
     pub spacing_hz: f64,
     /// Highest quality factor for which the sweep has two points per linewidth.
     pub highest_q: f64,
+    /// Number of places at which |S| is more than 10 dB above its surroundings, as it is on peaks.
+    /// Zero in a search for peaks.
+    #[serde(default)]
+    pub rises: usize,
 }
 
 impl FindOutcome {
@@ -177,12 +205,28 @@ impl FindOutcome {
         if !self.status.is_success() {
             return vec![format!("the search failed: {}", self.status.as_str())];
         }
+        let mut warnings = Vec::new();
         if self.candidates.is_empty() {
-            return vec!["no resonance was found".to_owned()];
+            warnings.push("no resonance was found".to_owned());
         }
-        Vec::new()
+        if self.rises > 0 {
+            warnings.push(format!(
+                "the signal rises by more than 10 dB at {} places, as if the module had resonators \
+                 of the geometry peak and not of the given one",
+                self.rises
+            ));
+        }
+        warnings
     }
 }
+
+/// Rise of |S| that no notch and no dip in reflection has: 10 dB. A skew notch with an angle of 1 rad
+/// rises by up to 5 dB.
+const RISE: f64 = 3.2;
+/// Lowest level above which a rise counts, in multiples of the noise.
+const RISE_NOISE: f64 = 3.0;
+/// Width of the pieces of a sweep in which rises are counted, in units of the largest linewidth.
+const PIECE_LW: f64 = 20.0;
 
 /// Peak of a search: a frequency at which there may be a resonance.
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +245,7 @@ pub(crate) struct Flattened {
     pub spacing_hz: f64,
     /// Value that the statistic of a peak must exceed, or else the peak is not a resonance.
     pub threshold: f64,
+    pub geometry: Geometry,
 }
 
 /// Searches a wide sweep for resonances. Never panics.
@@ -215,8 +260,10 @@ pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcom
         threshold: 0.0,
         spacing_hz: 0.0,
         highest_q: 0.0,
+        rises: 0,
     };
-    if params.problem().is_some() {
+    let problem = params.problem();
+    if problem.or_else(|| params.problem_for(sweep.geometry)).is_some() {
         return failed(FindStatus::InvalidParameters);
     }
     let flat = match flatten(sweep, params) {
@@ -237,7 +284,26 @@ pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcom
         threshold: flat.threshold,
         spacing_hz: flat.spacing_hz,
         highest_q: flat.f.last().map_or(0.0, |f| f / (2.0 * flat.spacing_hz)),
+        rises: rises(&flat, params),
     }
+}
+
+/// Returns the number of pieces of the sweep in which |S| rises above [`RISE`]. Each piece is many
+/// linewidths wide, so that its median is that of the line, and is not divided by a slope or a
+/// standing wave of the line.
+fn rises(flat: &Flattened, params: &FindParams) -> usize {
+    if flat.geometry == Geometry::Peak {
+        return 0;
+    }
+    let points = (PIECE_LW * params.max_linewidth_hz / flat.spacing_hz).ceil() as usize;
+    let rises = |piece: &[Complex64]| {
+        let magnitudes: Vec<f64> = piece.iter().map(|z| z.norm()).collect();
+        let level = median(&magnitudes).unwrap_or(0.0).max(RISE_NOISE * flat.noise);
+        // One point alone may be a glitch.
+        let above = |pair: &[f64]| pair.iter().all(|z| *z > RISE * level);
+        magnitudes.windows(2).any(above)
+    };
+    flat.z.chunks(points.max(32)).filter(|piece| rises(piece)).count()
 }
 
 fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, FindStatus> {
@@ -286,5 +352,6 @@ fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, Find
         noise,
         spacing_hz,
         threshold,
+        geometry: sweep.geometry,
     })
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use twotone_hal::{BoardHandle, ChannelId, ErrorKind, ModuleId, PhaseEpoch, Result};
 
 use crate::fit::SweepData;
+use crate::geometry::Geometry;
 use crate::progress::Stage;
 use crate::resonator::Direction;
 use crate::session::{InputFlags, Session, Tone, bad_points_warning, carrier_phase};
@@ -97,7 +98,8 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Returns the sweep as input of the fits, with the known delay `tau_s`.
+    /// Returns the sweep over a notch as input of the fits, with the known delay `tau_s`.
+    /// [`SweepData::geometry`] sets another geometry.
     pub fn data(&self, tau_s: f64) -> SweepData<'_> {
         SweepData {
             frequency_hz: &self.frequency_hz,
@@ -105,6 +107,7 @@ impl Sweep {
             noise: self.noise,
             tau_s,
             direction: self.direction,
+            geometry: Geometry::Notch,
         }
     }
 }

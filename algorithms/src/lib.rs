@@ -8,6 +8,7 @@ pub mod delay;
 pub mod finding;
 pub mod fine_sweep;
 pub mod fit;
+mod geometry;
 pub mod network_analysis;
 mod params;
 pub mod place_tones;
@@ -25,6 +26,7 @@ pub use band::Band;
 pub use cable_delay::{CableDelayOutcome, CableDelayParams, cable_delay};
 pub use finding::{FindOutcome, FindParams, find_resonances};
 pub use fine_sweep::{FineSweepOutcome, FineSweepParams, Sweep, SweepTarget, fine_sweep};
+pub use geometry::Geometry;
 pub use network_analysis::{
     NetworkAnalysisOutcome, NetworkAnalysisParams, network_analysis, network_analysis_with_progress,
 };

@@ -7,6 +7,7 @@ use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
 use crate::band::Band;
 use crate::chunks::{Chunk, JoinStatus, join_chunks};
 use crate::finding::WideSweep;
+use crate::geometry::Geometry;
 use crate::progress::{Progress, Stage};
 use crate::robust::median;
 use crate::session::{InputFlags, Session, Tone, carrier_phase, pseudorandom};
@@ -168,6 +169,7 @@ impl NetworkAnalysisOutcome {
             tau_s,
             noise: self.noise,
             nco_hz: &self.nco_hz,
+            geometry: Geometry::Notch,
         }
     }
 

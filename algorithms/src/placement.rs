@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::Geometry;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
 /// Rule for the point of the resonance at which a tone is placed.
@@ -11,7 +12,7 @@ pub enum PlacementRule {
     /// On the resonance at low power; a little above it, on the stable side, at higher power.
     #[default]
     Stable,
-    /// The minimum of |S21|.
+    /// The minimum of |S|. Peaks have none, so the rule is refused for them.
     LeastTransmission,
     /// The largest speed along the loop, the circle that the resonance describes in the IQ plane.
     /// At high power this point is on the unstable side, so above a nonlinearity of 0.1 the rule
@@ -62,6 +63,20 @@ impl PlacementParams {
     }
 }
 
+impl PlacementParams {
+    /// Returns the reason that these parameters cannot be used for resonators of this geometry, or
+    /// `None` if they can.
+    pub(crate) fn problem_for(&self, geometry: Geometry) -> Option<String> {
+        let fails =
+            self.rule == PlacementRule::LeastTransmission && geometry == Geometry::Peak;
+        fails.then(|| {
+            "the rule least_transmission places tones in dips, and the geometry peak has none: use \
+             stable or greatest_speed"
+                .to_owned()
+        })
+    }
+}
+
 /// Frequency of a tone on its resonance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
@@ -109,7 +124,7 @@ fn detunings() -> impl Iterator<Item = f64> {
 
 /// Returns the detuning of the smallest |S21| on the upper branch of [`crate::resonator`].
 fn least_transmission(r: &Resonator) -> f64 {
-    let depth = |y: f64| (r.line(r.frequency_at(y)) * r.notch(y)).norm();
+    let depth = |y: f64| (r.line(r.frequency_at(y)) * r.factor(y)).norm();
     detunings()
         .filter(|&y| on_upper_branch(r, y))
         .min_by(|a, b| depth(*a).total_cmp(&depth(*b)))
@@ -147,6 +162,8 @@ mod tests {
             fr_hz: 1.2e9,
             qr: 2e4,
             coupling: Complex64::from_polar(0.8, phi),
+            off: Complex64::ONE,
+            geometry: Geometry::Notch,
             a,
         }
     }

@@ -11,15 +11,17 @@ use num_complex::Complex64;
 /// The notch of one frequency and width that fits a piece of a sweep best.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Projection {
-    /// Reduction of the squared residual `sum |.|^2` by the notch, compared with the line alone.
+    /// Reduction of the squared residual `sum |.|^2` by the resonance, compared with the line alone.
     pub gain: f64,
-    /// Squared residual with the notch.
+    /// Squared residual with the resonance.
     pub residual: f64,
     /// Transmission of the line at the resonance.
     pub line: Complex64,
     /// Slope of the line over `t`.
     pub slope: Complex64,
-    /// `A = -d / line`.
+    /// Amplitude `d` of the resonance.
+    pub amplitude: Complex64,
+    /// `A = -d / line`; not finite if the line transmits nothing.
     pub coupling: Complex64,
 }
 
@@ -76,12 +78,13 @@ pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Op
     let slope = s1 - d * r1;
     let line = s0 - d * r0 - slope * mean;
     let coupling = -d / line;
-    let usable = gain.is_finite() && coupling.is_finite();
+    let usable = gain.is_finite() && d.is_finite() && line.is_finite();
     usable.then_some(Projection {
         gain,
         residual: (about_line - gain).max(0.0),
         line,
         slope,
+        amplitude: d,
         coupling,
     })
 }

@@ -1,13 +1,28 @@
-//! The resonator model of the fits: a notch in a line, pulled down in frequency by its own power.
+//! The resonator model of the fits: a resonance on a line, pulled down in frequency by its own
+//! power.
 //!
-//! `S(f) = G (1 + b (f - f_ref)) exp(-2 pi i (f - f_ref) tau) [1 - A / (1 + 2 i y)]`, with
-//! `A = (Qr/Qc) e^(i phi) / cos phi` (the diameter correction of Khalil et al., J. Appl. Phys. 111,
-//! 054510, 2012) and `y` the solution of `y = y0 + a / (1 + 4 y^2)`, `y0 = Qr (f - fr) / fr`
-//! (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
+//! `S(f) = G (1 + b (f - f_ref)) exp(-2 pi i (f - f_ref) tau) [o - A / (1 + 2 i y)]`, with `y` the
+//! solution of `y = y0 + a / (1 + 4 y^2)`, `y0 = Qr (f - fr) / fr` (Swenson et al., J. Appl. Phys.
+//! 113, 104501, 2013). The transmission `o` off resonance and the coupling `A` depend on the
+//! [`Geometry`]:
+//!
+//! * *Notch*: `o = 1`, `A = (Qr/Qc) e^(i phi) / cos phi`, the diameter correction of Khalil et al.,
+//!   J. Appl. Phys. 111, 054510, 2012, section II; also Probst et al., Rev. Sci. Instrum. 86,
+//!   024706, 2015, section II.
+//! * *Reflection*: `o = 1`, `A = 2 (Qr/Qc) e^(i phi) / cos phi`. Without asymmetry this is the
+//!   reflection of a resonator at the end of a line (Chen et al., Phys. Rev. B 106, 214505, 2022).
+//!   The angle stands for reflections on the line and for waves that leak past the resonator. `Qc`
+//!   includes what reflections add to the coupling only to second order in `phi`, and a leak in
+//!   phase with the line changes `A` without any angle, so a leak of a hundredth changes `Qc` by up
+//!   to a hundredth (Rieger et al., Phys. Rev. Applied 20, 014059, 2023).
+//! * *Peak*: `A = -1`, and `G` is the transmission through the resonator on resonance, with the
+//!   couplings of both ports in it. `o` is the signal that leaks past the resonator, relative to
+//!   the peak (Petersan and Anlage, J. Appl. Phys. 84, 3392, 1998). Since `G` is not known apart
+//!   from the couplings, `Qc` and `Qi` are not determined.
 //!
 //! These terms are used in the whole crate:
 //!
-//! * The *line* is the feedline with its cables and amplifiers, in which the resonator is a notch.
+//! * The *line* is the feedline with its cables and amplifiers, without the resonators.
 //! * The *loop* is the circle that `S` describes in the complex plane around a resonance.
 //! * The *pull* is the shift of the resonance by the power in the resonator. The detuning `y`, in
 //!   linewidths, includes the pull; `y0` does not.
@@ -16,6 +31,8 @@
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
+
+use crate::geometry::{Geometry, one};
 
 /// The nonlinearity above which the resonator has three states at some frequencies:
 /// `4 sqrt(3) / 9`.
@@ -100,7 +117,11 @@ pub fn detuning_slope(y: f64, a: f64) -> f64 {
 pub struct Resonator {
     /// Frequency that gain, slope and delay refer to, in hertz.
     pub f_ref_hz: f64,
-    /// Complex gain of the line at `f_ref_hz`, in the samples' unit.
+    /// Connection of the resonator to the line.
+    #[serde(default)]
+    pub geometry: Geometry,
+    /// Complex gain of the line at `f_ref_hz`, in the samples' unit. For a peak, the transmission
+    /// through the resonator on resonance, without the leak.
     pub gain: Complex64,
     /// Relative slope of the line's gain, per hertz.
     pub slope_per_hz: f64,
@@ -110,8 +131,11 @@ pub struct Resonator {
     pub fr_hz: f64,
     /// Total (loaded) quality factor.
     pub qr: f64,
-    /// `A = (Qr/Qc) e^(i phi) / cos phi`: diameter of the loop over the gain.
+    /// Diameter `A` of the loop over the gain, as a complex number. For a peak it is -1.
     pub coupling: Complex64,
+    /// Transmission `o` off resonance over the gain: 1, or the leak of a peak.
+    #[serde(default = "one")]
+    pub off: Complex64,
     /// Nonlinearity; bifurcated above [`BIFURCATION`].
     pub a: f64,
 }
@@ -122,24 +146,42 @@ impl Resonator {
         self.fr_hz / self.qr
     }
 
-    /// Returns the coupling quality factor, with the diameter correction.
-    pub fn qc(&self) -> f64 {
-        self.qr / self.coupling.re
+    /// Returns `Qr/Qc`, with the diameter correction; `None` for a peak.
+    fn qr_over_qc(&self) -> Option<f64> {
+        Some(self.coupling.re / self.geometry.lossless_diameter()?)
     }
 
-    /// Returns the internal quality factor: `1/Qi = 1/Qr - 1/Qc`.
-    pub fn qi(&self) -> f64 {
-        self.qr / (1.0 - self.coupling.re)
+    /// Returns the coupling quality factor, with the diameter correction; `None` for a peak.
+    pub fn qc(&self) -> Option<f64> {
+        Some(self.qr / self.qr_over_qc()?)
     }
 
-    /// Returns the asymmetry angle, in radians.
-    pub fn phi_rad(&self) -> f64 {
-        self.coupling.arg()
+    /// Returns the internal quality factor, `1/Qi = 1/Qr - 1/Qc`; `None` for a peak.
+    pub fn qi(&self) -> Option<f64> {
+        Some(self.qr / (1.0 - self.qr_over_qc()?))
     }
 
-    /// Returns the depth of the notch at its deepest point, in decibels relative to the line.
+    /// Returns the asymmetry angle, in radians; `None` for a peak, whose asymmetry is in the leak.
+    pub fn phi_rad(&self) -> Option<f64> {
+        (self.geometry != Geometry::Peak).then(|| self.coupling.arg())
+    }
+
+    /// Returns the diameter of the loop, in the samples' unit.
+    pub fn diameter(&self) -> f64 {
+        self.coupling.norm() * self.gain.norm()
+    }
+
+    /// Returns the depth of the dip at its deepest point, in decibels relative to the line. For a
+    /// peak, the height of its highest point, in decibels relative to the leak.
     pub fn depth_db(&self) -> f64 {
-        depth_db(self.coupling)
+        let (middle, radius) = (self.off - 0.5 * self.coupling, 0.5 * self.coupling.norm());
+        let least = 1e-9;
+        match self.geometry {
+            Geometry::Peak => {
+                20.0 * ((middle.norm() + radius) / self.off.norm().max(least)).log10()
+            }
+            _ => -20.0 * (middle.norm() - radius).abs().max(least).log10(),
+        }
     }
 
     /// Returns the transmission of the line alone at `f_hz`, in the samples' unit.
@@ -160,14 +202,19 @@ impl Resonator {
         self.fr_hz * (1.0 + y0 / self.qr)
     }
 
-    /// Returns the factor `1 - A / (1 + 2 i y)`.
-    pub fn notch(&self, y: f64) -> Complex64 {
-        1.0 - self.coupling / Complex64::new(1.0, 2.0 * y)
+    /// Returns the factor `o - A / (1 + 2 i y)`.
+    pub fn factor(&self, y: f64) -> Complex64 {
+        self.off + self.pole(y)
+    }
+
+    /// Returns the resonant part `-A / (1 + 2 i y)` of the factor.
+    pub(crate) fn pole(&self, y: f64) -> Complex64 {
+        -self.coupling / Complex64::new(1.0, 2.0 * y)
     }
 
     /// Returns the transmission of a tone that came to `f_hz` in `direction`.
     pub fn transmission(&self, f_hz: f64, direction: Direction) -> Complex64 {
-        self.line(f_hz) * self.notch(pulled_detuning(self.y0(f_hz), self.a, direction))
+        self.line(f_hz) * self.factor(pulled_detuning(self.y0(f_hz), self.a, direction))
     }
 
     /// True if every number is finite, and the resonance frequency and the quality factor are
@@ -185,16 +232,10 @@ impl Resonator {
         .all(|v| v.is_finite())
             && self.gain.is_finite()
             && self.coupling.is_finite()
+            && self.off.is_finite()
             && self.qr > 0.0
             && self.fr_hz > 0.0
     }
-}
-
-/// Returns the depth of a notch with coupling `A`, in decibels, at the point of the loop that is
-/// nearest to the origin.
-pub fn depth_db(coupling: Complex64) -> f64 {
-    let nearest = ((1.0 - 0.5 * coupling).norm() - 0.5 * coupling.norm()).abs();
-    -20.0 * nearest.max(1e-9).log10()
 }
 
 #[cfg(test)]
@@ -244,6 +285,8 @@ mod tests {
             fr_hz: 1e9,
             qr: 2e4,
             coupling: Complex64::new(0.8, 0.0),
+            off: one(),
+            geometry: Geometry::Notch,
             a: 0.5,
         };
         assert!((r.frequency_at(0.0) - (1e9 - 0.5 * 5e4)).abs() < 1e-3);

@@ -2,6 +2,7 @@
 
 mod bias;
 mod choice;
+mod geometry;
 mod lines;
 mod outcome;
 mod params;
@@ -95,7 +96,7 @@ pub async fn tune_with_progress(
         edge,
         not_toned,
     } = choice::choose(&found.candidates, &session, params);
-    let mut outcome = TuneOutcome::new(&session, band, delay, wide, found);
+    let mut outcome = TuneOutcome::new(&session, band, params.geometry, delay, wide, found);
     outcome.not_toned = not_toned;
     let (params, lowered) =
         lower_amplitude(params, &session, chosen.len() + params.reference_tones);
@@ -127,6 +128,12 @@ pub async fn tune_with_progress(
         sweeps = Some(fine);
         fitted = fits;
     }
+    outcome.warnings.extend(geometry::doubt(
+        &outcome.find.candidates,
+        &chosen,
+        &mut fitted,
+        params.geometry,
+    ));
     if let Some(sweeps) = sweeps {
         outcome.warnings.extend(sweeps.warnings());
         outcome.fine_sweep = Some(sweeps);
@@ -136,6 +143,7 @@ pub async fn tune_with_progress(
         &outcome.find.candidates,
         &session,
         band,
+        &outcome.network_analysis,
         chosen.len() + edge.len(),
         params,
     );
@@ -200,9 +208,10 @@ async fn search(
     params: &TuneParams,
 ) -> (NetworkAnalysisOutcome, FindOutcome) {
     // The search takes many milliseconds, so it runs outside the event loop.
-    let find = params.find.clone();
+    let (find, geometry) = (params.find.clone(), params.geometry);
     tworoutine::offload(move || {
-        let found = find_resonances(&wide.as_sweep(tau_s), &find);
+        let sweep = wide.as_sweep(tau_s).geometry(geometry);
+        let found = find_resonances(&sweep, &find);
         (wide, found)
     })
     .await
@@ -217,8 +226,12 @@ async fn fit(
 ) -> (FineSweepOutcome, Vec<crate::fit::Fit>) {
     let (candidates, chosen) = (candidates.to_vec(), chosen.to_vec());
     let (fit, widest_hz) = (params.fit.clone(), params.find.max_linewidth_hz);
+    let feed = lines::Feedline {
+        tau_s,
+        geometry: params.geometry,
+    };
     tworoutine::offload(move || {
-        let mut fits = lines::fit_all(&fine, &candidates, &chosen, tau_s, &fit);
+        let mut fits = lines::fit_all(&fine, &candidates, &chosen, feed, &fit);
         // A line that is wider than any detector is a box mode, even if its fit is good.
         for fit in &mut fits {
             if fit.status.is_success() && fit.linewidth_hz() > widest_hz {

@@ -3,6 +3,7 @@
 
 use num_complex::Complex64;
 use proptest::prelude::*;
+use twotone_algorithms::Geometry;
 use twotone_algorithms::calibration::Calibration;
 use twotone_algorithms::chunks::{Chunk, join_chunks};
 use twotone_algorithms::delay::estimate_delay;
@@ -12,9 +13,7 @@ use twotone_algorithms::fit::{
     fit_nonlinear, fit_pair,
 };
 use twotone_algorithms::placement::{PlacementParams, PlacementRule, place};
-use twotone_algorithms::resonator::{
-    Direction, Resonator, depth_db, detuning_slope, pulled_detuning,
-};
+use twotone_algorithms::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 use twotone_algorithms::robust::{complex_median, median, spread, sweep_noise};
 
 /// Numbers of every size, with special ones such as NaN and zero.
@@ -35,9 +34,15 @@ fn complex() -> impl Strategy<Value = Complex64> {
     (number(), number()).prop_map(|(re, im)| Complex64::new(re, im))
 }
 
+fn geometry() -> impl Strategy<Value = Geometry> {
+    prop::sample::select(Geometry::ALL.to_vec())
+}
+
 fn resonator() -> impl Strategy<Value = Resonator> {
     let numbers = prop::array::uniform6(number());
-    (numbers, complex(), complex()).prop_map(|(n, gain, coupling)| Resonator {
+    let others = (complex(), complex(), complex(), geometry());
+    (numbers, others).prop_map(|(n, (gain, coupling, off, geometry))| Resonator {
+        geometry,
         f_ref_hz: n[0],
         gain,
         slope_per_hz: n[1],
@@ -45,6 +50,7 @@ fn resonator() -> impl Strategy<Value = Resonator> {
         fr_hz: n[3],
         qr: n[4],
         coupling,
+        off,
         a: n[5],
     })
 }
@@ -129,7 +135,6 @@ proptest! {
     ) {
         let _ = pulled_detuning(other, resonator.a, direction);
         let _ = detuning_slope(other, resonator.a);
-        let _ = depth_db(z);
         let _ = (resonator.transmission(other, direction), resonator.depth_db(), resonator.qi());
         for rule in [
             PlacementRule::Stable,
@@ -164,8 +169,9 @@ proptest! {
         tau in number(),
         noise in prop::option::of(number()),
         direction in direction(),
+        geometry in geometry(),
     ) {
-        let data = SweepData { frequency_hz: &f, z: &z, noise, tau_s: tau, direction };
+        let data = SweepData { frequency_hz: &f, z: &z, noise, tau_s: tau, direction, geometry };
         for fit in [fit_linear(&data, &params), fit_nonlinear(&data, &params)] {
             prop_assert!(!fit.status.is_success() || fit.model.is_finite());
         }
@@ -182,8 +188,9 @@ proptest! {
         tau in number(),
         noise in prop::option::of(number()),
         ncos in prop::collection::vec(number(), 0..3),
+        geometry in geometry(),
     ) {
-        let sweep = WideSweep { frequency_hz: &f, z: &z, tau_s: tau, noise, nco_hz: &ncos };
+        let sweep = WideSweep { frequency_hz: &f, z: &z, tau_s: tau, noise, nco_hz: &ncos, geometry };
         let _ = find_resonances(&sweep, &params);
         let _ = find_resonances(&sweep, &FindParams { method: params.method, ..FindParams::default() });
         let _ = estimate_delay(&f, &z, tau);

@@ -4,6 +4,7 @@ mod support;
 
 use num_complex::Complex64;
 use proptest::prelude::*;
+use twotone_algorithms::Geometry;
 use twotone_algorithms::chunks::{Chunk, join_chunks};
 use twotone_algorithms::delay::{DelayStatus, estimate_delay};
 use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resonances};
@@ -231,9 +232,10 @@ proptest! {
         tau in any_number(),
         noise in any_number(),
         down in any::<bool>(),
+        geometry in prop::sample::select(Geometry::ALL.to_vec()),
     ) {
         let direction = if down { Direction::Down } else { Direction::Up };
-        let data = SweepData { frequency_hz: &f, z: &z, noise: Some(noise), tau_s: tau, direction };
+        let data = SweepData { frequency_hz: &f, z: &z, noise: Some(noise), tau_s: tau, direction, geometry };
         let params = FitParams::default();
         let fits = [fit_linear(&data, &params), fit_nonlinear(&data, &params)];
         for fit in &fits {
@@ -249,6 +251,7 @@ proptest! {
         let _ = join_chunks(&[chunk.clone(), chunk], tau);
         let sweep = WideSweep {
             frequency_hz: &f, z: &z, tau_s: tau, noise: Some(noise), nco_hz: &[noise],
+            geometry: Geometry::Peak,
         };
         for method in [FindMethod::MatchedFilter, FindMethod::Prominence, FindMethod::IqSpeed] {
             let _ = find_resonances(&sweep, &FindParams { method, ..FindParams::default() });
@@ -259,13 +262,14 @@ proptest! {
     fn searches_do_not_panic_on_any_ascending_sweep(
         z in prop::collection::vec(any_complex(), 32..300),
         finite in any::<bool>(),
+        geometry in prop::sample::select(Geometry::ALL.to_vec()),
     ) {
         let f: Vec<f64> = (0..z.len()).map(|i| 1e9 + 1e4 * i as f64).collect();
         let z: Vec<Complex64> = z
             .into_iter()
             .map(|z| if finite && !z.is_finite() { Complex64::new(1.0, 0.0) } else { z })
             .collect();
-        let sweep = WideSweep { frequency_hz: &f, z: &z, tau_s: 1e-6, noise: None, nco_hz: &[] };
+        let sweep = WideSweep { frequency_hz: &f, z: &z, tau_s: 1e-6, noise: None, nco_hz: &[], geometry };
         for method in [FindMethod::MatchedFilter, FindMethod::Prominence, FindMethod::IqSpeed] {
             let found = find_resonances(&sweep, &FindParams { method, ..FindParams::default() });
             for candidate in &found.candidates {

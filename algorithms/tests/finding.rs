@@ -4,6 +4,7 @@
 mod support;
 
 use num_complex::Complex64;
+use twotone_algorithms::Geometry;
 use twotone_algorithms::delay::{DelayStatus, estimate_delay};
 use twotone_algorithms::finding::{
     Candidate, FindMethod, FindOutcome, FindParams, FindStatus, Flag, WideSweep, find_resonances,
@@ -19,6 +20,7 @@ fn search(wide: &Wide, z: &[Complex64], noise: f64, params: &FindParams) -> Find
         tau_s: wide.delay_s,
         noise: Some(noise),
         nco_hz: &[1.25e9],
+        geometry: Geometry::Notch,
     };
     find_resonances(&sweep, params)
 }
@@ -156,6 +158,7 @@ fn lines_near_an_nco_or_an_end_are_flagged() {
         tau_s: wide.delay_s,
         noise: None,
         nco_hz: &[truth.fr_hz - 0.1 * truth.linewidth_hz()],
+        geometry: Geometry::Notch,
     };
     let found = find_resonances(&sweep, &FindParams::default());
     let last = found.candidates.last().unwrap();
@@ -198,6 +201,7 @@ fn noise_causes_as_many_false_alarms_as_requested() {
                 tau_s: 0.0,
                 noise: Some(sigma),
                 nco_hz: &[],
+                geometry: Geometry::Notch,
             };
             alarms += find_resonances(&sweep, &params).candidates.len();
         }
@@ -251,6 +255,7 @@ fn a_search_that_cannot_be_made_has_a_reason() {
             tau_s: 0.0,
             noise: None,
             nco_hz: &[],
+            geometry: Geometry::Notch,
         };
         find_resonances(&sweep, params).status
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tworoutine::Allowance;
-use twotone_algorithms::{TuneParams, tune};
+use twotone_algorithms::{Geometry, TuneParams, tune};
 use twotone_hal::{Board, BoardHandle, ChannelId, ModuleId, Result};
 
 use super::array_report::BoardFacts;
@@ -162,7 +162,8 @@ pub(super) async fn run(
     })
 }
 
-/// Runs the algorithm of the campaign on `targets`.
+/// Runs the algorithm of the campaign on `targets`. The boards in memory have notches, whatever the
+/// geometry of the module, because the requests are the same for all geometries.
 async fn rehearse(
     campaign: &Campaign,
     array: &Array,
@@ -175,6 +176,10 @@ async fn rehearse(
     };
     let rehearsing = campaign.measure(array, targets, runner, move |board, module, params, _| {
         // A board in memory is done within a moment, so its progress is not shown.
+        let params = TuneParams {
+            geometry: Geometry::Notch,
+            ..params
+        };
         async move { algorithm(&board, module, &params, of).await }
     });
     rehearsing.await

@@ -119,7 +119,8 @@ impl CampaignParams {
                 let modules = board.modules.iter();
                 modules.filter_map(|module| {
                     let why = self.no_band(module).or_else(|| self.beyond(module));
-                    let why = why.or_else(|| self.too_coarse(module))?;
+                    let why = why.or_else(|| self.too_coarse(module));
+                    let why = why.or_else(|| self.of_geometry(module).problem())?;
                     Some(format!("{} module {}: {why}", board.name, module.module))
                 })
             });
@@ -165,9 +166,17 @@ impl CampaignParams {
         self.given_band(module)?.problem()
     }
 
-    /// Returns the message that the given band is not within the range of `module`. The message
-    /// names the key of the map that gives the exceeded limit. Returns `None` if the band is within
-    /// the range.
+    /// Returns the given parameters, with the geometry of a module.
+    fn of_geometry(&self, module: &ModuleEntry) -> TuneParams {
+        let mut params = self.params.clone();
+        if !self.is_given("geometry", None) {
+            params.geometry = module.geometry;
+        }
+        params
+    }
+
+    /// Returns the message that the given band is not within the range of `module`, with the key of
+    /// the map, or `None` if the band is within the range.
     fn beyond(&self, module: &ModuleEntry) -> Option<String> {
         let band = self.given_band(module)?;
         let mhz = |hz: f64| hz / 1e6;
@@ -276,7 +285,7 @@ impl CampaignParams {
         entry: &ModuleEntry,
         description: &Description,
     ) -> Result<TuneParams> {
-        let mut params = self.params.clone();
+        let mut params = self.of_geometry(entry);
         let module = description.module(entry.module)?;
         let has_powers = kind.family().has_power_scale;
         let full_scale = has_powers.then(|| module.power_scale()).transpose()?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::delay::DelayStatus;
 use twotone_algorithms::finding::{FindStatus, Flag};
-use twotone_algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
+use twotone_algorithms::{ChannelOutcome, ChannelStatus, Geometry, Reason, TuneOutcome};
 use twotone_hal::{ChannelId, ModuleId};
 
 use super::array_report::{ArrayReport, BoardFacts};
@@ -69,8 +69,10 @@ pub struct TunedModule {
     pub repeats: u32,
     /// Time that the tune of the module took, including its clean-up, in seconds.
     pub elapsed_s: f64,
-    /// Delay of the line, in seconds. This field and the statuses below are `None` if the module
-    /// was not tuned.
+    /// Connection of the module's detectors to the line, by which it was tuned. This field, the
+    /// delay and the statuses below are `None` if the module was not tuned.
+    pub geometry: Option<Geometry>,
+    /// Delay of the line, in seconds.
     pub tau_s: Option<f64>,
     /// Number of resonances that were found.
     pub candidates: usize,
@@ -120,7 +122,7 @@ pub struct TunedChannel {
     pub fr_hz: Option<f64>,
     /// Total quality factor.
     pub qr: Option<f64>,
-    /// Internal quality factor.
+    /// Internal quality factor. `None` for peaks, whose samples do not determine it.
     pub qi: Option<f64>,
     /// Nonlinearity parameter of the resonator at the tone's amplitude.
     pub a: Option<f64>,
@@ -214,6 +216,7 @@ impl TunedBoard {
                 error: outcome.result.as_ref().err().map(Failure::from),
                 repeats: outcome.repeats,
                 elapsed_s: outcome.elapsed.as_secs_f64(),
+                geometry: tune.map(|tune| tune.geometry),
                 tau_s: tune.map(|tune| tune.cable_delay.delay.tau_s),
                 candidates: tune.map_or(0, |tune| tune.find.candidates.len()),
                 not_toned: tune.map_or(0, |tune| tune.not_toned.len()),

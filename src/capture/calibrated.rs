@@ -131,6 +131,8 @@ mod tests {
             fr_hz,
             qr,
             coupling: Complex64::from_polar(qr / 2e4 / 0.3_f64.cos(), 0.3),
+            off: 1.0.into(),
+            geometry: twotone_algorithms::Geometry::Notch,
             a: 0.0,
         };
         let z0 = sample(fr_hz, qi, tone_hz);

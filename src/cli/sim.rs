@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tworoutine::Wait;
 use twotone::input::{self, shown};
 use twotone::sim::fault::FaultScript;
-use twotone::sim::{Farm, FarmBuilder, Profile, Streaming, TimeMode};
+use twotone::sim::{Farm, FarmBuilder, Geometry, Profile, Streaming, TimeMode};
 
 use super::Exit;
 use super::interrupt::Interrupt;
@@ -39,6 +39,9 @@ pub(crate) struct FarmArgs {
     /// Difficulty of the tune: clean, lab or harsh.
     #[arg(long, default_value_t = Profile::Clean)]
     pub(crate) profile: Profile,
+    /// Connection of the detectors to their line: notch, reflection or peak.
+    #[arg(long, default_value = "notch")]
+    pub(crate) geometry: Geometry,
     /// Let the boards take real time: an acquisition takes as long as its samples, and filters
     /// settle as on a board.
     #[arg(long)]
@@ -59,6 +62,7 @@ impl FarmArgs {
             .detectors(self.detectors)
             .seed(self.seed)
             .profile(self.profile)
+            .geometry(self.geometry)
             .time(match self.real_time {
                 true => TimeMode::RealTime {
                     call_us: self.call_us,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
+use twotone_algorithms::Geometry;
 use twotone_hal::{Dbm, Description, Error, Hertz, ModuleId, ModuleLimits};
 use twotone_transport::BoardPlace;
 
@@ -162,7 +163,9 @@ pub struct ModuleEntry {
     /// Wafer that is connected to the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wafer: Option<String>,
-    /// Lowest allowed frequency of a tone. If it is `None`, the limit is that of the board.
+    /// Connection of the module's detectors to the line.
+    pub geometry: Geometry,
+    /// Lowest frequency of a tone. `None` for the lowest of the board.
     #[serde(rename = "f_min_hz", skip_serializing_if = "Option::is_none")]
     pub f_min: Option<Hertz>,
     /// Highest allowed frequency of a tone. If it is `None`, the limit is that of the board.
@@ -202,6 +205,7 @@ impl ModuleEntry {
             module,
             feedline: None,
             wafer: None,
+            geometry: Geometry::Notch,
             f_min: None,
             f_max: None,
             cold_attenuation_db: CONSERVATIVE_COLD_ATTENUATION_DB,

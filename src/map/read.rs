@@ -2,6 +2,7 @@
 //! Each function reports the problems that it finds in a list, `findings`, and goes on. A section
 //! is a table of the TOML text with its keys.
 
+use twotone_algorithms::Geometry;
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
 use super::address;
@@ -28,6 +29,7 @@ const MODULE_KEYS: &[&str] = &[
     "number",
     "feedline",
     "wafer",
+    "geometry",
     "f_min_hz",
     "f_max_hz",
     "f_min",
@@ -248,7 +250,9 @@ fn module(
     }
     let attenuation = section.number(findings, "cold_attenuation_db", ATTENUATIONS_DB, "dB");
     let powers = powers(section, findings);
-    let safe_state = safe_state(section, findings);
+    let safe_state = named(section, findings, "safe_state", "safe state", &SafeState::ALL);
+    let geometries = Geometry::ALL.map(|one| (one.as_str(), one));
+    let geometry = named(section, findings, "geometry", "geometry", &geometries);
     let feedline = section.string(findings, "feedline");
     let wafer = section.string(findings, "wafer");
 
@@ -257,6 +261,7 @@ fn module(
     let mut entry = ModuleEntry::conservative(ModuleId::new(number.value).ok()?);
     entry.feedline = feedline.map(|found| found.value);
     entry.wafer = wafer.map(|found| found.value);
+    entry.geometry = geometry.unwrap_or_default();
     entry.f_min = f_min.map(|found| Hertz(found.value));
     entry.f_max = f_max.map(|found| Hertz(found.value));
     if let Some(attenuation) = attenuation {
@@ -362,17 +367,22 @@ fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     powers
 }
 
-fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<SafeState> {
-    let name = section.string(findings, "safe_state")?;
-    let known = SafeState::ALL
-        .iter()
-        .find(|(known, _)| *known == name.value);
+/// Reads one of a few named values, if the key exists. `what` names it in messages.
+fn named<T: Copy>(
+    section: &Section<'_, '_>,
+    findings: &mut Findings<'_>,
+    key: &str,
+    what: &str,
+    all: &[(&'static str, T)],
+) -> Option<T> {
+    let name = section.string(findings, key)?;
+    let known = all.iter().find(|(known, _)| *known == name.value);
     if known.is_none() {
-        let names = SafeState::ALL.iter().map(|(known, _)| *known);
-        let what = format!("unknown safe state `{}`", name.value);
+        let names = all.iter().map(|(known, _)| *known);
+        let what = format!("unknown {what} `{}`", name.value);
         findings.unknown(name.at, &what, names, &name.value);
     }
-    known.map(|(_, state)| *state)
+    known.map(|(_, value)| *value)
 }
 
 /// Reads a detector. `known_boards` is `None` if a board of the map has a problem.

@@ -4,6 +4,7 @@ mod many;
 mod refused;
 mod round_trip;
 
+use twotone_algorithms::Geometry;
 use twotone_hal::{Dbm, Description, Hertz, ModuleDescription, ModuleId};
 
 use super::*;
@@ -17,6 +18,7 @@ address = "127.0.0.2:18082"
 [[board.module]]
 number = 1
 feedline = "w3-f1"
+geometry = "reflection"
 f_min_hz = 4e9
 f_max_hz = 4_500_000_000
 cold_attenuation_db = 40
@@ -53,6 +55,7 @@ fn a_good_map_is_read_as_it_stands() {
     let two = ModuleId::new(2).unwrap();
     let expected = ModuleEntry {
         feedline: Some("w3-f1".into()),
+        geometry: Geometry::Reflection,
         f_min: Some(Hertz(4e9)),
         f_max: Some(Hertz(4.5e9)),
         cold_attenuation_db: 40.0,

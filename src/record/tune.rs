@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::delay::DelayStatus;
 use twotone_algorithms::finding::FindStatus;
-use twotone_algorithms::{ChannelOutcome, NotToned, ReferenceTone, TuneOutcome};
+use twotone_algorithms::{ChannelOutcome, Geometry, NotToned, ReferenceTone, TuneOutcome};
 use twotone_hal::{ChannelId, Epoch, ModuleId, PhaseEpoch, legible};
 
 use super::RecordError;
@@ -47,6 +47,10 @@ pub struct ModuleTune {
     pub epoch: Option<Epoch>,
     /// Phase epoch of the module during the tune.
     pub phase_epoch: Option<PhaseEpoch>,
+    /// Connection of the detectors to the line. Tunes of versions that knew only notches do not have
+    /// it.
+    #[serde(default)]
+    pub geometry: Geometry,
     /// Frequency of the NCO during the tune, in hertz. It is 0 for a module without an NCO.
     pub nco_hz: f64,
     /// Delay of the line, in seconds.
@@ -131,6 +135,7 @@ impl ModuleTune {
             module: tune.module,
             epoch: Some(tune.epoch),
             phase_epoch: Some(tune.phase_epoch),
+            geometry: tune.geometry,
             nco_hz: tune.nco_hz,
             tau_s: Some(tune.cable_delay.delay.tau_s),
             delay_status: Some(tune.cable_delay.delay.status),

@@ -27,11 +27,12 @@ pub enum Flag {
 /// Resonance found in a wide sweep, with values that a fine sweep will improve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// Frequency of the dip, in hertz.
+    /// Frequency of the dip or the peak, in hertz.
     pub fr_hz: f64,
     /// Total quality factor.
     pub q: f64,
-    /// Depth of the dip, in decibels.
+    /// Depth of the dip, or height of the peak, in decibels: see
+    /// [`Resonator::depth_db`](crate::resonator::Resonator::depth_db).
     pub depth_db: f64,
     /// Coupling `A` of the resonator: see [`crate::resonator::Resonator::coupling`].
     pub coupling: Complex64,

@@ -11,10 +11,14 @@ use super::{FindParams, Flattened, Peak};
 use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, fit_pair,
 };
-use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
+use crate::geometry::Geometry;
+use crate::projection::Projection;
+use crate::resonator::{Direction, Resonator, pulled_detuning};
 
 /// Distance from a line, in linewidths, up to which the sweep is divided by its notch.
 const DIVIDE_LW: f64 = 60.0;
+/// The same for the subtraction of a peak, whose wings are large next to the leak.
+const SUBTRACT_LW: f64 = 1000.0;
 /// Half width of the piece of sweep that is fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
 /// Largest number of peaks beside one line that are examined. Further peaks beside this line are
@@ -70,7 +74,8 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
         };
         // The limit is half of the smallest depth, because the resonator of the matched filter is
         // less deep than a narrow dip.
-        if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
+        let template = resonator(flat, &peak, &projection);
+        if contrast_db(&template) < 0.5 * params.min_depth_db {
             continue;
         }
         if let Some(k) = near {
@@ -80,28 +85,27 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
                 &mut lines,
                 k,
                 &peak,
-                &projection,
+                &template,
                 params,
                 &fits,
             );
             continue;
         }
-        let from_template = resonator(&peak, &projection);
         let fit = fit_piece(&clean, peak.f_hz, peak.linewidth_hz, false, &fits);
-        let line = line_for(&fit, &peak, from_template, params);
+        let line = line_for(&fit, &peak, template, params);
         if let Some(line) = line {
-            divide(&mut clean, &line.model);
+            remove(&mut clean, &line.model);
             lines.push(line);
         }
     }
     split(flat, &mut clean, &mut lines, params, &fits);
     let mut candidates: Vec<Candidate> = lines
         .iter()
-        .filter(|line| depth_db(line.model.coupling) >= params.min_depth_db)
+        .filter(|line| contrast_db(&line.model) >= params.min_depth_db)
         .map(|line| Candidate {
             fr_hz: line.dip_hz(),
             q: line.model.qr,
-            depth_db: depth_db(line.model.coupling),
+            depth_db: line.model.depth_db(),
             coupling: line.model.coupling,
             statistic: line.statistic,
             flags: Vec::new(),
@@ -125,10 +129,11 @@ fn split(
         if lines[k].residual < residual_limit(flat, &lines[k]) {
             continue;
         }
-        multiply(clean, &lines[k].model);
+        restore(clean, &lines[k].model);
         let reach = (FIT_LW * lines[k].model.linewidth_hz()).max(10.0 * flat.spacing_hz);
         let (f, z) = piece(clean, lines[k].dip_hz() - reach, lines[k].dip_hz() + reach);
-        let pair = fit_pair(&SweepData::new(f, z), false, fits);
+        let data = SweepData::new(f, z).geometry(clean.geometry);
+        let pair = fit_pair(&data, false, fits);
         if let Some([first, second]) = pair
             && [&first, &second].iter().all(|fit| is_sound(fit, params))
             && first
@@ -138,7 +143,7 @@ fn split(
         {
             lines[k].model = first.model;
             lines[k].residual = first.residual_over_diameter;
-            divide(clean, &second.model);
+            remove(clean, &second.model);
             lines.push(Line {
                 model: second.model,
                 statistic: lines[k].statistic,
@@ -147,7 +152,7 @@ fn split(
             });
         }
         let model = lines[k].model;
-        divide(clean, &model);
+        remove(clean, &model);
     }
 }
 
@@ -156,8 +161,34 @@ fn is_sound(fit: &Fit, params: &FindParams) -> bool {
     fit.model.is_finite()
         && fit.linewidth_hz() < params.max_linewidth_hz
         && fit.linewidth_hz() > 0.5 * params.min_linewidth_hz
-        && fit.phi_rad.abs() < params.max_phi_rad + 0.3
-        && depth_db(fit.model.coupling) > params.min_depth_db
+        && fit.phi_rad.is_none_or(|phi| phi.abs() < params.max_phi_rad + 0.3)
+        && contrast_db(&fit.model) > params.min_depth_db
+}
+
+/// Returns the depth by which a resonance is judged, in decibels. In reflection it is that of a
+/// notch with the same loop, since an overcoupled resonator has hardly a dip. For a peak it is its
+/// height above the leak or, if that is more, the depth of a dip in the leak: dips are kept so that
+/// their fits can show that the geometry is another one.
+fn contrast_db(r: &Resonator) -> f64 {
+    let db = |ratio: f64| 20.0 * ratio.max(1e-9).log10();
+    match r.geometry {
+        Geometry::Notch => r.depth_db(),
+        Geometry::Reflection => -db(1.0 - r.coupling.norm()),
+        Geometry::Peak => {
+            let leak = r.off.norm().max(1e-9);
+            let dip = ((r.off - 0.5 * r.coupling).norm() - 0.5).abs();
+            r.depth_db().max(-db(dip / leak))
+        }
+    }
+}
+
+/// Returns the diameter of the loop over the gain of the feedline, or over the median magnitude of
+/// the sweep for a peak, which has no such gain.
+fn size(r: &Resonator) -> f64 {
+    match r.geometry {
+        Geometry::Peak => r.diameter(),
+        Geometry::Notch | Geometry::Reflection => r.coupling.norm(),
+    }
 }
 
 /// Returns the index of the line that a peak is close to.
@@ -171,7 +202,7 @@ fn nearest(lines: &[Line], peak: &Peak) -> Option<usize> {
 /// Returns the residual, as a fraction of the loop's diameter, below which one line explains the
 /// sweep.
 fn residual_limit(flat: &Flattened, line: &Line) -> f64 {
-    CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
+    CLEAN.max(2.0 * flat.noise / size(&line.model).max(1e-3))
 }
 
 /// Returns the line for a peak. Its model is the fit if the fit is good, and `template`, the
@@ -185,7 +216,9 @@ fn line_for(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) ->
         && lw < 3.0 * peak.linewidth_hz
         && lw > 0.25 * peak.linewidth_hz;
     let model = match fit.status {
-        FitStatus::Success | FitStatus::NegativeQi if agrees => fit.model,
+        FitStatus::Success | FitStatus::NegativeQi | FitStatus::OtherGeometry if agrees => {
+            fit.model
+        }
         FitStatus::TooWide | FitStatus::OutsideSweep => return None,
         _ => template,
     };
@@ -218,14 +251,14 @@ fn confirm_beside(
     lines: &mut Vec<Line>,
     k: usize,
     peak: &Peak,
-    projection: &crate::projection::Projection,
+    template: &Resonator,
     params: &FindParams,
     fits: &FitParams,
 ) {
     let enough = residual_limit(flat, &lines[k]);
     lines[k].attempts += 1;
-    // First the notch of the line is put back into the sweep, and one nonlinear line is fitted.
-    multiply(clean, &lines[k].model);
+    // First the line is restored in the sweep, and one nonlinear line is fitted.
+    restore(clean, &lines[k].model);
     let lw = lines[k].model.linewidth_hz();
     let centre = lines[k].dip_hz();
     // One nonlinear fit is enough, because the sweep does not change between attempts.
@@ -239,23 +272,22 @@ fn confirm_beside(
         lines[k].residual = pulled.residual_over_diameter;
     }
     if lines[k].residual >= enough {
-        // If the power in the resonator shifts the resonance, a linear fit also has a large
-        // residual. So two lines are tried only after the nonlinear fit.
-        let both = two_lines(clean, &lines[k].model, &resonator(peak, projection), fits);
+        // If the resonance is pulled by its power, a linear fit also has a large residual. So two
+        // lines are tried only after the nonlinear fit.
+        let both = two_lines(clean, &lines[k].model, template, fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {
                 is_sound(fit, params)
                     && fit.linewidth_hz() > 0.3 * lw
-                    && fit.model.coupling.norm() > 0.1 * first.model.coupling.norm()
+                    && size(&fit.model) > 0.1 * size(&first.model)
             };
             // Two lines have more parameters and fit better in any case, so the residual must fall
             // by half.
-            let is_better =
-                first.residual_rms * 2.0 < lines[k].residual * lines[k].model.coupling.norm();
+            let is_better = first.residual_rms * 2.0 < lines[k].residual * size(&lines[k].model);
             if sound(&first) && sound(&second) && is_better {
                 lines[k].model = first.model;
                 lines[k].residual = first.residual_over_diameter;
-                divide(clean, &second.model);
+                remove(clean, &second.model);
                 lines.push(Line {
                     model: second.model,
                     statistic: peak.statistic,
@@ -266,7 +298,7 @@ fn confirm_beside(
         }
     }
     let model = lines[k].model;
-    divide(clean, &model);
+    remove(clean, &model);
 }
 
 fn two_lines(
@@ -279,7 +311,8 @@ fn two_lines(
     let low = first.fr_hz.min(second.fr_hz) - reach;
     let high = first.fr_hz.max(second.fr_hz) + reach;
     let (f, z) = piece(clean, low, high);
-    let both = fit_joint(&SweepData::new(f, z), &[*first, *second], false, fits);
+    let data = SweepData::new(f, z).geometry(clean.geometry);
+    let both = fit_joint(&data, &[*first, *second], false, fits);
     let found = both.iter().all(|fit| fit.status.is_success());
     found.then(|| [both[0], both[1]])
 }
@@ -293,7 +326,7 @@ fn piece(flat: &Flattened, low: f64, high: f64) -> (&[f64], &[Complex64]) {
 fn fit_piece(flat: &Flattened, f_hz: f64, lw: f64, nonlinear: bool, fits: &FitParams) -> Fit {
     let reach = (FIT_LW * lw).max(8.0 * flat.spacing_hz);
     let (f, z) = piece(flat, f_hz - reach, f_hz + reach);
-    let data = SweepData::new(f, z);
+    let data = SweepData::new(f, z).geometry(flat.geometry);
     if nonlinear {
         fit_nonlinear(&data, fits)
     } else {
@@ -302,25 +335,55 @@ fn fit_piece(flat: &Flattened, f_hz: f64, lw: f64, nonlinear: bool, fits: &FitPa
 }
 
 /// Returns the resonator that the matched filter found at a peak.
-fn resonator(peak: &Peak, projection: &crate::projection::Projection) -> Resonator {
+fn resonator(flat: &Flattened, peak: &Peak, found: &Projection) -> Resonator {
+    let (gain, coupling, off) = match flat.geometry {
+        Geometry::Peak => (found.amplitude, -Complex64::ONE, found.line / found.amplitude),
+        Geometry::Notch | Geometry::Reflection => (found.line, found.coupling, Complex64::ONE),
+    };
     Resonator {
+        geometry: flat.geometry,
         f_ref_hz: peak.f_hz,
-        gain: projection.line,
+        gain,
         slope_per_hz: 0.0,
         tau_s: 0.0,
         fr_hz: peak.f_hz,
         qr: peak.f_hz / peak.linewidth_hz,
-        coupling: projection.coupling,
+        coupling,
+        off,
         a: 0.0,
     }
 }
 
-fn divide(flat: &mut Flattened, line: &Resonator) {
-    scale_by(flat, line, |z, notch| z / notch);
+fn remove(flat: &mut Flattened, line: &Resonator) {
+    match line.geometry {
+        Geometry::Peak => add(flat, line, -1.0),
+        Geometry::Notch | Geometry::Reflection => scale_by(flat, line, |z, notch| z / notch),
+    }
 }
 
-fn multiply(flat: &mut Flattened, line: &Resonator) {
-    scale_by(flat, line, |z, notch| z * notch);
+fn restore(flat: &mut Flattened, line: &Resonator) {
+    match line.geometry {
+        Geometry::Peak => add(flat, line, 1.0),
+        Geometry::Notch | Geometry::Reflection => scale_by(flat, line, |z, notch| z * notch),
+    }
+}
+
+/// Returns the indices of the points up to `reach_lw` linewidths from a line.
+fn around(flat: &Flattened, line: &Resonator, reach_lw: f64) -> std::ops::Range<usize> {
+    let reach = reach_lw * line.linewidth_hz();
+    let first = flat.f.partition_point(|f| *f < line.fr_hz - reach);
+    let end = flat.f.partition_point(|f| *f <= line.fr_hz + reach);
+    first..end.max(first)
+}
+
+/// Adds a peak to the sweep, without its leak.
+fn add(flat: &mut Flattened, line: &Resonator, sign: f64) {
+    // The slope of the fit holds only near the peak, and not in its wings.
+    let height = sign * line.line(line.frequency_at(0.0));
+    for i in around(flat, line, SUBTRACT_LW) {
+        let y = pulled_detuning(line.y0(flat.f[i]), line.a, Direction::Up);
+        flat.z[i] += height * line.pole(y);
+    }
 }
 
 fn scale_by(
@@ -328,12 +391,9 @@ fn scale_by(
     line: &Resonator,
     by: impl Fn(Complex64, Complex64) -> Complex64,
 ) {
-    let reach = DIVIDE_LW * line.linewidth_hz();
-    let first = flat.f.partition_point(|f| *f < line.fr_hz - reach);
-    let end = flat.f.partition_point(|f| *f <= line.fr_hz + reach);
-    for i in first..end {
+    for i in around(flat, line, DIVIDE_LW) {
         let y = pulled_detuning(line.y0(flat.f[i]), line.a, Direction::Up);
-        let notch = line.notch(y);
+        let notch = line.factor(y);
         // The magnitude of the notch is raised to at least 0.02, because a division by a notch near
         // zero would magnify the noise.
         let floor = notch.norm().max(0.02);

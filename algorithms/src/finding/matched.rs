@@ -7,6 +7,7 @@
 //! white noise is known, so the threshold follows from the allowed number of false alarms.
 
 use super::{FindParams, Flattened, Peak};
+use crate::geometry::Geometry;
 use crate::projection::{Projection, project};
 
 /// Relative error of the model of the feedline, caused by ripple within a few linewidths. At high
@@ -111,7 +112,9 @@ impl Window {
                 let y = (f - f_hz) * sharpness;
                 (y, y, z)
             });
-        let found = project(points)?;
+        let is_usable =
+            |found: &Projection| flat.geometry == Geometry::Peak || found.coupling.is_finite();
+        let found = project(points).filter(is_usable)?;
         Some((statistic_of(&found, n, flat, params), found))
     }
 }
@@ -160,8 +163,14 @@ fn statistic_of(found: &Projection, n: usize, flat: &Flattened, params: &FindPar
     // Three complex parameters are fitted.
     let misfit = found.residual / (n as f64 - 3.0).max(1.0);
     let variance = flat.noise * flat.noise + model * model + MISFIT_WEIGHT * misfit;
-    let beyond = (found.coupling.arg().abs() - params.max_phi_rad).max(0.0);
-    let allowed = beyond.cos().max(0.0);
+    // The phase of a leak, and so the angle of a peak to it, is arbitrary.
+    let allowed = match flat.geometry {
+        Geometry::Peak => 1.0,
+        Geometry::Notch | Geometry::Reflection => {
+            let beyond = (found.coupling.arg().abs() - params.max_phi_rad).max(0.0);
+            beyond.cos().max(0.0)
+        }
+    };
     if variance > 0.0 {
         2.0 * found.gain * allowed * allowed / variance
     } else {

@@ -1,20 +1,22 @@
-//! Peaks of the prominence of dips in |S21|.
+//! Peaks of the prominence of dips, or of peaks, in |S|.
 
 use super::{FindParams, Flattened, Peak};
+use crate::geometry::Geometry;
 
 /// Returns the dips whose prominence is at least the smallest depth and is above the noise, in
 /// descending order of their [`statistic`](super::Candidate::statistic). The width is taken at half
 /// of the prominence.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
-    // Peaks of the attenuation in decibels.
-    let height: Vec<f64> = flat
-        .z
-        .iter()
-        .map(|z| -20.0 * z.norm().max(1e-9).log10())
-        .collect();
-    // Noise of one quadrature, in decibels relative to the transmission of the feedline. The
-    // prominence is a difference of extreme values among many points. The threshold of the matched
-    // filter also allows for the number of points, so it is used here.
+    // Peaks of the attenuation in decibels, or of the transmission.
+    let sign = match flat.geometry {
+        Geometry::Peak => 20.0,
+        Geometry::Notch | Geometry::Reflection => -20.0,
+    };
+    let decibels = flat.z.iter().map(|z| sign * z.norm().max(1e-9).log10());
+    let height: Vec<f64> = decibels.collect();
+    // Noise of one quadrature, in decibels relative to the line. The prominence is a difference of
+    // extreme values among many points. The threshold of the matched filter also allows for the
+    // number of points, so it is used here.
     let noise_db = 20.0 / std::f64::consts::LN_10 * flat.noise / 2f64.sqrt();
     let least = params
         .min_depth_db

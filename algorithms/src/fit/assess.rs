@@ -3,9 +3,12 @@
 use num_complex::Complex64;
 
 use super::levenberg::{Model, Solution, inverse};
-use super::model::{LINE_PARAMETERS, Notches, RESONATOR_PARAMETERS, X, errors, resonator};
+use super::model::{
+    LINE_PARAMETERS, RESONATOR_PARAMETERS, Resonators, X, coupling, errors, resonator,
+};
 use super::outcome::{Fit, FitErrors, FitParams, FitStatus};
 use super::prepare::Prepared;
+use crate::geometry::Geometry;
 use crate::resonator::{BIFURCATION, Resonator, pulled_detuning};
 
 /// Smallest coupling `|A|` that counts as a resonator: 0.03 dB.
@@ -14,12 +17,19 @@ const LEAST_COUPLING: f64 = 0.003;
 const LEAST_SIGNIFICANCE: f64 = 6.0;
 /// Largest asymmetry angle of a resonator, in radians.
 const LARGEST_ANGLE: f64 = 1.3;
+/// Relative excess of a loop over the largest loop of its geometry, and ratio of the transmission
+/// off resonance to the transmission of a peak on resonance, above which the geometry is another
+/// one, in addition to five times the error of the fit.
+const OTHER_EXCESS: f64 = 0.05;
+const OTHER_RATIO: f64 = 0.9;
+/// Real part of the coupling below which a dip is a peak: one of 3.5 dB.
+const OTHER_SIDE: f64 = -0.5;
 /// Smallest number of points within one linewidth of the dip.
 const LEAST_POINTS_ON_LINE: usize = 4;
 
 /// Returns the fit of the resonator at `index`, from the solution of a search.
 pub(super) fn assess(
-    model: &Notches<'_>,
+    model: &Resonators<'_>,
     solution: &Solution,
     index: usize,
     params: &FitParams,
@@ -53,7 +63,7 @@ pub(super) fn assess(
         (errors(&matrix, &solution.p, index, data), coupling)
     });
     let residual_rms = (solution.cost / n).sqrt();
-    let diameter = r.coupling.norm() * r.gain.norm() / data.scale;
+    let diameter = r.diameter() / data.scale;
     let mut fit = Fit {
         status: FitStatus::Success,
         fr_hz: r.fr_hz,
@@ -80,7 +90,7 @@ pub(super) fn assess(
 }
 
 fn status(
-    model: &Notches<'_>,
+    model: &Resonators<'_>,
     solution: &Solution,
     index: usize,
     params: &FitParams,
@@ -88,7 +98,7 @@ fn status(
     sigmas: Option<(FitErrors, f64)>,
 ) -> FitStatus {
     let r = &fit.model;
-    let coupling = r.coupling.norm();
+    let coupling = coupling(&solution.p, index).norm();
     if !r.is_finite() || !solution.cost.is_finite() {
         return FitStatus::NonFinite;
     }
@@ -97,9 +107,18 @@ fn status(
     };
     // The order of the checks matters: the user sees the first failure, and later checks are only
     // meaningful if the earlier ones pass.
+    // The loop of a peak has the diameter 1, relative to its gain.
+    let relative_error = match r.geometry {
+        Geometry::Peak => coupling_error / coupling,
+        Geometry::Notch | Geometry::Reflection => coupling_error,
+    };
     let significant = coupling > LEAST_COUPLING && coupling > LEAST_SIGNIFICANCE * coupling_error;
     let line = r.gain.norm() / model.data.scale;
-    if !significant || line < 1e-6 || r.phi_rad().abs() > LARGEST_ANGLE {
+    if !significant || line < 1e-6 {
+        return FitStatus::NoResonance;
+    }
+    let is_skew = r.phi_rad().is_some_and(|phi| phi.abs() > LARGEST_ANGLE);
+    if is_skew && !is_other(r, relative_error) {
         return FitStatus::NoResonance;
     }
     if !solution.converged {
@@ -119,8 +138,10 @@ fn status(
     if !below(fit.residual_over_diameter, params.max_residual) {
         return FitStatus::ResidualTooLarge;
     }
-    // `Re A = Qr/Qc`, so 1 or more means a negative internal loss.
-    if r.coupling.re >= 1.0 {
+    if is_other(r, relative_error) {
+        return FitStatus::OtherGeometry;
+    }
+    if r.qi().is_some_and(|qi| qi <= 0.0 || !qi.is_finite()) {
         return FitStatus::NegativeQi;
     }
     if !below(errors.fr_hz, params.max_fr_error_lw * lw) {
@@ -130,6 +151,19 @@ fn status(
         return FitStatus::AUncertain;
     }
     FitStatus::Success
+}
+
+/// True if the loop of `r` is clearly not that of a resonator of its geometry. `error` is the error
+/// of the coupling, or of the height of a peak over the height.
+fn is_other(r: &Resonator, error: f64) -> bool {
+    let margin = 5.0 * error;
+    match r.geometry.lossless_diameter() {
+        Some(largest) => {
+            r.coupling.re > largest * (1.0 + OTHER_EXCESS) + margin
+                || r.coupling.re < OTHER_SIDE - margin
+        }
+        None => (r.off - r.coupling).norm() < r.off.norm() * OTHER_RATIO - margin,
+    }
 }
 
 /// True if `value` is below `limit`; false for NaN.

@@ -4,7 +4,7 @@ use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use super::levenberg::{Model, inverse};
-use super::model::{Notches, errors, parameters};
+use super::model::{Resonators, errors, parameters};
 use super::outcome::{FitErrors, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use crate::resonator::{Direction, Resonator};
@@ -45,6 +45,7 @@ pub fn cramer_rao(
     let data = SweepData::new(frequency_hz, &z)
         .noise(noise)
         .delay(truth.tau_s)
+        .geometry(truth.geometry)
         .direction(direction);
     let prepared = Prepared::new(&data, 4)?;
     let params = FitParams {
@@ -52,7 +53,7 @@ pub fn cramer_rao(
         fit_slope: free.slope,
         ..FitParams::default()
     };
-    let model = Notches::new(&prepared, 1, &params, free.a);
+    let model = Resonators::new(&prepared, 1, &params, free.a);
     let p = parameters(truth, &prepared);
     let (n, m) = (model.points(), model.parameters());
     let zero = Complex64::new(0.0, 0.0);
@@ -73,6 +74,7 @@ pub fn cramer_rao(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Geometry;
 
     /// fr 1 GHz, Qr 2e4, 201 points over 6 linewidths, SNR 100.
     fn example(qi: f64, a: f64) -> (Resonator, Vec<f64>) {
@@ -85,6 +87,8 @@ mod tests {
             fr_hz,
             qr,
             coupling: Complex64::new(1.0 - qr / qi, 0.0),
+            off: Complex64::ONE,
+            geometry: Geometry::Notch,
             a,
         };
         let f = (0..201)

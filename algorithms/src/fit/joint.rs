@@ -1,18 +1,22 @@
 //! Joint fit of resonators that overlap.
 
+use num_complex::Complex64;
+
 use super::assess::assess;
 use super::levenberg::{MAX_PARAMETERS, Parameters, Workspace, minimise};
 use super::linear::LEAST_POINTS;
-use super::model::{LINE_PARAMETERS, MAX_RESONATORS, Notches, RESONATOR_PARAMETERS, parameters};
+use super::model::{LINE_PARAMETERS, MAX_RESONATORS, Resonators, RESONATOR_PARAMETERS, parameters};
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
+use crate::geometry::Geometry;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
 /// Fits up to four neighbouring resonators together to a sweep over all of them, starting from
 /// `guesses`. If `nonlinear` is true, the nonlinearity of each is fitted too.
 ///
 /// The gain of the line starts from the gain of the first guess. The line in the model of each
-/// successful fit includes the notches of the neighbours, to first order around its own dip.
+/// successful fit includes the notches of the neighbours, to first order around its own dip; the
+/// leak of each successful fit of a peak includes the wings of the neighbours there.
 /// Returns one fit for each guess, in their order. If there are more than four guesses, or if the
 /// data cannot be fitted, all fits fail and their status is the reason. Never panics.
 pub fn fit_joint(
@@ -46,7 +50,7 @@ pub fn fit_joint(
             start[LINE_PARAMETERS + RESONATOR_PARAMETERS * k + 4] = 0.05;
         }
     }
-    let mut model = Notches::new(&prepared, guesses.len(), params, nonlinear);
+    let mut model = Resonators::new(&prepared, guesses.len(), params, nonlinear);
     // A neighbour may be outside the sweep, so the limit is wider than for a fit of one resonator.
     model.reach = 2.0;
     let mut work = Workspace::default();
@@ -68,7 +72,7 @@ pub fn fit_joint(
 }
 
 /// Returns the resonator with a line that includes the notches of its neighbours, to first order
-/// around its dip. A calibration needs this model, because the samples at the tone contain the
+/// around its dip, or with a leak that includes the wings of neighbouring peaks. A calibration needs this model, because the samples at the tone contain the
 /// neighbours.
 pub(crate) fn with_neighbours<'a>(
     one: &Resonator,
@@ -76,11 +80,24 @@ pub(crate) fn with_neighbours<'a>(
     direction: Direction,
 ) -> Resonator {
     let dip_hz = one.frequency_at(0.0);
+    let factor = |other: &Resonator, f_hz: f64| {
+        let y = pulled_detuning(other.y0(f_hz), other.a, direction);
+        match other.geometry {
+            Geometry::Peak => other.line(f_hz) * other.pole(y),
+            Geometry::Notch | Geometry::Reflection => other.factor(y),
+        }
+    };
+    if one.geometry == Geometry::Peak {
+        // Peaks add, so the wings of the neighbours are a part of the leak.
+        let wings: Complex64 = neighbours.map(|other| factor(other, dip_hz)).sum();
+        let off = one.off + wings / one.line(dip_hz);
+        let off = if off.is_finite() { off } else { one.off };
+        return Resonator { off, ..*one };
+    }
     let step_hz = 0.02 * one.linewidth_hz();
     let line = |f_hz: f64| {
-        neighbours.clone().fold(one.line(f_hz), |line, other| {
-            line * other.notch(pulled_detuning(other.y0(f_hz), other.a, direction))
-        })
+        let neighbours = neighbours.clone();
+        neighbours.fold(one.line(f_hz), |line, other| line * factor(other, f_hz))
     };
     let gain = line(dip_hz);
     let relative = (line(dip_hz + step_hz) - line(dip_hz - step_hz)) / (2.0 * step_hz * gain);

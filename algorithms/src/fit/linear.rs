@@ -2,7 +2,7 @@
 
 use super::assess::assess;
 use super::levenberg::{Solution, Workspace, minimise};
-use super::model::Notches;
+use super::model::Resonators;
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::{linear_starts, wing_delay};
@@ -35,7 +35,7 @@ pub(super) fn search(
     if tau_s != data.tau_s {
         prepared = Prepared::new(&data.delay(tau_s), LEAST_POINTS)?;
     }
-    let model = Notches::new(&prepared, 1, params, false);
+    let model = Resonators::new(&prepared, 1, params, false);
     let mut work = Workspace::default();
     let mut best: Option<(Solution, Fit)> = None;
     for start in linear_starts(&prepared) {

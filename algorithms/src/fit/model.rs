@@ -5,14 +5,15 @@ use num_complex::Complex64;
 use super::levenberg::{MAX_PARAMETERS, Matrix, Model, Parameters};
 use super::outcome::{FitErrors, FitParams};
 use super::prepare::Prepared;
+use crate::geometry::Geometry;
 use crate::params::restricted;
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
 // Positions of the parameters of the line, which all resonators share.
 
-/// Real part of the gain `G`.
+/// Real part of the gain `G`, or of the leak of peaks.
 pub(super) const GAIN_RE: usize = 0;
-/// Imaginary part of the gain `G`.
+/// Imaginary part of the gain `G`, or of the leak of peaks.
 pub(super) const GAIN_IM: usize = 1;
 /// Relative slope `B` of the gain.
 pub(super) const SLOPE: usize = 2;
@@ -27,9 +28,9 @@ pub(super) const LINE_PARAMETERS: usize = 4;
 pub(super) const X: usize = 0;
 /// Logarithm `q` of the half span over the linewidth.
 pub(super) const LOG_Q: usize = 1;
-/// Real part of the coupling `A`.
+/// Real part of the coupling `A`, or of the height of a peak.
 pub(super) const A_RE: usize = 2;
-/// Imaginary part of the coupling `A`.
+/// Imaginary part of the coupling `A`, or of the height of a peak.
 pub(super) const A_IM: usize = 3;
 /// Nonlinearity `a`.
 pub(super) const PULL: usize = 4;
@@ -39,12 +40,16 @@ pub(super) const RESONATOR_PARAMETERS: usize = 5;
 /// Largest number of resonators of one fit.
 pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RESONATOR_PARAMETERS;
 
-/// `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i y_k)]` with
-/// `y0_k = e^(q_k) (t - x_k)`, over the scaled frequency `t` of [`Prepared`].
+/// Model of resonators over the scaled frequency `t` of [`Prepared`], with
+/// `y0_k = e^(q_k) (t - x_k)`:
+///
+/// * of notches and in reflection, `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i y_k)]`;
+/// * of peaks, `S(t) = (1 + B t) e^(-i T t) [G + sum_k A_k / (1 + 2 i y_k)]`.
 ///
 /// A product of notches and a sum of poles are the same function with different couplings. The
-/// product is used, because its couplings are the couplings of the resonators.
-pub(super) struct Notches<'a> {
+/// product is used, because its couplings are the couplings of the resonators. For peaks it would
+/// be undetermined, because they may have no gain off resonance.
+pub(super) struct Resonators<'a> {
     pub data: &'a Prepared,
     pub resonators: usize,
     pub fit_slope: bool,
@@ -55,7 +60,7 @@ pub(super) struct Notches<'a> {
     pub reach: f64,
 }
 
-impl<'a> Notches<'a> {
+impl<'a> Resonators<'a> {
     pub(super) fn new(
         data: &'a Prepared,
         resonators: usize,
@@ -74,7 +79,7 @@ impl<'a> Notches<'a> {
     }
 }
 
-impl Model for Notches<'_> {
+impl Model for Resonators<'_> {
     fn parameters(&self) -> usize {
         LINE_PARAMETERS + RESONATOR_PARAMETERS * self.resonators
     }
@@ -116,6 +121,7 @@ impl Model for Notches<'_> {
         let m = self.parameters();
         let gain = Complex64::new(p[GAIN_RE], p[GAIN_IM]);
         let i = Complex64::i();
+        let are_peaks = self.data.geometry == Geometry::Peak;
         let mut shapes = [Shape::default(); MAX_RESONATORS];
         let mut poles = [Pole::default(); MAX_RESONATORS];
         for (shape, values) in shapes
@@ -132,25 +138,32 @@ impl Model for Notches<'_> {
                 Complex64::cis(-p[DELAY] * t)
             };
             let sloped = 1.0 + p[SLOPE] * t;
-            let line = gain * sloped * phase_factor;
+            let line = sloped * phase_factor;
             let mut notches = Complex64::new(1.0, 0.0);
+            let mut peaks = Complex64::new(0.0, 0.0);
             for (pole, shape) in poles.iter_mut().zip(shapes) {
                 *pole = Pole::at(shape, t, self.data.direction);
-                notches *= pole.notch;
+                if are_peaks {
+                    peaks += 1.0 - pole.notch;
+                } else {
+                    notches *= pole.notch;
+                }
             }
-            r[k] = line * notches - z;
+            let factor = gain * notches + peaks;
+            r[k] = line * factor - z;
             let Some(jacobian) = jacobian.as_deref_mut() else {
                 continue;
             };
             let row = &mut jacobian[k * m..(k + 1) * m];
-            row[GAIN_RE] = phase_factor * sloped * notches;
+            row[GAIN_RE] = line * notches;
             row[GAIN_IM] = i * row[GAIN_RE];
-            row[SLOPE] = gain * phase_factor * t * notches;
-            row[DELAY] = -i * t * line * notches;
+            row[SLOPE] = phase_factor * t * factor;
+            row[DELAY] = -i * t * line * factor;
             for (index, (pole, shape)) in poles.iter().zip(shapes).enumerate() {
-                let mut others = line;
+                // Factor of `-A_k / (1 + 2 i y_k)` in the model.
+                let mut others = if are_peaks { -line } else { line * gain };
                 for (other, neighbour) in poles.iter().enumerate() {
-                    if other != index {
+                    if other != index && !are_peaks {
                         others *= neighbour.notch;
                     }
                 }
@@ -229,30 +242,48 @@ pub(super) fn resonator(p: &Parameters, index: usize, data: &Prepared) -> Resona
     let values = &p[LINE_PARAMETERS + RESONATOR_PARAMETERS * index
         ..LINE_PARAMETERS + RESONATOR_PARAMETERS * (index + 1)];
     let fr_hz = data.f_ref_hz + data.width_hz * values[X];
+    let gain = Complex64::new(p[GAIN_RE], p[GAIN_IM]);
+    let coupling = coupling(p, index);
+    let (gain, coupling, off) = match data.geometry {
+        Geometry::Peak => (coupling, -Complex64::ONE, gain / coupling),
+        Geometry::Notch | Geometry::Reflection => (gain, coupling, Complex64::ONE),
+    };
     Resonator {
+        geometry: data.geometry,
         f_ref_hz: data.f_ref_hz,
-        gain: Complex64::new(p[GAIN_RE], p[GAIN_IM]) * data.scale,
+        gain: gain * data.scale,
         slope_per_hz: p[SLOPE] / data.width_hz,
         tau_s: data.tau_s + p[DELAY] / (std::f64::consts::TAU * data.width_hz),
         fr_hz,
         qr: fr_hz * values[LOG_Q].exp() / data.width_hz,
-        coupling: Complex64::new(values[A_RE], values[A_IM]),
+        coupling,
+        off,
         a: values[PULL],
     }
+}
+
+/// Returns the coupling of one resonator, or the height of its peak.
+pub(super) fn coupling(p: &Parameters, index: usize) -> Complex64 {
+    let base = LINE_PARAMETERS + RESONATOR_PARAMETERS * index;
+    Complex64::new(p[base + A_RE], p[base + A_IM])
 }
 
 /// Converts a physical resonator to scaled parameters.
 pub(super) fn parameters(r: &Resonator, data: &Prepared) -> Parameters {
     let mut p = [0.0; MAX_PARAMETERS];
     let line = r.line(data.f_ref_hz) / data.scale;
-    p[GAIN_RE] = line.re;
-    p[GAIN_IM] = line.im;
+    let (gain, coupling) = match r.geometry {
+        Geometry::Peak => (line * r.off, line),
+        Geometry::Notch | Geometry::Reflection => (line, r.coupling),
+    };
+    p[GAIN_RE] = gain.re;
+    p[GAIN_IM] = gain.im;
     p[SLOPE] = r.slope_per_hz * data.width_hz;
     p[DELAY] = (r.tau_s - data.tau_s) * std::f64::consts::TAU * data.width_hz;
     p[LINE_PARAMETERS + X] = (r.fr_hz - data.f_ref_hz) / data.width_hz;
     p[LINE_PARAMETERS + LOG_Q] = (r.qr * data.width_hz / r.fr_hz).max(1e-300).ln();
-    p[LINE_PARAMETERS + A_RE] = r.coupling.re;
-    p[LINE_PARAMETERS + A_IM] = r.coupling.im;
+    p[LINE_PARAMETERS + A_RE] = coupling.re;
+    p[LINE_PARAMETERS + A_IM] = coupling.im;
     p[LINE_PARAMETERS + PULL] = r.a;
     p
 }
@@ -277,24 +308,31 @@ pub(super) fn errors(
         variance.max(0.0).sqrt()
     };
     let w = data.width_hz;
-    // d Qr / d x = Qr w / fr, d Qr / d q = Qr; Qc = Qr / Re A, Qi = Qr / (1 - Re A).
     let (qr_x, qr_q) = (r.qr * w / r.fr_hz, r.qr);
-    let (re, im) = (r.coupling.re, r.coupling.im);
-    let norm = r.coupling.norm_sqr().max(1e-300);
-    let lossless = 1.0 - re;
-    FitErrors {
+    let common = FitErrors {
         fr_hz: by_a([w, 0.0, 0.0, 0.0, 0.0]),
         qr: by_a([qr_x, qr_q, 0.0, 0.0, 0.0]),
-        qc: by_a([qr_x / re, qr_q / re, -r.qr / (re * re), 0.0, 0.0]),
+        a: by_a([0.0, 0.0, 0.0, 0.0, 1.0]),
+        tau_s: covariance[DELAY][DELAY].max(0.0).sqrt() / (std::f64::consts::TAU * w),
+        ..FitErrors::default()
+    };
+    let Some(n) = data.geometry.lossless_diameter() else {
+        return common;
+    };
+    // d Qr / d x = Qr w / fr, d Qr / d q = Qr; Qc = n Qr / Re A, Qi = n Qr / (n - Re A).
+    let (re, im) = (r.coupling.re, r.coupling.im);
+    let norm = r.coupling.norm_sqr().max(1e-300);
+    let lossless = n - re;
+    FitErrors {
+        qc: by_a([n * qr_x / re, n * qr_q / re, -n * r.qr / (re * re), 0.0, 0.0]),
         qi: by_a([
-            qr_x / lossless,
-            qr_q / lossless,
-            r.qr / (lossless * lossless),
+            n * qr_x / lossless,
+            n * qr_q / lossless,
+            n * r.qr / (lossless * lossless),
             0.0,
             0.0,
         ]),
         phi_rad: by_a([0.0, 0.0, -im / norm, re / norm, 0.0]),
-        a: by_a([0.0, 0.0, 0.0, 0.0, 1.0]),
-        tau_s: covariance[DELAY][DELAY].max(0.0).sqrt() / (std::f64::consts::TAU * w),
+        ..common
     }
 }

@@ -3,7 +3,7 @@
 use super::assess::{assess, has_jump, points_on_line};
 use super::levenberg::{Solution, Workspace, minimise};
 use super::linear::search;
-use super::model::Notches;
+use super::model::Resonators;
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::nonlinear_starts;
@@ -36,7 +36,7 @@ fn search_nonlinear(
     params: &FitParams,
 ) -> Result<(Prepared, Solution, Fit), FitStatus> {
     let (prepared, linear, linear_fit) = search(data, params)?;
-    let model = Notches::new(&prepared, 1, params, true);
+    let model = Resonators::new(&prepared, 1, params, true);
     let mut work = Workspace::default();
     let mut best: Option<(Solution, Fit)> = None;
     // Each search is short, because a few steps show for most starting points that they are wrong.
@@ -81,7 +81,7 @@ fn search_nonlinear(
         );
         fit = assess(&model, &solution, 0, params);
     }
-    let diameter = fit.model.coupling.norm() * fit.model.gain.norm() / prepared.scale;
+    let diameter = fit.model.diameter() / prepared.scale;
     let sampled = points_on_line(&prepared, &fit.model) >= 4;
     // A fit that succeeds has followed the jump, so the jump matters only for fits that fail.
     let jumps = sampled && diameter.is_finite() && has_jump(&prepared.z, diameter);

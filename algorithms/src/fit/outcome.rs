@@ -3,6 +3,7 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::Geometry;
 use crate::resonator::{Direction, Resonator};
 
 /// Parameters of a fit, and conditions of its success.
@@ -94,9 +95,14 @@ pub enum FitStatus {
     ResidualTooLarge,
     /// The resonance is outside the sweep.
     OutsideSweep,
-    /// The loop is larger than the loop of any resonator can be: the internal quality factor is
-    /// negative.
+    /// The loop is larger than the loop of any resonator of this geometry can be, by no more than an
+    /// error of the fit can cause: the internal quality factor is negative.
     NegativeQi,
+    /// The loop belongs to a resonator of another geometry than the given one: it is clearly larger
+    /// than that of any notch or reflection, or there is a dip in place of a peak or a peak in place
+    /// of a dip. In a tune, also if so many loops of the module do that the geometry of this one is
+    /// in doubt.
+    OtherGeometry,
     /// Too few points are on the resonance to determine its shape.
     Undersampled,
     /// The resonance is wider than the sweep or, in a tune, wider than
@@ -121,6 +127,7 @@ crate::status::names_of_status! {
         ResidualTooLarge => "residual_too_large",
         OutsideSweep => "outside_sweep",
         NegativeQi => "negative_qi",
+        OtherGeometry => "other_geometry",
         Undersampled => "undersampled",
         TooWide => "too_wide",
         FrUncertain => "fr_uncertain",
@@ -135,7 +142,8 @@ impl std::fmt::Display for FitStatus {
     }
 }
 
-/// One-sigma errors from the covariance of the fit. They are zero for fixed parameters.
+/// One-sigma errors from the covariance of the fit. They are zero for fixed parameters, and for
+/// parameters that a fit of this geometry does not determine.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct FitErrors {
     /// Error of the resonance frequency, in hertz.
@@ -164,12 +172,13 @@ pub struct Fit {
     pub fr_hz: f64,
     /// Total quality factor.
     pub qr: f64,
-    /// Coupling quality factor, diameter corrected.
-    pub qc: f64,
+    /// Coupling quality factor, diameter corrected. This field and the next two are `None` for a
+    /// peak, whose samples do not determine them: see [`crate::resonator`].
+    pub qc: Option<f64>,
     /// Internal quality factor.
-    pub qi: f64,
+    pub qi: Option<f64>,
     /// Asymmetry angle, in radians.
-    pub phi_rad: f64,
+    pub phi_rad: Option<f64>,
     /// Nonlinearity; zero for a linear fit, slightly negative if heating outweighs the pull: see
     /// [`crate::resonator`].
     pub a: f64,
@@ -199,9 +208,9 @@ impl Fit {
             status,
             fr_hz: 0.0,
             qr: 0.0,
-            qc: 0.0,
-            qi: 0.0,
-            phi_rad: 0.0,
+            qc: None,
+            qi: None,
+            phi_rad: None,
             a: 0.0,
             model: Resonator {
                 f_ref_hz: 0.0,
@@ -211,6 +220,8 @@ impl Fit {
                 fr_hz: 0.0,
                 qr: 0.0,
                 coupling: Complex64::new(0.0, 0.0),
+                off: Complex64::ONE,
+                geometry: Geometry::Notch,
                 a: 0.0,
             },
             direction,

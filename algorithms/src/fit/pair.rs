@@ -158,20 +158,32 @@ fn guesses(data: &Prepared, a: &Notch, b: &Notch) -> Option<[Resonator; 2]> {
         .collect();
     let (offset, slope) = line_through(&data.t, &without);
     let one = |notch: &Notch, factor: Complex64| {
-        let coupling = -factor / (offset + slope * notch.x);
-        // These are the couplings of a sum of poles. They differ from the couplings of the product
-        // of notches that is fitted, so they may be outside the allowed range.
-        let coupling = coupling * (0.9 / coupling.norm().max(0.9));
         let fr_hz = data.f_ref_hz + data.width_hz * notch.x;
-        Resonator {
+        let peak = Resonator {
+            geometry: data.geometry,
             f_ref_hz: data.f_ref_hz,
-            gain: offset * data.scale,
+            gain: factor * data.scale,
             slope_per_hz: 0.0,
             tau_s: data.tau_s,
             fr_hz,
             qr: fr_hz / (data.width_hz * notch.width),
-            coupling: Complex64::new(coupling.re.max(0.1), coupling.im),
+            coupling: -Complex64::ONE,
+            off: offset / factor,
             a: 0.0,
+        };
+        let Some(largest) = data.geometry.lossless_diameter() else {
+            return peak;
+        };
+        let coupling = -factor / (offset + slope * notch.x);
+        // These are the couplings of a sum of poles. They differ from the couplings of the product
+        // of notches that is fitted, so they may be outside the allowed range.
+        let most = 0.9 * largest;
+        let coupling = coupling * (most / coupling.norm().max(most));
+        Resonator {
+            gain: offset * data.scale,
+            coupling: Complex64::new(coupling.re.max(0.1), coupling.im),
+            off: Complex64::ONE,
+            ..peak
         }
     };
     let guesses = [one(a, p), one(b, q)];

@@ -4,6 +4,7 @@
 use num_complex::Complex64;
 
 use super::outcome::FitStatus;
+use crate::geometry::Geometry;
 use crate::resonator::Direction;
 
 /// Complex sweep over one or more resonators.
@@ -21,10 +22,12 @@ pub struct SweepData<'a> {
     pub tau_s: f64,
     /// Direction in which the tone was stepped.
     pub direction: Direction,
+    /// Connection of the resonators to the line.
+    pub geometry: Geometry,
 }
 
 impl<'a> SweepData<'a> {
-    /// Returns an upward sweep without known noise or delay.
+    /// Returns an upward sweep over notches, without known noise or delay.
     pub fn new(frequency_hz: &'a [f64], z: &'a [Complex64]) -> Self {
         Self {
             frequency_hz,
@@ -32,6 +35,7 @@ impl<'a> SweepData<'a> {
             noise: None,
             tau_s: 0.0,
             direction: Direction::Up,
+            geometry: Geometry::Notch,
         }
     }
 
@@ -55,6 +59,12 @@ impl<'a> SweepData<'a> {
     pub fn direction(self, direction: Direction) -> Self {
         Self { direction, ..self }
     }
+
+    /// Sets the connection of the resonators to the line.
+    #[must_use]
+    pub fn geometry(self, geometry: Geometry) -> Self {
+        Self { geometry, ..self }
+    }
 }
 
 /// Sweep with frequencies scaled to the range of about -1 to 1, and samples scaled to about one.
@@ -74,6 +84,7 @@ pub(super) struct Prepared {
     pub noise: Option<f64>,
     pub tau_s: f64,
     pub direction: Direction,
+    pub geometry: Geometry,
 }
 
 impl Prepared {
@@ -124,6 +135,7 @@ impl Prepared {
             noise: data.noise.map(|s| s / scale),
             tau_s: data.tau_s,
             direction: data.direction,
+            geometry: data.geometry,
         })
     }
 

@@ -35,7 +35,7 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
 }
 
 /// Returns the starting points of a linear fit: first the one from projections onto a grid of
-/// notches, then the one from a circle with the phase around its centre.
+/// resonances, then the one from a circle with the phase around its centre.
 pub(super) fn linear_starts(data: &Prepared) -> Vec<Parameters> {
     let mut starts = Vec::with_capacity(2);
     starts.extend(from_grid(data));
@@ -63,7 +63,7 @@ fn from_grid(data: &Prepared) -> Option<Parameters> {
         }
     }
     let (found, x, width) = best?;
-    Some(start(&found, x, width, 0.0))
+    start(data, &found, x, width, 0.0)
 }
 
 fn project_at(data: &Prepared, x: f64, width: f64, a: f64) -> Option<Projection> {
@@ -74,8 +74,19 @@ fn project_at(data: &Prepared, x: f64, width: f64, a: f64) -> Option<Projection>
     }))
 }
 
-fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
+fn start(data: &Prepared, found: &Projection, x: f64, width: f64, a: f64) -> Option<Parameters> {
     let mut p = [0.0; MAX_PARAMETERS];
+    p[LINE_PARAMETERS + X] = x;
+    p[LINE_PARAMETERS + LOG_Q] = -width.ln();
+    p[LINE_PARAMETERS + PULL] = a;
+    let Some(largest) = data.geometry.lossless_diameter() else {
+        // The leak may be next to nothing, so its slope says nothing about the line of the peak.
+        p[GAIN_RE] = found.line.re;
+        p[GAIN_IM] = found.line.im;
+        p[LINE_PARAMETERS + A_RE] = found.amplitude.re;
+        p[LINE_PARAMETERS + A_IM] = found.amplitude.im;
+        return Some(p);
+    };
     let gain = found.line - found.slope * x;
     let relative = found.slope / gain;
     p[GAIN_RE] = gain.re;
@@ -85,14 +96,12 @@ fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
         p[DELAY] = (-relative.im).clamp(-0.5, 0.5);
     }
     // Noise can give a coupling that no resonator can have, which would be a bad starting point.
-    let coupling = found.coupling * (0.98 / found.coupling.norm().max(0.98));
-    p[LINE_PARAMETERS + X] = x;
-    p[LINE_PARAMETERS + LOG_Q] = -width.ln();
+    let most = 0.98 * largest;
+    let coupling = found.coupling * (most / found.coupling.norm().max(most));
     // The real part of a resonator's coupling is positive.
     p[LINE_PARAMETERS + A_RE] = coupling.re.max(0.01);
     p[LINE_PARAMETERS + A_IM] = coupling.im;
-    p[LINE_PARAMETERS + PULL] = a;
-    p
+    coupling.is_finite().then_some(p)
 }
 
 /// Returns a starting point from a Taubin circle, with frequency and width from the phase around
@@ -129,16 +138,18 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     let direction = towards / towards.norm();
     // The transmission far from the resonance is the opposite point of the circle.
     let gain = circle.centre - direction * circle.radius;
-    let coupling = -direction * (2.0 * circle.radius) / gain;
-    let usable = gain.is_finite() && coupling.is_finite() && width > 0.0;
+    let amplitude = direction * (2.0 * circle.radius);
+    let usable = gain.is_finite() && amplitude.is_finite() && width > 0.0;
     let found = Projection {
         gain: 0.0,
         residual: 0.0,
         line: gain,
         slope: Complex64::new(0.0, 0.0),
-        coupling,
+        amplitude,
+        coupling: -amplitude / gain,
     };
-    usable.then(|| start(&found, x, width.clamp(1e-3, 2.0), 0.0))
+    let width = width.clamp(1e-3, 2.0);
+    usable.then(|| start(data, &found, x, width, 0.0)).flatten()
 }
 
 /// Returns the starting points of a nonlinear fit, in ascending order of their residuals, from the
@@ -160,8 +171,10 @@ pub(super) fn nonlinear_starts(
             // The linear fit of a pulled resonance gives a frequency between the dip and the
             // resonance frequency at low power.
             let x = dip + 0.75 * a * width;
-            if let Some(found) = project_at(data, x, width, a) {
-                starts.push((found.residual, start(&found, x, width, a)));
+            let found = project_at(data, x, width, a);
+            let start = |found: Projection| start(data, &found, x, width, a);
+            if let Some((found, start)) = found.and_then(|found| Some((found, start(found)?))) {
+                starts.push((found.residual, start));
             }
         }
     }

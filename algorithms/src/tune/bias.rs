@@ -135,7 +135,8 @@ fn channel(
         Reason::Ok if candidate.has(Flag::Collided) => Reason::Collided,
         reason => reason,
     };
-    let fitted = |value: f64| fit.status.is_success().then_some(value);
+    let known = |value: Option<f64>| value.filter(|_| fit.status.is_success());
+    let fitted = |value: f64| known(Some(value));
     ChannelOutcome {
         module: placed.module,
         channel: tone.channel,
@@ -152,9 +153,9 @@ fn channel(
         phase_rad: Some(tone.phase_rad),
         fr_hz: fitted(fit.fr_hz),
         qr: fitted(fit.qr),
-        qc: fitted(fit.qc),
-        qi: fitted(fit.qi),
-        phi_rad: fitted(fit.phi_rad),
+        qc: known(fit.qc),
+        qi: known(fit.qi),
+        phi_rad: known(fit.phi_rad),
         a: fitted(fit.a),
         y: tone.y,
         rounding_hz: tone.placement.map_or(0.0, |p| p.rounding_hz),

@@ -8,7 +8,15 @@ use crate::fine_sweep::{FineSweepOutcome, Sweep};
 use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, with_neighbours,
 };
+use crate::geometry::Geometry;
 use crate::resonator::{Direction, Resonator};
+
+/// The feedline.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Feedline {
+    pub tau_s: f64,
+    pub geometry: Geometry,
+}
 
 /// Largest number of lines that are fitted jointly.
 const MOST_JOINT: usize = 4;
@@ -49,21 +57,21 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
 
 /// Returns one fit for each of the candidates with the indices `chosen`, in this order.
 ///
-/// Each line is fitted alone, and then again after its sweep was divided by the notches of its
-/// neighbours, so that their wings do not distort the result. If the fit of any member of a group
+/// Each line is fitted alone, and then again after the notches or peaks of its neighbours were
+/// removed from its sweep, so that their wings do not distort the result. If the fit of any member of a group
 /// of crowded lines still fails, the group is fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
     chosen: &[usize],
-    tau_s: f64,
+    feed: Feedline,
     params: &FitParams,
 ) -> Vec<Fit> {
     let mut fits: Vec<Fit> = (0..chosen.len())
-        .map(|k| fit_one(&sweeps_of(fine, k), tau_s, params))
+        .map(|k| fit_one(&sweeps_of(fine, k), feed, params))
         .collect();
     for _ in 0..NEIGHBOUR_ROUNDS {
-        let lines = lines(candidates, chosen, &fits);
+        let lines = lines(candidates, chosen, &fits, feed.geometry);
         for (k, &own) in chosen.iter().enumerate() {
             let near = neighbours(&lines, own);
             if near.is_empty() {
@@ -71,9 +79,9 @@ pub(super) fn fit_all(
             }
             let without: Vec<Sweep> = sweeps_of(fine, k)
                 .into_iter()
-                .map(|s| divided(s, &near))
+                .map(|s| without(s, &near))
                 .collect();
-            let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), tau_s, params);
+            let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), feed, params);
             if fit.status.is_success() {
                 // The neighbours' notches are put back into the model, because the samples at the
                 // tone contain them.
@@ -89,7 +97,7 @@ pub(super) fn fit_all(
             .collect();
         if members.iter().any(|&m| !fits[m].status.is_success()) {
             fit_group(
-                fine, candidates, chosen, group, &members, tau_s, params, &mut fits,
+                fine, candidates, chosen, group, &members, feed, params, &mut fits,
             );
         }
     }
@@ -98,8 +106,14 @@ pub(super) fn fit_all(
 
 /// Returns a resonator for each candidate: the fitted one if the candidate was fitted with success,
 /// and otherwise the one that was found in the wide sweep.
-fn lines(candidates: &[Candidate], chosen: &[usize], fits: &[Fit]) -> Vec<Resonator> {
-    let mut lines: Vec<Resonator> = candidates.iter().map(as_found).collect();
+fn lines(
+    candidates: &[Candidate],
+    chosen: &[usize],
+    fits: &[Fit],
+    geometry: Geometry,
+) -> Vec<Resonator> {
+    let found = candidates.iter().map(|one| as_found(one, geometry));
+    let mut lines: Vec<Resonator> = found.collect();
     for (&i, fit) in chosen.iter().zip(fits) {
         if fit.status.is_success() {
             lines[i] = fit.model;
@@ -108,15 +122,23 @@ fn lines(candidates: &[Candidate], chosen: &[usize], fits: &[Fit]) -> Vec<Resona
     lines
 }
 
-fn as_found(candidate: &Candidate) -> Resonator {
+/// Returns the resonator that was found in the wide sweep. The height of a peak in the fine sweep is
+/// not known from there, so its gain is zero.
+fn as_found(candidate: &Candidate, geometry: Geometry) -> Resonator {
+    let (gain, off) = match geometry {
+        Geometry::Peak => (Complex64::ZERO, Complex64::ZERO),
+        Geometry::Notch | Geometry::Reflection => (Complex64::ONE, Complex64::ONE),
+    };
     Resonator {
+        geometry,
         f_ref_hz: candidate.fr_hz,
-        gain: Complex64::new(1.0, 0.0),
+        gain,
         slope_per_hz: 0.0,
         tau_s: 0.0,
         fr_hz: candidate.fr_hz,
         qr: candidate.q,
         coupling: candidate.coupling,
+        off,
         a: 0.0,
     }
 }
@@ -133,20 +155,25 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     others.map(|(_, other)| *other).collect()
 }
 
-/// Returns a sweep divided by the notches of `lines`. The tone of the sweep pulls the frequencies
-/// of these lines. This pull is included to first order only, which is enough: either the tone is
+/// Returns a sweep without `lines`: divided by notches, or with peaks subtracted. The tone of the
+/// sweep pulls the frequencies of these lines. This pull is included to first order only, which is enough: either the tone is
 /// far from these lines, or they are fitted jointly with the line of the sweep.
-fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
-    let mut without = sweep.clone();
-    for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
+fn without(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
+    let mut rest = sweep.clone();
+    for (z, f) in rest.z.iter_mut().zip(&sweep.frequency_hz) {
         for line in lines {
-            let notch = line.notch(line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2)));
+            let y = line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2));
+            if line.geometry == Geometry::Peak {
+                *z -= line.line(*f) * line.pole(y);
+                continue;
+            }
+            let notch = line.factor(y);
             // The magnitude of the notch is raised to at least 0.02, because a division by a notch
             // near zero would magnify the noise.
             *z /= notch * (notch.norm().max(0.02) / notch.norm().max(f64::MIN_POSITIVE));
         }
     }
-    without
+    rest
 }
 
 fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
@@ -159,11 +186,11 @@ fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
 /// Returns the nonlinear fit of one line to its first sweep, or the linear fit if only the linear
 /// fit succeeds. If a later sweep in the other direction shows hysteresis, the fit is marked as
 /// bifurcated.
-fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
+fn fit_one(sweeps: &[&Sweep], feed: Feedline, params: &FitParams) -> Fit {
     let Some(first) = sweeps.first() else {
         return Fit::failed(FitStatus::TooFewPoints, Direction::Up);
     };
-    let data = first.data(tau_s);
+    let data = first.data(feed.tau_s).geometry(feed.geometry);
     let mut fit = fit_nonlinear(&data, params);
     // If the tone pulls the resonance frequency only a little, the nonlinearity may be undetermined
     // although the linear fit is good.
@@ -173,7 +200,7 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
             fit = linear;
         }
     }
-    let diameter = fit.model.coupling.norm() * fit.model.gain.norm();
+    let diameter = fit.model.diameter();
     for second in &sweeps[1..] {
         if second.direction != first.direction && hysteresis(first, second, diameter) {
             fit.bifurcated = true;
@@ -217,7 +244,7 @@ fn fit_group(
     chosen: &[usize],
     group: &[usize],
     members: &[usize],
-    tau_s: f64,
+    feed: Feedline,
     params: &FitParams,
     fits: &mut [Fit],
 ) {
@@ -232,10 +259,12 @@ fn fit_group(
             noise = noise.max(sweep.noise.unwrap_or(0.0));
         }
     }
-    let Some(guesses) = guesses(candidates, group, &f, &z, tau_s) else {
+    let Some(guesses) = guesses(candidates, group, &f, &z, feed) else {
         return;
     };
-    let mut data = SweepData::new(&f, &z).delay(tau_s);
+    let mut data = SweepData::new(&f, &z)
+        .delay(feed.tau_s)
+        .geometry(feed.geometry);
     if noise > 0.0 {
         data = data.noise(noise);
     }
@@ -256,9 +285,21 @@ fn guesses(
     group: &[usize],
     f: &[f64],
     z: &[Complex64],
-    tau_s: f64,
+    feed: Feedline,
 ) -> Option<Vec<Resonator>> {
-    let mut guesses: Vec<Resonator> = group.iter().map(|&i| as_found(&candidates[i])).collect();
+    let found = group
+        .iter()
+        .map(|&i| as_found(&candidates[i], feed.geometry));
+    let mut guesses: Vec<Resonator> = found.collect();
+    if feed.geometry == Geometry::Peak {
+        for guess in &mut guesses {
+            // The sample on the peak stands for its height.
+            let near = |i: &usize| guess.y0(f[*i]).abs();
+            let at = (0..f.len()).min_by(|i, j| near(i).total_cmp(&near(j)))?;
+            (guess.f_ref_hz, guess.gain, guess.tau_s) = (f[at], z[at], feed.tau_s);
+        }
+        return Some(guesses);
+    }
     let nearest = |f: f64| {
         guesses
             .iter()
@@ -266,15 +307,15 @@ fn guesses(
             .fold(f64::INFINITY, f64::min)
     };
     let far = (0..f.len()).max_by(|&i, &j| nearest(f[i]).total_cmp(&nearest(f[j])))?;
-    let notches: Complex64 = guesses.iter().map(|g| g.notch(g.y0(f[far]))).product();
-    let line = z[far] / notches;
-    if !(line.is_finite() && line.norm() > 0.0) {
+    let notches: Complex64 = guesses.iter().map(|g| g.factor(g.y0(f[far]))).product();
+    let gain = z[far] / notches;
+    if !(gain.is_finite() && gain.norm() > 0.0) {
         return None;
     }
     for guess in &mut guesses {
         guess.f_ref_hz = f[far];
-        guess.gain = line;
-        guess.tau_s = tau_s;
+        guess.gain = gain;
+        guess.tau_s = feed.tau_s;
     }
     Some(guesses)
 }

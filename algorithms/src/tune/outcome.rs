@@ -12,6 +12,7 @@ use crate::calibration::Calibration;
 use crate::finding::{FindOutcome, Flag};
 use crate::fine_sweep::FineSweepOutcome;
 use crate::fit::{Fit, FitStatus};
+use crate::geometry::Geometry;
 use crate::network_analysis::NetworkAnalysisOutcome;
 use crate::session::Session;
 
@@ -143,7 +144,8 @@ pub struct ChannelOutcome {
     pub fr_hz: Option<f64>,
     /// Total quality factor.
     pub qr: Option<f64>,
-    /// Coupling quality factor.
+    /// Coupling quality factor. This field and the next two are also `None` for a peak, whose
+    /// samples do not determine them.
     pub qc: Option<f64>,
     /// Internal quality factor.
     pub qi: Option<f64>,
@@ -226,6 +228,9 @@ pub struct TuneOutcome {
     pub module: ModuleId,
     /// The band that was searched.
     pub band: Band,
+    /// Connection of the detectors to the line, as the tune was given it.
+    #[serde(default)]
+    pub geometry: Geometry,
     /// Epoch of the board in which the result is valid.
     pub epoch: Epoch,
     /// Phase epoch in which the calibrations are valid.
@@ -257,6 +262,7 @@ impl TuneOutcome {
     pub(super) fn new(
         session: &Session<'_>,
         band: Band,
+        geometry: Geometry,
         cable_delay: CableDelayOutcome,
         network_analysis: NetworkAnalysisOutcome,
         find: FindOutcome,
@@ -269,6 +275,7 @@ impl TuneOutcome {
         Self {
             module: session.module,
             band,
+            geometry,
             epoch: session.epoch,
             phase_epoch: session.nco.phase_epoch,
             nco_hz: session.nco.frequency.0,

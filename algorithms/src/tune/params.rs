@@ -7,6 +7,7 @@ use crate::cable_delay::CableDelayParams;
 use crate::finding::FindParams;
 use crate::fine_sweep::FineSweepParams;
 use crate::fit::FitParams;
+use crate::geometry::Geometry;
 use crate::network_analysis::NetworkAnalysisParams;
 use crate::placement::PlacementParams;
 
@@ -19,11 +20,15 @@ pub struct TuneParams {
     /// the hardware map is used, or [`Band::default`] if the map has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub band: Option<Band>,
+    /// Connection of the detectors to the line. In a campaign, the map's module has it unless the
+    /// parameters do.
+    pub geometry: Geometry,
     /// Amplitude of the tones on the detectors, from the fine sweep on, as a fraction of full
     /// scale.
     pub tone_amplitude: f64,
     /// Number of reference tones, which are not on resonances and measure the common drift of
-    /// gain, phase and delay.
+    /// gain, phase and delay. With [`Geometry::Peak`] they measure what leaks past the resonators,
+    /// and are left out where this is hardly more than noise.
     pub reference_tones: usize,
     /// Number of fine sweeps over each resonance, 1 to 4. The first is centred on the frequency of
     /// the search, each later one on the fit of the sweep before.
@@ -51,6 +56,7 @@ impl Default for TuneParams {
     fn default() -> Self {
         Self {
             band: None,
+            geometry: Geometry::Notch,
             tone_amplitude: 0.002,
             reference_tones: 8,
             sweep_passes: 1,
@@ -87,8 +93,10 @@ impl TuneParams {
             .or_else(|| part("cable_delay", self.cable_delay.problem()))
             .or_else(|| part("network_analysis", self.network_analysis.problem()))
             .or_else(|| part("find", self.find.problem()))
+            .or_else(|| part("find", self.find.problem_for(self.geometry)))
             .or_else(|| part("fine_sweep", self.fine_sweep.problem()))
             .or_else(|| part("fit", self.fit.problem()))
             .or_else(|| part("placement", self.placement.problem()))
+            .or_else(|| part("placement", self.placement.problem_for(self.geometry)))
     }
 }

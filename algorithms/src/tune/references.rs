@@ -3,10 +3,16 @@
 use super::params::TuneParams;
 use crate::band::Band;
 use crate::finding::Candidate;
+use crate::geometry::Geometry;
+use crate::network_analysis::NetworkAnalysisOutcome;
 use crate::session::Session;
 
 /// Smallest distance of a reference tone from the NCO, in hertz.
 const NEAR_NCO_HZ: f64 = 200e3;
+/// Smallest signal of a reference tone between peaks, in multiples of the noise of a point of the
+/// wide sweep. A capture refuses reference tones that differ by more than 3 %, and its samples have
+/// less noise than these points.
+const LEAST_SNR: f64 = 20.0;
 
 /// Returns absolute frequencies for reference tones. The part of the band within the reach of the
 /// NCO is divided into equal parts. Each part gets one reference tone, as many linewidths as
@@ -15,6 +21,7 @@ pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
     band: Band,
+    wide: &NetworkAnalysisOutcome,
     taken: usize,
     params: &TuneParams,
 ) -> Vec<f64> {
@@ -36,6 +43,7 @@ pub(super) fn choose(
                 // In a narrow part the distance is smaller, so that the part is not excluded as a
                 // whole.
                 .filter(|f| (f - nco_hz).abs() > NEAR_NCO_HZ.min(0.1 * part))
+                .filter(|f| params.geometry != Geometry::Peak || is_heard(wide, *f))
                 .map(|f| (clearance(candidates, f), f))
                 // Of frequencies with equal clearance, the first is taken, so that the selection is
                 // reproducible.
@@ -46,6 +54,15 @@ pub(super) fn choose(
                 .map(|(_, f)| f)
         })
         .collect()
+}
+
+/// True if a signal well above the noise comes back at a frequency, by the nearest point of the wide
+/// sweep. Between peaks this may not be so.
+fn is_heard(wide: &NetworkAnalysisOutcome, f_hz: f64) -> bool {
+    let above = wide.frequency_hz.partition_point(|f| *f < f_hz);
+    let point = wide.z.get(above).or(wide.z.last());
+    let least = LEAST_SNR * wide.noise.unwrap_or(0.0);
+    point.is_some_and(|z| z.norm() > least)
 }
 
 /// Returns the distance from the nearest resonance, in linewidths of that resonance.

@@ -7,6 +7,7 @@ use std::f64::consts::TAU;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use num_complex::Complex64;
+use twotone_algorithms::Geometry;
 use twotone_hal::{
     Acquire, Batch, Board, BoardHandle, Change, ChannelId, Dbm, Description, Epoch, Error,
     ErrorKind, Hertz, Means, MemoryBoard, MemoryModule, ModuleDescription, ModuleId, ModuleLimits,
@@ -23,7 +24,10 @@ pub(crate) const CHANNELS: usize = 1024;
 pub(crate) struct Detector {
     pub fr_hz: f64,
     pub qr: f64,
+    /// Coupling of a notch, with its asymmetry.
     pub coupling: Complex64,
+    /// `Qr/Qc`.
+    pub ratio: f64,
     /// Nonlinearity at an amplitude of 0.002.
     pub a: f64,
 }
@@ -52,6 +56,10 @@ pub(crate) struct FakeBoard {
     pub tau_s: f64,
     pub sigma: f64,
     pub gain: f64,
+    /// Connection of the detectors to the line.
+    pub geometry: Geometry,
+    /// Wave that passes by peaks, relative to a peak without internal loss.
+    pub leak: Complex64,
     /// Height of a standing wave, as a fraction.
     pub ripple: f64,
     pub max_offset_hz: f64,
@@ -100,6 +108,8 @@ impl FakeBoard {
             tau_s: 3.1e-6,
             sigma: 1.0,
             gain: 2e6,
+            geometry: Geometry::Notch,
+            leak: Complex64::new(6e-3, 8e-3),
             ripple: 0.05,
             max_offset_hz: 250e6,
             nco_hz: (0.0, 5e9),
@@ -170,27 +180,39 @@ impl FakeBoard {
         Complex64::from_polar(self.gain, -TAU * (f - 1e9) * self.tau_s) * ripple
     }
 
-    /// Transmission of the detectors at `f`. `energy` is that of the detector under the tone.
-    fn notches(&self, f: f64, amplitude: f64, energy: &mut f64) -> Complex64 {
-        let mut notches = Complex64::ONE;
+    /// Response of the detectors at `f`. The detector under the tone has `energy`.
+    fn response(&self, f: f64, amplitude: f64, energy: &mut f64) -> Complex64 {
+        let (mut product, mut sum) = (Complex64::ONE, self.leak);
         for detector in &self.detectors {
             let away = (f - detector.fr_hz).abs() * detector.qr / detector.fr_hz;
-            if away > 300.0 {
+            // The wings of peaks are large next to the leak.
+            if away > 300.0 && self.geometry != Geometry::Peak {
                 continue;
             }
             let a = detector.a * (amplitude / 0.002).powi(2);
             let mut none = 0.0;
             let energy = if away < 8.0 { &mut *energy } else { &mut none };
-            notches *= detector.response(f, a, energy);
+            let y = detector.detuning(f, a, energy);
+            // Impedance of the detector, relative to its coupling to the line.
+            let lost = 1.0 / detector.ratio - 1.0;
+            let impedance = Complex64::new(lost, 2.0 * y / detector.ratio);
+            match self.geometry {
+                Geometry::Reflection => product *= (impedance - 1.0) / (impedance + 1.0),
+                Geometry::Peak => sum += 2.0 / (2.0 * impedance + 2.0),
+                _ => product *= 1.0 - detector.coupling / Complex64::new(1.0, 2.0 * y),
+            }
         }
-        notches
+        match self.geometry {
+            Geometry::Peak => sum,
+            _ => product,
+        }
     }
 }
 
 impl Detector {
-    /// Returns the field of a driven resonator. Its energy relaxes from its last value, so the
-    /// history decides between two stable states.
-    fn response(&self, f: f64, a: f64, energy: &mut f64) -> Complex64 {
+    /// Returns the detuning of a driven resonator, whose energy relaxes from its last value. So the
+    /// branch follows from its history.
+    fn detuning(&self, f: f64, a: f64, energy: &mut f64) -> f64 {
         let y0 = self.qr * (f - self.fr_hz) / self.fr_hz;
         for _ in 0..400 {
             let y = y0 + a * *energy;
@@ -201,8 +223,7 @@ impl Detector {
                 break;
             }
         }
-        let y = y0 + a * *energy;
-        1.0 - self.coupling / Complex64::new(1.0, 2.0 * y)
+        y0 + a * *energy
     }
 }
 
@@ -250,10 +271,10 @@ impl State {
             *energy = 0.0;
         }
         *last = f;
-        let notches = self.fake.notches(f, amplitude, energy);
+        let response = self.fake.response(f, amplitude, energy);
         let angle = |angle: Option<twotone_hal::Radians>| angle.map_or(0.0, |angle| angle.0);
         let turn = angle(tone.phase) - angle(tone.rotation) + self.turn;
-        amplitude * self.fake.line(f) * notches * Complex64::cis(turn) + noise
+        amplitude * self.fake.line(f) * response * Complex64::cis(turn) + noise
     }
 
     fn hold_to_limits(&self, module: &MemoryModule) -> Result<()> {
@@ -397,6 +418,7 @@ pub(crate) fn array(count: usize, low_hz: f64, high_hz: f64, seed: u64) -> Vec<D
                 fr_hz: low_hz + spacing * (k as f64 + 0.35 + 0.3 * noise.uniform()),
                 qr,
                 coupling: qr / qc * Complex64::cis(phi) / phi.cos(),
+                ratio: qr / qc,
                 a: 0.12 * 10f64.powf(0.4 * (noise.uniform() - 0.5)),
             }
         })

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod board;
+pub(crate) mod circuit;
 
 use num_complex::Complex64;
 use serde::Deserialize;

@@ -6,6 +6,7 @@
 
 use num_complex::Complex64;
 
+use crate::circuit::{Circuit, Geometry};
 use crate::detector::Detector;
 use crate::kerr::{Drive, Drives, Width};
 
@@ -19,8 +20,11 @@ pub(crate) struct Resonator {
     pub(crate) f0_hz: f64,
     /// Total quality factor as drawn.
     pub(crate) q: f64,
-    /// `Qr/Qc (1 + i tan phi)` as drawn; 0 if a fault has made the detector dead.
+    /// `Qr/Qc (1 + i tan phi)` as drawn, or the residue of `circuit` if there is one; 0 if a fault
+    /// has made the detector dead.
     pub(crate) notch: Complex64,
+    /// Circuit of a detector that is not beside the line.
+    pub(crate) circuit: Option<Circuit>,
     /// Width of the resonance and its dependence on the pull.
     pub(crate) width: Width,
     /// Shift that the present conditions cause, without the parts that vary with time.
@@ -59,6 +63,11 @@ impl Resonator {
     /// Transmission factor of the resonator.
     #[inline]
     pub(crate) fn factor(&self, detuning: f64, width: f64, offset: f64) -> Complex64 {
+        if let Some(circuit) = self.circuit
+            && self.notch != Complex64::ZERO
+        {
+            return circuit.factor(width - self.width.coupling, detuning + offset);
+        }
         let (re, im) = (width, 2.0 * (detuning + offset));
         let inverse = 1.0 / (re * re + im * im);
         Complex64::new(
@@ -89,8 +98,13 @@ impl Resonator {
     }
 }
 
-/// Detectors of a module that were not drawn dead, by ascending frequency. The far field is the
-/// product of the transmissions of the detectors that are distant from a tone.
+/// Residue of a detector with this circuit, or beside the line.
+pub(crate) fn notch(detector: &Detector, circuit: Option<Circuit>) -> Complex64 {
+    circuit.map_or(detector.coupling() * detector.qr(), |circuit| circuit.residue())
+}
+
+/// All detectors of a module that were not drawn dead, sorted by frequency, and the product of the
+/// transmissions of those that are distant from a tone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,
@@ -119,18 +133,20 @@ pub(crate) struct PowerDependence {
 }
 
 impl Array {
-    pub(crate) fn new(detectors: &[Detector], power: PowerDependence) -> Self {
+    pub(crate) fn new(detectors: &[Detector], geometry: Geometry, power: PowerDependence) -> Self {
         let mut resonators: Vec<Resonator> = detectors
             .iter()
             .enumerate()
             .filter(|(_, d)| !d.dead)
             .map(|(index, d)| {
                 let q = d.qr();
+                let circuit = Circuit::of(d, geometry);
                 Resonator {
                     detector: index as u32,
                     f0_hz: d.fr_hz,
                     q,
-                    notch: d.coupling() * q,
+                    notch: notch(d, circuit),
+                    circuit,
                     width: Width {
                         coupling: q / d.qc,
                         internal: q / d.qi,
@@ -392,13 +408,16 @@ mod tests {
     #[test]
     fn product_is_that_of_all_detectors() {
         let band = Band::new(750e6, 1250e6);
-        for (n, profile) in [
-            (20, ProfileParams::clean()),
-            (256, ProfileParams::lab()),
-            (1024, ProfileParams::harsh()),
+        for (n, geometry, profile) in [
+            (20, Geometry::Notch, ProfileParams::clean()),
+            (256, Geometry::Notch, ProfileParams::lab()),
+            (1024, Geometry::Notch, ProfileParams::harsh()),
+            (256, Geometry::Reflection, ProfileParams::lab()),
+            (1024, Geometry::Peak, ProfileParams::harsh()),
         ] {
+            let profile = profile.geometry(geometry);
             let population = Population::draw(1, 0, 1, n, band, &profile);
-            let mut array = Array::new(population.detectors(), POWER);
+            let mut array = Array::new(population.detectors(), geometry, POWER);
             array.sum_tails();
             let mut worst: f64 = 0.0;
             for k in 0..3000 {
@@ -406,7 +425,14 @@ mod tests {
                 let exact: Complex64 = population
                     .detectors()
                     .iter()
-                    .map(|d| d.transmission(f))
+                    .filter(|d| !d.dead)
+                    .map(|d| match Circuit::of(d, geometry) {
+                        Some(circuit) => {
+                            let detuning = (f - d.fr_hz) / d.linewidth_hz();
+                            circuit.factor(d.qr() / d.qi, detuning)
+                        }
+                        None => d.transmission(f),
+                    })
                     .product();
                 let (near, far) = array.near(f);
                 let quick = array.resonators[near]
@@ -416,13 +442,13 @@ mod tests {
                     * far;
                 worst = worst.max((quick - exact).norm());
             }
-            assert!(worst < 1e-5, "{n} detectors: {worst}");
+            assert!(worst < 1e-5, "{n} detectors, {geometry:?}: {worst}");
         }
     }
 
     #[test]
     fn nothing_at_all_is_one() {
-        let mut array = Array::new(&[], POWER);
+        let mut array = Array::new(&[], Geometry::Notch, POWER);
         array.sum_tails();
         assert_eq!(array.near(1e9), (0..0, Complex64::new(1.0, 0.0)));
         assert_eq!(array.nearest(1e9), None);

@@ -21,6 +21,7 @@ mod array;
 pub mod bank;
 mod chain;
 pub mod cic;
+pub mod circuit;
 pub mod conditions;
 pub mod detector;
 pub mod drift;
@@ -37,6 +38,7 @@ mod world;
 
 pub use num_complex::Complex64;
 
+pub use circuit::Geometry;
 pub use conditions::{ChannelFault, Conditions, DetectorFault, Modulation};
 pub use detector::Detector;
 pub use line::Line;

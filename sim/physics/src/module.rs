@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::array::{Array, PowerDependence};
 use crate::chain::{Chain, ChainSettings, Comb};
+use crate::circuit::Geometry;
 use crate::conditions::Conditions;
 use crate::hash::Key;
 use crate::line::Line;
@@ -102,6 +103,8 @@ const NO_DETECTOR: u16 = u16::MAX;
 #[derive(Debug, Clone)]
 struct Slot {
     tone: Tone,
+    /// Transmission of the line at the frequency of the tone.
+    line: Complex64,
     /// Transmission of the line and of the far detectors at the frequency of the tone.
     base: Complex64,
     base_known: bool,
@@ -112,6 +115,9 @@ struct Slot {
     moving: [u16; 2],
     /// Sample of the channel without noise, drift and the two moving detectors, counts.
     rest: Complex64,
+    /// Sample of which that with all detectors is subtracted, if they are between two lines:
+    /// counts.
+    open: Option<Complex64>,
     /// Last sample without noise, counts; NaN if the filters start settled.
     last: Complex64,
     /// Tick of a change since the last sample; NaN if there was none.
@@ -122,14 +128,21 @@ struct Slot {
 }
 
 impl Slot {
+    /// Sample, given `rest` with the two moving detectors.
+    fn through(&self, product: Complex64) -> Complex64 {
+        self.open.map_or(product, |open| open - product)
+    }
+
     fn off() -> Self {
         Self {
             tone: Tone::default(),
+            line: Complex64::default(),
             base: Complex64::default(),
             base_known: false,
             written: 0,
             moving: [NO_DETECTOR; 2],
             rest: Complex64::default(),
+            open: None,
             last: Complex64::default(),
             changed_at: f64::NAN,
             ringdown_ticks: 0.0,
@@ -158,6 +171,7 @@ struct Transient {
 // numbers do not depend on the numbers for other purposes.
 const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;
+const LEAK: u64 = 12;
 
 impl ModuleModel {
     /// Creates a module with detectors and a feedline that are drawn from a seed. The result
@@ -209,7 +223,7 @@ impl ModuleModel {
         };
         Self {
             world: World::new(key, params),
-            array: Array::new(population.detectors(), power),
+            array: Array::new(population.detectors(), params.geometry, power),
             chain: Chain::new(params, settings, &Comb::default()),
             params: params.clone(),
             key,
@@ -324,6 +338,8 @@ impl ModuleModel {
             self.population.detectors(),
             self.params.cold_attenuation_db,
             self.line.delay_s,
+            self.params.geometry,
+            self.params.leak_db,
         )
     }
 
@@ -339,6 +355,15 @@ impl ModuleModel {
         copy.refresh();
         copy.operating_point(channel, sample)
     }
+}
+
+/// Sum of the leak past detectors between two lines and of the transmission of a line without
+/// detectors. Each detector takes its transmission away from this sum, so that what remains is the
+/// leak and the transmissions. `None` for other detectors.
+fn open_factor(key: Key, params: &ProfileParams) -> Option<Complex64> {
+    let leak = units::dbm_to_mw(params.leak_db).sqrt();
+    let phase = std::f64::consts::TAU * key.child(LEAK).uniform(0);
+    (params.geometry == Geometry::Peak).then(|| 1.0 + Complex64::from_polar(leak, phase))
 }
 
 /// Random phase of the feedline in a phase epoch ([`ModuleModel::phase_epoch`]).

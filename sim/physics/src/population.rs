@@ -167,6 +167,7 @@ fn couple(detectors: &mut [Detector], key: Key, params: &ProfileParams) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::circuit::Geometry;
     use crate::truth;
 
     const BAND: Band = Band {
@@ -220,12 +221,14 @@ mod tests {
 
     #[test]
     fn clean_detectors_stand_apart_and_lab_ones_collide() {
-        let clean = truth::of(&draw(1, 256, &ProfileParams::clean()), 40.0, 0.0);
+        let truth =
+            |drawn: &[Detector]| truth::of(drawn, 40.0, 0.0, Geometry::Notch, -40.0);
+        let clean = truth(&draw(1, 256, &ProfileParams::clean()));
         let crowded = clean.iter().filter(|t| t.crowded || t.dead).count();
         assert_eq!(crowded, 0);
         let isolated = clean.iter().filter(|t| t.isolated).count();
         assert!(isolated > 230, "{isolated} of 256 isolated");
-        let lab = truth::of(&draw(1, 1024, &ProfileParams::lab()), 40.0, 0.0);
+        let lab = truth(&draw(1, 1024, &ProfileParams::lab()));
         let collided = lab.iter().filter(|t| t.collided).count();
         assert!((20..300).contains(&collided), "{collided} of 1024 collided");
     }

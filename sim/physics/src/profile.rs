@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::circuit::Geometry;
+
 /// Quality of the simulated array and its readout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +56,11 @@ impl std::fmt::Display for Profile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileParams {
+    /// Connection of the detectors to the line.
+    pub geometry: Geometry,
+    /// Level of the wave that passes by detectors between two lines, relative to the transmission
+    /// of a detector without internal loss, dB. Its phase is random.
+    pub leak_db: f64,
     /// Scatter of the frequencies around the design frequencies, sigma(f)/f.
     pub scatter: f64,
     /// Limit of the scatter, as a fraction of the spacing. Above 0.5 detectors can collide.
@@ -168,9 +175,27 @@ impl Default for ProfileParams {
 }
 
 impl ProfileParams {
+    /// Sets the connection of the detectors to the line, and limits the asymmetry to what detectors
+    /// of this kind have. The asymmetry of peaks comes from the leak alone.
+    #[must_use]
+    pub fn geometry(self, geometry: Geometry) -> Self {
+        let most: f64 = match geometry {
+            Geometry::Notch => self.phi_max_rad,
+            Geometry::Reflection => 0.1,
+            Geometry::Peak => 0.0,
+        };
+        Self {
+            geometry,
+            phi_max_rad: self.phi_max_rad.min(most),
+            ..self
+        }
+    }
+
     /// Parameters of [`Profile::Clean`].
     pub fn clean() -> Self {
         Self {
+            geometry: Geometry::Notch,
+            leak_db: -40.0,
             scatter: 2e-4,
             scatter_cut: 0.15,
             qc_median: 2e4,

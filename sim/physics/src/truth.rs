@@ -3,6 +3,7 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
+use crate::circuit::{Circuit, Geometry};
 use crate::detector::Detector;
 use crate::units;
 
@@ -31,7 +32,11 @@ pub struct TruthDetector {
     pub phi_rad: f64,
     /// Linewidth fr/Qr, Hz.
     pub linewidth_hz: f64,
-    /// Depth of the dip below the feedline, dB; 0 for a dead detector.
+    /// Connection of the detector to the line.
+    #[serde(default)]
+    pub geometry: Geometry,
+    /// Depth of the dip below the feedline, or height of the peak above the leak, dB; 0 for a dead
+    /// detector.
     pub depth_db: f64,
     /// Nonlinearity `a` ([`crate::kerr`]) per mW on the feedline.
     pub a_per_mw: f64,
@@ -89,10 +94,16 @@ pub struct OperatingPoint {
     pub d_per_inv_qi: Complex64,
 }
 
-/// Returns the true parameters of `detectors`, which must be sorted by frequency.
-/// `cold_attenuation_db` is the attenuation before the detectors, and `tau_s` the total delay of
-/// the line.
-pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<TruthDetector> {
+/// Returns the true parameters of detectors, which must be sorted by frequency, on a line with a
+/// given attenuation before them, a given total delay, a connection to the detectors and a leak past
+/// them.
+pub fn of(
+    detectors: &[Detector],
+    cold_attenuation_db: f64,
+    tau_s: f64,
+    geometry: Geometry,
+    leak_db: f64,
+) -> Vec<TruthDetector> {
     let alive: Vec<&Detector> = detectors.iter().filter(|d| !d.dead).collect();
     let full_scale_mw =
         units::dbm_to_mw(units::tone_dbm(units::DEFAULT_DAC_SCALE_DBM, 1.0) - cold_attenuation_db);
@@ -109,7 +120,8 @@ pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<T
                 qi: d.qi,
                 phi_rad: d.phi_rad,
                 linewidth_hz: d.linewidth_hz(),
-                depth_db: d.depth_db(),
+                geometry,
+                depth_db: if d.dead { 0.0 } else { depth_db(d, geometry, leak_db) },
                 a_per_mw: d.a_per_mw,
                 a_per_amplitude2: d.a_per_mw * full_scale_mw,
                 dead: d.dead,
@@ -125,6 +137,17 @@ pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<T
             }
         })
         .collect()
+}
+
+/// Depth of the dip of a detector, or height of its peak above the leak, dB.
+fn depth_db(d: &Detector, geometry: Geometry, leak_db: f64) -> f64 {
+    let on_resonance = Circuit::of(d, geometry).map(|circuit| circuit.factor(d.qr() / d.qi, 0.0));
+    let db = |ratio: f64| 20.0 * ratio.max(1e-12).log10();
+    match (geometry, on_resonance) {
+        (Geometry::Peak, Some(factor)) => db((1.0 - factor).norm()) - leak_db,
+        (_, Some(factor)) => -db(factor.norm()),
+        (_, None) => d.depth_db(),
+    }
 }
 
 /// Distance to the nearest detector that is not dead, in linewidths of the wider of the two.
@@ -158,7 +181,7 @@ mod tests {
             at(5, 61.0),
         ];
         detectors[5].dead = true;
-        let flags: Vec<_> = of(&detectors, 40.0, 0.0)
+        let flags: Vec<_> = of(&detectors, 40.0, 0.0, Geometry::Notch, -40.0)
             .iter()
             .map(|t| (t.collided, t.crowded, t.isolated))
             .collect();
@@ -181,8 +204,8 @@ mod tests {
             a_per_mw: 2e8,
             ..Detector::new(0, 1e9, 2e4, 1e5)
         };
-        let truth = of(&[d], 40.0, 0.0);
-        // A tone of amplitude 0.002 at 1 dBm has -54.48 dBm, and 40 dB less at the detector.
+        let truth = of(&[d], 40.0, 0.0, Geometry::Notch, -40.0);
+        // Amplitude 0.002 at 1 dBm is -54.48 dBm, and 40 dB less at the detector.
         let expected = 2e8 * 10f64.powf((1.0 - 1.5 - 40.0) / 10.0) * 0.002 * 0.002;
         assert!((truth[0].a_per_amplitude2 * 4e-6 / expected - 1.0).abs() < 1e-12);
     }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use crate::array::{Array, Resonator};
+use crate::array::{self, Array, Resonator};
 use crate::cic;
 use crate::conditions::{Conditions, DetectorFault};
 use crate::detector::Detector;
@@ -173,7 +173,7 @@ impl World {
         r.notch = if dead {
             Default::default()
         } else {
-            d.coupling() * r.q
+            array::notch(d, r.circuit)
         };
         r.is_moving = conditions.modulation.is_some()
             || d.tls > 0.0

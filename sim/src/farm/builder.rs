@@ -8,7 +8,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use twotone_physics::{Band, Profile, ProfileParams};
+use twotone_physics::{Band, Geometry, Profile, ProfileParams};
 
 use super::{Farm, OwnRuntime, SimBoard, limits, script, threads};
 use crate::board::stream::{Outbox, Pace, Streaming, watch as watch_joins};
@@ -123,6 +123,14 @@ impl FarmBuilder {
     #[must_use]
     pub fn profile_params(mut self, params: ProfileParams) -> Self {
         self.params = params;
+        self
+    }
+
+    /// Sets the connection of the detectors to their line, of the profile that was set before. The
+    /// default is [`Geometry::Notch`].
+    #[must_use]
+    pub fn geometry(mut self, geometry: Geometry) -> Self {
+        self.params = self.params.geometry(geometry);
         self
     }
 

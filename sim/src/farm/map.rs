@@ -33,6 +33,7 @@ pub(crate) fn write(boards: &[SimBoard], range: Band, params: &ProfileParams) ->
                 "\n[[board.module]]\n\
                  number = {number}\n\
                  feedline = \"{name}-{number}\"\n\
+                 geometry = \"{geometry}\"\n\
                  f_min = {f_min:.1}\n\
                  f_max = {f_max:.1}\n\
                  cold_attenuation_db = {attenuation:.1}\n\
@@ -41,6 +42,7 @@ pub(crate) fn write(boards: &[SimBoard], range: Band, params: &ProfileParams) ->
                  start_power_dbm = {start_dbm:.1}\n\
                  safe_state = \"off\"\n",
                 name = board.name(),
+                geometry = params.geometry.as_str(),
                 f_min = range.f_min_hz,
                 f_max = range.f_max_hz,
                 attenuation = params.cold_attenuation_db,

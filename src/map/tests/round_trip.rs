@@ -10,12 +10,13 @@ fn option<T: std::fmt::Debug + Clone>(
     proptest::option::of(value)
 }
 
-/// Names, range, powers and safe state of a module, drawn at random.
+/// Names, range, powers, safe state and geometry of a module, drawn at random.
 type Drawn = (
     (Option<String>, Option<String>),
     (Option<f64>, Option<f64>),
     (f64, f64, f64, f64),
     (&'static str, SafeState),
+    Geometry,
 );
 
 fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
@@ -25,16 +26,18 @@ fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
         (option(1e7..4e9f64), option(4e9..1e10f64)),
         (0.0..=200.0f64, -200.0..0.0f64, 0.0..15.0f64, 0.0..15.0f64),
         prop::sample::select(SafeState::ALL.to_vec()),
+        prop::sample::select(Geometry::ALL.to_vec()),
     );
     prop::collection::vec(module, 0..=4).prop_map(|modules| {
         let entry = |(index, module): (usize, Drawn)| {
-            let ((feedline, wafer), (f_min, f_max), powers, (_, safe_state)) = module;
+            let ((feedline, wafer), (f_min, f_max), powers, (_, safe_state), geometry) = module;
             let (cold_attenuation_db, start, tone, total) = powers;
             let number = u8::try_from(index).unwrap() + 1;
             ModuleEntry {
                 module: ModuleId::new(number).unwrap(),
                 feedline,
                 wafer,
+                geometry,
                 f_min: f_min.map(Hertz),
                 f_max: f_max.map(Hertz),
                 cold_attenuation_db,

@@ -225,6 +225,11 @@ impl ModuleModel {
                 self.multiply_by(usize::from(k), self.sorted[index].0, block, scratch, z);
             }
         }
+        if self.slots[channel].open.is_some() {
+            for value in z.iter_mut() {
+                *value = self.slots[channel].through(*value);
+            }
+        }
         if self.world.line_drifts() {
             for (value, drift) in z.iter_mut().zip(&scratch.drift) {
                 *value *= drift;

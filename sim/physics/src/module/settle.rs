@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use num_complex::Complex64;
 
-use super::{Beat, ModuleModel, NO_DETECTOR};
+use super::{Beat, ModuleModel, NO_DETECTOR, open_factor};
 use crate::array::MAX_DRIVES;
 use crate::chain::{Chain, ChainSettings, Comb};
 use crate::cic;
@@ -176,8 +176,9 @@ impl ModuleModel {
             let frequency_hz = self.sorted[index].0;
             let (near, far) = self.array.near(frequency_hz);
             if !self.slots[channel].base_known {
-                let base = self.line_transmission(frequency_hz) * far;
-                self.slots[channel].base = base;
+                let line = self.line_transmission(frequency_hz);
+                self.slots[channel].line = line;
+                self.slots[channel].base = line * far;
                 self.slots[channel].base_known = true;
             }
             let mut product = Complex64::new(1.0, 0.0);
@@ -203,10 +204,13 @@ impl ModuleModel {
                     product *= self.array.resonators[usize::from(out)].fixed_factor(frequency_hz);
                 }
             }
+            let open = open_factor(self.key, &self.params);
             let slot = &mut self.slots[channel];
             let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
             let scale = self.chain.counts_per_amplitude * slot.tone.amplitude;
-            slot.rest = slot.base * product * Complex64::from_polar(scale, phase);
+            let tone = Complex64::from_polar(scale, phase);
+            slot.rest = slot.base * product * tone;
+            slot.open = open.map(|open| slot.line * open * tone);
             slot.moving = [moving[0].0, moving[1].0];
             slot.ringdown_ticks = nearest.1 * units::TICK_RATE_HZ;
         }
@@ -301,7 +305,7 @@ impl ModuleModel {
         let product: Complex64 = moving
             .map(|k| self.array.resonators[usize::from(*k)].seen_factor(frequency_hz))
             .product();
-        slot.rest * product
+        slot.through(slot.rest * product)
     }
 
     /// Frequency of a tone on the feedline, Hz.
