@@ -143,9 +143,9 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     if (y - declared).abs() > MAX_OFFSET_LW {
         return false;
     }
-    // The loop is o - A/(1 + 2iy), relative to the line or to a peak. A change of fr changes y0, and
-    // y by that change divided by `pull`, which is the derivative of y0 = y - a/(1 + 4 y^2) with
-    // respect to y.
+    // The loop is o - A/(1 + 2iy), relative to the line or to a peak. A change of fr changes y0,
+    // and y by that change divided by `pull`, which is the derivative of y0 = y - a/(1 + 4 y^2)
+    // with respect to y.
     let notch =
         Complex64::from_polar(detector.qr / detector.qc, detector.phi_rad) / detector.phi_rad.cos();
     let coupling = match detector.geometry {

@@ -3,11 +3,13 @@
 //! A *comb* is a set of tones that are on at the same time. The *NCO* is the oscillator of the
 //! module to which all its tones are relative; tones can only be some distance away from it.
 
+use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
 
 use crate::band::Band;
-use crate::delay::{Delay, estimate_delay};
+use crate::delay::{Delay, DelayStatus, UNCERTAIN_RAD, estimate_delay};
+use crate::geometry::Geometry;
 use crate::progress::Stage;
 use crate::session::{InputFlags, Session, Tone, bad_points_warning, carrier_phase};
 
@@ -106,7 +108,8 @@ impl CableDelayOutcome {
     }
 }
 
-/// Measures the delay of a module's line over the part of `band` that one NCO setting reaches.
+/// Measures the delay of a line with notches, or in reflection, over the part of `band` that one
+/// NCO setting reaches.
 ///
 /// A comb is measured four times: once unshifted, and shifted by a small, a medium and a large
 /// step. Together these measurements determine delays up to `max_delay_s` without ambiguity. The
@@ -124,15 +127,58 @@ pub async fn cable_delay(
     band: Band,
     params: &CableDelayParams,
 ) -> Result<CableDelayOutcome> {
+    cable_delay_of(board, module, band, Geometry::Notch, params).await
+}
+
+/// As [`cable_delay()`], of a line with resonators of any geometry.
+///
+/// Between peaks, the samples are a leak and the wings of the peaks, whose signs change from one
+/// side of a peak to the other. The delay then follows from the squares of the samples, and delays
+/// up to 0.6 times `max_delay_s` are found.
+#[tworoutine::tworoutine(Send)]
+pub async fn cable_delay_of(
+    board: &BoardHandle,
+    module: ModuleId,
+    band: Band,
+    geometry: Geometry,
+    params: &CableDelayParams,
+) -> Result<CableDelayOutcome> {
     let mut session = Session::open(board, module, &()).await?;
     let nco_hz = session.nearest_nco(band.centre_hz());
-    measure(&mut session, band, nco_hz, params).await
+    measure(&mut session, band, nco_hz, geometry, params).await
+}
+
+/// Largest delay that the squares of samples show, relative to the largest one of the samples. The
+/// points are so near to each other that a larger delay of the squares is ambiguous.
+const SQUARED: f64 = 1.2;
+
+/// Estimates the delay from the squares of samples, whose delay is twice as long.
+fn estimate_from_squares(f: &[f64], z: &[Complex64], max_delay_s: f64) -> Delay {
+    let squares: Vec<Complex64> = z.iter().map(|z| z * z).collect();
+    let twice = estimate_delay(f, &squares, SQUARED * max_delay_s);
+    let span = f.iter().fold(f64::NEG_INFINITY, |most, f| most.max(*f))
+        - f.iter().fold(f64::INFINITY, |least, f| least.min(*f));
+    let error_rad = 0.5 * twice.sigma_s * std::f64::consts::TAU * span;
+    let is_certain = error_rad > 0.0 && error_rad < UNCERTAIN_RAD;
+    Delay {
+        status: match twice.status {
+            DelayStatus::Uncertain if is_certain => DelayStatus::Success,
+            status => status,
+        },
+        tau_s: 0.5 * twice.tau_s,
+        sigma_s: 0.5 * twice.sigma_s,
+        phase_rad: 0.5 * twice.phase_rad,
+        residual_rad: 0.5 * twice.residual_rad,
+        residual_slope_rad: 0.5 * twice.residual_slope_rad,
+        ..twice
+    }
 }
 
 pub(crate) async fn measure(
     session: &mut Session<'_>,
     band: Band,
     nco_hz: f64,
+    geometry: Geometry,
     params: &CableDelayParams,
 ) -> Result<CableDelayOutcome> {
     if let Some(why) = band.problem().or_else(|| params.problem()) {
@@ -192,7 +238,11 @@ pub(crate) async fn measure(
         session.report(Stage::CableDelay, done + 1, combs.len());
     }
     let max_delay_s = params.max_delay_s;
-    let delay = tworoutine::offload(move || estimate_delay(&f, &z, max_delay_s)).await;
+    let delay = tworoutine::offload(move || match geometry {
+        Geometry::Peak => estimate_from_squares(&f, &z, max_delay_s),
+        Geometry::Notch | Geometry::Reflection => estimate_delay(&f, &z, max_delay_s),
+    })
+    .await;
     Ok(CableDelayOutcome {
         module: session.module,
         nco: session.nco.frequency,

@@ -22,6 +22,8 @@ const REJECT: f64 = 3.5;
 const LEAST_REJECT: f64 = 0.05;
 /// Fraction of outliers above which the fitted line is rejected.
 const MOST_REJECTED: f64 = 0.2;
+/// Error of the phase over the span, in radians, from which on the delay is uncertain.
+pub(crate) const UNCERTAIN_RAD: f64 = 0.1;
 /// Coherence (0 to 1) below which the phases do not follow any delay.
 const LEAST_COHERENCE: f64 = 0.3;
 
@@ -295,7 +297,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
         slope_of_every_second(&x, &phases, &keep).map_or(0.0, |second| second - slope);
     let status = if rejected > MOST_REJECTED {
         DelayStatus::TooManyRejected
-    } else if sigma_slope >= 0.1 || sigma_slope.is_nan() {
+    } else if sigma_slope >= UNCERTAIN_RAD || sigma_slope.is_nan() {
         DelayStatus::Uncertain
     } else {
         DelayStatus::Success

@@ -41,8 +41,8 @@ pub enum FindMethod {
 pub struct FindParams {
     /// The method.
     pub method: FindMethod,
-    /// Smallest depth of a resonance, in decibels: of the dip of a notch, of the dip of a notch with
-    /// the same loop in reflection, and smallest height of a peak.
+    /// Smallest depth of the dip of a notch, in decibels. In reflection, and for a peak, that of a
+    /// notch with the same loop, relative to the line, or to the largest signal near the peak.
     pub min_depth_db: f64,
     /// Expected number of false resonances that white noise alone causes in the whole sweep.
     pub false_alarms: f64,
@@ -220,8 +220,8 @@ impl FindOutcome {
     }
 }
 
-/// Rise of |S| that no notch and no dip in reflection has: 10 dB. A skew notch with an angle of 1 rad
-/// rises by up to 5 dB.
+/// Rise of |S| that no notch and no dip in reflection has: 10 dB. A skew notch with an angle of 1
+/// rad rises by up to 5 dB.
 const RISE: f64 = 3.2;
 /// Lowest level above which a rise counts, in multiples of the noise.
 const RISE_NOISE: f64 = 3.0;
@@ -263,7 +263,10 @@ pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcom
         rises: 0,
     };
     let problem = params.problem();
-    if problem.or_else(|| params.problem_for(sweep.geometry)).is_some() {
+    if problem
+        .or_else(|| params.problem_for(sweep.geometry))
+        .is_some()
+    {
         return failed(FindStatus::InvalidParameters);
     }
     let flat = match flatten(sweep, params) {
@@ -298,12 +301,17 @@ fn rises(flat: &Flattened, params: &FindParams) -> usize {
     let points = (PIECE_LW * params.max_linewidth_hz / flat.spacing_hz).ceil() as usize;
     let rises = |piece: &[Complex64]| {
         let magnitudes: Vec<f64> = piece.iter().map(|z| z.norm()).collect();
-        let level = median(&magnitudes).unwrap_or(0.0).max(RISE_NOISE * flat.noise);
+        let level = median(&magnitudes)
+            .unwrap_or(0.0)
+            .max(RISE_NOISE * flat.noise);
         // One point alone may be a glitch.
         let above = |pair: &[f64]| pair.iter().all(|z| *z > RISE * level);
         magnitudes.windows(2).any(above)
     };
-    flat.z.chunks(points.max(32)).filter(|piece| rises(piece)).count()
+    flat.z
+        .chunks(points.max(32))
+        .filter(|piece| rises(piece))
+        .count()
 }
 
 fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, FindStatus> {

@@ -23,7 +23,7 @@ mod status;
 mod tune;
 
 pub use band::Band;
-pub use cable_delay::{CableDelayOutcome, CableDelayParams, cable_delay};
+pub use cable_delay::{CableDelayOutcome, CableDelayParams, cable_delay, cable_delay_of};
 pub use finding::{FindOutcome, FindParams, find_resonances};
 pub use fine_sweep::{FineSweepOutcome, FineSweepParams, Sweep, SweepTarget, fine_sweep};
 pub use geometry::Geometry;

@@ -122,8 +122,11 @@ pub(crate) async fn place_in(
     params: &PlacementParams,
 ) -> Result<PlaceOutcome> {
     let geometries = targets.iter().filter_map(|target| target.resonator);
-    let of_geometry =
-        || geometries.map(|one| one.geometry).find_map(|one| params.problem_for(one));
+    let of_geometry = || {
+        geometries
+            .map(|one| one.geometry)
+            .find_map(|one| params.problem_for(one))
+    };
     if let Some(why) = params.problem().or_else(of_geometry) {
         return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }

@@ -67,8 +67,7 @@ impl PlacementParams {
     /// Returns the reason that these parameters cannot be used for resonators of this geometry, or
     /// `None` if they can.
     pub(crate) fn problem_for(&self, geometry: Geometry) -> Option<String> {
-        let fails =
-            self.rule == PlacementRule::LeastTransmission && geometry == Geometry::Peak;
+        let fails = self.rule == PlacementRule::LeastTransmission && geometry == Geometry::Peak;
         fails.then(|| {
             "the rule least_transmission places tones in dips, and the geometry peak has none: use \
              stable or greatest_speed"

@@ -11,7 +11,8 @@ use num_complex::Complex64;
 /// The notch of one frequency and width that fits a piece of a sweep best.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Projection {
-    /// Reduction of the squared residual `sum |.|^2` by the resonance, compared with the line alone.
+    /// Reduction of the squared residual `sum |.|^2` by the resonance, compared with the line
+    /// alone.
     pub gain: f64,
     /// Squared residual with the resonance.
     pub residual: f64,

@@ -75,7 +75,8 @@ pub async fn tune_with_progress(
         [only] => *only,
         _ => session.nearest_nco(band.centre_hz()),
     };
-    let delay = cable_delay::measure(&mut session, band, first_nco, &params.cable_delay).await?;
+    let (geometry, delay) = (params.geometry, &params.cable_delay);
+    let delay = cable_delay::measure(&mut session, band, first_nco, geometry, delay).await?;
     let tau_s = delay.delay.tau_s;
 
     let wide = network_analysis::sweep(&mut session, band, tau_s, &params.network_analysis).await?;

@@ -13,7 +13,7 @@ use twotone_algorithms::{
 };
 use twotone_hal::{Acquire, ModuleId};
 
-use support::board::{FakeBoard, Running, array};
+use support::board::{Detector, FakeBoard, Running, array};
 use support::circuit::{Circuit, Ringing};
 use support::{HIGH, LOW, Noise, params};
 
@@ -32,7 +32,9 @@ fn measure(circuit: &Circuit, snr: f64, tau_s: f64, noise: &mut Noise) -> Measur
     let truth = circuit.ringing();
     let lw = truth.fr_hz / truth.qr;
     let centre = truth.fr_hz + (noise.uniform() - 0.5) * lw;
-    let f: Vec<f64> = (0..61).map(|k| centre + (f64::from(k) / 10.0 - 3.0) * lw).collect();
+    let f: Vec<f64> = (0..61)
+        .map(|k| centre + (f64::from(k) / 10.0 - 3.0) * lw)
+        .collect();
     let gain = Complex64::from_polar(3e4, TAU * noise.uniform());
     let slope = 1e-8 * (noise.uniform() - 0.5);
     let clean: Vec<Complex64> = f
@@ -45,7 +47,12 @@ fn measure(circuit: &Circuit, snr: f64, tau_s: f64, noise: &mut Noise) -> Measur
     let largest = clean.iter().map(|z| z.norm()).fold(0.0, f64::max);
     let sigma = largest / snr;
     let z = noise.add(&clean, sigma);
-    Measured { f, z, noise: sigma, truth }
+    Measured {
+        f,
+        z,
+        noise: sigma,
+        truth,
+    }
 }
 
 fn fit(measured: &Measured, geometry: Geometry, tau_s: f64, nonlinear: bool) -> Fit {
@@ -108,7 +115,10 @@ fn fits_are_right_over_couplings_asymmetries_noise_and_delay() {
             all += 1;
             let fit = fit(&measured, geometry, known_s, false);
             if !fit.status.is_success() {
-                println!("{geometry} {case}: {} {truth:?} snr {snr} {circuit:?}", fit.status);
+                println!(
+                    "{geometry} {case}: {} {truth:?} snr {snr} {circuit:?}",
+                    fit.status
+                );
                 continue;
             }
             fitted += 1;
@@ -121,8 +131,18 @@ fn fits_are_right_over_couplings_asymmetries_noise_and_delay() {
                 );
                 (off / sigma).powi(2)
             };
-            pulls[0] += check("fr", (fit.fr_hz - truth.fr_hz) / lw, fit.errors.fr_hz / lw, 2e-3);
-            pulls[1] += check("Qr", fit.qr / truth.qr - 1.0, fit.errors.qr / truth.qr, 2e-3);
+            pulls[0] += check(
+                "fr",
+                (fit.fr_hz - truth.fr_hz) / lw,
+                fit.errors.fr_hz / lw,
+                2e-3,
+            );
+            pulls[1] += check(
+                "Qr",
+                fit.qr / truth.qr - 1.0,
+                fit.errors.qr / truth.qr,
+                2e-3,
+            );
             if geometry == Geometry::Peak {
                 assert_eq!((fit.qc, fit.qi, fit.phi_rad), (None, None, None));
                 continue;
@@ -139,7 +159,10 @@ fn fits_are_right_over_couplings_asymmetries_noise_and_delay() {
         }
         let rms = pulls.map(|sum: f64| (sum / f64::from(fitted)).sqrt());
         println!("{geometry}: {fitted} of {all} fitted, rms errors over sigma {rms:.2?}");
-        assert!(f64::from(fitted) > 0.97 * f64::from(all), "{geometry}: {fitted} of {all}");
+        assert!(
+            f64::from(fitted) > 0.97 * f64::from(all),
+            "{geometry}: {fitted} of {all}"
+        );
     }
 }
 
@@ -173,7 +196,10 @@ fn loops_of_another_geometry_are_told() {
             for nonlinear in [false, true] {
                 let fit = fit(&measured, named, 0.0, nonlinear);
                 let is_told = fit.status == FitStatus::OtherGeometry;
-                assert_eq!(is_told, told, "{is}, fitted as {named}, {qi_over_qc}: {fit:?}");
+                assert_eq!(
+                    is_told, told,
+                    "{is}, fitted as {named}, {qi_over_qc}: {fit:?}"
+                );
             }
         }
     }
@@ -188,7 +214,11 @@ fn an_undercoupled_resonator_in_reflection_is_fitted_as_such() {
     let fit = fit(&measured, Geometry::Reflection, 0.0, false);
     assert!(fit.status.is_success());
     let qi = fit.qi.unwrap();
-    assert!((qi / measured.truth.qi - 1.0).abs() < 0.01, "{fit:?} {:?}", measured.truth);
+    assert!(
+        (qi / measured.truth.qi - 1.0).abs() < 0.01,
+        "{fit:?} {:?}",
+        measured.truth
+    );
 }
 
 fn tuned(is: Geometry, named: Geometry, tau_s: f64) -> (TuneOutcome, Running) {
@@ -202,7 +232,10 @@ fn tuned(is: Geometry, named: Geometry, tau_s: f64) -> (TuneOutcome, Running) {
         geometry: named,
         ..params()
     };
-    (tune(&board, ModuleId::FIRST, &params).wait().unwrap(), running)
+    (
+        tune(&board, ModuleId::FIRST, &params).wait().unwrap(),
+        running,
+    )
 }
 
 #[test]
@@ -211,8 +244,28 @@ fn a_tune_puts_a_calibrated_tone_on_every_detector_of_each_geometry() {
     for geometry in Geometry::ALL {
         for tau_s in [50e-9, 8e-6] {
             let (outcome, running) = tuned(geometry, geometry, tau_s);
-            assert_eq!(outcome.warnings, [""; 0], "{geometry}");
-            assert_eq!((outcome.channels.len(), outcome.references.len()), (40, 8), "{geometry}");
+            assert_eq!(
+                outcome.warnings, [""; 0],
+                "{geometry} {:?}",
+                outcome.cable_delay
+            );
+            for candidate in &outcome.find.candidates {
+                let away = |d: &Detector| (candidate.fr_hz - d.fr_hz) * d.qr / d.fr_hz;
+                let nearest = detectors
+                    .iter()
+                    .map(away)
+                    .min_by(|a, b| a.abs().total_cmp(&b.abs()));
+                let nearest_lw = nearest.unwrap();
+                assert!(
+                    nearest_lw.abs() < 0.5,
+                    "{geometry} {nearest_lw} {candidate:?}"
+                );
+            }
+            assert_eq!(
+                (outcome.channels.len(), outcome.references.len()),
+                (40, 8),
+                "{geometry}"
+            );
             running.shift_detectors(0.1);
             let acquire = Acquire::new(50).first_channels(40);
             let board = twotone_hal::BoardHandle::new(running);
@@ -223,14 +276,23 @@ fn a_tune_puts_a_calibrated_tone_on_every_detector_of_each_geometry() {
                 let lw = detector.fr_hz / detector.qr;
                 let off_lw = (channel.fr_hz.unwrap() - detector.fr_hz) / lw;
                 assert!(off_lw.abs() < 0.02, "{geometry} {off_lw}");
-                assert!((channel.qr.unwrap() / detector.qr - 1.0).abs() < 0.02, "{geometry}");
-                assert!((channel.a.unwrap() - detector.a).abs() < 0.03, "{geometry} {channel:?}");
+                assert!(
+                    (channel.qr.unwrap() / detector.qr - 1.0).abs() < 0.02,
+                    "{geometry}"
+                );
+                assert!(
+                    (channel.a.unwrap() - detector.a).abs() < 0.03,
+                    "{geometry} {channel:?}"
+                );
                 match channel.qi {
                     Some(qi) => assert!((qi / 1e5 - 1.0).abs() < 0.05, "{geometry} {qi}"),
                     None => assert_eq!(geometry, Geometry::Peak),
                 }
                 let shift_hz = channel.calibration.unwrap().shift_hz(z).unwrap();
-                assert!((shift_hz / lw - 0.1).abs() < 0.005, "{geometry} {shift_hz} {channel:?}");
+                assert!(
+                    (shift_hz / lw - 0.1).abs() < 0.005,
+                    "{geometry} {shift_hz} {channel:?}"
+                );
             }
         }
     }
@@ -272,10 +334,24 @@ fn loops_that_fit_by_chance_are_in_doubt_too() {
     let outcome = tune(&board, ModuleId::FIRST, &params()).wait().unwrap();
     assert_eq!(outcome.tuned(), 0);
     let other = Reason::Fit(FitStatus::OtherGeometry);
-    assert!(outcome.channels.iter().all(|channel| channel.reason == other));
+    assert!(
+        outcome
+            .channels
+            .iter()
+            .all(|channel| channel.reason == other)
+    );
     let (board, _) = fake.handle();
-    let right = TuneParams { geometry: Geometry::Reflection, ..params() };
-    assert_eq!(tune(&board, ModuleId::FIRST, &right).wait().unwrap().tuned(), 40);
+    let right = TuneParams {
+        geometry: Geometry::Reflection,
+        ..params()
+    };
+    assert_eq!(
+        tune(&board, ModuleId::FIRST, &right)
+            .wait()
+            .unwrap()
+            .tuned(),
+        40
+    );
 }
 
 #[test]
@@ -289,9 +365,17 @@ fn parameters_that_do_not_fit_the_geometry_are_refused() {
         ..PlacementParams::default()
     };
     for geometry in Geometry::ALL {
-        let find = TuneParams { geometry, find: prominence.clone(), ..params() };
+        let find = TuneParams {
+            geometry,
+            find: prominence.clone(),
+            ..params()
+        };
         assert_eq!(find.problem().is_some(), geometry == Geometry::Reflection);
-        let placement = TuneParams { geometry, placement: least.clone(), ..params() };
+        let placement = TuneParams {
+            geometry,
+            placement: least.clone(),
+            ..params()
+        };
         assert_eq!(placement.problem().is_some(), geometry == Geometry::Peak);
     }
 }

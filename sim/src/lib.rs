@@ -21,7 +21,8 @@ pub use error::StartError;
 pub use farm::{BoardTruth, Farm, FarmBuilder, ModuleTruth, SimBoard, Truth};
 pub use fault::Fault;
 pub use twotone_physics::{
-    Geometry,     ChannelFault, Conditions, DetectorFault, Modulation, Profile, ProfileParams, TruthDetector,
+    ChannelFault, Conditions, DetectorFault, Geometry, Modulation, Profile, ProfileParams,
+    TruthDetector,
 };
 /// An image of firmware for simulated boards, which report the release in it.
 pub use twotone_wire::crs::boot::example_image;

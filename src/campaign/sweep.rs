@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use twotone_algorithms::{
-    CableDelayOutcome, NetworkAnalysisOutcome, Progress, TuneParams, cable_delay,
+    CableDelayOutcome, NetworkAnalysisOutcome, Progress, TuneParams, cable_delay_of,
     network_analysis_with_progress,
 };
 use twotone_hal::{BoardHandle, ModuleId, Result};
@@ -81,7 +81,8 @@ pub(super) async fn sweep(
     progress: &dyn Progress,
 ) -> Result<Swept> {
     let band = params.band.unwrap_or_default();
-    let delay = cable_delay(board, module, band, &params.cable_delay).await?;
+    let (geometry, delay) = (params.geometry, &params.cable_delay);
+    let delay = cable_delay_of(board, module, band, geometry, delay).await?;
     let tau_s = delay.delay.tau_s;
     let wide = &params.network_analysis;
     let wide = network_analysis_with_progress(board, module, band, tau_s, wide, progress);

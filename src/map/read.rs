@@ -250,7 +250,13 @@ fn module(
     }
     let attenuation = section.number(findings, "cold_attenuation_db", ATTENUATIONS_DB, "dB");
     let powers = powers(section, findings);
-    let safe_state = named(section, findings, "safe_state", "safe state", &SafeState::ALL);
+    let safe_state = named(
+        section,
+        findings,
+        "safe_state",
+        "safe state",
+        &SafeState::ALL,
+    );
     let geometries = Geometry::ALL.map(|one| (one.as_str(), one));
     let geometry = named(section, findings, "geometry", "geometry", &geometries);
     let feedline = section.string(findings, "feedline");

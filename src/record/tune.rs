@@ -47,8 +47,8 @@ pub struct ModuleTune {
     pub epoch: Option<Epoch>,
     /// Phase epoch of the module during the tune.
     pub phase_epoch: Option<PhaseEpoch>,
-    /// Connection of the detectors to the line. Tunes of versions that knew only notches do not have
-    /// it.
+    /// Connection of the detectors to the line. Tunes of versions that knew only notches do not
+    /// have it.
     #[serde(default)]
     pub geometry: Geometry,
     /// Frequency of the NCO during the tune, in hertz. It is 0 for a module without an NCO.

@@ -12,6 +12,7 @@ use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, fit_pair,
 };
 use crate::geometry::Geometry;
+use crate::params::restricted;
 use crate::projection::Projection;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
@@ -75,23 +76,18 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
         // The limit is half of the smallest depth, because the resonator of the matched filter is
         // less deep than a narrow dip.
         let template = resonator(flat, &peak, &projection);
-        if contrast_db(&template) < 0.5 * params.min_depth_db {
+        if contrast_db(flat, &template) < 0.5 * params.min_depth_db {
             continue;
         }
         if let Some(k) = near {
             confirm_beside(
-                flat,
-                &mut clean,
-                &mut lines,
-                k,
-                &peak,
-                &template,
-                params,
-                &fits,
+                flat, &mut clean, &mut lines, k, &peak, &template, params, &fits,
             );
             continue;
         }
-        let fit = fit_piece(&clean, peak.f_hz, peak.linewidth_hz, false, &fits);
+        // What an inexact fit leaves of a peak is large next to the leak.
+        let nonlinear = flat.geometry == Geometry::Peak;
+        let fit = fit_piece(&clean, peak.f_hz, peak.linewidth_hz, nonlinear, &fits);
         let line = line_for(&fit, &peak, template, params);
         if let Some(line) = line {
             remove(&mut clean, &line.model);
@@ -101,7 +97,7 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
     split(flat, &mut clean, &mut lines, params, &fits);
     let mut candidates: Vec<Candidate> = lines
         .iter()
-        .filter(|line| contrast_db(&line.model) >= params.min_depth_db)
+        .filter(|line| contrast_db(flat, &line.model) >= params.min_depth_db)
         .map(|line| Candidate {
             fr_hz: line.dip_hz(),
             q: line.model.qr,
@@ -135,7 +131,9 @@ fn split(
         let data = SweepData::new(f, z).geometry(clean.geometry);
         let pair = fit_pair(&data, false, fits);
         if let Some([first, second]) = pair
-            && [&first, &second].iter().all(|fit| is_sound(fit, params))
+            && [&first, &second]
+                .iter()
+                .all(|fit| is_sound(flat, fit, params))
             && first
                 .residual_over_diameter
                 .max(second.residual_over_diameter)
@@ -157,29 +155,31 @@ fn split(
 }
 
 /// True if a fit succeeded on a line that could be a detector.
-fn is_sound(fit: &Fit, params: &FindParams) -> bool {
+fn is_sound(flat: &Flattened, fit: &Fit, params: &FindParams) -> bool {
     fit.model.is_finite()
         && fit.linewidth_hz() < params.max_linewidth_hz
         && fit.linewidth_hz() > 0.5 * params.min_linewidth_hz
-        && fit.phi_rad.is_none_or(|phi| phi.abs() < params.max_phi_rad + 0.3)
-        && contrast_db(&fit.model) > params.min_depth_db
+        && fit
+            .phi_rad
+            .is_none_or(|phi| phi.abs() < params.max_phi_rad + 0.3)
+        && contrast_db(flat, &fit.model) > params.min_depth_db
 }
 
-/// Returns the depth by which a resonance is judged, in decibels. In reflection it is that of a
-/// notch with the same loop, since an overcoupled resonator has hardly a dip. For a peak it is its
-/// height above the leak or, if that is more, the depth of a dip in the leak: dips are kept so that
-/// their fits can show that the geometry is another one.
-fn contrast_db(r: &Resonator) -> f64 {
-    let db = |ratio: f64| 20.0 * ratio.max(1e-9).log10();
-    match r.geometry {
-        Geometry::Notch => r.depth_db(),
-        Geometry::Reflection => -db(1.0 - r.coupling.norm()),
+/// Returns the depth by which a resonance is judged, in decibels. In reflection and for peaks it is
+/// that of a notch with the same loop, relative to the line, or to the largest signal within a few
+/// linewidths of the peak: there an inexact model of the wings of other peaks must not look like a
+/// peak.
+fn contrast_db(flat: &Flattened, r: &Resonator) -> f64 {
+    let share = match r.geometry {
+        Geometry::Notch => return r.depth_db(),
+        Geometry::Reflection => r.coupling.norm(),
         Geometry::Peak => {
-            let leak = r.off.norm().max(1e-9);
-            let dip = ((r.off - 0.5 * r.coupling).norm() - 0.5).abs();
-            r.depth_db().max(-db(dip / leak))
+            let near = &flat.z[around(flat, r, FIT_LW)];
+            let largest = near.iter().map(|z| z.norm()).fold(0.0, f64::max);
+            r.diameter() / largest
         }
-    }
+    };
+    -20.0 * (1.0 - share).max(1e-9).log10()
 }
 
 /// Returns the diameter of the loop over the gain of the feedline, or over the median magnitude of
@@ -277,7 +277,7 @@ fn confirm_beside(
         let both = two_lines(clean, &lines[k].model, template, fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {
-                is_sound(fit, params)
+                is_sound(flat, fit, params)
                     && fit.linewidth_hz() > 0.3 * lw
                     && size(&fit.model) > 0.1 * size(&first.model)
             };
@@ -337,7 +337,11 @@ fn fit_piece(flat: &Flattened, f_hz: f64, lw: f64, nonlinear: bool, fits: &FitPa
 /// Returns the resonator that the matched filter found at a peak.
 fn resonator(flat: &Flattened, peak: &Peak, found: &Projection) -> Resonator {
     let (gain, coupling, off) = match flat.geometry {
-        Geometry::Peak => (found.amplitude, -Complex64::ONE, found.line / found.amplitude),
+        Geometry::Peak => (
+            found.amplitude,
+            -Complex64::ONE,
+            found.line / found.amplitude,
+        ),
         Geometry::Notch | Geometry::Reflection => (found.line, found.coupling, Complex64::ONE),
     };
     Resonator {
@@ -378,11 +382,13 @@ fn around(flat: &Flattened, line: &Resonator, reach_lw: f64) -> std::ops::Range<
 
 /// Adds a peak to the sweep, without its leak.
 fn add(flat: &mut Flattened, line: &Resonator, sign: f64) {
-    // The slope of the fit holds only near the peak, and not in its wings.
-    let height = sign * line.line(line.frequency_at(0.0));
+    let reach = FIT_LW * line.linewidth_hz();
     for i in around(flat, line, SUBTRACT_LW) {
-        let y = pulled_detuning(line.y0(flat.f[i]), line.a, Direction::Up);
-        flat.z[i] += height * line.pole(y);
+        let f = flat.f[i];
+        let y = pulled_detuning(line.y0(f), line.a, Direction::Up);
+        // The slope of the fit holds only near the peak, and not in its wings.
+        let near = restricted(f, line.fr_hz - reach, line.fr_hz + reach);
+        flat.z[i] += sign * line.line(near) * line.pole(y);
     }
 }
 

@@ -22,6 +22,10 @@ const LARGEST_ANGLE: f64 = 1.3;
 /// one, in addition to five times the error of the fit.
 const OTHER_EXCESS: f64 = 0.05;
 const OTHER_RATIO: f64 = 0.9;
+/// Size of a loop, relative to the largest of its geometry, that no asymmetry explains.
+const FAR: f64 = 4.0;
+/// Residual of a fit, over the diameter of the loop, below which there is a loop of such a size.
+const FAR_RESIDUAL: f64 = 0.1;
 /// Real part of the coupling below which a dip is a peak: one of 3.5 dB.
 const OTHER_SIDE: f64 = -0.5;
 /// Smallest number of points within one linewidth of the dip.
@@ -114,6 +118,15 @@ fn status(
     };
     let significant = coupling > LEAST_COUPLING && coupling > LEAST_SIGNIFICANCE * coupling_error;
     let line = r.gain.norm() / model.data.scale;
+    // Far from the loops of the geometry, the line is next to nothing. Its share of the loop is
+    // then known, but not the coupling, and the search may not converge.
+    let line_share = (1.0 + 5.0 * relative_error / coupling) / coupling;
+    let largest = r.geometry.lossless_diameter();
+    if largest.is_some_and(|largest| line_share * FAR * largest < 1.0)
+        && below(fit.residual_over_diameter, FAR_RESIDUAL)
+    {
+        return FitStatus::OtherGeometry;
+    }
     if !significant || line < 1e-6 {
         return FitStatus::NoResonance;
     }

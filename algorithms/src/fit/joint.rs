@@ -5,7 +5,7 @@ use num_complex::Complex64;
 use super::assess::assess;
 use super::levenberg::{MAX_PARAMETERS, Parameters, Workspace, minimise};
 use super::linear::LEAST_POINTS;
-use super::model::{LINE_PARAMETERS, MAX_RESONATORS, Resonators, RESONATOR_PARAMETERS, parameters};
+use super::model::{LINE_PARAMETERS, MAX_RESONATORS, RESONATOR_PARAMETERS, Resonators, parameters};
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use crate::geometry::Geometry;
@@ -72,8 +72,8 @@ pub fn fit_joint(
 }
 
 /// Returns the resonator with a line that includes the notches of its neighbours, to first order
-/// around its dip, or with a leak that includes the wings of neighbouring peaks. A calibration needs this model, because the samples at the tone contain the
-/// neighbours.
+/// around its dip, or with a leak that includes the wings of neighbouring peaks. A calibration
+/// needs this model, because the samples at the tone contain the neighbours.
 pub(crate) fn with_neighbours<'a>(
     one: &Resonator,
     neighbours: impl Iterator<Item = &'a Resonator> + Clone,

@@ -43,7 +43,8 @@ pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RE
 /// Model of resonators over the scaled frequency `t` of [`Prepared`], with
 /// `y0_k = e^(q_k) (t - x_k)`:
 ///
-/// * of notches and in reflection, `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i y_k)]`;
+/// * of notches and in reflection, `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i
+///   y_k)]`;
 /// * of peaks, `S(t) = (1 + B t) e^(-i T t) [G + sum_k A_k / (1 + 2 i y_k)]`.
 ///
 /// A product of notches and a sum of poles are the same function with different couplings. The
@@ -324,7 +325,13 @@ pub(super) fn errors(
     let norm = r.coupling.norm_sqr().max(1e-300);
     let lossless = n - re;
     FitErrors {
-        qc: by_a([n * qr_x / re, n * qr_q / re, -n * r.qr / (re * re), 0.0, 0.0]),
+        qc: by_a([
+            n * qr_x / re,
+            n * qr_q / re,
+            -n * r.qr / (re * re),
+            0.0,
+            0.0,
+        ]),
         qi: by_a([
             n * qr_x / lossless,
             n * qr_q / lossless,

@@ -95,13 +95,13 @@ pub enum FitStatus {
     ResidualTooLarge,
     /// The resonance is outside the sweep.
     OutsideSweep,
-    /// The loop is larger than the loop of any resonator of this geometry can be, by no more than an
-    /// error of the fit can cause: the internal quality factor is negative.
+    /// The loop is larger than the loop of any resonator of this geometry can be, by no more than
+    /// an error of the fit can cause: the internal quality factor is negative.
     NegativeQi,
     /// The loop belongs to a resonator of another geometry than the given one: it is clearly larger
-    /// than that of any notch or reflection, or there is a dip in place of a peak or a peak in place
-    /// of a dip. In a tune, also if so many loops of the module do that the geometry of this one is
-    /// in doubt.
+    /// than that of any notch or reflection, or there is a dip in place of a peak or a peak in
+    /// place of a dip. In a tune, also if so many loops of the module do that the geometry of
+    /// this one is in doubt.
     OtherGeometry,
     /// Too few points are on the resonance to determine its shape.
     Undersampled,

@@ -58,8 +58,8 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
 /// Returns one fit for each of the candidates with the indices `chosen`, in this order.
 ///
 /// Each line is fitted alone, and then again after the notches or peaks of its neighbours were
-/// removed from its sweep, so that their wings do not distort the result. If the fit of any member of a group
-/// of crowded lines still fails, the group is fitted jointly.
+/// removed from its sweep, so that their wings do not distort the result. If the fit of any member
+/// of a group of crowded lines still fails, the group is fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
@@ -122,8 +122,8 @@ fn lines(
     lines
 }
 
-/// Returns the resonator that was found in the wide sweep. The height of a peak in the fine sweep is
-/// not known from there, so its gain is zero.
+/// Returns the resonator that was found in the wide sweep. The height of a peak in the fine sweep
+/// is not known from there, so its gain is zero.
 fn as_found(candidate: &Candidate, geometry: Geometry) -> Resonator {
     let (gain, off) = match geometry {
         Geometry::Peak => (Complex64::ZERO, Complex64::ZERO),
@@ -156,8 +156,9 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
 }
 
 /// Returns a sweep without `lines`: divided by notches, or with peaks subtracted. The tone of the
-/// sweep pulls the frequencies of these lines. This pull is included to first order only, which is enough: either the tone is
-/// far from these lines, or they are fitted jointly with the line of the sweep.
+/// sweep pulls the frequencies of these lines. This pull is included to first order only, which is
+/// enough: either the tone is far from these lines, or they are fitted jointly with the line of the
+/// sweep.
 fn without(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
     let mut rest = sweep.clone();
     for (z, f) in rest.z.iter_mut().zip(&sweep.frequency_hz) {

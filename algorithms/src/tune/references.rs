@@ -56,8 +56,8 @@ pub(super) fn choose(
         .collect()
 }
 
-/// True if a signal well above the noise comes back at a frequency, by the nearest point of the wide
-/// sweep. Between peaks this may not be so.
+/// True if a signal well above the noise comes back at a frequency, by the nearest point of the
+/// wide sweep. Between peaks this may not be so.
 fn is_heard(wide: &NetworkAnalysisOutcome, f_hz: f64) -> bool {
     let above = wide.frequency_hz.partition_point(|f| *f < f_hz);
     let point = wide.z.get(above).or(wide.z.last());

@@ -1,6 +1,6 @@
 //! Sweeps over resonators as circuits of inductors, capacitors and resistors, with chain (ABCD)
-//! matrices. Nothing here knows the formulae of the fits: frequency and quality factors are those of
-//! the complex frequency at which the circuit rings, with and without its resistor.
+//! matrices. Nothing here knows the formulae of the fits: frequency and quality factors are those
+//! of the complex frequency at which the circuit rings, with and without its resistor.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -50,7 +50,11 @@ impl Circuit {
             Geometry::Peak => (2.0, Z0),
         };
         let coupler = (capacitor / (omega * qc * ports * line)).sqrt();
-        let second = if geometry == Geometry::Peak { coupler } else { 0.0 };
+        let second = if geometry == Geometry::Peak {
+            coupler
+        } else {
+            0.0
+        };
         Self {
             geometry,
             inductor: 1.0 / (omega * omega * (capacitor + coupler + second)),

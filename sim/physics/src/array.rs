@@ -100,7 +100,9 @@ impl Resonator {
 
 /// Residue of a detector with this circuit, or beside the line.
 pub(crate) fn notch(detector: &Detector, circuit: Option<Circuit>) -> Complex64 {
-    circuit.map_or(detector.coupling() * detector.qr(), |circuit| circuit.residue())
+    circuit.map_or(detector.coupling() * detector.qr(), |circuit| {
+        circuit.residue()
+    })
 }
 
 /// All detectors of a module that were not drawn dead, sorted by frequency, and the product of the

@@ -2,9 +2,9 @@
 //!
 //! All impedances are relative to that of the line. A resonator is an admittance in parallel,
 //! `w_i + 2 i d`, with its internal width `w_i` and its detuning `d` in linewidths, behind an
-//! admittance inverter, which stands for the small coupling capacitor (Pozar, Microwave Engineering,
-//! sections 4.4 and 8.5). Waves follow from chain matrices and from the reflections at the ends of
-//! the line.
+//! admittance inverter, which stands for the small coupling capacitor (Pozar, Microwave
+//! Engineering, sections 4.4 and 8.5). Waves follow from chain matrices and from the reflections at
+//! the ends of the line.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -136,10 +136,7 @@ impl Circuit {
             Self::Between { inverter } => {
                 let resonator = Complex64::new(internal, 2.0 * detuning);
                 let ends = Chain::inverter(inverter);
-                1.0 + ends
-                    .then(Chain::shunt(resonator))
-                    .then(ends)
-                    .transmission()
+                1.0 + ends.then(Chain::shunt(resonator)).then(ends).transmission()
             }
         }
     }
@@ -148,9 +145,7 @@ impl Circuit {
     /// `w`.
     pub(crate) fn residue(&self) -> Complex64 {
         match *self {
-            Self::End { inverter, echo, .. } => {
-                2.0 * inverter * inverter / (1.0 - echo)
-            }
+            Self::End { inverter, echo, .. } => 2.0 * inverter * inverter / (1.0 - echo),
             Self::Between { inverter } => Complex64::new(2.0 * inverter * inverter, 0.0),
         }
     }
@@ -180,7 +175,10 @@ mod tests {
                 assert!((far - 1.0).norm() < 1e-6, "{far}");
                 for k in -50..=50 {
                     let detuning = f64::from(k) * 0.1;
-                    let Circuit::End { inverter, moved, .. } = circuit else {
+                    let Circuit::End {
+                        inverter, moved, ..
+                    } = circuit
+                    else {
                         panic!("{circuit:?}");
                     };
                     let resonator = Complex64::new(internal, 2.0 * (detuning + moved));
@@ -202,7 +200,10 @@ mod tests {
                 for detuning in [-30.0, -1.0, 0.0, 0.4, 7.0] {
                     let factor = circuit.factor(d.qr() / qi, detuning);
                     let by_pole = 1.0 - circuit.residue() / Complex64::new(1.0, 2.0 * detuning);
-                    assert!((factor - by_pole).norm() < 1e-9, "{geometry:?} {factor} {by_pole}");
+                    assert!(
+                        (factor - by_pole).norm() < 1e-9,
+                        "{geometry:?} {factor} {by_pole}"
+                    );
                 }
             }
         }

@@ -95,8 +95,8 @@ pub struct OperatingPoint {
 }
 
 /// Returns the true parameters of detectors, which must be sorted by frequency, on a line with a
-/// given attenuation before them, a given total delay, a connection to the detectors and a leak past
-/// them.
+/// given attenuation before them, a given total delay, a connection to the detectors and a leak
+/// past them.
 pub fn of(
     detectors: &[Detector],
     cold_attenuation_db: f64,
@@ -121,7 +121,11 @@ pub fn of(
                 phi_rad: d.phi_rad,
                 linewidth_hz: d.linewidth_hz(),
                 geometry,
-                depth_db: if d.dead { 0.0 } else { depth_db(d, geometry, leak_db) },
+                depth_db: if d.dead {
+                    0.0
+                } else {
+                    depth_db(d, geometry, leak_db)
+                },
                 a_per_mw: d.a_per_mw,
                 a_per_amplitude2: d.a_per_mw * full_scale_mw,
                 dead: d.dead,

@@ -45,8 +45,7 @@ impl ModuleModel {
             .product();
         let amplitude = self.chain.counts_per_amplitude * slot.tone.amplitude;
         let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
-        let line =
-            self.line_transmission(frequency_hz) * Complex64::from_polar(amplitude, phase);
+        let line = self.line_transmission(frequency_hz) * Complex64::from_polar(amplitude, phase);
         // Detectors between two lines take their transmission away from that of the open line.
         let open = open_factor(self.key, &self.params);
         let sign = if open.is_some() { -1.0 } else { 1.0 };
