@@ -25,6 +25,8 @@ static BASE_BAND: BoardFamily = BoardFamily {
     fast_stream: None,
     sends_serial: false,
     has_power_scale: false,
+    properties: &[],
+    conflicts: |_| Vec::new(),
     firmware: None,
     connect: |name, _host, _options| Box::pin(async move { Ok(base_band(name)) }),
 };

@@ -3,6 +3,9 @@
 //! A *hardware map* is a file that lists readout boards, the modules of each board and the limits
 //! of each module's tones. A *target* is one module of a connected board, with its limits.
 
+mod setup;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ModuleLimits, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, connect_all};
 
+use crate::campaign::BoardSetup;
 use crate::connections::{Connections, Locking, place};
 use crate::identity::{Identity, Listening};
 use crate::lock::{self, BoardLock, Holder, Locked, Refused};
@@ -41,6 +45,8 @@ pub struct Array {
     taken: Vec<(String, Holder)>,
     /// Boards that could not be locked, each with the reason.
     not_locked: Vec<Error>,
+    /// Set-ups of the boards for which the map has properties, by their names.
+    setups: BTreeMap<String, BoardSetup>,
     /// Connections and locks that outlive this array, if the caller gave any.
     connections: Connections,
 }
@@ -49,6 +55,12 @@ pub struct Array {
 #[derive(Debug, Clone)]
 pub struct ArrayBoard {
     handle: BoardHandle,
+    /// Handle without lock and refusal.
+    plain: BoardHandle,
+    /// Lock of the board, and true if the board was taken over from another program.
+    lock: Option<(Arc<BoardLock>, bool)>,
+    /// Reason that the board must not be used, and advice.
+    refusal: Option<(String, String)>,
     description: Description,
     targets: Vec<Target>,
     /// Handle that refuses writes beyond the limits of any module. The first call of
@@ -120,6 +132,7 @@ impl Array {
             identities: Vec::new(),
             taken: Vec::new(),
             not_locked: Vec::new(),
+            setups: BTreeMap::new(),
             connections: connections.clone(),
         }
     }
@@ -380,9 +393,9 @@ impl ArrayBoard {
     /// Returns the board with its modules as the map lists them.
     async fn of(handle: BoardHandle, map: &HardwareMap) -> Result<Self> {
         let description = handle.describe().await?;
-        let entry = map.board(handle.name()).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidArgument, "it is not in the map").on(handle.name())
-        })?;
+        let entry = map
+            .board(handle.name())
+            .ok_or_else(|| not_in_map(handle.name()))?;
         let modules = entry.modules_of(&description)?;
         let without_powers = |limits: ModuleLimits| ModuleLimits {
             max_tone: None,
@@ -404,6 +417,9 @@ impl ArrayBoard {
             .map(|target| target.request_life(entry.request_life()));
         Ok(Self {
             targets: targets.collect(),
+            plain: handle.clone(),
+            lock: None,
+            refusal: None,
             handle,
             description,
             limited: Arc::default(),
@@ -412,33 +428,39 @@ impl ArrayBoard {
 
     /// Returns the board with `lock` in all of its handles.
     fn locked(self, lock: Arc<BoardLock>, taken_over: bool) -> Self {
-        let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
+        let handle = BoardHandle::new(Locked::new(self.handle.clone(), Arc::clone(&lock)));
         let board = self.through(handle);
         let targets = board.targets.into_iter();
         let targets = targets.map(|target| target.taken_over(taken_over));
         Self {
             targets: targets.collect(),
+            lock: Some((lock, taken_over)),
             ..board
         }
     }
 
     /// Returns the board, with every request refused except for its description.
     fn refused(self, why: String, advice: impl Into<String>) -> Self {
+        let advice = advice.into();
+        let refusal = Some((why.clone(), advice.clone()));
         let handle = BoardHandle::new(Refused::new(self.handle.clone(), why, advice));
-        self.through(handle)
+        Self {
+            refusal,
+            ..self.through(handle)
+        }
     }
 
     /// Returns the board with `handle` in place of its present handles.
     fn through(self, handle: BoardHandle) -> Self {
-        let targets = self.targets.into_iter().map(|mut target| {
+        let targets = self.targets.iter().cloned().map(|mut target| {
             target.board = handle.clone();
             target
         });
         Self {
             targets: targets.collect(),
             handle,
-            description: self.description,
             limited: Arc::default(),
+            ..self
         }
     }
 
@@ -461,6 +483,10 @@ impl ArrayBoard {
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
+}
+
+fn not_in_map(name: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, "it is not in the map").on(name)
 }
 
 #[cfg(all(test, feature = "sim"))]

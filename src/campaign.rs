@@ -60,6 +60,8 @@ mod observer;
 mod off;
 mod params;
 mod settings;
+mod setup;
+mod setup_report;
 mod sweep;
 mod sweep_report;
 mod tune;
@@ -73,7 +75,8 @@ pub use capture::CaptureSettings;
 #[cfg(feature = "arrow")]
 pub use capture_report::{CaptureReport, CapturedBoard};
 pub use completion::{
-    BoardStatus, Completion, RecordReport, repeats_in_words, taken_over_in_words,
+    BoardStatus, Completion, RecordReport, board_warnings_in_words, repeats_in_words,
+    taken_over_in_words,
 };
 pub use dry_run::{DryRunBoard, DryRunModule, DryRunOf, DryRunReport};
 pub use error::CampaignError;
@@ -81,6 +84,8 @@ pub use observer::Observer;
 pub use off::{OffBoard, OffModule, OffReport};
 pub use params::{CampaignParams, ModuleParams};
 pub use settings::Campaign;
+pub use setup::BoardSetup;
+pub use setup_report::{SetupBoard, SetupReport, SetupSetting, SetupStatus};
 pub use sweep::{SweepRun, Swept};
 pub use sweep_report::{SweepReport, SweptBoard, SweptModule};
 pub use tune::TuneRun;

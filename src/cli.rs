@@ -29,6 +29,7 @@ mod remote;
 mod screen;
 mod selection;
 mod serve;
+mod setup;
 mod sim;
 mod site;
 mod sweep;
@@ -98,6 +99,9 @@ enum Command {
     /// Sweep every module of a hardware map over its range, and leave no tone of the sweep on.
     #[command(after_help = ENDINGS)]
     Sweep(sweep::Sweep),
+    /// Set the clocks, scales, attenuators and other properties that a hardware map has for its
+    /// boards and modules, and read them back.
+    Setup(setup::Setup),
     /// Write the sample streams of an array to disk, and count the losses.
     Capture(capture::Capture),
     /// Verify a hardware map, and a parameter file, without touching a board.
@@ -178,6 +182,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Demo(demo) => demo.run(json),
         Command::Sim(sim) => sim.run(json),
         Command::Tune(tune) => tune.run(json),
+        Command::Setup(setup) => setup.run(json),
         Command::Capture(capture) => capture.run(json),
         Command::Check(check) => check.run(json),
         Command::Off(off) => off.run(json),

@@ -38,6 +38,7 @@ mod only;
 mod params;
 mod place;
 mod plausible;
+mod properties;
 mod read;
 #[cfg(feature = "cli")]
 mod rfmux;
@@ -62,7 +63,9 @@ pub use plausible::{HIGHEST_TONE, LOWEST_TONE, implausible_hz};
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
 pub use twotone_transport::Host;
-pub use twotone_transport::{BoardFamily, BoardKind, UsualStream};
+pub use twotone_transport::{
+    BoardFamily, BoardKind, BoardPlan, Conflict, ModulePlan, PropertyMap, UsualStream,
+};
 
 use crate::input;
 

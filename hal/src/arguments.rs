@@ -55,6 +55,8 @@ impl ModuleDescription {
             | Op::Describe
             | Op::ReadClock
             | Op::ReadHousekeeping
+            | Op::SetProperty { .. }
+            | Op::ReadProperty { .. }
             | Op::Wait { .. } => Ok(()),
             #[cfg(feature = "mock")]
             Op::Unknown { .. } => Ok(()),

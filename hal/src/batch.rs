@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::replies::Entry;
 use crate::tones::ToneUpdate;
 use crate::{
-    Acquire, ChannelId, Error, ErrorKind, Hertz, ModuleId, OperationKind, Replies, RepliesBuilder,
-    Result, ToneFields,
+    Acquire, ChannelId, Error, ErrorKind, Hertz, ModuleId, OperationKind, PropertyValue, Replies,
+    RepliesBuilder, Result, ToneFields,
 };
 
 /// One operation of a batch. The methods of [`Batch`] build it, and boards execute it.
@@ -93,6 +93,22 @@ pub enum Op {
         /// The shortest time to wait.
         time: Duration,
     },
+    /// Set a property that the kind of the board has, and read it back.
+    SetProperty {
+        /// The module; `None` for a property of the board as a whole.
+        module: Option<ModuleId>,
+        /// Name of the property.
+        name: &'static str,
+        /// The value.
+        value: PropertyValue,
+    },
+    /// Read a property that the kind of the board has.
+    ReadProperty {
+        /// The module; `None` for a property of the board as a whole.
+        module: Option<ModuleId>,
+        /// Name of the property.
+        name: &'static str,
+    },
     /// An operation that no board has, for tests of the code that must refuse it.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
@@ -142,6 +158,7 @@ impl Op {
             | Self::SetFastStream { module, .. }
             | Self::ReadFastStream { module }
             | Self::Wait { module, .. } => Some(module),
+            Self::SetProperty { module, .. } | Self::ReadProperty { module, .. } => module,
             Self::Describe | Self::ReadClock | Self::ReadHousekeeping => None,
             #[cfg(feature = "mock")]
             Self::Unknown { module, .. } => module,
@@ -161,6 +178,7 @@ impl Op {
             Self::ReadClock => OperationKind::Clock,
             Self::ReadHousekeeping => OperationKind::Housekeeping,
             Self::Wait { .. } => OperationKind::Wait,
+            Self::SetProperty { .. } | Self::ReadProperty { .. } => OperationKind::Properties,
             #[cfg(feature = "mock")]
             Self::Unknown { .. } => OperationKind::Unknown,
         }
@@ -172,7 +190,8 @@ impl Op {
             Self::SetTones { .. }
             | Self::ClearTones { .. }
             | Self::SetNco { .. }
-            | Self::SetFastStream { .. } => Safety::AbsoluteSet,
+            | Self::SetFastStream { .. }
+            | Self::SetProperty { .. } => Safety::AbsoluteSet,
             Self::Describe
             | Self::ReadTones { .. }
             | Self::ReadNco { .. }
@@ -181,6 +200,7 @@ impl Op {
             | Self::ReadFastStream { .. }
             | Self::ReadClock
             | Self::ReadHousekeeping
+            | Self::ReadProperty { .. }
             | Self::Wait { .. } => Safety::Read,
             #[cfg(feature = "mock")]
             Self::Unknown { safety, .. } => safety,
@@ -233,6 +253,17 @@ impl fmt::Display for Op {
             Self::Wait { module, time } => {
                 write!(f, "wait {} s on module {module}", time.as_secs_f64())
             }
+            Self::SetProperty {
+                module: Some(module),
+                name,
+                value,
+            } => write!(f, "set `{name}` of module {module} to {value}"),
+            Self::SetProperty { name, value, .. } => write!(f, "set `{name}` to {value}"),
+            Self::ReadProperty {
+                module: Some(module),
+                name,
+            } => write!(f, "read `{name}` of module {module}"),
+            Self::ReadProperty { name, .. } => write!(f, "read `{name}`"),
             #[cfg(feature = "mock")]
             Self::Unknown { .. } => f.write_str("do something unknown"),
         }

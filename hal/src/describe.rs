@@ -51,6 +51,8 @@ pub enum OperationKind {
     Housekeeping,
     /// [`Batch::wait`].
     Wait,
+    /// [`Batch::set_property`], [`Batch::read_property`].
+    Properties,
     /// Kind of an operation that no board has, for tests.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
@@ -69,6 +71,7 @@ impl OperationKind {
             Self::Clock => "a clock",
             Self::Housekeeping => "housekeeping",
             Self::Wait => "waits",
+            Self::Properties => "properties",
             #[cfg(feature = "mock")]
             Self::Unknown => "something unknown",
         }

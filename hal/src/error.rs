@@ -109,6 +109,7 @@ struct Inner {
     operation: Option<String>,
     done: Option<usize>,
     repeats: u32,
+    warnings: Vec<String>,
     message: String,
     advice: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -141,6 +142,7 @@ impl Error {
             operation: None,
             done: None,
             repeats: 0,
+            warnings: Vec::new(),
             message,
             advice: None,
             source: None,
@@ -182,6 +184,13 @@ impl Error {
     #[must_use]
     pub fn repeated(mut self, times: u32) -> Self {
         self.0.repeats = times;
+        self
+    }
+
+    /// Sets the warnings that the board sent with its answers before the failure.
+    #[must_use]
+    pub fn warned(mut self, warnings: impl Into<Vec<String>>) -> Self {
+        self.0.warnings = warnings.into();
         self
     }
 
@@ -264,6 +273,12 @@ impl Error {
     /// Number of times that the operation was repeated without success.
     pub fn repeats(&self) -> u32 {
         self.0.repeats
+    }
+
+    /// Warnings that the board sent with its answers before the failure, as
+    /// [`Replies::warnings`](crate::Replies::warnings).
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     /// The cause in words, without board and operation.

@@ -16,6 +16,7 @@ mod memory;
 #[cfg(feature = "mock")]
 mod mock;
 mod nco;
+mod properties;
 mod replies;
 mod samples;
 mod settings;
@@ -43,6 +44,7 @@ pub use memory::MemoryModule;
 pub use mock::{Means, MemoryBoard, MockBoard};
 pub use nco::{Nco, NcoState, ReadNco, SetNco};
 pub use num_complex::Complex64;
+pub use properties::{PropertyKey, PropertyValue, PropertyValues, ReadProperty, SetProperty};
 pub use replies::{Replies, RepliesBuilder};
 pub use samples::{
     Acquire, AcquireMean, AcquireSamples, MeanSamples, MeanView, Samples, SamplesView, TimeStreams,

@@ -99,7 +99,9 @@ impl MemoryModule {
             | Op::SetFastStream { .. }
             | Op::ReadFastStream { .. }
             | Op::ReadClock
-            | Op::ReadHousekeeping => Err(Self::lacks()),
+            | Op::ReadHousekeeping
+            | Op::SetProperty { .. }
+            | Op::ReadProperty { .. } => Err(Self::lacks()),
             #[cfg(feature = "mock")]
             Op::Unknown { .. } => Err(Self::lacks()),
         }

@@ -7,9 +7,12 @@ use num_complex::Complex64;
 use crate::clock::BoardTime;
 use crate::housekeeping::Reading;
 use crate::nco::NcoState;
+use crate::properties::PropertyValue;
 use crate::samples::{MeanEntry, SamplesEntry};
 use crate::tones::ToneState;
-use crate::{Batch, ChannelId, Description, Error, ErrorKind, Op, Operation, Result, Ticket};
+use crate::{
+    Batch, ChannelId, Description, Error, ErrorKind, Op, Operation, Result, Ticket, legible,
+};
 
 /// The replies to a batch, one for each operation, in flat buffers. The caller got a [`Ticket`]
 /// when it added an operation to the batch. [`Replies::get`] returns the reply to the operation of
@@ -23,6 +26,7 @@ pub struct Replies {
     pub(crate) readings: Vec<Reading>,
     pub(crate) descriptions: Vec<Description>,
     repeats: u32,
+    warnings: Vec<String>,
 }
 
 /// One reply: its value, or the position of its values in the buffers.
@@ -38,6 +42,7 @@ pub enum Entry {
     Clock(BoardTime),
     Readings(Range<usize>),
     FastStream(Vec<ChannelId>),
+    Property(Option<PropertyValue>),
 }
 
 impl Replies {
@@ -72,6 +77,13 @@ impl Replies {
         self.repeats
     }
 
+    /// Warnings that the board sent with its answers, in its own words and in the order in which
+    /// they came. The operations were executed nevertheless. Empty if the protocol of the board has
+    /// no warnings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Number of operations that were answered.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -86,7 +98,7 @@ impl Replies {
 /// Collects the replies to a batch, in the order of its operations, for implementations of
 /// [`crate::Board`].
 ///
-/// Each of the methods from [`RepliesBuilder::done`] to [`RepliesBuilder::readings`] answers the
+/// Each of the methods from [`RepliesBuilder::done`] to [`RepliesBuilder::property`] answers the
 /// next operation. An answer that does not fit its operation, an extra answer and a missing answer
 /// are errors of the kind [`ErrorKind::Protocol`].
 #[derive(Debug)]
@@ -111,6 +123,17 @@ impl<'a> RepliesBuilder<'a> {
     /// Adds `times` to the number of repetitions that [`Replies::repeats`] returns.
     pub fn repeated(&mut self, times: u32) {
         self.replies.repeats = self.replies.repeats.saturating_add(times);
+    }
+
+    /// Adds a warning of the board to those that [`Replies::warnings`] returns. It is stored as
+    /// [`crate::legible`] shows it.
+    pub fn warned(&mut self, warning: &str) {
+        self.replies.warnings.push(legible(warning).into_owned());
+    }
+
+    /// Warnings that were added so far, for the error of a batch that fails.
+    pub fn warnings(&self) -> &[String] {
+        &self.replies.warnings
     }
 
     /// Removes the answers to operation number `operation`, counted from 0, and to all later ones,
@@ -274,6 +297,18 @@ impl<'a> RepliesBuilder<'a> {
         self.entry(
             |op| matches!(op, Op::ReadHousekeeping),
             Entry::Readings(range),
+        )
+    }
+
+    /// Answers [`Op::SetProperty`] or [`Op::ReadProperty`] with the value that was read; `None` if
+    /// the board reports none.
+    ///
+    /// # Errors
+    /// If the next operation is of another kind.
+    pub fn property(&mut self, value: Option<PropertyValue>) -> Result<()> {
+        self.entry(
+            |op| matches!(op, Op::SetProperty { .. } | Op::ReadProperty { .. }),
+            Entry::Property(value),
         )
     }
 

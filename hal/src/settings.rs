@@ -56,7 +56,9 @@ impl Op {
             | Self::AcquireSamples { .. }
             | Self::ReadClock
             | Self::ReadHousekeeping
+            | Self::ReadProperty { .. }
             | Self::Wait { .. } => true,
+            Self::SetProperty { .. } => false,
             #[cfg(feature = "mock")]
             Self::Unknown { .. } => false,
         }
@@ -80,7 +82,9 @@ impl Batch {
             | Op::ReadFastStream { .. }
             | Op::ReadClock
             | Op::ReadHousekeeping
+            | Op::ReadProperty { .. }
             | Op::Wait { .. } => (none, None),
+            Op::SetProperty { .. } => (none, Some(Change::Anything)),
             #[cfg(feature = "mock")]
             Op::Unknown { safety, .. } => (none, safety.writes().then_some(Change::Anything)),
         };

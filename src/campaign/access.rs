@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use super::{Campaign, CampaignError};
+use super::{Campaign, CampaignError, setup};
 use crate::identity::Listening;
 use crate::map::HardwareMap;
 use crate::{Array, lock};
 
-/// Time for which the settings of boards are watched for changes by other programs. It is longer
-/// than the interval at which another program that sweeps would set tones.
-const WATCHED: Duration = Duration::from_millis(300);
+/// Time for which the settings of boards are watched before anything is set on them. It is longer
+/// than the interval at which a sweeping program sets tones.
+pub(super) const WATCHED: Duration = Duration::from_millis(300);
 
 /// Checks of the boards before a campaign sets anything on them.
 ///
@@ -79,19 +79,16 @@ impl Campaign {
     /// the boards that were locked and taken over until then.
     pub(super) async fn connect(&self) -> Option<Array> {
         let (map, access) = (&self.map, self.access);
-        let (listening, kept) = (access.listening(map), &self.connections);
-        let connecting = Array::connect_identified_through(map, listening, kept);
-        let Some(mut array) = self.unless_cancelled(connecting).await else {
-            self.observer.notice(
-                "interrupted while connecting: nothing was set on any board, and none was taken over",
-            );
-            return None;
-        };
+        // A module of a bank that is not in use cannot be used before the board was set up.
+        let alone = setup::is_needed(map).then(|| map.of_boards_alone());
+        let mut array = self
+            .connect_identified(alone.as_ref().unwrap_or(map))
+            .await?;
         if access.lock {
-            let _ = self
-                .unless_cancelled(array.lock(map, access.take_over))
-                .await;
-            self.notice_taken(map, &array);
+            self.lock(map, &mut array).await;
+        }
+        if alone.is_some() {
+            self.set_up_for_run(&mut array).await;
         }
         if access.watch {
             let watching = array.refuse_boards_set_by_others(WATCHED);
@@ -101,6 +98,27 @@ impl Campaign {
             tracing::error!(error = %error.chain(), "not connected");
         }
         Some(array)
+    }
+
+    /// Connects to the boards of `map` and identifies them. Returns `None` if the campaign is
+    /// cancelled before they are connected.
+    pub(super) async fn connect_identified(&self, map: &HardwareMap) -> Option<Array> {
+        let (listening, kept) = (self.access.listening(map), &self.connections);
+        let connecting = Array::connect_identified_through(map, listening, kept);
+        let array = self.unless_cancelled(connecting).await;
+        if array.is_none() {
+            self.observer.notice(
+                "interrupted while connecting: nothing was set on any board, and none was taken over",
+            );
+        }
+        array
+    }
+
+    /// Locks the boards of `map`.
+    pub(super) async fn lock(&self, map: &HardwareMap, array: &mut Array) {
+        let locking = array.lock(map, self.access.take_over);
+        let _ = self.unless_cancelled(locking).await;
+        self.notice_taken(map, array);
     }
 
     /// Notifies the observer of the programs from which boards were taken over.

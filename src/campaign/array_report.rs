@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{BoardStatus, Completion, RecordReport};
+use super::{BoardSetup, BoardStatus, Completion, RecordReport};
 use crate::identity::Identity;
 use crate::lock::Holder;
 use crate::record::Failure;
@@ -76,6 +76,7 @@ pub(super) struct BoardFacts {
     pub(super) doubts: Vec<String>,
     pub(super) identity: Option<Identity>,
     pub(super) taken_over: Option<Holder>,
+    pub(super) setup: Option<BoardSetup>,
 }
 
 impl BoardFacts {
@@ -87,6 +88,7 @@ impl BoardFacts {
             doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
             identity: array.identity(name).cloned(),
             taken_over: array.taken_over(name).cloned(),
+            setup: array.setup(name).cloned(),
         }
     }
 }

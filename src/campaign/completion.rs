@@ -114,6 +114,7 @@ pub(super) fn board_record(
             .filter(|firmware| !firmware.is_empty()),
         doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
         taken_over: array.taken_over(name).cloned(),
+        setup: array.setup(name).cloned(),
         status: status.to_owned(),
         error,
         warnings: Vec::new(),
@@ -127,6 +128,7 @@ pub(super) struct ModuleNotes<'a> {
     pub(super) error: Option<&'a Failure>,
     pub(super) repeats: u32,
     pub(super) warnings: &'a [String],
+    pub(super) board_warnings: &'a [String],
     pub(super) hardware: &'a HardwareState,
 }
 
@@ -150,6 +152,7 @@ pub(super) fn module_warnings<'a>(
         let all = all
             .chain(repeats_in_words(module.repeats))
             .chain(module.warnings.iter().cloned())
+            .chain(board_warnings_in_words(module.board_warnings))
             .chain(hardware);
         sentences.extend(all.map(|text| format!("module {}: {text}", module.module)));
     }
@@ -159,6 +162,12 @@ pub(super) fn module_warnings<'a>(
 /// Returns a sentence about the program from which a board was taken over.
 pub fn taken_over_in_words(from: &Holder) -> String {
     format!("taken over from {from}")
+}
+
+/// Returns a sentence for each warning that a board sent with its answers.
+pub fn board_warnings_in_words(warnings: &[String]) -> impl Iterator<Item = String> + '_ {
+    let warnings = warnings.iter();
+    warnings.map(|warning| format!("the board warns: {warning}"))
 }
 
 /// Returns a sentence about the requests to a board that had to be repeated, if there were any.

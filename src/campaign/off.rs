@@ -78,6 +78,8 @@ pub struct OffModule {
     pub off: bool,
     /// Reason that the module is not known to be off.
     pub error: Option<Failure>,
+    /// Warnings that the board sent with its answers, in its own words.
+    pub board_warnings: Vec<String>,
     /// State in which the tones are left.
     pub hardware: HardwareState,
 }
@@ -258,6 +260,7 @@ impl OffBoard {
                 module: outcome.module,
                 off: outcome.is_well(),
                 error: outcome.result.as_ref().err().map(Failure::from),
+                board_warnings: outcome.board_warnings.clone(),
                 hardware: outcome.hardware.clone(),
             })
             .collect();

@@ -437,6 +437,8 @@ mod tests {
         fast_stream: None,
         sends_serial: false,
         has_power_scale: false,
+        properties: &[],
+        conflicts: |_| Vec::new(),
         firmware: None,
         connect: |name, _, _| {
             let error = Error::new(ErrorKind::Unreachable, "it is not there").on(name);

@@ -19,7 +19,7 @@ use twotone_hal::ModuleId;
 
 use super::{
     Access, CampaignError, CampaignParams, DryRunOf, DryRunReport, Observer, OffReport,
-    SweepFormat, SweepRun, TuneRun, dry_run, off, sweep, tune,
+    SetupReport, SweepFormat, SweepRun, TuneRun, dry_run, off, setup, sweep, tune,
 };
 #[cfg(feature = "arrow")]
 use super::{CaptureReport, CaptureSettings, capture};
@@ -219,6 +219,26 @@ impl Campaign {
         of: DryRunOf,
     ) -> Tworoutine<impl Future<Output = Result<DryRunReport, CampaignError>> + Send + use<>> {
         self.in_context(move |campaign| async move { dry_run::run(campaign, of).await })
+    }
+
+    /// Sets the properties that the map has for its boards and modules, such as clocks, attenuators
+    /// and scales, and reads them back. A property that has the value of the map already is not set.
+    /// A property that moves the power or the phase of tones is set only while all tones that it
+    /// concerns are off. With `dry_run`, everything is compared and nothing is set.
+    ///
+    /// A board that another program on this host has locked, or another host is setting, is not set
+    /// up, as for [`Campaign::tune`].
+    ///
+    /// **On cancel** properties may have been set already; the report has those that are known.
+    ///
+    /// # Errors
+    /// If boards cannot be locked on this host, in which case nothing was sent to any board, or if
+    /// the set-up panics. Failures of boards are in the report.
+    pub fn setup(
+        &self,
+        dry_run: bool,
+    ) -> Tworoutine<impl Future<Output = Result<SetupReport, CampaignError>> + Send + use<>> {
+        self.in_context(move |campaign| async move { setup::run(campaign, dry_run).await })
     }
 
     /// Switches off every tone of the map's modules, and reads back that it is off. Connections to

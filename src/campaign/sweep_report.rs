@@ -10,7 +10,7 @@ use twotone_hal::ModuleId;
 
 use super::array_report::{ArrayReport, BoardFacts};
 use super::completion::{ModuleNotes, board_record, module_warnings};
-use super::{BoardStatus, Completion, Swept};
+use super::{BoardSetup, BoardStatus, Completion, Swept};
 use crate::Array;
 use crate::identity::Identity;
 use crate::lock::Holder;
@@ -38,6 +38,8 @@ pub struct SweptBoard {
     /// Sentences about facts that the board did not report about itself, and about the assumptions
     /// in their place.
     pub doubts: Vec<String>,
+    /// Properties that were set before the run. `None` if the map has none for the board.
+    pub setup: Option<BoardSetup>,
     /// Modules of the board that were to be swept.
     pub modules: Vec<SweptModule>,
 }
@@ -54,8 +56,11 @@ pub struct SweptModule {
     pub repeats: u32,
     /// Warnings of the measurement of the delay and of the sweep, a sentence each.
     pub warnings: Vec<String>,
-    /// Status of the measurement of the line's delay. This field and the other optional fields
-    /// below are `None` if the module was not swept.
+    /// Warnings that the board sent with its answers, in its own words. The board did nevertheless
+    /// what was asked, so they do not change the status of the board.
+    pub board_warnings: Vec<String>,
+    /// Status of the measurement of the delay. This field and the other optional fields below are
+    /// `None` if the module was not swept.
     pub delay_status: Option<DelayStatus>,
     /// Status of the join of the parts of the sweep that were measured at different NCO
     /// frequencies.
@@ -109,6 +114,7 @@ impl SweepReport {
                 error: module.error.as_ref(),
                 repeats: module.repeats,
                 warnings: &module.warnings,
+                board_warnings: &module.board_warnings,
                 hardware: &module.hardware,
             });
             let status = board.status().as_str();
@@ -131,6 +137,7 @@ impl SweptBoard {
             identity: facts.identity,
             taken_over: facts.taken_over,
             doubts: facts.doubts,
+            setup: facts.setup,
             modules,
         }
     }
@@ -168,6 +175,7 @@ impl SweptModule {
             error: outcome.result.as_ref().err().map(Failure::from),
             repeats: outcome.repeats,
             warnings: warnings.unwrap_or_default(),
+            board_warnings: outcome.board_warnings.clone(),
             delay_status: swept.map(|swept| swept.cable_delay.delay.status),
             join_status: wide.map(|wide| wide.join),
             points: points.len(),

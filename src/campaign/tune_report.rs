@@ -15,7 +15,7 @@ use twotone_hal::{ChannelId, ModuleId};
 
 use super::array_report::{ArrayReport, BoardFacts};
 use super::completion::{ModuleNotes, board_record, module_warnings};
-use super::{BoardStatus, Completion, detectors};
+use super::{BoardSetup, BoardStatus, Completion, detectors};
 use crate::Array;
 use crate::identity::Identity;
 use crate::lock::Holder;
@@ -48,6 +48,8 @@ pub struct TunedBoard {
     pub identity: Option<Identity>,
     /// Program that had locked the board, if this run took the board over from another program.
     pub taken_over: Option<Holder>,
+    /// Properties that were set before the run. `None` if the map has none for the board.
+    pub setup: Option<BoardSetup>,
     /// Modules of the board that were to be tuned.
     pub modules: Vec<TunedModule>,
     /// Detectors of the map on the modules that were tuned, each with the resonance that was found
@@ -82,6 +84,9 @@ pub struct TunedModule {
     pub not_toned_reasons: BTreeMap<&'static str, usize>,
     /// Warnings of all stages of the tune, a sentence each.
     pub warnings: Vec<String>,
+    /// Warnings that the board sent with its answers, in its own words. The board did nevertheless
+    /// what was asked, so they do not change the status of the board.
+    pub board_warnings: Vec<String>,
     /// Status of the measurement of the delay.
     pub delay_status: Option<DelayStatus>,
     /// Status of the join of the parts of the network analysis that were measured at different NCO
@@ -226,6 +231,7 @@ impl TunedBoard {
                         .map(|one| one.reason.as_str()),
                 ),
                 warnings: tune.map(|tune| tune.warnings.clone()).unwrap_or_default(),
+                board_warnings: outcome.board_warnings.clone(),
                 delay_status: tune.map(|tune| tune.cable_delay.delay.status),
                 join_status: tune.map(|tune| tune.network_analysis.join),
                 find_status: tune.map(|tune| tune.find.status),
@@ -260,6 +266,7 @@ impl TunedBoard {
             status,
             error: facts.error.or_else(of_modules),
             doubts: facts.doubts,
+            setup: facts.setup,
             identity: facts.identity,
             taken_over: facts.taken_over,
             modules,
@@ -311,6 +318,7 @@ impl TunedBoard {
             error: module.error.as_ref(),
             repeats: module.repeats,
             warnings: &module.warnings,
+            board_warnings: &module.board_warnings,
             hardware: &module.hardware,
         });
         let mut warnings = module_warnings(self.error.as_ref(), notes);

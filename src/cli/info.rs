@@ -5,6 +5,7 @@
 //! answers to the others.
 
 mod asked;
+mod properties;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use super::output::{say, say_json};
 use super::table::Table;
 use super::{Exit, limits, load_map};
 use asked::found;
+use properties::PropertyError;
 
 /// The arguments of `twotone info`.
 #[derive(Debug, Args)]
@@ -71,7 +73,13 @@ struct Found {
     housekeeping: Vec<Reading>,
     housekeeping_error: Option<Failure>,
     modules: Vec<ModuleReport>,
-    /// Sentences about facts that the board did not report about itself.
+    /// Properties of the board as a whole that its kind has.
+    properties: properties::Values,
+    /// Properties that could not be read.
+    property_errors: Vec<PropertyError>,
+    /// Warnings that the board sent with its answers, in its own words.
+    board_warnings: Vec<String>,
+    /// Remarks about facts that the board did not report about itself.
     doubts: Vec<String>,
     /// Abilities that the server of the board lacks.
     lacks: Vec<String>,
@@ -98,6 +106,8 @@ struct ModuleReport {
     sample_rate_hz: Option<f64>,
     nco_hz: Option<f64>,
     full_scale_dbm: Option<f64>,
+    /// Properties of the module that the kind of the board has.
+    properties: properties::Values,
     /// Reason why the frequency of the NCO is not known.
     error: Option<Failure>,
 }
@@ -128,7 +138,9 @@ impl Info {
                     let handle = board.handle().clone();
                     let name = board.name().to_owned();
                     let listed: Vec<_> = board.targets().iter().map(|one| one.module).collect();
-                    let found = async move { found(&handle, &listed).await };
+                    let keys = map.board(&name).map(|entry| entry.kind.family().properties);
+                    let keys = keys.unwrap_or_default();
+                    let found = async move { found(&handle, &listed, keys).await };
                     (name, tworoutine::spawn(found))
                 })
                 .collect();
@@ -206,6 +218,7 @@ impl BoardReport {
                     .modules
                     .iter()
                     .all(|one| !one.is_asked_for || one.error.is_none())
+                && found.property_errors.iter().all(|one| one.is_refused)
                 && found.doubts.is_empty()
         })
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use twotone::campaign::OffBoard;
+use twotone::campaign::{OffBoard, board_warnings_in_words};
 use twotone::hal::ModuleId;
 
 use super::campaign::campaign;
@@ -81,6 +81,11 @@ fn say_board(board: &OffBoard) {
                 say(&format!("{name} module {number}: {off}: {left}; {error}"));
             }
             None => say(&format!("{name} module {number}: {off}: {left}")),
+        }
+    }
+    for module in &board.modules {
+        for text in board_warnings_in_words(&module.board_warnings) {
+            say(&format!("{name} module {}: {text}", module.module));
         }
     }
     let off = board.modules.iter().filter(|module| module.off);

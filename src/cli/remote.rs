@@ -80,6 +80,7 @@ fn files(command: &Command) -> Result<BTreeMap<String, String>, String> {
         Command::Tune(tune) => (tune.map(), tune.params(), tune.truth()),
         Command::Sweep(sweep) => (sweep.map(), sweep.params(), None),
         Command::Capture(capture) => (capture.map(), None, None),
+        Command::Setup(setup) => (setup.map(), None, None),
         Command::Off(off) => (off.map(), None, None),
         Command::Info(info) => (info.map(), None, None),
         _ => {

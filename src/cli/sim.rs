@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tworoutine::Wait;
 use twotone::input::{self, shown};
+use twotone::map::{HIGHEST_TONE, LOWEST_TONE};
 use twotone::sim::fault::FaultScript;
 use twotone::sim::{Farm, FarmBuilder, Geometry, Profile, Streaming, TimeMode};
 
@@ -19,6 +20,9 @@ use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::parent::end_with_parent;
 use super::tune::parse_seconds;
+
+/// Smallest width of the band of a simulated farm, in hertz.
+const NARROWEST_BAND_HZ: f64 = 1e6;
 
 /// Options of the simulated farm.
 #[derive(Debug, Args)]
@@ -42,6 +46,10 @@ pub(crate) struct FarmArgs {
     /// Connection of the detectors to their line: notch, reflection or peak.
     #[arg(long, default_value = "notch")]
     pub(crate) geometry: Geometry,
+    /// Band of the feedline of each module, in hertz. The boards have it in the Nyquist zone of
+    /// their converters in which it lies.
+    #[arg(long, value_name = "HZ:HZ", default_value = "1.0e9:1.5e9", value_parser = parse_band)]
+    pub(crate) band: (f64, f64),
     /// Let the boards take real time: an acquisition takes as long as its samples, and filters
     /// settle as on a board.
     #[arg(long)]
@@ -63,6 +71,7 @@ impl FarmArgs {
             .seed(self.seed)
             .profile(self.profile)
             .geometry(self.geometry)
+            .band(self.band.0, self.band.1)
             .time(match self.real_time {
                 true => TimeMode::RealTime {
                     call_us: self.call_us,
@@ -78,6 +87,25 @@ fn parse_boards(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|boards| (1..=4096).contains(boards));
     boards.ok_or_else(|| "a number of boards from 1 to 4096".to_owned())
+}
+
+/// Reads a band: its lowest and its highest frequency in hertz.
+fn parse_band(text: &str) -> Result<(f64, f64), String> {
+    let ends = text.split_once(':');
+    let ends =
+        ends.and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    let plausible = LOWEST_TONE.0..=HIGHEST_TONE.0;
+    let is_band = |&(low, high): &(f64, f64)| {
+        plausible.contains(&low) && plausible.contains(&high) && high - low >= NARROWEST_BAND_HZ
+    };
+    ends.filter(is_band).ok_or_else(|| {
+        format!(
+            "two frequencies from {} MHz to {} GHz, at least {} MHz apart, such as 4.0e9:4.5e9",
+            LOWEST_TONE.0 / 1e6,
+            HIGHEST_TONE.0 / 1e9,
+            NARROWEST_BAND_HZ / 1e6,
+        )
+    })
 }
 
 fn parse_modules(text: &str) -> Result<usize, String> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use twotone::campaign::{
-    CampaignParams, DryRunOf, SweepFormat, SweepReport, repeats_in_words, taken_over_in_words,
+    BoardSetup, CampaignParams, DryRunOf, SweepFormat, SweepReport, board_warnings_in_words,
+    repeats_in_words, taken_over_in_words,
 };
 use twotone::hal::legible;
 use twotone::identity::Identity;
@@ -182,6 +183,8 @@ fn table(report: &SweepReport) -> String {
             .error
             .iter()
             .for_each(|error| table.note(error.to_string()));
+        let setup = board.setup.iter().flat_map(BoardSetup::in_words);
+        setup.for_each(|text| table.note(text));
         let taken = board.taken_over.as_ref().map(taken_over_in_words);
         taken.into_iter().for_each(|text| table.note(text));
         for module in &board.modules {
@@ -200,6 +203,7 @@ fn table(report: &SweepReport) -> String {
                 .into_iter()
                 .for_each(|text| table.note(text));
             module.warnings.iter().for_each(|text| table.note(text));
+            board_warnings_in_words(&module.board_warnings).for_each(|text| table.note(text));
             if !module.hardware.is_settled() {
                 table.note(module.hardware.to_string());
             }

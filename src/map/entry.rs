@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 use twotone_algorithms::Geometry;
 use twotone_hal::{Dbm, Description, Error, Hertz, ModuleId, ModuleLimits};
-use twotone_transport::BoardPlace;
+use twotone_transport::{BoardPlace, PropertyMap};
 
 use super::{BoardKind, Host};
 
@@ -51,6 +51,11 @@ pub struct BoardEntry {
     /// the connection was lost. If it is `None`, the client uses a default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_life_s: Option<f64>,
+    /// Properties of the board as a whole that its kind has, by their names:
+    /// [`BoardFamily::properties`](crate::map::BoardFamily::properties). `twotone setup`, tunes and
+    /// sweeps set them.
+    #[serde(flatten)]
+    pub properties: PropertyMap,
     /// The modules to use. If empty, all modules that the board describes are used, with
     /// conservative limits.
     #[serde(rename = "module", skip_serializing_if = "Vec::is_empty")]
@@ -76,6 +81,7 @@ impl BoardEntry {
             crate_serial: None,
             slot: None,
             request_life_s: None,
+            properties: PropertyMap::new(),
             modules: Vec::new(),
         }
     }
@@ -110,8 +116,14 @@ impl BoardEntry {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// Returns the board's serial number in the form in which its packets bear it. Returns `None`
-    /// if the map has no serial number, or one that does not fit into packets.
+    /// True if the map has a property of the board or of one of its modules.
+    pub fn has_properties(&self) -> bool {
+        let mut modules = self.modules.iter();
+        !self.properties.is_empty() || modules.any(|module| !module.properties.is_empty())
+    }
+
+    /// Returns the serial number as the number that packets of boards bear, or `None` if the map
+    /// has no serial number, or one that does not fit into packets.
     pub fn serial_number(&self) -> Option<u16> {
         self.serial.as_ref()?.parse().ok()
     }
@@ -184,6 +196,10 @@ pub struct ModuleEntry {
     pub start_power: Dbm,
     /// State in which a run is to leave this module.
     pub safe_state: SafeState,
+    /// Properties of the module that the kind of the board has, by their names, as
+    /// [`BoardEntry::properties`].
+    #[serde(flatten)]
+    pub properties: PropertyMap,
 }
 
 impl ModuleEntry {
@@ -213,6 +229,7 @@ impl ModuleEntry {
             max_total: CONSERVATIVE_MAX_TOTAL,
             start_power: CONSERVATIVE_START_POWER,
             safe_state: SafeState::Off,
+            properties: PropertyMap::new(),
         }
     }
 }

@@ -56,6 +56,19 @@ impl HardwareMap {
     }
 }
 
+impl HardwareMap {
+    /// Returns the map without modules and detectors, for work on boards as a whole. The file and
+    /// the text are those of the whole map.
+    pub(crate) fn of_boards_alone(&self) -> Self {
+        let mut alone = self.clone();
+        alone.detectors.clear();
+        for board in &mut alone.boards {
+            board.modules.clear();
+        }
+        alone
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,8 @@ use super::Problem;
 /// gigahertz.
 pub const LOWEST_TONE: Hertz = Hertz(10e6);
 
-/// Highest plausible frequency of a tone. A board puts its tones into the first three Nyquist zones
-/// of its converters, up to 7.5 GHz. One more zone is allowed for future boards.
+/// Highest plausible frequency of a tone. A board puts its tones into the first four Nyquist zones
+/// of its converters, up to 10 GHz.
 pub const HIGHEST_TONE: Hertz = Hertz(10e9);
 
 /// Returns the reason that `hz` is implausible as a frequency of a tone in hertz, with the value

@@ -3,10 +3,11 @@
 //! is a table of the TOML text with its keys.
 
 use twotone_algorithms::Geometry;
-use twotone_hal::{Dbm, Hertz, ModuleId};
+use twotone_hal::{Dbm, Hertz, ModuleId, PropertyKey};
 
 use super::address;
 use super::check::{self, KnownBoards, UniqueValues};
+use super::properties;
 use super::section::{Findings, Found, Section};
 use super::{
     BoardEntry, BoardKind, DetectorEntry, HIGHEST_TONE, LOWEST_TONE, MapError, ModuleEntry,
@@ -108,15 +109,18 @@ fn board(
     findings: &mut Findings<'_>,
     uniques: &mut UniqueValues,
 ) -> Option<BoardEntry> {
-    let meant = section.only(findings, BOARD_KEYS, |key| {
-        MODULE_KEYS.contains(&key).then_some("[[board.module]]")
+    let kind = kind(section, findings);
+    let [own, of_modules] = [false, true].map(|of_modules| properties::keys(kind, of_modules));
+    let names = properties::with_names(&own, BOARD_KEYS);
+    let meant = section.only(findings, &names, |key| {
+        let of_modules = properties::with_names(&of_modules, MODULE_KEYS);
+        of_modules.contains(&key).then_some("[[board.module]]")
     });
     section.needs(findings, "name", &meant);
     section.needs(findings, "kind", &meant);
     let name = section
         .string(findings, "name")
         .filter(|name| well_named(findings, name));
-    let kind = kind(section, findings);
     let serial = section
         .string(findings, "serial")
         .filter(|serial| labelled(findings, "serial", serial));
@@ -141,9 +145,20 @@ fn board(
     let mut modules = Vec::new();
     let mut numbers = UniqueValues::default();
     let highest = kind.map_or(u8::MAX, |kind| kind.family().highest_module);
-    for module_section in section.list(findings, "module", "[[board.module]]") {
-        modules.extend(module(&module_section, findings, &mut numbers, highest));
+    let list = section.list(findings, "module", "[[board.module]]");
+    let mut sections = Vec::new();
+    for module_section in &list {
+        let kind_of_module = OfKind {
+            highest,
+            own: &of_modules,
+            of_board: &own,
+        };
+        if let Some(entry) = module(module_section, findings, &mut numbers, &kind_of_module) {
+            sections.push((entry.module, *module_section));
+            modules.push(entry);
+        }
     }
+    let properties = properties::read(section, findings, &own);
 
     if let Some(name) = &name {
         uniques.name(findings, &name.value, name.at);
@@ -185,8 +200,10 @@ fn board(
         crate_serial: crate_serial.map(|found| found.value),
         slot: slot.map(|found| found.value),
         request_life_s: request_life.map(|found| found.value),
+        properties,
         modules,
     };
+    properties::report_conflicts(&entry, section, &sections, findings);
     let derived = match (&entry.address, entry.derived_host()) {
         (None, Some(host)) => check::derived(findings, &host, follows_from),
         _ => false,
@@ -210,17 +227,29 @@ fn kind(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<BoardK
     kind
 }
 
+/// Part of the kind of a board that its modules depend on.
+struct OfKind<'a> {
+    /// Highest number of a module.
+    highest: u8,
+    /// Properties of modules.
+    own: &'a [&'static PropertyKey],
+    /// Properties of the board as a whole.
+    of_board: &'a [&'static PropertyKey],
+}
+
 fn module(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
     numbers: &mut UniqueValues,
-    highest: u8,
+    kind: &OfKind<'_>,
 ) -> Option<ModuleEntry> {
-    let meant = section.only(findings, MODULE_KEYS, |key| {
-        BOARD_KEYS.contains(&key).then_some("[[board]]")
+    let names = properties::with_names(kind.own, MODULE_KEYS);
+    let meant = section.only(findings, &names, |key| {
+        let of_board = properties::with_names(kind.of_board, BOARD_KEYS);
+        of_board.contains(&key).then_some("[[board]]")
     });
     section.needs(findings, "number", &meant);
-    let number = section.count(findings, "number", 1..=highest);
+    let number = section.count(findings, "number", 1..=kind.highest);
     let f_min = end_of_band(section, findings, MIN_KEYS);
     let f_max = end_of_band(section, findings, MAX_KEYS);
     if let (Some(f_min), Some(f_max)) = (f_min, f_max)
@@ -261,6 +290,7 @@ fn module(
     let geometry = named(section, findings, "geometry", "geometry", &geometries);
     let feedline = section.string(findings, "feedline");
     let wafer = section.string(findings, "wafer");
+    let properties = properties::read(section, findings, kind.own);
 
     let number = number?;
     numbers.once(findings, "module", &number.value.to_string(), number.at);
@@ -275,6 +305,7 @@ fn module(
     }
     [entry.start_power, entry.max_tone, entry.max_total] = powers;
     entry.safe_state = safe_state.unwrap_or_default();
+    entry.properties = properties;
     Some(entry)
 }
 

@@ -230,6 +230,12 @@ impl<'a> Section<'a, '_> {
         meant
     }
 
+    /// Returns the byte offset of the value under `key`, or of the table if it has no such key.
+    pub(super) fn place_of(&self, key: &str) -> usize {
+        let value = self.table.get(key);
+        value.map_or(self.at, |value| value.span().start)
+    }
+
     /// Reads a string, if the key exists.
     pub(super) fn string(&self, findings: &mut Findings<'_>, key: &str) -> Option<Found<String>> {
         let value = self.table.get(key)?;
@@ -287,14 +293,12 @@ impl<'a> Section<'a, '_> {
         match number.filter(|number| range.contains(&number.value)) {
             Some(found) => Some(found),
             None => {
-                findings.say(
-                    at,
-                    format!(
-                        "`{key}` must be from {} to {} {unit}",
-                        written(*range.start()),
-                        written(*range.end())
-                    ),
+                let what = format!(
+                    "`{key}` must be from {} to {} {unit}",
+                    written(*range.start()),
+                    written(*range.end())
                 );
+                findings.say(at, what.trim_end());
                 None
             }
         }

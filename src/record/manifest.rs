@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Failure, MANIFEST_FILE, MissingFile, RecordError, UtcTime};
+use crate::campaign::BoardSetup;
 use crate::input;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
@@ -82,8 +83,11 @@ pub struct BoardRecord {
     /// Program that had locked the board, if this run took the board over from another program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Holder>,
-    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. It is `not_captured`
-    /// if the run was a capture from which the board was left out.
+    /// Properties that were set before the run. `None` if the map has none for the board.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<BoardSetup>,
+    /// Status of the board: `ok`, `some_failed`, `failed` or `unreachable`. In a capture without
+    /// this board it is `not_captured`.
     pub status: String,
     /// Error of the board, if it had one. Run directories of formats before 2 have only a sentence
     /// here.

@@ -47,6 +47,7 @@ pub(super) fn manifest() -> Manifest {
         status: "ok".into(),
         doubts: Vec::new(),
         taken_over: None,
+        setup: None,
         error: None,
         channels: [("tuned".to_owned(), 20)].into(),
     });

@@ -20,7 +20,7 @@ const NOISE: f64 = 1.0;
 const DELAY_S: f64 = 100e-9;
 /// Width of the resonances, in hertz.
 const LINEWIDTH_HZ: f64 = 60e3;
-const NO_SENSORS: &str = "a board of a dry run has no clock and no sensors";
+const NO_SENSORS: &str = "a board of a dry run has no clock, no sensors and no properties";
 /// Distance from a tone beyond which a resonance is neglected, in linewidths.
 const REACH_LW: f64 = 100.0;
 
@@ -143,7 +143,7 @@ impl DryRun {
     fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
         self.description.check(batch, op)?;
         match op {
-            Op::ReadClock | Op::ReadHousekeeping => {
+            Op::ReadClock | Op::ReadHousekeeping | Op::ReadProperty { .. } => {
                 Err(Error::new(ErrorKind::Unsupported, NO_SENSORS))
             }
             _ => Ok(()),

@@ -139,7 +139,8 @@ impl<'a> Comb<'a> {
             | Op::ReadTones { .. }
             | Op::ReadNco { .. }
             | Op::ReadClock
-            | Op::ReadHousekeeping => {}
+            | Op::ReadHousekeeping
+            | Op::ReadProperty { .. } => {}
             _ => {
                 let message = "its power is not known here";
                 return Err(Error::new(ErrorKind::Unsupported, message));

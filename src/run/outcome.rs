@@ -30,9 +30,12 @@ pub struct Outcome<T> {
     /// Number of times that an operation on the board had to be repeated: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
     pub repeats: u32,
-    /// Time from the start of this target to its end, on the runtime's clock. It includes the
-    /// clean-up, but not the read-back after all targets have ended. Zero if the target never
-    /// began.
+    /// Different warnings that the board sent with its answers, in its own words: see
+    /// [`Replies::warnings`](twotone_hal::Replies::warnings). At most 20; a remark stands for the
+    /// others.
+    pub board_warnings: Vec<String>,
+    /// Time from the target's own start to its end on the runtime's clock, including clean-up, but
+    /// not the read-back after all targets have ended. Zero if the target never began.
     pub elapsed: Duration,
 }
 
@@ -50,6 +53,7 @@ impl<T> Outcome<T> {
             result: self.result.map(convert),
             hardware: self.hardware,
             repeats: self.repeats,
+            board_warnings: self.board_warnings,
             elapsed: self.elapsed,
         }
     }

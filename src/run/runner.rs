@@ -13,6 +13,7 @@ use tworoutine::{Allowance, Tworoutine};
 use twotone_hal::{BoardHandle, Error, ModuleId};
 
 use super::supervise::{self, Supervised};
+use super::tally::Count;
 use super::{Ending, HardwareState, Journal, Outcome, Target};
 use crate::record::Failure;
 
@@ -242,6 +243,7 @@ impl Runner {
                                 None => HardwareState::Untouched,
                             },
                             repeats: 0,
+                            board_warnings: Vec::new(),
                             elapsed: Duration::ZERO,
                         }
                     }
@@ -276,12 +278,20 @@ impl Runner {
         let mut outcomes = Vec::with_capacity(reading.len());
         for (mut ended, reading) in ended.into_iter().zip(reading) {
             if let Some(reading) = reading {
-                let (hardware, repeats) = match reading.await {
+                let (hardware, count) = match reading.await {
                     Ok(read) => read,
-                    Err(why) => (HardwareState::unreached(&supervise::failed(&why)), 0),
+                    Err(why) => {
+                        let failed = supervise::failed(&why);
+                        (HardwareState::unreached(&failed), Count::default())
+                    }
                 };
-                ended.outcome.hardware = hardware;
-                ended.outcome.repeats += repeats;
+                let outcome = &mut ended.outcome;
+                outcome.hardware = hardware;
+                outcome.repeats += count.repeats;
+                let known = &mut outcome.board_warnings;
+                let new = count.warnings.into_iter();
+                let new: Vec<_> = new.filter(|warning| !known.contains(warning)).collect();
+                known.extend(new);
             }
             outcomes.push(ended.outcome);
         }

@@ -4,7 +4,6 @@
 //! its channels have, or may have.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use twotone_hal::{BoardHandle, Certainty, Error, ErrorKind, ModuleId, Result, To
 
 use super::cleanup::{self, Cleanup};
 use super::lease::{End, Lease};
-use super::tally::Tally;
+use super::tally::{Count, Counted, Tally, locked};
 use super::{
     CatchPanic, Deadline, HardwareState, Journal, Leased, Limits, Outcome, Runner, SafeState,
     Target, Trace,
@@ -34,8 +33,8 @@ pub(super) struct Supervised {
     /// Journal of the module. The runner needs it after this context has ended: for the last
     /// read-back, and if the context ends without an outcome.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
-    /// Number of times that an operation on the board had to be repeated.
-    repeats: Arc<AtomicU32>,
+    /// Repetitions of operations on the board, and its warnings.
+    count: Counted,
 }
 
 /// The right to run: a place among the targets that run at once, and the lease of the module, which
@@ -108,7 +107,7 @@ pub(super) async fn still_kept(
     settings: Runner,
     journal: Arc<Journal>,
     time: Duration,
-) -> (HardwareState, u32) {
+) -> (HardwareState, Count) {
     let shortest = last_look(settings.deadline);
     let time = Allowance::new(time.max(shortest));
     let cancelled = settings.cancel.clone();
@@ -140,7 +139,8 @@ pub(super) async fn still_kept(
         },
         read => read,
     };
-    (read, supervised.repeats.load(Ordering::Relaxed))
+    let count = locked(&supervised.count).clone();
+    (read, count)
 }
 
 /// Returns the error of a context that ended without a result.
@@ -161,7 +161,7 @@ impl Supervised {
             twice: false,
             is_looked_at_last: false,
             journal: Arc::default(),
-            repeats: Arc::default(),
+            count: Arc::default(),
         }
     }
 
@@ -215,7 +215,7 @@ impl Supervised {
 
     /// Returns the target's board with the wrappers for the runner's own requests.
     pub(super) fn board(&self) -> BoardHandle {
-        let board = BoardHandle::new(Tally::new(self.target.board.clone(), &self.repeats));
+        let board = BoardHandle::new(Tally::new(self.target.board.clone(), &self.count));
         let board = BoardHandle::new(CatchPanic::new(board));
         let board = BoardHandle::new(Trace::new(board));
         BoardHandle::new(Deadline::new(board, self.settings.batch_deadline))
@@ -227,12 +227,14 @@ impl Supervised {
         result: Result<T>,
         hardware: HardwareState,
     ) -> Outcome<T> {
+        let Count { repeats, warnings } = locked(&self.count).clone();
         Outcome {
             board: self.target.board.name().to_owned(),
             module: self.target.module,
             result: result.map_err(|error| error.on(self.target.board.name())),
             hardware,
-            repeats: self.repeats.load(Ordering::Relaxed),
+            repeats,
+            board_warnings: warnings,
             elapsed: turn.map_or(Duration::ZERO, |turn| turn.began.elapsed()),
         }
     }

@@ -1,22 +1,59 @@
-//! Wrapper that counts how often the client of a board repeated operations.
+//! Wrapper that collects what the client of a board reports beside its replies.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
 
-/// Board that counts repetitions of operations, for the outcome of the run.
+/// Largest number of different warnings of a board that are kept for a module. A board that counts
+/// something in its warnings sends a new one with every answer.
+const MOST_WARNINGS: usize = 20;
+
+/// Remark in place of the warnings beyond [`MOST_WARNINGS`].
+const MORE: &str = "further warnings are not shown";
+
+/// Number of repetitions and warnings of the board, for the outcome of the run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Count {
+    pub(super) repeats: u32,
+    /// Different warnings, in the order in which they first came.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Count {
+    fn add(&mut self, repeats: u32, warnings: &[String]) {
+        self.repeats = self.repeats.saturating_add(repeats);
+        for warning in warnings {
+            if self.warnings.contains(warning) || self.warnings.len() > MOST_WARNINGS {
+                continue;
+            }
+            self.warnings.push(match self.warnings.len() {
+                MOST_WARNINGS => MORE.to_owned(),
+                _ => warning.clone(),
+            });
+        }
+    }
+}
+
+/// Count that a [`Tally`] shares with the supervision of its target.
+pub(super) type Counted = Arc<Mutex<Count>>;
+
+/// Returns the count, even if a thread has panicked while it had it.
+pub(super) fn locked(count: &Counted) -> MutexGuard<'_, Count> {
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Board that counts repetitions of operations and collects the warnings of the board.
 #[derive(Debug)]
 pub(super) struct Tally {
     board: BoardHandle,
-    repeats: Arc<AtomicU32>,
+    count: Counted,
 }
 
 impl Tally {
-    pub(super) fn new(board: BoardHandle, repeats: &Arc<AtomicU32>) -> Self {
+    pub(super) fn new(board: BoardHandle, count: &Counted) -> Self {
         Self {
             board,
-            repeats: Arc::clone(repeats),
+            count: Arc::clone(count),
         }
     }
 }
@@ -33,11 +70,30 @@ impl Board for Tally {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let answer = self.board.run(batch).await;
-        let repeats = match &answer {
-            Ok(replies) => replies.repeats(),
-            Err(error) => error.repeats(),
+        let (repeats, warnings) = match &answer {
+            Ok(replies) => (replies.repeats(), replies.warnings()),
+            Err(error) => (error.repeats(), error.warnings()),
         };
-        self.repeats.fetch_add(repeats, Ordering::Relaxed);
+        locked(&self.count).add(repeats, warnings);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_warnings_are_kept_once_and_up_to_a_limit() {
+        let mut count = Count::default();
+        let text = |number: usize| format!("warning {number}");
+        for number in (0..3).chain(0..3) {
+            count.add(1, &[text(number)]);
+        }
+        assert_eq!(count.warnings, [text(0), text(1), text(2)]);
+        assert_eq!(count.repeats, 6);
+        count.add(0, &(0..100).map(text).collect::<Vec<_>>());
+        assert_eq!(count.warnings.len(), MOST_WARNINGS + 1);
+        assert_eq!(count.warnings.last().unwrap(), MORE);
     }
 }

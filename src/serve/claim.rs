@@ -45,7 +45,17 @@ impl Claim {
         }
     }
 
-    /// True if the daemon should not contact the board with this name while the job runs.
+    /// Returns a claim of all modules that the boards of `map` have, listed or not.
+    pub(crate) fn of_boards(map: &HardwareMap, uses: Use) -> Self {
+        let boards = map.boards().iter().map(|board| (board.name.clone(), None));
+        Self {
+            uses,
+            boards: boards.collect(),
+        }
+    }
+
+    /// True if the job uses the board with this name in such a way that the daemon should not
+    /// contact the board.
     pub(crate) fn occupies(&self, board: &str) -> bool {
         self.uses != Use::Asks && self.boards.contains_key(board)
     }

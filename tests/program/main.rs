@@ -1,6 +1,7 @@
 //! Tests of the program as an operator runs it: commands, exit status, files, and interrupts.
 
 mod ask;
+mod bands;
 mod capture;
 mod check;
 mod connections;
@@ -16,6 +17,7 @@ mod lock;
 mod process;
 mod record;
 mod serve;
+mod setup;
 mod site;
 mod tune;
 mod unread;

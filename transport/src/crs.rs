@@ -66,6 +66,7 @@ mod housekeeping;
 mod identity;
 mod life;
 mod out_of_range;
+mod properties;
 mod question;
 mod read_back;
 mod reader;
@@ -376,7 +377,9 @@ impl Board for CrsBoard {
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);
                 }
-                let error = error.repeated(resends.times(at) + u32::from(sending.was_lost));
+                let error = error
+                    .repeated(resends.times(at) + u32::from(sending.was_lost))
+                    .warned(replies.warnings());
                 return Err(error.during(failed.to_string()).on(&self.name));
             }
             (first, sent_from) = (None, None);

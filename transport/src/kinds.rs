@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Serialize, Serializer};
-use twotone_hal::{BoardHandle, Error, ErrorKind, Firmware, Result, Streams};
+use twotone_hal::{BoardHandle, Error, ErrorKind, Firmware, PropertyKey, Result, Streams};
 
+use crate::plan::{BoardPlan, Conflict};
 use crate::{ConnectOptions, FirmwareOptions, Host, crs};
 
 /// Kinds that this crate has clients for. A new kind is a constant of [`BoardKind`] and an entry in
@@ -31,6 +32,9 @@ pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 /// [`BoardPlace`], and the result has the same order. All boards that are flashed together are
 /// passed in one call, since they share a socket.
 pub type FirmwareOf = fn(&[(&str, BoardPlace<'_>)], &FirmwareOptions) -> Vec<Arc<dyn Firmware>>;
+
+/// Finds the conflicts in the entry of a board in a hardware map.
+pub type ConflictsOf = fn(&BoardPlan<'_>) -> Vec<Conflict>;
 
 /// Properties that all boards of one kind have in common.
 #[derive(Debug)]
@@ -62,6 +66,12 @@ pub struct BoardFamily {
     /// and the powers at which a tuning starts, are in dBm and do not apply to boards of this
     /// kind.
     pub has_power_scale: bool,
+    /// Properties that boards of this kind have beside tones and NCOs, in the order in which they
+    /// must be set. Hardware maps have them as keys.
+    pub properties: &'static [PropertyKey],
+    /// Finds what no board of this kind can do in the entry of a board in a hardware map, without a
+    /// connection.
+    pub conflicts: ConflictsOf,
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware
     /// of a board may not run. `None` if boards cannot be flashed over the network.
     pub firmware: Option<FirmwareOf>,

@@ -11,6 +11,7 @@ mod kinds;
 mod link;
 mod lookup;
 mod options;
+mod plan;
 mod stream;
 mod tuber;
 
@@ -18,10 +19,11 @@ pub use array::{Connected, connect_all};
 pub use crs::{CrsBoard, CrsStreams, readout};
 pub use host::Host;
 pub use kinds::{
-    BoardFamily, BoardKind, BoardPlace, Connecting, FirmwareOf, StreamsOf, UsualStream,
+    BoardFamily, BoardKind, BoardPlace, ConflictsOf, Connecting, FirmwareOf, StreamsOf, UsualStream,
 };
 pub use lookup::{look_up, look_up_ipv4};
 pub use options::{ConnectOptions, FirmwareOptions, SampleSource};
+pub use plan::{BoardPlan, Conflict, ModulePlan, PropertyMap};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
 /// The wire protocols: calls of [`TuberClient`] and the values that it returns, and the

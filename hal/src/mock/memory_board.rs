@@ -109,7 +109,10 @@ impl MemoryBoard {
     /// description or this board in memory does not have, and the errors of [`Description::check`].
     pub fn check(&self, batch: &Batch) -> Result<()> {
         batch.refuse_unknown(&self.0.name, |op| match op {
-            Op::ReadClock | Op::ReadHousekeeping | Op::AcquireSamples { .. } => false,
+            Op::ReadClock
+            | Op::ReadHousekeeping
+            | Op::ReadProperty { .. }
+            | Op::AcquireSamples { .. } => false,
             op => op.is_modelled(),
         })?;
         batch.check_each(&self.0.name, |op| self.0.description.check(batch, op))

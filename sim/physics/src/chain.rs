@@ -5,13 +5,13 @@ use std::f64::consts::{PI, SQRT_2};
 
 use num_complex::Complex64;
 
+use crate::converter::CONVERTER_RATE_HZ;
 use crate::profile::ProfileParams;
 use crate::units;
 
 const BOLTZMANN: f64 = 1.380_649e-23;
 
-/// Sample rate of the converters in samples per second, and bandwidth of a module in Hz.
-const ADC_RATE_HZ: f64 = 5e9;
+/// Bandwidth of a module, Hz.
 const MODULE_HZ: f64 = 500e6;
 
 /// Peak of a comb with random phases over its repetition period, in standard deviations of its
@@ -22,6 +22,8 @@ const CREST: f64 = 5.5;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ChainSettings {
     pub(crate) dac_scale_dbm: f64,
+    /// Response of the DAC at the NCO ([`crate::converter::dac_response`]).
+    pub(crate) dac_response: f64,
     pub(crate) attenuator_db: f64,
     pub(crate) line_gain_db: f64,
 }
@@ -29,9 +31,11 @@ pub(crate) struct ChainSettings {
 /// Levels and noise of the electronics for a comb.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Chain {
-    /// Power of a full-scale tone at the detectors, mW, including the loss by clipping in the DAC.
+    /// Power of a full-scale tone at the detectors, mW, including the loss by clipping in the DAC,
+    /// without the response of the DAC.
     pub(crate) full_scale_mw: f64,
-    /// Readout counts of a full-scale tone through a feedline with a gain of 0 dB.
+    /// Readout counts of a full-scale tone through a feedline with a gain of 0 dB, without the
+    /// response of the DAC.
     pub(crate) counts_per_amplitude: f64,
     /// Two-sided density of the complex noise, counts^2/Hz.
     pub(crate) noise_density: f64,
@@ -74,13 +78,15 @@ impl Chain {
         let dac = Clip::of(comb.peak(), comb.sigma());
         let dac_mw = units::dbm_to_mw(settings.dac_scale_dbm - units::DAC_BACKOFF_DB);
         let cold = units::dbm_to_mw(-params.cold_attenuation_db);
-        let total_mw = dac_mw * comb.squares * dac.gain * dac.gain * cold;
+        let response = settings.dac_response;
+        let squares = comb.squares * response * response;
+        let total_mw = dac_mw * squares * dac.gain * dac.gain * cold;
 
         let compression = 1.0 / (1.0 + total_mw / units::dbm_to_mw(params.saturation_dbm));
         let back = units::dbm_to_mw(-settings.attenuator_db) * compression;
         let full_counts = units::counts(dac_mw) * back.sqrt();
         let line = units::dbm_to_mw(settings.line_gain_db).sqrt();
-        let at_adc = full_counts * line / params.adc_full_scale.max(1.0);
+        let at_adc = full_counts * response * line / params.adc_full_scale.max(1.0);
         let adc = Clip::of(
             comb.peak().min(1.0) * at_adc,
             comb.sigma() * dac.gain * at_adc,
@@ -93,9 +99,9 @@ impl Chain {
         let amplifier_gain = units::dbm_to_mw(settings.line_gain_db + params.cold_attenuation_db);
         let amplifier = per_watt * BOLTZMANN * temperature.max(0.0) * amplifier_gain * back;
         let lsb = params.adc_full_scale / f64::from(1u32 << (params.adc_bits.clamp(2, 31) - 1));
-        let quantisation = 2.0 * lsb * lsb / 12.0 / (ADC_RATE_HZ / 2.0);
+        let quantisation = 2.0 * lsb * lsb / 12.0 / (CONVERTER_RATE_HZ / 2.0);
         // The distortion by clipping, as white noise over the bandwidth of the module.
-        let dac_noise = 2.0 * dac.distortion * (full_counts * line).powi(2) / MODULE_HZ;
+        let dac_noise = 2.0 * dac.distortion * (full_counts * response * line).powi(2) / MODULE_HZ;
         let adc_noise = 2.0 * adc.distortion * params.adc_full_scale.powi(2) / MODULE_HZ;
         Self {
             full_scale_mw: dac_mw * cold * dac.gain * dac.gain,
@@ -153,6 +159,7 @@ mod tests {
 
     const SETTINGS: ChainSettings = ChainSettings {
         dac_scale_dbm: 1.0,
+        dac_response: 1.0,
         attenuator_db: 0.0,
         line_gain_db: 0.0,
     };

@@ -11,6 +11,7 @@
 //! - [`mod@line`]: cable, standing waves, box modes
 //! - `array`: all detectors of a line: those near a tone one by one, and the others together
 //! - `chain`: levels, clipping, compression, noise of the electronics
+//! - [`converter`]: Nyquist zones, and the response of the DAC in each
 //! - [`bank`]: the bins of the filter bank, which filter tones and noise before the decimation
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
 //! - [`drift`], [`glitch`]: slow and sudden noise; `world`: changes of detectors and line with time
@@ -23,6 +24,7 @@ mod chain;
 pub mod cic;
 pub mod circuit;
 pub mod conditions;
+pub mod converter;
 pub mod detector;
 pub mod drift;
 pub mod glitch;

@@ -16,6 +16,7 @@ use crate::array::{Array, PowerDependence};
 use crate::chain::{Chain, ChainSettings, Comb};
 use crate::circuit::Geometry;
 use crate::conditions::Conditions;
+use crate::converter;
 use crate::hash::Key;
 use crate::line::Line;
 use crate::population::{Band, Population};
@@ -60,6 +61,8 @@ pub struct ModuleModel {
     array: Array,
     slots: Vec<Slot>,
     nco_hz: f64,
+    /// Nyquist zone to which the DAC is set, from 1.
+    dac_zone: u8,
     epoch: u64,
     epoch_phase_rad: f64,
     stage: u8,
@@ -191,6 +194,7 @@ impl ModuleModel {
         let mut model = Self::new(seed, board, module, population, line, channels, params);
         if band.centre_hz().is_finite() {
             model.nco_hz = band.centre_hz();
+            model.dac_zone = converter::zone_of(model.nco_hz);
         }
         model
     }
@@ -218,6 +222,7 @@ impl ModuleModel {
         };
         let settings = ChainSettings {
             dac_scale_dbm: units::DEFAULT_DAC_SCALE_DBM,
+            dac_response: 1.0,
             attenuator_db: 0.0,
             line_gain_db: line.gain_db,
         };
@@ -232,6 +237,7 @@ impl ModuleModel {
             conditions: Conditions::default(),
             slots: vec![Slot::off(); channels.min(MAX_CHANNELS)],
             nco_hz: 0.0,
+            dac_zone: 1,
             epoch: 0,
             epoch_phase_rad: epoch_phase(key, 0),
             stage: units::MAX_STAGE,

@@ -7,6 +7,7 @@ mod taps;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use twotone_physics::converter::zone_of;
 use twotone_physics::units::{DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
 use twotone_physics::{Conditions, ModuleModel, SettingError, TruthDetector};
 
@@ -226,7 +227,11 @@ impl Module {
         self.model.as_ref().map_or(0.0, ModuleModel::nco_hz)
     }
 
+    /// Sets the NCO. Both converters follow it into its Nyquist zone.
     pub(crate) fn set_nco(&mut self, hz: f64) {
+        let zone = zone_of(hz);
+        self.analog.dac_nyquist_zone = zone;
+        self.analog.adc_nyquist_zone = zone;
         log_refusal(self.change().set_nco(hz));
     }
 }
@@ -250,6 +255,12 @@ impl Module {
     pub(crate) fn set_adc_attenuator(&mut self, db: f64) {
         self.analog.adc_attenuation_db = db;
         log_refusal(self.change().set_adc_attenuator_db(db));
+    }
+
+    /// Sets the Nyquist zone of the DAC, until the NCO is set again.
+    pub(crate) fn set_dac_zone(&mut self, zone: u8) {
+        self.analog.dac_nyquist_zone = zone;
+        log_refusal(self.change().set_dac_zone(zone));
     }
 
     pub(crate) fn set_cable_length(&mut self, metres: f64) {

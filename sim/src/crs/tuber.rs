@@ -176,7 +176,12 @@ impl Service for Served<'_, '_> {
             board.on_call(method.name)
         };
         let outcome = match fate {
-            OnCall::Run => (table::RUN[index])(&mut call, reply.slot()),
+            OnCall::Run => {
+                let (slot, warnings) = reply.split();
+                let outcome = (table::RUN[index])(&mut call, slot);
+                warnings.append(&mut call.warnings);
+                outcome
+            }
             OnCall::Fail(message) => Err(Fault::runtime(message)),
             OnCall::Answer(text) => {
                 reply.slot().str(text);

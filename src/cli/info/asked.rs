@@ -3,11 +3,11 @@
 use tworoutine::{JoinError, JoinHandle};
 use twotone::hal::{
     Batch, BoardHandle, BoardTime, Description, Error, ErrorKind, ModuleDescription, ModuleId,
-    Operation, OperationKind, Reading, Replies, Result, Ticket,
+    Operation, OperationKind, PropertyKey, Reading, Replies, Result, Ticket,
 };
 use twotone::record::Failure;
 
-use super::{ClockReport, Found, ModuleReport};
+use super::{ClockReport, Found, ModuleReport, properties};
 
 /// Requests all values of `twotone info` from a board, each in a context ([`tworoutine::spawn`]) of
 /// its own. Therefore a module that hangs delays neither the other modules nor the clock. `listed`
@@ -15,7 +15,11 @@ use super::{ClockReport, Found, ModuleReport};
 ///
 /// # Errors
 /// If the description of the board cannot be read.
-pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Found> {
+pub(super) async fn found(
+    board: &BoardHandle,
+    listed: &[ModuleId],
+    keys: &'static [PropertyKey],
+) -> Result<Found> {
     let described = board.describe().await?;
     let has_clock = described.has(OperationKind::Clock);
     let clock = has_clock.then(|| ask(board, Batch::read_clock));
@@ -42,6 +46,15 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
             ..ModuleReport::of(module)
         });
     }
+    let numbers: Vec<_> = described.modules.iter().map(|one| one.module).collect();
+    let has_properties = described.has(OperationKind::Properties);
+    let keys = if has_properties { keys } else { &[] };
+    let mut properties = properties::read(board, keys, &numbers).await;
+    repeats += properties.repeats;
+    for module in &mut modules {
+        let of_module = properties.of_modules.remove(&module.module);
+        module.properties = of_module.unwrap_or_default();
+    }
     let Description {
         kind,
         firmware,
@@ -58,6 +71,9 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
         housekeeping: housekeeping.unwrap_or_default(),
         housekeeping_error,
         modules,
+        properties: properties.of_board,
+        property_errors: properties.errors,
+        board_warnings: properties.board_warnings,
         doubts,
         lacks,
         repeats,
@@ -129,6 +145,7 @@ impl ModuleReport {
             sample_rate_hz: known(module.sample_rate.0),
             nco_hz: None,
             full_scale_dbm: module.full_scale.map(|scale| scale.0),
+            properties: properties::Values::new(),
             error: None,
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use twotone::campaign::repeats_in_words;
+use twotone::campaign::{board_warnings_in_words, repeats_in_words};
 use twotone::hal::{Reading, ReadingUnit};
 
+use super::properties::Properties;
 use super::{ClockReport, Found, Report};
 use crate::cli::table::Table;
 
@@ -41,6 +42,7 @@ impl Report {
                     table.note(format!("{} {} {unit}", reading.name, figure(value, 3)));
                 }
             }
+            found.settings().for_each(|text| table.note(text));
             let sentences = found.sentences().into_iter();
             sentences.for_each(|text| table.note(text));
         }
@@ -91,8 +93,22 @@ impl Found {
         }
     }
 
-    /// Returns a sentence about each value that is not known, with the reason, and about everything
-    /// else that an operator must know.
+    /// Returns a sentence about the properties of the board, and one for each module with its NCO
+    /// and its properties.
+    fn settings(&self) -> impl Iterator<Item = String> + '_ {
+        let of_board = Properties::in_words(&self.properties).into_iter();
+        let modules = self.modules.iter().filter(|module| module.is_asked_for);
+        let of_modules = modules.filter_map(|module| {
+            let values = Properties::in_words(&module.properties)?;
+            let nco = module.nco_hz.map(|hz| format!("NCO {:.3} MHz, ", hz / 1e6));
+            let nco = nco.unwrap_or_default();
+            Some(format!("module {}: {nco}{values}", module.module))
+        });
+        of_board.chain(of_modules)
+    }
+
+    /// Returns remarks about every unknown value, with the reason, and about everything else that
+    /// an operator must know.
     fn sentences(&self) -> Vec<String> {
         let mut sentences = self.doubts.clone();
         if let Some(why) = &self.clock_error {
@@ -126,6 +142,17 @@ impl Found {
             }
         }
         sentences.extend(self.lacks.iter().map(|lack| format!("lacks {lack}")));
+        let mut unknown: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for one in &self.property_errors {
+            let of = one.module.map(|module| format!(" of module {module}"));
+            let name = format!("{}{}", one.property, of.unwrap_or_default());
+            let same = unknown.entry(one.error.cause().to_string()).or_default();
+            same.push(name);
+        }
+        for (why, names) in unknown {
+            sentences.push(format!("not read: {}: {why}", names.join(", ")));
+        }
+        sentences.extend(board_warnings_in_words(&self.board_warnings));
         sentences.extend(repeats_in_words(self.repeats));
         sentences
     }

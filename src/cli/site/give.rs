@@ -36,6 +36,9 @@ pub(super) fn give(
     json: bool,
     detach: bool,
 ) -> Result<Exit, String> {
+    if let Command::Setup(_) = command {
+        return Err("give setup to each host by itself, with --host".to_owned());
+    }
     let mut submission = remote::submission(command)?;
     let (map, boards) = match command {
         Command::Tune(tune) => (tune.map(), tune.part().boards()),

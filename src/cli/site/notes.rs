@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use twotone::campaign::{detectors_in_words, repeats_in_words, taken_over_in_words};
+use twotone::campaign::{
+    BoardSetup, board_warnings_in_words, detectors_in_words, repeats_in_words, taken_over_in_words,
+};
 use twotone::lock::Holder;
 use twotone::record::{DetectorTune, Failure};
 use twotone::run::HardwareState;
@@ -138,6 +140,9 @@ fn about(value: &Value) -> Vec<String> {
     if let Some(another) = value["another"].as_str() {
         notes.push(format!("NOT THE BOARD OF THE MAP: {another}"));
     }
+    let setup: Result<Option<BoardSetup>, _> = parsed(&value["setup"]);
+    let setup = setup.ok().flatten();
+    notes.extend(setup.iter().flat_map(BoardSetup::in_words));
     let holder: Result<Option<Holder>, _> = parsed(&value["taken_over"]);
     notes.extend(holder.ok().flatten().as_ref().map(taken_over_in_words));
     let repeats = value["repeats"].as_u64().unwrap_or(0);
@@ -147,6 +152,8 @@ fn about(value: &Value) -> Vec<String> {
     }
     let lacks = list(value, "lacks").iter().map(text);
     notes.extend(lacks.map(|lack| format!("lacks {lack}")));
+    let warned: Vec<_> = list(value, "board_warnings").iter().map(text).collect();
+    notes.extend(board_warnings_in_words(&warned));
     let state = hardware(value).filter(|state| !state.is_settled());
     notes.extend(state.map(|state| state.to_string()));
     if let Some(not_toned) = value["not_toned"].as_u64().filter(|count| *count > 0) {

@@ -54,6 +54,7 @@ fn outcome(module: u8, result: twotone::hal::Result<Swept>) -> Outcome<Swept> {
         hardware: HardwareState::AsDeclared,
         elapsed: Duration::ZERO,
         repeats: 0,
+        board_warnings: Vec::new(),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use twotone::algorithms::ChannelStatus;
-use twotone::campaign::{TuneReport, TunedBoard, repeats_in_words, taken_over_in_words};
+use twotone::campaign::{
+    BoardSetup, TuneReport, TunedBoard, board_warnings_in_words, repeats_in_words,
+    taken_over_in_words,
+};
 use twotone::hal::legible;
 use twotone::identity::Identity;
 use twotone::score::Score;
@@ -99,6 +102,7 @@ fn sentences(board: &TunedBoard) -> Vec<String> {
     }
     sentences.extend(board.doubts.clone());
     sentences.extend(board.identity.as_ref().and_then(Identity::doubt));
+    sentences.extend(board.setup.iter().flat_map(BoardSetup::in_words));
     sentences.extend(board.taken_over.as_ref().map(taken_over_in_words));
     for module in &board.modules {
         sentences.extend(module.error.as_ref().map(ToString::to_string));
@@ -110,6 +114,10 @@ fn sentences(board: &TunedBoard) -> Vec<String> {
             module
                 .warnings
                 .iter()
+                .map(|text| format!("module {number}: {text}")),
+        );
+        sentences.extend(
+            board_warnings_in_words(&module.board_warnings)
                 .map(|text| format!("module {number}: {text}")),
         );
         if !module.hardware.is_settled() {

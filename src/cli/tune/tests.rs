@@ -71,6 +71,7 @@ impl Tuned {
             hardware: HardwareState::Kept,
             elapsed: std::time::Duration::ZERO,
             repeats: 0,
+            board_warnings: Vec::new(),
         };
         TuneReport::of(&self.map, &self.array, &[outcome], 1.0)
     }
@@ -177,6 +178,7 @@ fn the_manifest_has_every_error_and_repetition_of_every_module() {
         hardware: HardwareState::Kept,
         elapsed: std::time::Duration::ZERO,
         repeats,
+        board_warnings: Vec::new(),
     };
     for (outcomes, status, error, warnings) in [
         (

@@ -8,7 +8,7 @@ use super::keys::safe;
 use crate::map::check::{self, UniqueValues};
 use crate::map::place::Lines;
 use crate::map::section::{Findings, shortened};
-use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, address};
+use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, PropertyMap, address};
 
 /// A TOML map, and for each of its lines the byte offset of the line's board in the YAML.
 pub(super) struct Written {
@@ -166,6 +166,7 @@ impl Board {
             crate_serial: in_crate.map(|in_crate| in_crate.value.clone()),
             slot,
             request_life_s: None,
+            properties: PropertyMap::new(),
             modules: Vec::new(),
         }
     }

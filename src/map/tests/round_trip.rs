@@ -17,6 +17,7 @@ type Drawn = (
     (f64, f64, f64, f64),
     (&'static str, SafeState),
     Geometry,
+    (Option<f64>, Option<u8>, Option<f64>),
 );
 
 fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
@@ -27,10 +28,24 @@ fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
         (0.0..=200.0f64, -200.0..0.0f64, 0.0..15.0f64, 0.0..15.0f64),
         prop::sample::select(SafeState::ALL.to_vec()),
         prop::sample::select(Geometry::ALL.to_vec()),
+        (
+            option(-20.0..=10.0f64),
+            option(0..=27u8),
+            option(0.0..=2000.0f64),
+        ),
     );
     prop::collection::vec(module, 0..=4).prop_map(|modules| {
         let entry = |(index, module): (usize, Drawn)| {
-            let ((feedline, wafer), (f_min, f_max), powers, (_, safe_state), geometry) = module;
+            let ((feedline, wafer), (f_min, f_max), powers, (_, safe_state), geometry, set) =
+                module;
+            let properties = [
+                ("dac_scale_dbm", set.0),
+                ("adc_attenuator_db", set.1.map(f64::from)),
+                ("cable_length_m", set.2),
+            ];
+            let properties = properties
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?.into())));
             let (cold_attenuation_db, start, tone, total) = powers;
             let number = u8::try_from(index).unwrap() + 1;
             ModuleEntry {
@@ -45,6 +60,7 @@ fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
                 max_tone: Dbm(start + tone),
                 max_total: Dbm(start + tone + total),
                 safe_state,
+                properties: properties.collect(),
             }
         };
         modules.into_iter().enumerate().map(entry).collect()
@@ -57,12 +73,15 @@ fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
         option(1..=65535u16),
         any::<bool>(),
         option(1..=255u8),
+        (option(0..=6u8), any::<bool>()),
     );
     prop::collection::vec(board, 1..6).prop_map(|boards| {
-        let entry = |(index, (modules, port, serial, slot)): (
+        let entry = |(index, (modules, port, serial, slot, (stage, is_low))): (
             usize,
-            (_, Option<u16>, bool, Option<u8>),
+            (_, Option<u16>, bool, Option<u8>, (Option<u8>, bool)),
         )| {
+            let stage = stage.map(|stage| ("decimation", f64::from(stage).into()));
+            let bank = is_low.then(|| ("analog_bank", "low".into()));
             let address = port.map(|port| Host::new(format!("127.0.0.{index}"), port));
             let serial = serial || (address.is_none() && slot.is_none());
             BoardEntry {
@@ -74,6 +93,7 @@ fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
                 crate_serial: slot.map(|_| format!("c{index}")),
                 slot,
                 request_life_s: slot.map(|slot| f64::from(slot) / 16.0),
+                properties: stage.into_iter().chain(bank).collect(),
                 modules,
             }
         };

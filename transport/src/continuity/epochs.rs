@@ -28,12 +28,27 @@ impl Epochs {
     /// Ends the epoch `seen`. Does nothing if it has ended already, because another module found a
     /// difference before.
     pub(crate) fn end(&self, seen: Epoch, why: String) {
-        let mut last = self.why();
-        if self.present() == seen {
+        if self.advance(seen, &why) {
             tracing::warn!(%why, "the state of the board is not what it was");
-            *last = why;
+        }
+    }
+
+    /// As [`Epochs::end`], for a change that this program has made.
+    pub(crate) fn end_by_this_program(&self, seen: Epoch, why: String) {
+        if self.advance(seen, &why) {
+            tracing::info!(%why, "a new epoch of the board begins");
+        }
+    }
+
+    /// Begins the epoch after `seen`. Returns false if `seen` has ended already.
+    fn advance(&self, seen: Epoch, why: &str) -> bool {
+        let mut last = self.why();
+        let is_present = self.present() == seen;
+        if is_present {
+            why.clone_into(&mut last);
             self.present.store(seen.0 + 1, Ordering::Release);
         }
+        is_present
     }
 
     /// Returns the error that reports the end of the last epoch, with its reason.

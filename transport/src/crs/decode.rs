@@ -59,9 +59,11 @@ impl Decoder<'_> {
                 time = Some(reader.clock());
                 continue;
             }
-            self.decode_op(op, &mut reader, replies)
-                .map_err(|error| error.after(replies.answered()))?;
+            let decoded = self.decode_op(op, &mut reader, replies);
+            reader.pass_warnings_to(replies);
+            decoded.map_err(|error| error.after(replies.answered()))?;
         }
+        reader.pass_warnings_to(replies);
         // After an element that cannot be read, the rest of the answer cannot be read either.
         if matches!(time, Some(Err(_))) {
             return Ok(time);

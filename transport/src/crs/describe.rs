@@ -22,8 +22,10 @@ pub(super) const MODULES: u8 = 2 * MODULES_IN_BANK;
 const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
 /// Loss of power, in dB, between the DAC and the output connector.
 const DAC_LOSS_DB: f64 = 1.5;
-/// Width of a Nyquist zone.
-const NYQUIST_HZ: f64 = 2.5e9;
+/// Highest frequency of the NCO: the end of the fourth Nyquist zone of the converters, whose sample
+/// rate is 5 GHz. The converters follow the NCO into its zone (Montgomery et al. 2024,
+/// arXiv:2406.16266, for the range from 0 to 10 GHz).
+pub(super) const HIGHEST_NCO: Hertz = Hertz(10e9);
 /// Largest distance of a tone from the NCO without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
 /// Smallest step of a frequency: the width of a frequency slot of the filter bank that separates
@@ -65,8 +67,6 @@ pub(super) struct Survey {
 pub(super) struct Module {
     /// Power of a tone of full scale at the DAC, in dBm.
     pub(super) dac_scale: Option<f64>,
-    /// Nyquist zone, from 1.
-    pub(super) zone: Option<f64>,
 }
 
 impl Survey {
@@ -207,6 +207,7 @@ impl Survey {
                 K::FastStream,
                 K::Clock,
                 K::Housekeeping,
+                K::Properties,
             ]
             .into_iter()
             // To wait, the client acquires a number of samples, so it must know the sample rate.
@@ -266,10 +267,6 @@ impl Shared {
 }
 
 fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDescription> {
-    let (low, high) = match found.zone {
-        Some(zone) => ((zone - 1.0) * NYQUIST_HZ, zone * NYQUIST_HZ),
-        None => (0.0, 3.0 * NYQUIST_HZ),
-    };
     // Powers follow from the scale of the DAC. If the scale is not known, the description has no
     // power scale, since a wrong one would be worse. The sample rate is NaN if it is not known, for
     // the same reason. The correlation of the noise is largest at the lowest rate, so the lowest
@@ -280,8 +277,8 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
         module: ModuleId::new(number).ok()?,
         channels: shared.channels,
         nco: Some(NcoRange {
-            min: Hertz(low),
-            max: Hertz(high),
+            min: Hertz(0.0),
+            max: HIGHEST_NCO,
         }),
         max_offset: Hertz(MAX_OFFSET_HZ),
         frequency_step: Hertz(FREQUENCY_STEP_HZ),

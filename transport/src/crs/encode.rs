@@ -12,6 +12,7 @@ use twotone_wire::tuber::{BatchWriter, Value};
 
 use super::describe::{OBJECT, Survey};
 use super::life::{BatchState, ModuleMemory};
+use super::properties;
 
 /// Longest time of one wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -99,9 +100,12 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // These operations have no calls here: the module `housekeeping` reads the sensors, and
-            // the module `wait` divides a wait into short requests.
-            Op::ReadHousekeeping | Op::Wait { .. } => {}
+            // These operations have no calls in a batch: `housekeeping` reads the sensors, `wait`
+            // cuts a wait into short requests, and `properties` asks for names first.
+            Op::ReadHousekeeping
+            | Op::Wait { .. }
+            | Op::SetProperty { .. }
+            | Op::ReadProperty { .. } => {}
             // `check` has refused unknown operations before.
             _ => {}
         }
@@ -207,6 +211,7 @@ pub(super) fn check(
     batch: &Batch,
     op: &Op,
 ) -> Result<()> {
+    properties::check(op)?;
     let Some(module) = op.module() else {
         return Ok(());
     };
@@ -262,5 +267,7 @@ pub(super) fn is_known(op: &Op) -> bool {
             | Op::ReadClock
             | Op::ReadHousekeeping
             | Op::Wait { .. }
+            | Op::SetProperty { .. }
+            | Op::ReadProperty { .. }
     )
 }

@@ -26,6 +26,8 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     }),
     sends_serial: true,
     has_power_scale: true,
+    properties: super::properties::PROPERTIES,
+    conflicts: super::properties::conflicts,
     firmware: Some(super::firmware::firmware_of),
     connect: |name, host, options| {
         Box::pin(async move { Ok(CrsBoard::connect(name, host, options).await?.handle()) })

@@ -2,8 +2,8 @@
 //! for each call of the request.
 
 use twotone_hal::{
-    BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Result,
-    ToneFields, ToneState,
+    BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, RepliesBuilder,
+    Result, ToneFields, ToneState, legible_within,
 };
 use twotone_wire::crs::{Stamp, StampSource};
 use twotone_wire::tuber::{Cursor, DecodeError, Elements, Value};
@@ -11,11 +11,16 @@ use twotone_wire::tuber::{Cursor, DecodeError, Elements, Value};
 use super::question::{label, odd};
 use crate::tuber::broken;
 
+/// Largest number of characters of a warning of the board.
+const LONGEST_WARNING: usize = 300;
+
 /// Reader of the elements of an answer, one by one.
 pub(super) struct Reader<'r, 'c, 'a> {
     elements: &'r mut Elements<'c, 'a>,
     /// Number of calls of the present operation whose answers were read.
     taken: usize,
+    /// Warnings of the board in the elements that were read.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Samples of an acquisition, in one row for each channel.
@@ -36,12 +41,22 @@ pub(super) enum Wanted {
 
 impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
     pub(super) fn new(elements: &'r mut Elements<'c, 'a>) -> Self {
-        Self { elements, taken: 0 }
+        Self {
+            elements,
+            taken: 0,
+            warnings: Vec::new(),
+        }
     }
 
     /// Begins another operation, to which the next elements belong.
     pub(super) fn begin(&mut self) {
         self.taken = 0;
+    }
+
+    /// Moves the warnings of the elements that were read to the replies.
+    pub(super) fn pass_warnings_to(&mut self, replies: &mut RepliesBuilder<'_>) {
+        let warnings = self.warnings.drain(..);
+        warnings.for_each(|warning| replies.warned(&warning));
     }
 
     /// Result of the next call. The first error of an answer is reported: the calls after it were
@@ -50,9 +65,10 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         let Some(element) = self.elements.next().map_err(broken)? else {
             return Err(Error::new(ErrorKind::Protocol, "no answer came for it"));
         };
-        element
-            .warnings
-            .for_each(|warning| tracing::warn!(%warning, "the board warns"));
+        element.warnings.for_each(|warning| {
+            let warning = legible_within(warning.trim(), LONGEST_WARNING);
+            self.warnings.push(warning.into_owned());
+        });
         match element.outcome {
             Ok(cursor) => {
                 self.taken += 1;

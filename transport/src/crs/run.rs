@@ -16,7 +16,7 @@ use super::life::{BatchState, ModuleMemory};
 use super::segment::Segment;
 use super::streamed::Acquired;
 use super::survey::{self, Asker};
-use super::{CrsBoard, housekeeping};
+use super::{CrsBoard, housekeeping, properties};
 use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{OutcomeWriter, Queued, Sent};
@@ -137,6 +137,13 @@ impl CrsBoard {
                 let (readings, repeats) = self.read_housekeeping(&survey, deadline).await?;
                 replies.repeated(repeats);
                 return replies.readings(readings);
+            }
+            if let [op] = segment.ops(batch)
+                && properties::is_one(op)
+            {
+                let deadline = self.deadline(segment, began);
+                let done = self.property(op, &survey, deadline, replies).await;
+                return done.map_err(|error| error.after(replies.answered()));
             }
             if let [Op::Wait { module, time }] = segment.ops(batch) {
                 return self

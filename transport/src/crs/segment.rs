@@ -5,6 +5,7 @@ use std::time::Duration;
 use twotone_hal::{Batch, ModuleId, Op, Safety};
 
 use super::describe::Survey;
+use super::properties;
 
 /// Consecutive operations of a batch that are sent in one request, or a single operation that takes
 /// several requests. All operations of a segment that act on a module act on the same module.
@@ -29,8 +30,8 @@ pub(super) struct Segment {
 impl Segment {
     /// The longest segment that begins at operation `from`. Readings of the board as a whole are
     /// not in one segment with operations on a module, so that a module that fails does not affect
-    /// them. A reading of the sensors and a wait are segments of their own, since each takes
-    /// several requests. If samples are `streamed`, a segment ends with its first acquisition.
+    /// them. A reading of the sensors, a wait and an operation on a property are segments of their
+    /// own, since each takes several requests. If samples are `streamed`, a segment ends with its first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut segment = Self {
             from,
@@ -44,8 +45,8 @@ impl Segment {
         };
         for op in &batch.ops()[from..] {
             let of_board = matches!(op, Op::ReadClock | Op::ReadHousekeeping);
-            let waits = |op: &Op| matches!(op, Op::Wait { .. });
-            if segment.to > from && (waits(op) || waits(&batch.ops()[from])) {
+            let is_lone = |op: &Op| matches!(op, Op::Wait { .. }) || properties::is_one(op);
+            if segment.to > from && (is_lone(op) || is_lone(&batch.ops()[from])) {
                 break;
             }
             let is_alone = segment.to > from

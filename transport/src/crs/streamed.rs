@@ -155,9 +155,9 @@ impl Streamed {
             }
             Err(error) => return Err(error),
         };
-        acquired.confirm(*module, link).await?;
-        // The caller knows a settling time and a correlation of the noise that hold only for the
-        // decimation stage in the survey. If the stage has changed, the epoch ends.
+        acquired.confirm(*module, link, replies).await?;
+        // The settling time and the correlation of the noise were described for this decimation
+        // stage.
         let (stage, described) = (block.stage, acquired.survey.stage);
         if let Some(described) = described
             && stage != described
@@ -223,7 +223,12 @@ impl Streamed {
 impl Acquired<'_> {
     /// Reads the NCO of the module. If the connection was lost meanwhile, the link first checks
     /// that the board has kept its settings.
-    async fn confirm(&self, module: ModuleId, link: &Link) -> Result<()> {
+    async fn confirm(
+        &self,
+        module: ModuleId,
+        link: &Link,
+        replies: &mut RepliesBuilder<'_>,
+    ) -> Result<()> {
         let format = self.survey.format;
         let mut writer = BatchWriter::new(format);
         self.survey.write_get(&mut writer, module, SettingKey::NCO);
@@ -237,7 +242,10 @@ impl Acquired<'_> {
         let content_type = answer.content_type.as_deref();
         let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
         let mut elements = read.elements(calls).map_err(broken)?;
-        Reader::new(&mut elements).done()
+        let mut reader = Reader::new(&mut elements);
+        let done = reader.done();
+        reader.pass_warnings_to(replies);
+        done
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) async fn survey(
     });
     let mut of_modules = Vec::new();
     for _ in 1..=MODULES {
-        of_modules.push((scale(next()), zone(next())));
+        of_modules.push(scale(next()));
     }
     let (high_bank, bank_is_known) = match high_bank {
         Ok(high) => (high, true),
@@ -149,7 +149,6 @@ fn questions() -> Vec<Question<'static>> {
     questions.extend(methods.map(Q::Call));
     for module in 1..=MODULES {
         questions.push(Q::OfModule("get_dac_scale", module));
-        questions.push(Q::OfModule("get_nyquist_zone", module));
     }
     questions
 }
@@ -375,31 +374,24 @@ impl Doubts {
 
 /// The modules of the bank in use. Adds doubts about the properties that a module did not report.
 fn in_use(
-    found: impl Iterator<Item = (u8, (Result<f64, String>, Result<f64, String>))>,
+    found: impl Iterator<Item = (u8, Result<f64, String>)>,
     doubts: &mut Doubts,
 ) -> Vec<(u8, Module)> {
-    let mut open: BTreeMap<(&str, &str, String), Vec<String>> = BTreeMap::new();
+    let mut open: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut modules = Vec::new();
-    for (number, (dac_scale, zone)) in found {
-        let mut known = |answer: Result<f64, String>, what, then| {
-            let known = answer.map_err(|why| {
-                let same = open.entry((what, then, why)).or_default();
-                same.push(number.to_string());
-            });
-            known.ok()
-        };
-        let power = "no power in dBm can be set or held there";
-        let any = "any NCO in the first three zones is sent to it";
-        let module = Module {
-            dac_scale: known(dac_scale, "the scale of the DAC", power),
-            zone: known(zone, "the Nyquist zone", any),
-        };
-        modules.push((number, module));
+    for (number, dac_scale) in found {
+        let dac_scale = dac_scale.map_err(|why| {
+            let same = open.entry(why).or_default();
+            same.push(number.to_string());
+        });
+        let dac_scale = dac_scale.ok();
+        modules.push((number, Module { dac_scale }));
     }
-    for ((what, then, why), of) in open {
+    for (why, of) in open {
         let (plural, of) = (if of.len() > 1 { "s" } else { "" }, of.join(", "));
         doubts.0.push(format!(
-            "module{plural} {of}: the board does not say {what} ({why}); {then}"
+            "module{plural} {of}: the board does not say the scale of the DAC ({why}); no power in \
+             dBm can be set or held there"
         ));
     }
     modules
@@ -414,7 +406,6 @@ fn is_answer(question: &Question<'_>, answer: &BoardAnswer) -> bool {
         Question::Call("get_analog_bank") => bank(answer.clone()).is_ok(),
         Question::Call("get_firmware_release") => firmware(answer.clone()).is_ok(),
         Question::OfModule("get_dac_scale", _) => scale(answer.clone()).is_ok(),
-        Question::OfModule("get_nyquist_zone", _) => zone(answer.clone()).is_ok(),
         _ => true,
     }
 }
@@ -439,10 +430,6 @@ fn scale(answer: BoardAnswer) -> Result<f64, String> {
         return Ok(value);
     }
     Err(format!("it says {value:e}"))
-}
-
-fn zone(answer: BoardAnswer) -> Result<f64, String> {
-    whole(answer, 1.0, 3.0)
 }
 
 fn bank(answer: BoardAnswer) -> Result<bool, String> {
@@ -477,7 +464,7 @@ fn firmware(answer: BoardAnswer) -> Result<String, String> {
 }
 
 /// Names and values of an enumeration.
-fn names(answer: BoardAnswer) -> Vec<(String, String)> {
+pub(super) fn names(answer: BoardAnswer) -> Vec<(String, String)> {
     let answer = answer.unwrap_or(Value::Null);
     let entries = answer.as_map().unwrap_or_default().iter();
     let texts = entries.filter_map(|(name, value)| Some((name, value.as_str()?)));

@@ -62,7 +62,10 @@ impl CrsBoard {
             let mut read =
                 Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
             let mut elements = read.elements(calls).map_err(broken)?;
-            Reader::new(&mut elements).done()?;
+            let mut reader = Reader::new(&mut elements);
+            let done = reader.done();
+            reader.pass_warnings_to(replies);
+            done?;
             left -= samples;
         }
         replies.done()

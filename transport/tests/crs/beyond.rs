@@ -7,23 +7,31 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_value_out_of_range_may_be_set_only_if_it_was_read_back() {
     let scripted = Scripted::default();
-    {
-        let mut state = scripted.0.lock().unwrap();
-        // The board is in a Nyquist zone that does not contain 0, although its NCO is at 0.
-        state.answers.insert("get_nyquist_zone", Value::Int(2));
-    }
     let board = connect(&scripted).await;
     let handle = board.handle();
     let set = async |hz: f64| handle.nco().set(module(1), Hertz(hz)).await.map(drop);
-    let refused = set(0.0).await.unwrap_err();
+    let refused = set(12e9).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
 
-    assert_eq!(handle.nco().read(module(1)).await.unwrap().frequency.0, 0.0);
+    // A board whose NCO was set beyond the range that this client knows.
+    let answers = |hz: Option<f64>| {
+        let answers = &mut scripted.0.lock().unwrap().answers;
+        match hz {
+            Some(hz) => answers.insert("get_nco_frequency", Value::Float(hz)),
+            None => answers.remove("get_nco_frequency"),
+        };
+    };
+    answers(Some(12e9));
+    assert_eq!(
+        handle.nco().read(module(1)).await.unwrap().frequency.0,
+        12e9
+    );
+    answers(None);
     set(4.25e9).await.unwrap();
-    assert!(set(1.0).await.is_err());
-    set(0.0).await.unwrap();
-    // Only the module whose NCO was at 0 accepts this frequency.
-    let other = handle.nco().set(module(2), Hertz(0.0)).await;
+    assert!(set(12.1e9).await.is_err());
+    set(12e9).await.unwrap();
+    // Only the module whose NCO was there accepts this frequency.
+    let other = handle.nco().set(module(2), Hertz(12e9)).await;
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidArgument);
 
     // The board has a tone that was set while the bandwidth was extended.

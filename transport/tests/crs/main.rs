@@ -12,9 +12,11 @@ mod loss;
 mod older;
 mod order;
 mod passing;
+mod properties;
 mod scripted;
 mod sensors;
 mod unknown;
+mod warnings;
 
 use std::time::Duration;
 

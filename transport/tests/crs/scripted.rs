@@ -97,6 +97,8 @@ pub(crate) struct State {
     pub(crate) answers: BTreeMap<&'static str, Value>,
     /// As `answers`, but each replacement is used only once.
     pub(crate) first_answers: BTreeMap<&'static str, Value>,
+    /// Warnings that are sent with the results of methods.
+    pub(crate) warnings: BTreeMap<&'static str, &'static str>,
     /// Requests that contain this text are never answered.
     pub(crate) hangs_on: Option<&'static str>,
     /// Refuse channels that the board does not have.
@@ -128,6 +130,7 @@ impl Default for State {
             refused_after: None,
             answers: BTreeMap::new(),
             first_answers: BTreeMap::new(),
+            warnings: BTreeMap::new(),
             hangs_on: None,
             refuses_channels: false,
             stops_at_errors: false,
@@ -478,7 +481,10 @@ impl Dispatch for State {
         }
     }
 
-    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
+    fn call(&mut self, call: &Invocation<'_>, mut reply: Reply<'_>) -> Result<(), Fault> {
+        if let Some(warning) = self.warnings.get(call.method) {
+            reply.warn(*warning);
+        }
         let module = named(call, "module").unwrap_or(0.0) as u64;
         let channel = named(call, "channel").unwrap_or(0.0) as u64;
         self.refuse(call.method, module)?;
@@ -507,6 +513,10 @@ impl Dispatch for State {
                 reply.send(&self.stage);
                 return Ok(());
             }
+            "dac_scale" if kind == "set" => {
+                self.dac_scale = Some(first(call));
+                return Ok(());
+            }
             "dac_scale" => {
                 reply.send(&self.dac_scale);
                 return Ok(());
@@ -519,6 +529,7 @@ impl Dispatch for State {
                 return Ok(());
             }
             "nco_frequency" => ("nco", module, 0),
+            "cable_length" => ("cable", module, 0),
             "samples" => {
                 let samples = first(call) as usize;
                 let rows = if channel == 0 { self.channels } else { 1 };

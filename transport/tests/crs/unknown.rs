@@ -28,7 +28,6 @@ pub(super) fn talkative() -> Scripted {
         ("RAIL", enumeration(&[])),
         ("get_analog_bank", Value::Bool(false)),
         ("get_firmware_release", text("1.6")),
-        ("get_nyquist_zone", Value::Int(2)),
         ("get_motherboard_temperature", Value::Float(40.0)),
     ]
     .into();
@@ -62,7 +61,6 @@ async fn a_question_that_fails_once_is_asked_again() {
         "get_analog_bank",
         "get_firmware_release",
         "get_dac_scale",
-        "get_nyquist_zone",
         "TEMPERATURE_SENSOR",
         "get_samples",
     ] {
@@ -80,7 +78,6 @@ async fn a_question_that_is_answered_with_nonsense_once_is_asked_again_and_count
         "get_analog_bank",
         "get_firmware_release",
         "get_dac_scale",
-        "get_nyquist_zone",
         "UNITS",
         "TARGET",
         "TEMPERATURE_SENSOR",
@@ -143,7 +140,6 @@ async fn a_question_that_stays_open_is_a_doubt_and_no_default() {
             "modules 1, 2, 3, 4: the board does not say the scale",
             &scale_is_open,
         ),
-        ("get_nyquist_zone", "the Nyquist zone", &is_any),
         ("get_firmware_release", "firmware: ", &no_firmware),
         ("TEMPERATURE_SENSOR", "temperature sensors: ", &is_any),
     ] {

@@ -55,7 +55,8 @@ impl ModuleModel {
         let d_shift = (factor(step, 0.0) - factor(-step, 0.0)) / (2.0 * step);
         let d_width = (factor(0.0, step) - factor(0.0, -step)) / (2.0 * step);
         let width = r.width.at(here);
-        let own_mw = self.chain.full_scale_mw * slot.tone.amplitude * slot.tone.amplitude;
+        let driving = slot.tone.amplitude * self.dac_response(frequency_hz);
+        let own_mw = self.chain.full_scale_mw * driving * driving;
         Some(OperatingPoint {
             detector: detector.id,
             fr_hz: r.f0_hz + shift * r.linewidth_hz(),

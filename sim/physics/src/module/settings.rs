@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ModuleModel, epoch_phase};
 use crate::conditions::Conditions;
+use crate::converter;
 use crate::units;
 
 /// Settings of a channel.
@@ -32,6 +33,8 @@ pub enum SettingError {
     NotFinite,
     /// There is no such decimation stage.
     Stage(u8),
+    /// There is no such Nyquist zone.
+    Zone(u8),
 }
 
 impl std::fmt::Display for SettingError {
@@ -41,6 +44,7 @@ impl std::fmt::Display for SettingError {
             Self::Amplitude(a) => write!(f, "amplitude {a} is not within -1..1"),
             Self::NotFinite => f.write_str("the value is not a finite number"),
             Self::Stage(s) => write!(f, "no decimation stage {s}: 0 to 6"),
+            Self::Zone(zone) => write!(f, "no Nyquist zone {zone}: 1 to {}", converter::ZONES),
         }
     }
 }
@@ -160,11 +164,28 @@ impl ModuleModel {
         self.nco_hz
     }
 
-    /// Sets the frequency of the NCO. All tones move by the same amount. A new phase epoch
-    /// ([`phase_epoch`](Self::phase_epoch)) begins, even if the frequency is the same.
+    /// Sets the frequency of the NCO. All tones move by the same amount. The DAC is set to the
+    /// Nyquist zone of the NCO. A new phase epoch ([`phase_epoch`](Self::phase_epoch)) begins, even
+    /// if the frequency is the same.
     pub fn set_nco(&mut self, hz: f64) -> Result<(), SettingError> {
         self.nco_hz = finite(hz)?;
+        self.dac_zone = converter::zone_of(hz);
         self.begin_epoch();
+        Ok(())
+    }
+
+    /// Nyquist zone to which the DAC is set, from 1.
+    pub fn dac_zone(&self) -> u8 {
+        self.dac_zone
+    }
+
+    /// Sets the DAC to a Nyquist zone, 1 to 4, until the NCO is set again.
+    pub fn set_dac_zone(&mut self, zone: u8) -> Result<(), SettingError> {
+        if !(1..=converter::ZONES).contains(&zone) {
+            return Err(SettingError::Zone(zone));
+        }
+        self.dac_zone = zone;
+        self.forget_line();
         Ok(())
     }
 

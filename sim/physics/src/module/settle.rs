@@ -8,6 +8,7 @@ use super::{Beat, ModuleModel, NO_DETECTOR, open_factor};
 use crate::array::MAX_DRIVES;
 use crate::chain::{Chain, ChainSettings, Comb};
 use crate::cic;
+use crate::converter;
 use crate::drift::Times;
 use crate::kerr::{self, Drive};
 use crate::units;
@@ -97,6 +98,7 @@ impl ModuleModel {
         }
         let settings = ChainSettings {
             dac_scale_dbm: self.dac_scale_dbm,
+            dac_response: self.dac_response(self.nco_hz),
             attenuator_db: self.attenuator_db,
             line_gain_db: self.line.gain_db + self.conditions.gain_db,
         };
@@ -119,9 +121,10 @@ impl ModuleModel {
         self.sorted.clear();
         for &channel in &self.order {
             let slot = &self.slots[usize::from(channel)];
-            let power = self.chain.full_scale_mw * slot.tone.amplitude * slot.tone.amplitude;
-            self.sorted
-                .push((self.absolute_hz(slot.tone.frequency_hz), power));
+            let frequency_hz = self.absolute_hz(slot.tone.frequency_hz);
+            let amplitude = slot.tone.amplitude * self.dac_response(frequency_hz);
+            let power = self.chain.full_scale_mw * amplitude * amplitude;
+            self.sorted.push((frequency_hz, power));
         }
     }
 
@@ -222,15 +225,20 @@ impl ModuleModel {
         self.find_beats();
     }
 
-    /// Transmission of the feedline as the samples of the board show it: with the correction for
-    /// the cable, the random phase of the present phase epoch ([`ModuleModel::phase_epoch`]), and
-    /// the conditions.
+    /// Response of the DAC at an absolute frequency.
+    pub(super) fn dac_response(&self, frequency_hz: f64) -> f64 {
+        converter::dac_response(self.dac_zone, frequency_hz)
+    }
+
+    /// Transmission of the feedline as the samples of the board show it: with the response of the
+    /// DAC, the correction for the cable, the phase of the epoch and the conditions.
     pub(super) fn line_transmission(&self, frequency_hz: f64) -> Complex64 {
         let corrected = TAU * (frequency_hz * self.cable_m / CABLE_M_PER_S).fract();
         let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;
         let gain = units::dbm_to_mw(self.conditions.gain_db).sqrt();
         // `Chain` includes the gain at the centre of the band in the noise but not in the signal,
-        // so the gain is applied to the signal here.
+        // so it is applied here.
+        let gain = gain * self.dac_response(frequency_hz);
         self.line.transmission(frequency_hz) * Complex64::from_polar(gain, phase)
     }
 

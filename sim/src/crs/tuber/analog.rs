@@ -88,13 +88,12 @@ pub(crate) fn set_nyquist_zone(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
     let target = call.member_or_none("target", "target", names::TARGET)?;
     let number = call.module_number()?;
     let mut module = call.module(number)?;
-    let analog = module.analog_mut();
     // Without a target, the zones of both converters are set.
     if target != Some(names::ADC) {
-        analog.dac_nyquist_zone = zone as u8;
+        module.set_dac_zone(zone as u8);
     }
     if target != Some(names::DAC) {
-        analog.adc_nyquist_zone = zone as u8;
+        module.analog_mut().adc_nyquist_zone = zone as u8;
     }
     out.null();
     Ok(())

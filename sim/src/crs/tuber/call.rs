@@ -42,6 +42,8 @@ pub(crate) struct Call<'b, 'a> {
     pub(crate) acquired_s: f64,
     /// Samples for which the call waits or has waited.
     pub(crate) waiting: Option<Waiting<'b>>,
+    /// Warnings that are sent with the result.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Samples for which a call waits. Their collection ends when this value is dropped.
@@ -84,6 +86,7 @@ impl<'b, 'a> Call<'b, 'a> {
             lacks_units: matches!(units, Some(Ok(Kind::Number))),
             acquired_s: 0.0,
             waiting: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Methods of tones and of the NCO.
 
+use twotone_physics::converter::{ZONE_HZ, ZONES, zone_of};
 use twotone_physics::units::{FREQUENCY_QUANTUM_HZ, quantise_hz};
 use twotone_wire::tuber::Slot;
 
@@ -14,8 +15,11 @@ const MAX_OFFSET_HZ: f64 = 313.5e6;
 /// which the filters are flat.
 const FLAT_OFFSET_HZ: f64 = 250e6;
 
-/// Highest frequency of the NCO, Hz: the sample rate of the converters.
-const MAX_NCO_HZ: f64 = 5e9;
+/// Highest frequency of the NCO, Hz: the end of the last Nyquist zone.
+const MAX_NCO_HZ: f64 = ZONES as f64 * ZONE_HZ;
+
+/// Last Nyquist zone that the driver of the converters accepts without a warning.
+const LAST_QUIET_ZONE: u8 = 2;
 
 pub(crate) fn set_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let frequency = call.float("frequency")?;
@@ -113,15 +117,23 @@ fn is_radians(call: &Call<'_, '_>) -> Outcome<bool> {
     Ok(call.units(&[names::DEGREES, names::RADIANS])? == Some(names::RADIANS))
 }
 
+/// Sets the NCO. The converters follow it into its Nyquist zone. As on a board with firmware 1.5 or
+/// later, the zones 3 and 4 lead to a warning, and the NCO is set nevertheless.
 pub(crate) fn set_nco_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let frequency = call.float("frequency")?;
     if !(0.0..=MAX_NCO_HZ).contains(&frequency) {
         return Err(value_error(
-            "The NCO frequency must be between 0 and 5000 MHz.",
+            "The NCO frequency must be between 0 and 10000 MHz.",
         ));
     }
     let number = call.module_number()?;
     call.module(number)?.set_nco(frequency);
+    let zone = zone_of(frequency);
+    if zone > LAST_QUIET_ZONE {
+        call.warnings.push(format!(
+            "Module {number}: the converter driver has no settings for Nyquist zone {zone}."
+        ));
+    }
     out.null();
     Ok(())
 }

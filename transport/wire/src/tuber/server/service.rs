@@ -84,6 +84,12 @@ impl<'w> Reply<'w> {
         self.warnings.push(text.into());
     }
 
+    /// Splits the reply into the slot of the result and the list of the warnings, for a method
+    /// that finds a reason for a warning while it writes its result.
+    pub fn split(self) -> (Slot<'w>, &'w mut Vec<String>) {
+        (self.slot, self.warnings)
+    }
+
     /// Answers the call with a value.
     pub fn send(self, value: &(impl Encode + ?Sized)) {
         self.slot.write(value);
