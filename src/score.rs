@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
+use twotone_sim::converter::{dac_response, zone_of};
 use twotone_sim::{Geometry, Truth, TruthDetector};
 
 /// Score of a tune, by comparison with the truth: the true parameters of the detectors of simulated
@@ -137,7 +138,10 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     let (Some(declared), Some(calibration)) = (channel.y, channel.calibration.as_ref()) else {
         return false;
     };
-    let a = detector.a_per_amplitude2 * channel.amplitude * channel.amplitude;
+    // The truth is that of a DAC whose output does not fall with frequency.
+    let response = dac_response(zone_of(channel.nco_hz), channel.tone_hz);
+    let amplitude = channel.amplitude * response;
+    let a = detector.a_per_amplitude2 * amplitude * amplitude;
     let y0 = detector.qr * (channel.tone_hz - detector.fr_hz) / detector.fr_hz;
     let y = upper_branch(y0, a);
     if (y - declared).abs() > MAX_OFFSET_LW {

@@ -20,6 +20,8 @@ pub use board::{Counters, TimeMode};
 pub use error::StartError;
 pub use farm::{BoardTruth, Farm, FarmBuilder, ModuleTruth, SimBoard, Truth};
 pub use fault::Fault;
+/// Nyquist zones of the converters, and the response of the DAC in each.
+pub use twotone_physics::converter;
 pub use twotone_physics::{
     ChannelFault, Conditions, DetectorFault, Geometry, Modulation, Profile, ProfileParams,
     TruthDetector,

@@ -22,7 +22,11 @@ use crate::map::{
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
 
-/// Keys of the two ends of a band in a parameter file.
+/// Frequency up to which the widest linewidth of the parameters holds, in hertz. Resonances at a
+/// higher frequency are wider for the same quality factor.
+const WIDEST_UP_TO_HZ: f64 = 2.75e9;
+
+/// Keys of the two ends of a band.
 const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 
 /// Parameters of a campaign, with a record of those that the user has given.
@@ -310,6 +314,9 @@ impl CampaignParams {
         }
         params.band = Some(band);
         params.network_analysis.points = self.points_over(band);
+        if !self.is_given("find", Some("max_linewidth_hz")) {
+            params.find.max_linewidth_hz *= (band.f_max_hz / WIDEST_UP_TO_HZ).max(1.0);
+        }
         // Boards without a power scale use the amplitudes of the parameters unchanged.
         let Some(full_scale) = full_scale else {
             return Ok(params);
@@ -378,10 +385,12 @@ impl From<TuneParams> for CampaignParams {
             ("amplitude", params.network_analysis.amplitude.into()),
         ];
         let delay = [("amplitude", params.cable_delay.amplitude.into())];
+        let find = [("max_linewidth_hz", params.find.max_linewidth_hz.into())];
         let mut given = toml::Table::new();
         given.insert("tone_amplitude".to_owned(), params.tone_amplitude.into());
         given.insert("network_analysis".to_owned(), table(&wide));
         given.insert("cable_delay".to_owned(), table(&delay));
+        given.insert("find".to_owned(), table(&find));
         if let Some(band) = params.band {
             let ends = [band.f_min_hz.into(), band.f_max_hz.into()];
             let band: Vec<_> = KEYS.into_iter().zip(ends).collect();

@@ -40,8 +40,8 @@ pub struct TruthDetector {
     pub depth_db: f64,
     /// Nonlinearity `a` ([`crate::kerr`]) per mW on the feedline.
     pub a_per_mw: f64,
-    /// Nonlinearity `a` of a tone of amplitude 1 at the default DAC scale. `a` is proportional to
-    /// the square of the amplitude.
+    /// Nonlinearity `a` of a tone of amplitude 1 at the default DAC scale, without the response of
+    /// the DAC ([`crate::converter`]). `a` is proportional to the square of the amplitude.
     pub a_per_amplitude2: f64,
     /// True if the detector does not resonate.
     pub dead: bool,
