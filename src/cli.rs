@@ -36,12 +36,13 @@ mod sweep;
 mod table;
 mod tune;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use twotone::map::HardwareMap;
 use twotone::run::ENDINGS;
 
@@ -126,6 +127,44 @@ enum Command {
     Health(ask::Health),
     /// Print the completions of a shell.
     Completions(completions::Completions),
+}
+
+/// Commands that no daemon executes. Their help does not show the options about daemons, which are
+/// refused.
+const WITHOUT_DAEMON: [&str; 7] = [
+    "demo",
+    "sim",
+    "check",
+    "firmware",
+    "import",
+    "serve",
+    "completions",
+];
+
+impl Cli {
+    /// The arguments of the program.
+    fn program() -> clap::Command {
+        let program = Self::command();
+        let about_daemons = program
+            .get_arguments()
+            .filter(|option| option.get_help_heading() == Some("Daemon"))
+            .map(|option| option.clone().hide(true));
+        let about_daemons: Vec<_> = about_daemons.collect();
+        // A command that has an option of its own does not get the global one of the same name.
+        let hide = |command: clap::Command| command.args(&about_daemons);
+        let commands = WITHOUT_DAEMON.into_iter();
+        commands.fold(program, |program, name| program.mut_subcommand(name, hide))
+    }
+
+    /// Parses a command line, whose first word is the name of the program.
+    fn parse_words<W>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error>
+    where
+        W: Into<OsString> + Clone,
+    {
+        let mut program = Self::program();
+        let mut matches = program.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
+    }
 }
 
 /// Reads a hardware map. If this fails, prints the reason on standard error.
@@ -217,7 +256,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 pub fn main() -> ExitCode {
     // If the usage is wrong, the program ends here, with status 2. After help or version it ends
     // with status 0, or with status 3 if they could not be written.
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::parse_words(std::env::args_os()) {
         Ok(cli) => cli,
         Err(said) => {
             let written = said.print().and_then(|()| io::stdout().flush());

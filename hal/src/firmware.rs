@@ -3,8 +3,11 @@
 //! A family whose boards can be flashed over the network implements [`Firmware`]. A replacement has
 //! these steps, of which the first two do not change the flash: [`identify`](Firmware::identify),
 //! [`stage`](Firmware::stage), [`commit`](Firmware::commit), [`verify`](Firmware::verify),
-//! [`boot`](Firmware::boot). Every answer and every error has a [`PowerLoss`], which shows whether
+//! [`boot`](Firmware::boot). A later program can take up a replacement that was cut off
+//! ([`identify_again`](Firmware::identify_again)). Every answer and every error has a [`PowerLoss`], which shows whether
 //! the board would survive a loss of power at this moment.
+
+mod release;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::release::FirmwareRelease;
 use crate::{Error, Result};
 
 /// Effect of a loss of power on a board.
@@ -28,7 +32,7 @@ pub enum PowerLoss {
 
 impl PowerLoss {
     /// Name of the value in JSON: `harmless`, `fatal` or `unknown`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Harmless => "harmless",
             Self::Fatal => "fatal",
@@ -135,6 +139,10 @@ pub struct FirmwareIdentity {
     /// Number of images that the flash can hold. If it is 1, a commit overwrites the firmware that
     /// the board starts from.
     pub slots: u8,
+    /// Text with which a later program can take control of the board
+    /// ([`Firmware::identify_again`]), as long as the board does not restart. `None` if boards of
+    /// the kind cannot be taken over in this way.
+    pub control: Option<String>,
 }
 
 impl FirmwareIdentity {
@@ -146,6 +154,7 @@ impl FirmwareIdentity {
             crate_serial: None,
             running: None,
             slots: 1,
+            control: None,
         }
     }
 }
@@ -180,6 +189,23 @@ pub trait Firmware: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Timeout`](crate::ErrorKind::Timeout) if the board was not ready in time.
     async fn identify(&self) -> FirmwareResult<FirmwareIdentity>;
+
+    /// As [`identify`](Self::identify), for a board whose flash another program began to change
+    /// and did not finish: it crashed, or the power of its computer failed. `control` is the
+    /// [`FirmwareIdentity::control`] of that program. If the board has not restarted since, this
+    /// method takes control of it without a restart. If the board has restarted, its flash is
+    /// complete.
+    ///
+    /// The default is for kinds without this ability.
+    ///
+    /// # Errors
+    /// As [`identify`](Self::identify). Until the board is under control, the effect of a loss of
+    /// power is [`PowerLoss::Unknown`].
+    async fn identify_again(&self, control: &str) -> FirmwareResult<FirmwareIdentity> {
+        let _ = control;
+        let identified = self.identify().await;
+        identified.map_err(|failed| FirmwareError::new(failed.error, PowerLoss::Unknown))
+    }
 
     /// Checks the image, transfers it to memory that the board does not start from, and has the
     /// board compute the digest of the image there.

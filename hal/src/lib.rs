@@ -33,7 +33,7 @@ pub use error::{Certainty, Error, ErrorKind, Result};
 pub use fast::{FastStreams, ReadFastStream, SetFastStream};
 pub use firmware::{
     Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity, FirmwareImage, FirmwareProgress,
-    FirmwareResult, PowerLoss,
+    FirmwareRelease, FirmwareResult, PowerLoss,
 };
 pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};
 pub use ids::{ChannelId, Epoch, ModuleId, PhaseEpoch};

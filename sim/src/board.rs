@@ -45,8 +45,8 @@ pub use self::time::TimeMode;
 
 use self::stream::StreamTally;
 use crate::fault::{
-    FaultSet, FlashStep, OnAnswer, OnCall, OnConnect, OnFlash, OnPacket, OnRequest, Packet,
-    Scheduled,
+    ConsoleSender, FaultSet, FlashStep, OnAnswer, OnCall, OnConnect, OnConsole, OnFlash, OnPacket,
+    OnRequest, Packet, Scheduled,
 };
 
 /// State of a board that does not depend on its kind.
@@ -55,6 +55,7 @@ pub(crate) struct Board {
     kind: &'static Kind,
     name: String,
     serial: u16,
+    slot: Option<Slot>,
     address: SocketAddr,
     time: TimeMode,
     clock: Clock,
@@ -91,10 +92,21 @@ struct Power {
     booting: bool,
 }
 
+/// Place of a board in a crate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Serial number of the crate.
+    pub(crate) crate_serial: String,
+    /// Number of the slot, from 1.
+    pub(crate) number: usize,
+}
+
 /// Arguments of [`Board::new`].
 pub(crate) struct Parts {
     pub(crate) kind: &'static Kind,
     pub(crate) serial: u16,
+    /// Place in a crate; `None` for a board without one.
+    pub(crate) slot: Option<Slot>,
     pub(crate) address: SocketAddr,
     pub(crate) time: TimeMode,
     /// Numbers (from 1) of the modules that have detectors. Module 1 is always included.
@@ -112,6 +124,7 @@ impl Board {
             kind: parts.kind,
             name: parts.kind.board_name(parts.serial),
             serial: parts.serial,
+            slot: parts.slot,
             address: parts.address,
             time: parts.time,
             clock: Clock::new(parts.time != TimeMode::Accelerated),
@@ -146,6 +159,11 @@ impl Board {
 
     pub(crate) fn serial(&self) -> u16 {
         self.serial
+    }
+
+    /// Place in a crate; `None` for a board without one.
+    pub(crate) fn slot(&self) -> Option<&Slot> {
+        self.slot.as_ref()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -293,6 +311,13 @@ impl Board {
     /// Decision of the faults about a step of the flash.
     pub(crate) fn on_flash(&self, step: FlashStep) -> OnFlash {
         self.decide(OnFlash::Work, |faults, call| faults.on_flash(step, call))
+    }
+
+    /// Decision of the faults about a datagram of the console. `nth` counts those of this sender.
+    pub(crate) fn on_console(&self, sender: ConsoleSender, nth: u64) -> OnConsole {
+        self.decide(OnConsole::Pass, |faults, call| {
+            faults.on_console(sender, nth, call)
+        })
     }
 
     fn decide<T>(&self, without_faults: T, decide: impl FnOnce(&FaultSet, u64) -> T) -> T {

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use kinds::*;
 pub use rule::{
-    Describe, Description, FlashStep, OnAnswer, OnCall, OnClock, OnConnect, OnFlash, OnPacket,
-    OnRequest, Packet, Rule,
+    ConsoleSender, Describe, Description, FlashStep, OnAnswer, OnCall, OnClock, OnConnect,
+    OnConsole, OnFlash, OnPacket, OnRequest, Packet, Rule,
 };
 pub(crate) use script::Window;
 pub use script::{FaultScript, ScriptError};
@@ -157,6 +157,13 @@ impl FaultSet {
             .map(|(rule, _)| rule.on_flash(step))
             .find(|verdict| *verdict != OnFlash::Work)
             .unwrap_or(OnFlash::Work)
+    }
+
+    pub(crate) fn on_console(&self, sender: ConsoleSender, nth: u64, call: u64) -> OnConsole {
+        self.acting(call)
+            .map(|(rule, _)| rule.on_console(sender, nth))
+            .find(|verdict| *verdict != OnConsole::Pass)
+            .unwrap_or(OnConsole::Pass)
     }
 
     pub(crate) fn on_answer(&self, call: u64, answer: &Bytes) -> OnAnswer {

@@ -2,11 +2,12 @@
 
 use clap::Args;
 use twotone::campaign;
-use twotone::hal::{ModuleId, legible};
+use twotone::hal::ModuleId;
 use twotone::lock::Holder;
 use twotone::map::HardwareMap;
 use twotone::run::HardwareState;
 
+use super::job::off_command;
 use super::output::complain;
 
 /// Options for the access to boards.
@@ -57,8 +58,8 @@ pub(crate) fn warn_of_tones_of_others<'a>(
         if *hardware == HardwareState::Untouched && taken_over.is_some() {
             complain(&format!(
                 "board {board} module {module}: taken over and not changed; tones of the program \
-                 that had it may be on: `twotone off {}` switches them off",
-                legible(map.file())
+                 that had it may be on: {} switches them off",
+                off_command(map.file())
             ));
         }
     }

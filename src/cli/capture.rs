@@ -29,7 +29,7 @@ use fast::FastChannel;
 /// The arguments of `twotone capture`.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Capture {
-    /// The hardware map. With --host, that of the daemon if it is absent.
+    /// The hardware map. It is not needed with --host and --site: a daemon has a map of its own.
     map: Option<PathBuf>,
     /// Length of the capture in seconds, from the first packet on.
     #[arg(long, value_name = "N", value_parser = parse_seconds, required_unless_present = "samples")]
@@ -114,6 +114,14 @@ impl Capture {
     }
 
     /// Path of the hardware map on the command line.
+    pub(crate) fn out(&self) -> &Path {
+        &self.out
+    }
+
+    pub(crate) fn tune(&self) -> Option<&Path> {
+        self.tune.as_deref()
+    }
+
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }

@@ -1,7 +1,7 @@
 //! `twotone completions`: prints the script with which a shell completes the arguments of the
 //! program.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 use super::output::say;
@@ -17,7 +17,7 @@ pub(crate) struct Completions {
 impl Completions {
     pub(crate) fn run(self) -> Exit {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "twotone", &mut script);
+        clap_complete::generate(self.shell, &mut Cli::program(), "twotone", &mut script);
         say(String::from_utf8_lossy(&script).trim_end());
         Exit::Well
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use twotone::firmware::{self, BoardRelease, Done, Image, Rollout, Task};
+use twotone::firmware::{self, BoardRelease, BoardReport, Done, Image, Rollout, Task};
 use twotone::map::HardwareMap;
 use twotone::record::Failure;
 use twotone::transport::FirmwareOptions;
@@ -41,16 +41,19 @@ enum FirmwareCommand {
         image: PathBuf,
         /// The hardware map.
         map: Option<PathBuf>,
+        /// File of the boards that are done, as for `flash`.
+        #[arg(long, value_name = "FILE", requires = "map")]
+        done: Option<PathBuf>,
         #[command(flatten)]
         which: Which,
     },
-    /// Transfer an image into the memory of each board and compare its digest there. The flash
+    /// Transfer an image into the memory of all boards and compare its digest there. The flash
     /// stays as it is.
     Stage(Work),
     /// Replace the firmware: on one board first, then on a tenth of the others, then on the rest.
     #[command(after_help = FLASH)]
     Flash(Flash),
-    /// Read the flash of each board back, and compare its digest with that of an image.
+    /// Read the flash of all boards back, and compare its digest with that of an image.
     Verify(Work),
     /// Write an image for simulated boards, and its description NAME.toml.
     Example(Example),
@@ -63,9 +66,12 @@ The next group of boards begins only when all boards of the group before are bac
 release and acquire samples. The first failure ends the roll-out; boards whose flash is being \
 written are finished.
 
-KEEP THE POWER ON while a flash is written. A board that loses its power then does not start again.
+KEEP THE POWER ON while a flash is written, that of the whole crate. A board that loses its power \
+then does not start again. If this program or this computer fails at that time, keep the power on \
+and give the command again: it begins with the boards whose flash was begun, and takes control of \
+them without a restart. `twotone firmware list` names them.
 
-The file of --done names the boards that were flashed and verified. A second call with it goes on \
+The file of --done has the boards that were flashed and verified. A second call with it goes on \
 with the others.";
 
 /// Selected boards of a map, and the releases that may be replaced.
@@ -145,6 +151,8 @@ struct Checked {
 struct CheckedBoard {
     #[serde(flatten)]
     board: BoardRelease,
+    /// True if the file of `--done` has the board, and the board reports the release.
+    done: bool,
     refused: Option<Failure>,
 }
 
@@ -168,7 +176,12 @@ impl Firmware {
     pub(crate) fn run(self, json: bool) -> Exit {
         let ended = match self.command {
             FirmwareCommand::List { map } => list(&map, json),
-            FirmwareCommand::Check { image, map, which } => check(&image, map, &which, json),
+            FirmwareCommand::Check {
+                image,
+                map,
+                done,
+                which,
+            } => check(&image, map, done, &which, json),
             FirmwareCommand::Stage(work) => work.run(Task::Stage, None, false, json),
             FirmwareCommand::Flash(flash) => flash.run(json),
             FirmwareCommand::Verify(work) => work.run(Task::Verify, None, false, json),
@@ -209,8 +222,16 @@ fn list(path: &Path, json: bool) -> Result<Exit, Exit> {
     })
 }
 
-fn check(path: &Path, map: Option<PathBuf>, which: &Which, json: bool) -> Result<Exit, Exit> {
+fn check(
+    path: &Path,
+    map: Option<PathBuf>,
+    done: Option<PathBuf>,
+    which: &Which,
+    json: bool,
+) -> Result<Exit, Exit> {
     let image = load_image(path)?;
+    let done = done.map(|path| Done::read(path, &image)).transpose();
+    let done = done.map_err(|error| Exit::usage(&error.to_string()))?;
     let form = image.fault();
     let mut checked = Checked {
         ok: true,
@@ -226,11 +247,14 @@ fn check(path: &Path, map: Option<PathBuf>, which: &Which, json: bool) -> Result
         let interrupt = Interrupt::watch("");
         let boards = interrupt.unless(async { firmware::list(&map).await });
         let boards = boards.ok_or(Exit::Interrupted)?;
-        let refusals = Rollout::new(map, image)
-            .allow_older(which.allow_older)
-            .refusals(&boards);
+        let rollout = Rollout::new(map, image).allow_older(which.allow_older);
+        let refusals = rollout.refusals(&boards);
         let boards = boards.into_iter().zip(refusals);
-        let boards = boards.map(|(board, refused)| CheckedBoard { board, refused });
+        let boards = boards.map(|(board, refused)| CheckedBoard {
+            done: rollout.is_done(&board, done.as_ref()),
+            board,
+            refused,
+        });
         checked.boards = boards.collect();
     }
     checked.ok = form.is_none() && checked.boards.iter().all(|board| board.refused.is_none());
@@ -273,6 +297,7 @@ impl Work {
             .back_within(Duration::from_secs_f64(self.back_within))
             .stop(interrupt.first.clone())
             .observe(Arc::new(move |board, event| narrator.print(board, event)))
+            .observe_end(Arc::new(|board: &BoardReport| complain(&shown::end(board))))
             .run(task, done)
             .wait();
         for why in &report.not_recorded {
@@ -292,6 +317,7 @@ impl Flash {
         let image = load_image(&self.work.image)?;
         let usual = || PathBuf::from(format!("firmware-{}.json", image.release()));
         let done = Done::read(self.done.unwrap_or_else(usual), &image);
+        let done = done.and_then(|done| done.check_writable().map(|()| done));
         let done = done.map_err(|error| {
             complain(&format!("{error}; nothing was begun"));
             Exit::Usage

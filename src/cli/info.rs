@@ -30,7 +30,7 @@ use properties::PropertyError;
 /// The arguments of `twotone info`.
 #[derive(Debug, Args)]
 pub(crate) struct Info {
-    /// The hardware map. With --host, that of the daemon if it is absent.
+    /// The hardware map. It is not needed with --host and --site: a daemon has a map of its own.
     map: Option<PathBuf>,
     /// Print every sensor and rail, not just the hottest one.
     #[arg(long)]

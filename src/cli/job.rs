@@ -7,10 +7,11 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use twotone::Connections;
+use twotone::hal::legible;
 use twotone::input;
 use twotone::map::HardwareMap;
 
@@ -65,12 +66,37 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     })
 }
 
+/// Returns the command that switches off the tones of a map, for messages. Within a job, the map
+/// is that of the daemon, which the client need not have.
+pub(crate) fn off_command(map: &str) -> String {
+    match current() {
+        Some(_) => "`twotone off`, with --host as for this command,".to_owned(),
+        None => format!("`twotone off {}`", legible(map)),
+    }
+}
+
 /// Returns the path of a run directory. Within a job, a relative path is in the daemon's folder of
 /// run directories.
 pub(crate) fn run_directory(path: PathBuf) -> PathBuf {
     match current() {
         Some(surroundings) => surroundings.runs.join(path),
         None => path,
+    }
+}
+
+/// Checks the path of a run directory that a client names. An absolute path can be any folder.
+///
+/// # Errors
+/// The reason, if the path is relative and leaves the daemon's folder of run directories.
+pub(crate) fn check_run_directory(path: &Path) -> Result<(), String> {
+    let leaves = path.components().any(|part| part == Component::ParentDir);
+    match path.is_relative() && leaves {
+        false => Ok(()),
+        true => Err(format!(
+            "{}: a relative path is below the daemon's folder of runs and cannot leave it by `..`: \
+             name another one, or an absolute path on the daemon's host",
+            input::shown(path)
+        )),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Exit, descriptors, limits, load_map};
 /// The arguments of `twotone off`.
 #[derive(Debug, Args)]
 pub(crate) struct Off {
-    /// The hardware map. With --host, that of the daemon if it is absent.
+    /// The hardware map. It is not needed with --host and --site: a daemon has a map of its own.
     map: Option<PathBuf>,
     /// Longest time of each board in seconds. Boards that fail are asked again until then.
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = parse_seconds)]

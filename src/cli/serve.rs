@@ -22,7 +22,7 @@ use twotone::lock;
 use twotone::map::HardwareMap;
 
 use super::interrupt::Interrupt;
-use super::job::Surroundings;
+use super::job::{self, Surroundings};
 use super::output::{say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, limits, load_map, run_here};
@@ -348,7 +348,7 @@ fn read_back(board: &str, module: &ModuleTones) -> String {
 /// carries it out.
 fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim, Work), String> {
     let arguments = std::iter::once("twotone").chain(submission.command.iter().map(String::as_str));
-    let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    let cli = Cli::parse_words(arguments).map_err(|error| error.to_string())?;
     if cli.host.is_some() || cli.site.is_some() {
         return Err("a command for a daemon names no other one".to_owned());
     }
@@ -365,6 +365,15 @@ fn plan(boards: &Boards, runs: &Path, submission: &Submission) -> Result<(Claim,
         None => boards.map().clone(),
         Some(path) => same_map(boards.map(), path, submission)?,
     };
+    let directories = match &cli.command {
+        Command::Tune(tune) => vec![tune.out()],
+        Command::Sweep(sweep) => vec![sweep.out()],
+        Command::Capture(capture) => vec![Some(capture.out()), capture.tune()],
+        _ => Vec::new(),
+    };
+    for path in directories.into_iter().flatten() {
+        job::check_run_directory(path)?;
+    }
     let claim = match &cli.command {
         Command::Tune(tune) => tune.claim(&map)?,
         Command::Sweep(sweep) => sweep.claim(&map)?,

@@ -137,6 +137,10 @@ pub(crate) struct Sim {
     /// beacons and can be flashed. The signal USR1 switches all boards off and on.
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     boot_window: Option<f64>,
+    /// Put the boards into crates, this many into each. The map and the beacons of the boards name
+    /// the crates.
+    #[arg(long, value_name = "BOARDS", value_parser = clap::value_parser!(u8).range(1..))]
+    crate_size: Option<u8>,
     /// Address to which boards in their boot window send beacons.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9875")]
     beacons_to: SocketAddr,
@@ -211,6 +215,9 @@ impl Sim {
         if let Some(seconds) = self.boot_window {
             let lasting = Duration::from_secs_f64(seconds);
             builder = builder.boot_window(lasting, self.beacons_to);
+        }
+        if let Some(boards) = self.crate_size {
+            builder = builder.crate_size(boards);
         }
         let farm = match start(builder) {
             Ok(farm) => farm,

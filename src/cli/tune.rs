@@ -29,7 +29,7 @@ use crate::serve::{Claim, Use};
 /// The arguments of `twotone tune`.
 #[derive(Debug, Args)]
 pub(crate) struct Tune {
-    /// The hardware map. With --host, that of the daemon if it is absent.
+    /// The hardware map. It is not needed with --host and --site: a daemon has a map of its own.
     map: Option<PathBuf>,
     /// Path of the new run directory. Refused if something is there already.
     #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
@@ -83,6 +83,10 @@ impl Tune {
     }
 
     /// Path of the hardware map on the command line.
+    pub(crate) fn out(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }

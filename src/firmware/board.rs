@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use twotone_hal::{
-    Acquire, BoardHandle, Certainty, Error, ErrorKind, Firmware, FirmwareError, FirmwareResult,
-    ModuleId, PowerLoss,
+    Acquire, BoardHandle, Certainty, Error, ErrorKind, Firmware, FirmwareError, FirmwareIdentity,
+    FirmwareResult, ModuleId, PowerLoss,
 };
 
-use super::{BoardRelease, Image, Release};
+use super::crates::{Crates, Only};
+use super::{
+    BoardRelease, BoardReport, BoardStatus, Event, Flashes, Image, Observe, Release, Task,
+    Unfinished,
+};
 use crate::connections::{Connections, Locking, place};
 use crate::lock::{self, BoardLock};
 use crate::map::BoardEntry;
-use crate::record::Failure;
+use crate::record::{Failure, UtcTime};
 use crate::transport::ConnectOptions;
 
 /// Time between two attempts to reach a board that restarts.
@@ -30,131 +33,17 @@ const SAMPLES: u32 = 10;
 /// memory, so a second write needs no transfer.
 const WRITES: usize = 2;
 
-/// Task of a roll-out, for each board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
-    /// Transfer the image and compare its digest, then restart the board. The flash stays
-    /// unchanged.
-    Stage,
-    /// Replace the firmware, unless the flash holds the image already.
-    Flash,
-    /// Read back the flash and compare its digest, then restart the board.
-    Verify,
-}
-
-/// Outcome of the work on a board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum BoardStatus {
-    /// An earlier call flashed or verified the board, and it reports the release.
-    AlreadyDone,
-    /// The image was written and verified, and the board reports its release and acquires samples.
-    Flashed,
-    /// The flash already had the image and was not written. The board reports the release of the
-    /// image and acquires samples.
-    Verified,
-    /// The image arrived completely. The board was restarted with its present firmware.
-    Staged,
-    /// The image is not for this board, or the board could not be locked, for instance because
-    /// another program uses it. The board was not changed.
-    Refused,
-    /// A step failed.
-    Failed,
-    /// Another board failed before, or the call was interrupted. The flash was not changed, but the
-    /// board may have been restarted.
-    NotStarted,
-}
-
-impl BoardStatus {
-    /// True if the task of the board succeeded.
-    pub fn is_well(self) -> bool {
-        matches!(
-            self,
-            Self::AlreadyDone | Self::Flashed | Self::Verified | Self::Staged
-        )
-    }
-}
-
-/// Result of the work on a board.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct BoardReport {
-    /// Name of the board.
-    pub name: String,
-    /// Outcome.
-    pub status: BoardStatus,
-    /// Release that the board reported before the task. `None` if it reported none.
-    pub before: Option<String>,
-    /// Release that the board reported last. `None` if it reported none.
-    pub release: Option<String>,
-    /// Effect that a loss of power would have on the board now: `harmless`, `fatal` or `unknown`.
-    pub power_loss: &'static str,
-    /// Number of times that the flash was written.
-    pub writes: usize,
-    /// Reason that the board failed, was refused or was not started.
-    pub error: Option<Failure>,
-}
-
-impl BoardReport {
-    /// Returns the report of a board whose firmware was not changed.
-    pub(super) fn untouched(
-        release: &BoardRelease,
-        status: BoardStatus,
-        error: Option<Failure>,
-    ) -> Self {
-        Self {
-            name: release.name.clone(),
-            status,
-            before: release.release.clone(),
-            release: release.release.clone(),
-            power_loss: PowerLoss::Harmless.as_str(),
-            writes: 0,
-            error,
-        }
-    }
-}
-
-/// Progress of the work on a board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// The roll-out waits for the board, whose power must be cycled.
-    Waiting {
-        /// True if the board answered before. If not, its flash may be incomplete after an earlier
-        /// write, and then it must keep its power.
-        answered: bool,
-    },
-    /// The boot loader of the board takes commands.
-    Controlled,
-    /// Number of bytes that have arrived, and total number of bytes.
-    Transferred(usize, usize),
-    /// The present flash is read, to find out if it holds the image already.
-    Comparing,
-    /// The flash is erased and written. The power must stay on.
-    Writing,
-    /// The flash is still being erased or written after this time. The power must stay on.
-    StillWriting(Duration),
-    /// The flash is read back.
-    Verifying,
-    /// The board restarts.
-    Restarting,
-}
-
-/// Callback for the progress of all boards. Its first argument is the name of the board.
-pub type Observe = Arc<dyn Fn(&str, Event) + Send + Sync>;
-
 /// A board with everything that its steps need.
 pub(super) struct OneBoard {
     pub(super) entry: BoardEntry,
     pub(super) firmware: Arc<dyn Firmware>,
     pub(super) image: Arc<Image>,
     pub(super) task: Task,
-    pub(super) before: Option<String>,
+    pub(super) release: BoardRelease,
     pub(super) lock: Arc<BoardLock>,
-    /// Lock that one board of a crate at a time holds, from the erasure of its flash until the
-    /// board is back.
-    pub(super) crate_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Power of the crates of the roll-out.
+    pub(super) crates: Arc<Crates>,
+    pub(super) flashes: Flashes,
     pub(super) back_within: Duration,
     pub(super) stop: CancellationToken,
     pub(super) observe: Observe,
@@ -166,8 +55,14 @@ enum Ended {
     Failed(FirmwareError),
     /// The board did not come back as expected after its restart.
     NotBack(Error),
-    /// The call was interrupted.
-    Stopped,
+    /// The board must not be begun, or not be gone on with, for this reason.
+    NotStarted(String),
+}
+
+impl Ended {
+    fn interrupted() -> Self {
+        Self::NotStarted("interrupted".to_owned())
+    }
 }
 
 impl From<FirmwareError> for Ended {
@@ -185,18 +80,10 @@ impl OneBoard {
     /// Executes the task, and returns its result. An interruption takes effect before the flash is
     /// changed, or after the board is back.
     pub(super) async fn run(self) -> BoardReport {
-        let mut report = BoardReport {
-            name: self.entry.name.clone(),
-            status: BoardStatus::NotStarted,
-            before: self.before.clone(),
-            release: self.before.clone(),
-            power_loss: PowerLoss::Harmless.as_str(),
-            writes: 0,
-            error: None,
-        };
+        let mut report = BoardReport::untouched(&self.release, BoardStatus::NotStarted, None);
         match self.work(&mut report).await {
             Ok(status) => report.status = status,
-            Err(Ended::Stopped) => report.error = Some(Failure::of_words("interrupted")),
+            Err(Ended::NotStarted(why)) => report.error = Some(Failure::of_words(why)),
             Err(Ended::NotBack(error)) => {
                 report.status = BoardStatus::Failed;
                 report.error = Some(Failure::from(&error));
@@ -227,35 +114,140 @@ impl OneBoard {
     ) -> Result<T, Ended> {
         match self.stop.run_until_cancelled(step).await {
             Some(answer) => Ok(answer?.value),
-            None => Err(Ended::Stopped),
+            None => Err(Ended::interrupted()),
         }
     }
 
-    async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
-        self.tell(Event::Waiting {
-            answered: self.before.is_some(),
-        });
-        self.unless_stopped(self.firmware.identify()).await?;
+    /// Awaits the power of a crate.
+    async fn power<G: std::ops::Deref<Target = Option<String>>>(
+        &self,
+        lock: impl Future<Output = G>,
+    ) -> Result<G, Ended> {
+        let locked = self.stop.run_until_cancelled(lock).await;
+        let locked = locked.ok_or_else(Ended::interrupted)?;
+        match &*locked {
+            None => Ok(locked),
+            Some(board) => Err(Ended::NotStarted(format!(
+                "the flash of {board} is not complete, and a loss of the power of its crate would \
+                 make it unusable"
+            ))),
+        }
+    }
+
+    /// Takes control of the board, and returns its identity. If its flash is not complete, `only`
+    /// gets the lock of the power of its crate.
+    async fn identify(
+        &self,
+        report: &mut BoardReport,
+        only: &mut Option<Only>,
+    ) -> Result<FirmwareIdentity, Ended> {
+        let power = self.crates.power(self.entry.crate_serial.as_deref());
+        let waiting = Event::Waiting {
+            answered: self.release.release.is_some(),
+            unfinished: self.release.may_not_start().is_some(),
+        };
+        let identified = match self.release.may_not_start() {
+            Some(unfinished) => {
+                *only = Some(self.power(power.write_owned()).await?);
+                self.tell(waiting);
+                let control = unfinished.control.as_deref().unwrap_or_default();
+                let again = self.firmware.identify_again(control);
+                self.stop.run_until_cancelled(again).await
+            }
+            None => {
+                let _shared = self.power(power.read_owned()).await?;
+                self.tell(waiting);
+                let identify = self.firmware.identify();
+                self.stop.run_until_cancelled(identify).await
+            }
+        };
+        let identified = identified.ok_or_else(Ended::interrupted)??;
+        report.power_loss = identified.power_loss.as_str();
         self.tell(Event::Controlled);
-        let done = self.controlled(report).await;
+        Ok(identified.value)
+    }
+
+    async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
+        let mut only = None;
+        let done = self.steps(report, &mut only).await;
+        if let (Err(Ended::Failed(failed)), Some(only)) = (&done, &mut only)
+            && failed.power_loss != PowerLoss::Harmless
+        {
+            **only = Some(self.entry.name.clone());
+        }
+        done
+    }
+
+    async fn steps(
+        &self,
+        report: &mut BoardReport,
+        only: &mut Option<Only>,
+    ) -> Result<BoardStatus, Ended> {
+        let identity = self.identify(report, only).await?;
+        let done = self.controlled(report, &identity, only).await;
         let is_in_boot_loader = match &done {
             Ok(_) | Err(Ended::NotBack(_)) => false,
-            Err(Ended::Stopped) => true,
+            Err(Ended::NotStarted(_)) => true,
             // A board with an incomplete flash would not start again after a restart.
             Err(Ended::Failed(failed)) => failed.power_loss == PowerLoss::Harmless,
         };
         if is_in_boot_loader && let Err(failed) = self.restart().await {
             let message = match done {
                 Err(Ended::Failed(first)) => format!("{}; then: {failed}", first.error.causes()),
-                _ => format!("interrupted; then: {failed}"),
+                Err(Ended::NotStarted(why)) => format!("{why}; then: {}", failed.error.causes()),
+                _ => failed.error.causes(),
             };
             let error = Error::new(ErrorKind::Timeout, message)
                 .on(&self.entry.name)
                 .during("restart")
                 .advise("a loss of power does no harm now: switch the board off and on");
-            return Err(error.into());
+            return Err(FirmwareError::new(error, failed.power_loss).into());
         }
         done
+    }
+
+    /// Records that the flash is about to be changed.
+    async fn record(&self, identity: &FirmwareIdentity) -> Result<(), FirmwareError> {
+        let record = Unfinished {
+            board: self.entry.name.clone(),
+            kind: self.entry.kind.name().to_owned(),
+            serial: self.entry.serial.clone().unwrap_or_default(),
+            crate_serial: self.crate_serial(identity).map(str::to_owned),
+            release: Some(self.image.release().to_string()),
+            sha256: Some(self.image.sha256().to_owned()),
+            since: Some(UtcTime::now()),
+            control: identity.control.clone(),
+        };
+        let flashes = self.flashes.clone();
+        let written = tworoutine::offload(move || flashes.begin(&record)).await;
+        written.map_err(|error| {
+            let why = format!("the start of the flash cannot be recorded: {error}");
+            let error = Error::new(ErrorKind::InvalidArgument, why)
+                .on(&self.entry.name)
+                .during("commit")
+                .advise("set TWOTONE_FLASHES to a folder that can be written");
+            let power_loss = match self.release.may_not_start() {
+                Some(_) => PowerLoss::Unknown,
+                None => PowerLoss::Harmless,
+            };
+            FirmwareError::new(error, power_loss)
+        })
+    }
+
+    /// Removes the record of a flash that was begun, since the flash was read back.
+    async fn remove_record(&self, report: &mut BoardReport) {
+        let serial = self.entry.serial.clone().unwrap_or_default();
+        let (flashes, kind) = (self.flashes.clone(), self.entry.kind.name());
+        let removed = tworoutine::offload(move || flashes.end(kind, &serial)).await;
+        let name = &self.entry.name;
+        report.not_recorded = removed
+            .err()
+            .map(|error| format!("that the flash of {name} is complete is not recorded: {error}"));
+    }
+
+    fn crate_serial<'a>(&'a self, identity: &'a FirmwareIdentity) -> Option<&'a str> {
+        let of_map = self.entry.crate_serial.as_deref();
+        of_map.or(identity.crate_serial.as_deref())
     }
 
     /// Refuses to go on if another program has taken the board over.
@@ -283,13 +275,20 @@ impl OneBoard {
     }
 
     /// Executes the steps of a board whose boot loader takes commands.
-    async fn controlled(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
+    async fn controlled(
+        &self,
+        report: &mut BoardReport,
+        identity: &FirmwareIdentity,
+        only: &mut Option<Only>,
+    ) -> Result<BoardStatus, Ended> {
         self.still_locked()?;
         let image = self.image.image();
         if self.task != Task::Stage {
             self.tell(Event::Comparing);
             match self.unless_stopped(self.firmware.verify(image)).await {
                 Ok(()) => {
+                    report.power_loss = PowerLoss::Harmless.as_str();
+                    self.remove_record(report).await;
                     self.finish(report).await?;
                     return Ok(BoardStatus::Verified);
                 }
@@ -306,11 +305,16 @@ impl OneBoard {
             self.finish(report).await?;
             return Ok(BoardStatus::Staged);
         }
-        let _turn = self.stop.run_until_cancelled(self.crate_turn.lock()).await;
+        // The power of the crate is held until the board is back.
+        if only.is_none() {
+            let power = self.crates.power(self.crate_serial(identity));
+            *only = Some(self.power(power.write_owned()).await?);
+        }
         if self.stop.is_cancelled() {
-            return Err(Ended::Stopped);
+            return Err(Ended::interrupted());
         }
         self.still_locked()?;
+        self.record(identity).await?;
         loop {
             self.tell(Event::Writing);
             report.writes += 1;
@@ -339,7 +343,8 @@ impl OneBoard {
                 Err(failed) => return Err(failed.into()),
             }
         }
-        // The lock of the crate is held until the board is back.
+        report.power_loss = PowerLoss::Harmless.as_str();
+        self.remove_record(report).await;
         self.finish(report).await?;
         Ok(BoardStatus::Flashed)
     }
@@ -353,7 +358,7 @@ impl OneBoard {
             return Err(failed.into());
         }
         // A board that did not answer before is not expected to answer with unchanged firmware.
-        if self.task == Task::Stage && self.before.is_none() {
+        if self.task == Task::Stage && self.release.release.is_none() {
             return Ok(());
         }
         report.release = self.back().await.map_err(Ended::NotBack)?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Image;
 use crate::input;
+use crate::map::same_serial;
 use crate::record::UtcTime;
 
 /// Boards that a roll-out has finished, kept in a file. A roll-out that ended early continues with
@@ -25,7 +26,28 @@ pub struct Done {
 struct Content {
     release: String,
     sha256: String,
-    boards: BTreeMap<String, UtcTime>,
+    /// The boards by their serial numbers, because another board can have the same name later.
+    boards: BTreeMap<String, DoneBoard>,
+}
+
+/// A board that is done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DoneBoard {
+    name: String,
+    at: UtcTime,
+}
+
+/// Content of a file of an earlier version, which names the boards.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Earlier {
+    #[serde(rename = "release")]
+    _release: String,
+    #[serde(rename = "sha256")]
+    _sha256: String,
+    #[serde(rename = "boards")]
+    _boards: BTreeMap<String, UtcTime>,
 }
 
 /// Reason that the file of a roll-out cannot be used.
@@ -40,8 +62,7 @@ impl Done {
     /// Reads the file of a roll-out of `image`. If the file does not exist, no board is done.
     ///
     /// # Errors
-    /// If the file cannot be read, has another content, belongs to another image, or could not be
-    /// written later.
+    /// If the file cannot be read, has another content, or belongs to another image.
     pub fn read(path: impl Into<PathBuf>, image: &Image) -> Result<Self, DoneError> {
         let path = path.into();
         let text = match input::read_text(&path, input::PARAMS_BYTES) {
@@ -56,7 +77,15 @@ impl Done {
                 boards: BTreeMap::new(),
             },
             Some(text) => serde_json::from_str(&text).map_err(|error| {
-                let why = format!("it is no file of a roll-out ({error}): name another file");
+                let why = match serde_json::from_str::<Earlier>(&text) {
+                    Ok(_) => "it is of an earlier version, and has no serial numbers of boards: \
+                              remove it. The flashes are then read back, and only those that \
+                              differ are written"
+                        .to_owned(),
+                    Err(_) => {
+                        format!("it is no file of a roll-out ({error}): name another file")
+                    }
+                };
                 failed(&path, why)
             })?,
         };
@@ -67,25 +96,33 @@ impl Done {
             );
             return Err(failed(&path, why));
         }
-        let done = Self { path, content };
-        // A file that cannot be written is found now, and not after a board was flashed.
-        match done.temporary() {
-            Ok(_) => Ok(done),
-            Err(error) => Err(failed(&done.path, format!("it cannot be written: {error}"))),
-        }
+        Ok(Self { path, content })
     }
 
-    /// True if the file lists the board as flashed or verified.
-    pub fn is_done(&self, board: &str) -> bool {
-        self.content.boards.contains_key(board)
+    /// Checks that the file can be written, so that this is known before a board is flashed.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check_writable(&self) -> Result<(), DoneError> {
+        let written = self.temporary().map(drop);
+        written.map_err(|error| failed(&self.path, format!("it cannot be written: {error}")))
+    }
+
+    /// True if the file lists the board with this serial number as flashed or verified.
+    pub fn is_done(&self, serial: &str) -> bool {
+        self.content.boards.contains_key(&same_serial(serial))
     }
 
     /// Adds a board, and writes the file.
     ///
     /// # Errors
     /// If the file cannot be written. The board is added in memory nevertheless.
-    pub fn add(&mut self, board: &str) -> Result<(), DoneError> {
-        self.content.boards.insert(board.to_owned(), UtcTime::now());
+    pub fn add(&mut self, serial: &str, name: &str) -> Result<(), DoneError> {
+        let board = DoneBoard {
+            name: name.to_owned(),
+            at: UtcTime::now(),
+        };
+        self.content.boards.insert(same_serial(serial), board);
         let written = self.write();
         written.map_err(|error| failed(&self.path, error))
     }

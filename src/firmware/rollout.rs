@@ -5,16 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tworoutine::tworoutine;
-use twotone_hal::{Error, ErrorKind, Firmware};
+use twotone_hal::{Error, ErrorKind, Firmware, PowerLoss};
 
 use super::board::{OneBoard, lock};
-use super::{BoardRelease, BoardReport, BoardStatus, Done, Image, Observe, Task, list};
+use super::list::list_with;
+use super::{
+    BoardRelease, BoardReport, BoardStatus, Done, Flashes, Image, Observe, ObserveEnd, Task,
+};
 use crate::campaign::Completion;
+use crate::lock::BoardLock;
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::record::Failure;
 use crate::transport::{BoardPlace, FirmwareOptions};
+
+/// Largest number of boards that are worked on at the same time.
+const AT_ONCE: usize = 256;
 
 /// Roll-out of an image to the boards of a map.
 ///
@@ -36,21 +44,23 @@ use crate::transport::{BoardPlace, FirmwareOptions};
 /// ```
 #[derive(Clone)]
 pub struct Rollout {
-    map: HardwareMap,
-    image: Arc<Image>,
+    pub(super) map: HardwareMap,
+    pub(super) image: Arc<Image>,
     options: FirmwareOptions,
     back_within: Duration,
-    allow_older: bool,
+    pub(super) allow_older: bool,
     at_once: bool,
+    pub(super) flashes: Flashes,
     stop: CancellationToken,
     observe: Observe,
+    observe_end: ObserveEnd,
 }
 
 /// Result of a roll-out.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RolloutReport {
-    /// True if the task succeeded on all boards, and the file of [`Done`] could be written.
+    /// True if the task succeeded on all boards, and everything could be recorded.
     pub ok: bool,
     /// Release of the image.
     pub release: String,
@@ -58,7 +68,7 @@ pub struct RolloutReport {
     pub sha256: String,
     /// The boards, in the order of the map.
     pub boards: Vec<BoardReport>,
-    /// Reasons that the file of [`Done`] could not be written.
+    /// Reasons that the file of [`Done`] or a record of [`Flashes`] could not be written.
     pub not_recorded: Vec<String>,
     #[serde(skip)]
     interrupted: bool,
@@ -99,8 +109,10 @@ impl Rollout {
             back_within: Self::BACK_WITHIN,
             allow_older: false,
             at_once: false,
+            flashes: Flashes::usual(),
             stop: CancellationToken::new(),
             observe: Arc::new(|_, _| ()),
+            observe_end: Arc::new(|_| ()),
         }
     }
 
@@ -131,8 +143,8 @@ impl Rollout {
         }
     }
 
-    /// Sets whether the roll-out works on all boards at the same time, and not on one board first.
-    /// The default is false.
+    /// Sets whether the roll-out flashes all boards at the same time, and not one board first. The
+    /// default is false.
     #[must_use]
     pub fn at_once(self, at_once: bool) -> Self {
         Self { at_once, ..self }
@@ -146,64 +158,38 @@ impl Rollout {
         Self { stop, ..self }
     }
 
+    /// Sets the records of the flashes that were begun. The default is [`Flashes::usual`].
+    #[must_use]
+    pub fn flashes(self, flashes: Flashes) -> Self {
+        Self { flashes, ..self }
+    }
+
     /// Sets the receiver of the progress.
     #[must_use]
     pub fn observe(self, observe: Observe) -> Self {
         Self { observe, ..self }
     }
 
-    /// Returns for each board of the map the reason that it cannot be flashed with the image, or
-    /// `None` if it can. `releases` are the releases of the boards, in the order of the map.
-    pub fn refusals(&self, releases: &[BoardRelease]) -> Vec<Option<Failure>> {
-        let refusal = |(entry, release): (&BoardEntry, &BoardRelease)| {
-            let kind = &self.image.image().kind;
-            if entry.kind.name() != kind {
-                let why = format!("the image is for boards of the kind {kind}");
-                return Some(Failure::of_words(why));
-            }
-            let of = entry.kind.family().firmware;
-            let Some(firmware) = of.and_then(|of| self.access(of, &[entry]).pop()) else {
-                let why = format!("boards of the kind {kind} cannot be flashed over the network");
-                return Some(Failure::of_words(why));
-            };
-            if let Err(error) = firmware.check(self.image.image()) {
-                return Some(Failure::from(&error));
-            }
-            let running = release.release.as_deref();
-            let why = self.image.refuses(running, self.allow_older)?;
-            Some(Failure::of_words(why))
-        };
-        self.map
-            .boards()
-            .iter()
-            .zip(releases)
-            .map(refusal)
-            .collect()
+    /// Sets the receiver of the result of each board on which the roll-out works. It is called as
+    /// soon as the result is known.
+    #[must_use]
+    pub fn observe_end(self, observe_end: ObserveEnd) -> Self {
+        Self {
+            observe_end,
+            ..self
+        }
     }
 
-    fn access(
-        &self,
-        of: crate::transport::FirmwareOf,
-        entries: &[&BoardEntry],
-    ) -> Vec<Arc<dyn Firmware>> {
-        let places: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                let place = BoardPlace {
-                    serial: entry.serial.as_deref(),
-                    crate_serial: entry.crate_serial.as_deref(),
-                    slot: entry.slot,
-                };
-                (entry.name.as_str(), place)
-            })
-            .collect();
-        of(&places, &self.options)
-    }
-
-    /// Executes `task` on each board that can be locked and is not refused: on one, then on a tenth
-    /// of the others, then on the rest, or on all at the same time after [`Rollout::at_once`].
-    /// After a failure no further group begins. [`Task::Flash`] skips a board in `done` if it
-    /// reports the release of the image. Boards that were flashed or verified are added to `done`.
+    /// Executes `task` on each board that can be locked and is not refused. [`Task::Flash`] begins
+    /// with the boards whose flash was begun before and not finished. Then it works on one board,
+    /// on a tenth of the others, and on the rest, or on all at the same time after
+    /// [`Rollout::at_once`]. After a failure no further group begins. It skips a board in `done` if
+    /// the board reports the release of the image. The other tasks work on all boards at the same
+    /// time. Boards that were flashed or verified are added to `done`.
+    ///
+    /// In each of these groups, up to 256 boards are worked on at the same time. Boards of the same
+    /// crate share their power: while the flash of one of them is not complete, nobody is asked to
+    /// switch another one off.
     ///
     /// **On cancel** (the future is dropped) a board whose flash is being written completes the
     /// write, and then waits in its boot loader. Use [`Rollout::stop`] to end a roll-out in an
@@ -211,21 +197,12 @@ impl Rollout {
     #[tworoutine(Send)]
     pub async fn run(&self, task: Task, done: Option<Done>) -> RolloutReport {
         let mut done = done;
-        let mut not_recorded = Vec::new();
         // All boards are locked before the first one is touched, and until the end.
-        let locking = self.map.boards().iter().cloned();
-        let locking: Vec<_> = locking
-            .map(|entry| tworoutine::spawn(async move { lock(&entry).await }))
-            .collect();
-        let mut locks = Vec::with_capacity(locking.len());
-        for locking in locking {
-            let ended = |ended: tworoutine::JoinError| {
-                Err(Error::new(ErrorKind::Panicked, ended.to_string()))
-            };
-            locks.push(locking.await.unwrap_or_else(ended));
-        }
-        let releases = list(&self.map).await;
-        let mut reports: Vec<Option<BoardReport>> = self.first_reports(task, &releases, &done);
+        let locks = self.lock_all().await;
+        let flashes = self.flashes.clone();
+        let begun = tworoutine::offload(move || flashes.all()).await;
+        let releases = list_with(&self.map, &begun).await;
+        let mut reports = self.first_reports(task, &releases, &begun, done.as_ref());
         for (at, locked) in locks.iter().enumerate() {
             if let (Err(error), None | Some(BoardStatus::Refused)) =
                 (locked, reports[at].as_ref().map(|report| report.status))
@@ -235,59 +212,61 @@ impl Rollout {
                 reports[at] = Some(report);
             }
         }
-        let open = |reports: &[Option<BoardReport>]| -> Vec<usize> {
-            (0..reports.len())
-                .filter(|at| reports[*at].is_none())
-                .collect()
-        };
-        let boards = open(&reports);
+        let boards: Vec<usize> = (0..reports.len())
+            .filter(|at| reports[*at].is_none())
+            .collect();
         let access = self.access_of(&boards);
-        let mut crates: HashMap<String, Arc<tokio::sync::Mutex<()>>> = HashMap::new();
+        let (crates, turns) = (Arc::default(), Arc::new(Semaphore::new(AT_ONCE)));
+        let mut not_recorded = Vec::new();
         let mut failed = false;
-        for group in groups(&boards, self.at_once) {
+        for group in self.groups(task, &boards, &releases) {
             if failed || self.stop.is_cancelled() {
                 break;
             }
+            let (ended, mut results) = mpsc::unbounded_channel();
             let mut running = Vec::with_capacity(group.len());
             for at in group {
-                let Ok(lock) = &locks[*at] else { continue };
-                let entry = self.map.boards()[*at].clone();
-                // A board without a crate does not wait for others.
-                let rack = entry
-                    .crate_serial
-                    .clone()
-                    .unwrap_or_else(|| entry.name.clone());
+                let Ok(lock) = &locks[at] else { continue };
                 let one = OneBoard {
-                    firmware: Arc::clone(&access[at]),
+                    entry: self.map.boards()[at].clone(),
+                    firmware: Arc::clone(&access[&at]),
                     image: Arc::clone(&self.image),
                     task,
-                    before: releases[*at].release.clone(),
+                    release: releases[at].clone(),
                     lock: Arc::clone(lock),
-                    crate_turn: Arc::clone(crates.entry(rack).or_default()),
+                    crates: Arc::clone(&crates),
+                    flashes: self.flashes.clone(),
                     back_within: self.back_within,
                     stop: self.stop.clone(),
                     observe: Arc::clone(&self.observe),
-                    entry,
                 };
-                running.push((*at, tworoutine::spawn(one.run())));
-            }
-            for (at, running) in running {
-                let report = running.await.unwrap_or_else(|ended| {
-                    let failure = Failure::of_words(ended.to_string());
-                    BoardReport::untouched(&releases[at], BoardStatus::Failed, Some(failure))
+                let (ended, turns) = (ended.clone(), Arc::clone(&turns));
+                let work = tworoutine::spawn(async move {
+                    let _turn = turns.acquire().await;
+                    let report = one.run().await;
+                    // The receiver is there until all boards of the group have ended.
+                    let _ = ended.send((at, report));
                 });
+                running.push((at, work));
+            }
+            drop(ended);
+            while let Some((at, report)) = results.recv().await {
                 failed |= !report.status.is_well();
-                let proven = matches!(report.status, BoardStatus::Flashed | BoardStatus::Verified);
-                if let Some(done) = done.as_mut().filter(|_| proven)
-                    && let Err(error) = done.add(&report.name)
-                {
-                    not_recorded.push(format!(
-                        "that {} is done is not recorded, so that a second call reads its flash \
-                         back: {error}",
-                        report.name
-                    ));
-                }
+                not_recorded.extend(self.take(&report, &releases[at], done.as_mut()));
                 reports[at] = Some(report);
+            }
+            for (at, work) in running {
+                if let Err(panicked) = work.await {
+                    let failure = Some(Failure::of_words(panicked.to_string()));
+                    let status = BoardStatus::Failed;
+                    let report = BoardReport {
+                        power_loss: PowerLoss::Unknown.as_str(),
+                        ..BoardReport::untouched(&releases[at], status, failure)
+                    };
+                    (self.observe_end)(&report);
+                    reports[at] = Some(report);
+                    failed = true;
+                }
             }
         }
         let boards = reports.into_iter().enumerate().map(|(at, report)| {
@@ -311,38 +290,76 @@ impl Rollout {
         }
     }
 
-    /// Returns the reports of the boards on which nothing is to be done, and `None` for the others.
-    fn first_reports(
+    async fn lock_all(&self) -> Vec<Result<Arc<BoardLock>, Error>> {
+        let locking = self.map.boards().iter().cloned();
+        let locking: Vec<_> = locking
+            .map(|entry| tworoutine::spawn(async move { lock(&entry).await }))
+            .collect();
+        let mut locks = Vec::with_capacity(locking.len());
+        for locking in locking {
+            let ended = |ended: tworoutine::JoinError| {
+                Err(Error::new(ErrorKind::Panicked, ended.to_string()))
+            };
+            locks.push(locking.await.unwrap_or_else(ended));
+        }
+        locks
+    }
+
+    /// Reports the result of a board, and adds the board to `done` if its flash is proven. Returns
+    /// the reasons that something could not be recorded.
+    fn take(
         &self,
-        task: Task,
-        releases: &[BoardRelease],
-        done: &Option<Done>,
-    ) -> Vec<Option<BoardReport>> {
-        let refusals = self.refusals(releases);
-        let reports = releases.iter().zip(refusals).map(|(release, refusal)| {
-            let reported = release.release.as_deref().and_then(super::Release::parse);
-            let runs = reported.as_ref() == Some(self.image.release());
-            let recorded = done
-                .as_ref()
-                .is_some_and(|done| done.is_done(&release.name));
-            if task == Task::Flash && runs && recorded {
-                return Some(BoardReport::untouched(
-                    release,
-                    BoardStatus::AlreadyDone,
-                    None,
-                ));
-            }
-            // A board is verified regardless of its release.
-            let is_of_kind = release.kind.name() == self.image.image().kind;
-            let can_be_verified = is_of_kind && release.can_be_flashed;
-            let refusal = refusal.filter(|_| task != Task::Verify || !can_be_verified)?;
-            Some(BoardReport::untouched(
-                release,
-                BoardStatus::Refused,
-                Some(refusal),
-            ))
-        });
-        reports.collect()
+        report: &BoardReport,
+        release: &BoardRelease,
+        done: Option<&mut Done>,
+    ) -> Vec<String> {
+        (self.observe_end)(report);
+        let mut not_recorded: Vec<_> = report.not_recorded.iter().cloned().collect();
+        let proven = matches!(report.status, BoardStatus::Flashed | BoardStatus::Verified);
+        let serial = release.serial.as_deref();
+        if let (Some(done), Some(serial)) = (done.filter(|_| proven), serial)
+            && let Err(error) = done.add(serial, &report.name)
+        {
+            not_recorded.push(format!(
+                "that {} is done is not recorded, so that a second call reads its flash back: \
+                 {error}",
+                report.name
+            ));
+        }
+        not_recorded
+    }
+
+    /// Returns the groups of boards that are worked on one after the other.
+    fn groups(&self, task: Task, boards: &[usize], releases: &[BoardRelease]) -> Vec<Vec<usize>> {
+        if task != Task::Flash {
+            // These tasks do not endanger a board.
+            return vec![boards.to_vec()];
+        }
+        let is_unfinished = |at: &usize| releases[*at].may_not_start().is_some();
+        let (unfinished, others): (Vec<usize>, Vec<usize>) =
+            boards.iter().partition(|at| is_unfinished(at));
+        let first = Some(unfinished).filter(|boards| !boards.is_empty());
+        let others = groups(&others, self.at_once).map(<[usize]>::to_vec);
+        first.into_iter().chain(others).collect()
+    }
+
+    pub(super) fn access(
+        &self,
+        of: crate::transport::FirmwareOf,
+        entries: &[&BoardEntry],
+    ) -> Vec<Arc<dyn Firmware>> {
+        let places: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let place = BoardPlace {
+                    serial: entry.serial.as_deref(),
+                    crate_serial: entry.crate_serial.as_deref(),
+                    slot: entry.slot,
+                };
+                (entry.name.as_str(), place)
+            })
+            .collect();
+        of(&places, &self.options)
     }
 
     /// Returns the access to the firmware of the boards at these indices, with one call for each

@@ -16,6 +16,7 @@ use twotone_transport::ConnectOptions;
 
 use crate::Connections;
 use crate::connections::{Locking, ask, place};
+use crate::firmware::{Flashes, Unfinished};
 use crate::lock::Holder;
 use crate::map::{BoardEntry, HardwareMap};
 
@@ -46,6 +47,10 @@ pub(crate) struct BoardReport {
     pub(crate) locked: bool,
     pub(crate) serial: Option<String>,
     pub(crate) firmware: Option<String>,
+    /// Flash of the board that was begun on this computer and is not known to be complete. `None`
+    /// if the board is connected, since it has then started with a complete flash.
+    #[serde(default)]
+    pub(crate) unfinished_flash: Option<Unfinished>,
     /// Time from the last question to its answer, in seconds. `None` if no question was answered
     /// since the board was connected.
     pub(crate) round_trip_s: Option<f64>,
@@ -133,7 +138,19 @@ impl Boards {
         self.locked().get(board).is_some_and(|one| one.connected)
     }
 
-    /// Facts about all boards, in the order of the map.
+    /// As [`Boards::reports`], with the flashes that were begun.
+    pub(crate) async fn reports_with_flashes(&self) -> Vec<BoardReport> {
+        let begun = tworoutine::offload(|| Flashes::usual().all()).await;
+        let mut reports = self.reports();
+        for report in reports.iter_mut().filter(|report| !report.connected) {
+            let entry = self.map.board(&report.name);
+            let of_board = |begun: &&Unfinished| entry.is_some_and(|entry| begun.is_of(entry));
+            report.unfinished_flash = begun.iter().find(of_board).cloned();
+        }
+        reports
+    }
+
+    /// Facts about all boards, in the order of the map. Flashes that were begun are not included.
     pub(crate) fn reports(&self) -> Vec<BoardReport> {
         let reports = self.locked();
         let boards = self.map.boards().iter();

@@ -79,7 +79,9 @@ impl Routes {
         match parts[..] {
             ["healthz"] if !is_post => self.health(),
             ["metrics"] if !is_post => self.metrics(),
-            ["boards"] if !is_post => json_answer(StatusCode::OK, &self.boards.reports()),
+            ["boards"] if !is_post => {
+                json_answer(StatusCode::OK, &self.boards.reports_with_flashes().await)
+            }
             ["runs"] if !is_post => self.runs().await,
             ["disk"] if !is_post => self.disk().await,
             ["jobs"] if !is_post => json_answer(StatusCode::OK, &self.jobs.reports()),

@@ -1,11 +1,14 @@
 //! Firmware of simulated boards, replaced over the wire.
 
+mod again;
+mod lost;
+
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use twotone::hal::{
-    BoardHandle, Error, ErrorKind, Firmware, FirmwareError, FirmwareImage, PowerLoss,
+    BoardHandle, Certainty, Error, ErrorKind, Firmware, FirmwareError, FirmwareImage, PowerLoss,
 };
 use twotone::map::BoardKind;
 use twotone::sim::fault::{FlashHang, FlashPowerLoss, FlashWrongBit, Scheduled};
@@ -19,18 +22,24 @@ const WINDOW: Duration = Duration::from_secs(3);
 struct Bench {
     farm: Farm,
     firmware: Vec<Arc<dyn Firmware>>,
+    beacons: SocketAddr,
 }
 
 impl Bench {
     async fn of(boards: usize) -> Self {
+        Self::with(boards, WINDOW).await
+    }
+
+    async fn with(boards: usize, window: Duration) -> Self {
         // The port is free when the farm starts, and the beacons go on until the window ends.
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let beacons = port.local_addr().unwrap();
         drop(port);
         let farm = Farm::builder().boards(boards).detectors(4);
-        let farm = farm.boot_window(WINDOW, beacons).start().await.unwrap();
+        let farm = farm.boot_window(window, beacons).start().await.unwrap();
         Self {
             firmware: access(&farm, beacons),
+            beacons,
             farm,
         }
     }
@@ -41,14 +50,18 @@ impl Bench {
 
     /// Waits until the firmware of the board runs, and returns its release.
     async fn release(&self) -> String {
-        for _ in 0..200 {
-            if let Ok(board) = connect(self.board()).await {
-                return board.describe().await.unwrap().firmware;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the board does not start");
+        release(self.board()).await
     }
+}
+
+async fn release(board: &SimBoard) -> String {
+    for _ in 0..400 {
+        if let Ok(board) = connect(board).await {
+            return board.describe().await.unwrap().firmware;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the board {} does not start", board.name());
 }
 
 fn access(farm: &Farm, beacons: SocketAddr) -> Vec<Arc<dyn Firmware>> {
@@ -65,6 +78,7 @@ fn access(farm: &Farm, beacons: SocketAddr) -> Vec<Arc<dyn Firmware>> {
         beacons: Some(beacons),
         window: Duration::from_secs(10),
         flash_time: Duration::from_secs(3),
+        answer_time: Duration::from_secs(1),
     };
     let of = BoardKind::CRS.family().firmware.unwrap();
     of(&places.collect::<Vec<_>>(), &options)
@@ -177,10 +191,15 @@ async fn a_loss_of_power_during_the_erasure_or_the_write_loses_the_board() {
     let writing = under(FlashPowerLoss {
         written: Some(250_000),
     });
+    let last = under(FlashPowerLoss {
+        written: Some(300_001),
+    });
     let hanging = under(FlashHang { at: 100_000 });
-    let (erasing, writing, hanging) = tokio::join!(erasing, writing, hanging);
+    let (erasing, writing, last, hanging) = tokio::join!(erasing, writing, last, hanging);
     assert_eq!(erasing, (PowerLoss::Unknown, false));
     assert_eq!(writing, (PowerLoss::Fatal, false));
+    // All headers and most of the image are there.
+    assert_eq!(last, (PowerLoss::Fatal, false));
     assert_eq!(hanging, (PowerLoss::Fatal, false));
 }
 
@@ -217,7 +236,7 @@ async fn images_that_brick_or_do_not_fit_are_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         error.to_string()
     };
-    for release in ["1.6.9", "r1.6.2rc2", "r0.9.0"] {
+    for release in ["1.6.9", "r1.6.2rc2", "r0.9.0", "1.7.0rc1", "r1.7-rc2"] {
         let why = refused(&image(release));
         assert!(why.contains("makes a board unusable"), "{why}");
     }
@@ -230,5 +249,7 @@ async fn images_that_brick_or_do_not_fit_are_refused_by_name() {
     let mut unnamed = image("1.8.0");
     unnamed.release = String::from("latest");
     assert!(refused(&unnamed).contains("not a release"));
-    assert!(firmware.check(&image("1.7.0")).is_ok());
+    for release in ["1.7.0", "r1.7", "1.7.0-sim", "1.7.1rc1"] {
+        assert!(firmware.check(&image(release)).is_ok(), "{release}");
+    }
 }

@@ -1,19 +1,22 @@
 //! `twotone firmware` on simulated boards, which a person switches off and on.
 
+mod crates;
+mod unfinished;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use twotone::firmware::write_example;
 use twotone::sim::fault::FlashWrongBit;
-use twotone::sim::{Farm, SimBoard};
+use twotone::sim::{Farm, FarmBuilder, SimBoard};
 
-use crate::process::{run, run_json, signal_to, twotone};
+use crate::process::{run, signal_to, twotone};
 
 /// Time after a start in which a board can be flashed.
 const WINDOW: Duration = Duration::from_secs(2);
@@ -28,10 +31,14 @@ struct Site {
 impl Site {
     /// Boards whose firmware runs: their first boot window has ended.
     fn of(boards: usize) -> Self {
+        Self::with(|farm| farm.boards(boards))
+    }
+
+    fn with(build: impl FnOnce(FarmBuilder) -> FarmBuilder) -> Self {
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let beacons = port.local_addr().unwrap();
         drop(port);
-        let farm = Farm::builder().boards(boards).detectors(4);
+        let farm = build(Farm::builder().detectors(4));
         let farm = farm.boot_window(WINDOW, beacons).start_blocking().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let site = Self {
@@ -66,36 +73,67 @@ impl Site {
         path.into_os_string().into_string().unwrap()
     }
 
+    /// The program, with the records of flashes in the folder of the site.
+    fn twotone(&self, args: &[&str]) -> Command {
+        let mut command = twotone(args);
+        command.env("TWOTONE_FLASHES", self.path("flashes"));
+        command
+    }
+
+    /// Result of a command as JSON.
+    fn json(&self, args: &[&str]) -> Value {
+        let output = self.twotone(args).arg("--json").output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn list(&self) -> Vec<Value> {
+        let map = Self::text(self.map());
+        let listed = self.json(&["firmware", "list", &map]);
+        listed["boards"].as_array().unwrap().clone()
+    }
+
     /// Releases that the boards report.
     fn releases(&self) -> Vec<Value> {
-        let map = Self::text(self.map());
-        let (_, listed) = run_json(&["firmware", "list", &map]);
-        let boards = listed["boards"].as_array().unwrap();
-        let releases = boards.iter().map(|board| board["release"].clone());
+        let listed = self.list();
+        let releases = listed.iter().map(|board| board["release"].clone());
         releases.collect()
+    }
+
+    /// Starts a daemon for the boards. Returns it with its address once it is ready.
+    fn daemon(&self) -> (Child, String) {
+        let [map, state, socket] =
+            ["map.toml", "state", "control.sock"].map(|name| Self::text(self.path(name)));
+        let mut daemon = self.twotone(&["serve", "--json", "--map", &map]);
+        daemon.args(["--socket", &socket, "--state", &state]);
+        daemon.args(["--listen", "127.0.0.1:0"]);
+        let mut daemon = daemon.stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        let mut out = BufReader::new(daemon.stdout.take().unwrap());
+        out.read_line(&mut ready).unwrap();
+        (daemon, format!("unix:{socket}"))
     }
 
     /// Runs a command on all boards, and switches each board off and on when the program waits for
     /// it. Returns the exit status, standard output and standard error.
     fn work(&self, command: &str, more: &[&str]) -> (i32, String, String) {
-        let (map, image) = (Self::text(self.map()), Self::text(self.image()));
-        let beacons = self.beacons.to_string();
-        let done = Self::text(self.path("done.json"));
-        let mut args = vec!["firmware", command, &map, &image, "--beacons", &beacons];
-        args.extend(["--wait", "60", "--back-within", "60"]);
-        if command == "flash" && !more.contains(&"--done") {
-            args.extend(["--done", &done]);
-        }
-        args.extend(more);
-        let mut child = twotone(&args);
-        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = child.spawn().unwrap();
+        self.work_with(command, more, |board| {
+            self.board(board).power_cycle(Duration::ZERO)
+        })
+    }
+
+    /// As [`Self::work`], with another person who switches a board off and on.
+    fn work_with(
+        &self,
+        command: &str,
+        more: &[&str],
+        mut switch: impl FnMut(&str),
+    ) -> (i32, String, String) {
+        let mut child = self.start(command, more);
         let mut told = String::new();
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
             let line = line.unwrap();
             if let Some((board, _)) = line.split_once(": waiting for the board to start") {
-                let board = board.rsplit(' ').next().unwrap();
-                self.board(board).power_cycle(Duration::ZERO);
+                switch(board.rsplit(' ').next().unwrap());
             }
             told.push_str(&line);
             told.push('\n');
@@ -103,6 +141,25 @@ impl Site {
         let output = child.wait_with_output().unwrap();
         let status = output.status.code().unwrap_or(-1);
         (status, String::from_utf8(output.stdout).unwrap(), told)
+    }
+
+    /// Starts a command on all boards.
+    fn start(&self, command: &str, more: &[&str]) -> Child {
+        let (map, image) = (Self::text(self.map()), Self::text(self.image()));
+        let beacons = self.beacons.to_string();
+        let done = Self::text(self.path("done.json"));
+        let mut args = vec!["firmware", command, &map, &image, "--beacons", &beacons];
+        args.extend(["--back-within", "60"]);
+        if !more.contains(&"--wait") {
+            args.extend(["--wait", "60"]);
+        }
+        if command == "flash" && !more.contains(&"--done") {
+            args.extend(["--done", &done]);
+        }
+        args.extend(more);
+        let mut child = self.twotone(&args);
+        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+        child.spawn().unwrap()
     }
 }
 
@@ -134,8 +191,13 @@ fn staging_and_verifying_leave_the_flash_as_it_is() {
     assert_eq!(out.matches("staged, flash unchanged").count(), 2, "{out}");
     let (status, out, told) = site.work("verify", &[]);
     assert_eq!(status, 3, "{out}{told}");
-    assert!(out.contains("reads back with the digest"), "{out}");
-    assert!(out.contains("not begun"), "{out}");
+    // Both boards were read, since this endangers none.
+    assert_eq!(
+        out.matches("reads back with the digest").count(),
+        2,
+        "{out}"
+    );
+    assert!(!out.contains("not begun"), "{out}");
     assert!(!told.contains("erasing"), "{told}");
 }
 
@@ -146,7 +208,7 @@ fn an_interrupt_before_the_flash_is_changed_leaves_the_board_as_it_is() {
     let beacons = site.beacons.to_string();
     let args = ["firmware", "flash", &map, &image, "--beacons", &beacons];
     let done = Site::text(site.path("done.json"));
-    let mut child = twotone(&[&args[..], &["--done", &done, "--json"]].concat());
+    let mut child = site.twotone(&[&args[..], &["--done", &done, "--json"]].concat());
     let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -166,22 +228,7 @@ fn an_interrupt_before_the_flash_is_changed_leaves_the_board_as_it_is() {
 #[test]
 fn a_board_that_another_program_has_is_not_flashed() {
     let site = Site::of(1);
-    let map = Site::text(site.map());
-    let state = Site::text(site.path("state"));
-    let socket = Site::text(site.path("control.sock"));
-    let mut daemon = twotone(&["serve", "--json", "--map", &map]);
-    let daemon = daemon.args([
-        "--socket",
-        &socket,
-        "--state",
-        &state,
-        "--listen",
-        "127.0.0.1:0",
-    ]);
-    let mut daemon = daemon.stdout(Stdio::piped()).spawn().unwrap();
-    let mut ready = String::new();
-    let mut out = BufReader::new(daemon.stdout.take().unwrap());
-    out.read_line(&mut ready).unwrap();
+    let (mut daemon, _) = site.daemon();
     let (status, out, told) = site.work("flash", &[]);
     signal_to(&daemon, Signal::TERM);
     daemon.wait().unwrap();
@@ -201,7 +248,7 @@ fn an_interrupt_during_the_transfer_restarts_the_board_with_its_firmware() {
     let beacons = site.beacons.to_string();
     let done = Site::text(site.path("done.json"));
     let args = ["firmware", "flash", &map, &image, "--beacons", &beacons];
-    let mut child = twotone(&[&args[..], &["--done", &done, "--json"]].concat());
+    let mut child = site.twotone(&[&args[..], &["--done", &done, "--json"]].concat());
     let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -226,6 +273,12 @@ fn faults_that_are_known_are_refused_before_a_board_is_switched_off() {
     let site = Site::of(2);
     let map = Site::text(site.map());
     let described = fs::read_to_string(&map).unwrap();
+    // Another board than that of the map answers.
+    fs::write(&map, described.replacen("\"0002\"", "\"0042\"", 1)).unwrap();
+    let (status, out, told) = site.work("flash", &["--board", "crs0002"]);
+    assert_eq!(status, 3, "{out}{told}");
+    assert!(out.contains("says serial number 0002"), "{out}");
+    assert!(!told.contains("waiting for the board"), "{told}");
     fs::write(&map, described.replacen("serial = \"0002\"\n", "", 1)).unwrap();
     let (status, out, _) = run(&["firmware", "check", &Site::text(site.image()), &map]);
     assert_eq!(status, 3, "{out}");
@@ -307,4 +360,70 @@ fn wrong_and_older_images_are_refused_by_name() {
     let (status, _, err) = run(&["firmware", "check", &bin]);
     assert_eq!(status, 2);
     assert!(err.contains("name the description of the image"), "{err}");
+}
+
+#[test]
+fn a_board_is_done_by_its_serial_number() {
+    let site = Site::of(1);
+    let (map, image) = (Site::text(site.map()), Site::text(site.path("same.toml")));
+    write_example(&site.path("same.bin"), "r1.7", 3000).unwrap();
+    let image_toml = fs::read_to_string(&image).unwrap();
+    let sha256 = image_toml.split("sha256 = \"").nth(1).unwrap();
+    let sha256 = sha256.split('"').next().unwrap();
+    let done = Site::text(site.path("done.json"));
+    let is_done = |release: &str, boards: &str| {
+        let content = format!(
+            "{{\"release\": \"{release}\", \"sha256\": \"{sha256}\", \"boards\": {boards}}}"
+        );
+        fs::write(&done, content).unwrap();
+        fs::write(&image, image_toml.replacen("r1.7", release, 1)).unwrap();
+        let args = [
+            "firmware",
+            "check",
+            &image,
+            &map,
+            "--done",
+            &done,
+            "--allow-older",
+        ];
+        site.json(&args)["boards"][0]["done"].clone()
+    };
+    let board = |serial: &str| {
+        format!("{{\"{serial}\": {{\"name\": \"other\", \"at\": \"2026-11-22T12:37:27.123Z\"}}}}")
+    };
+    // The board reports 1.7.0-sim.
+    for release in ["1.7", "1.7.0", "r1.7.0.0"] {
+        assert_eq!(is_done(release, &board("1")), true, "{release}");
+    }
+    for release in ["1.7.0rc1", "1.7.1", "1.6.9"] {
+        assert_ne!(is_done(release, &board("1")), true, "{release}");
+    }
+    // Another board has the same name.
+    let renamed = board("2").replace("other", "crs0001");
+    assert_eq!(is_done("1.7.0", &renamed), false);
+    // A file of an earlier version.
+    fs::write(&image, &image_toml).unwrap();
+    let content = format!(
+        "{{\"release\": \"1.7\", \"sha256\": \"{sha256}\", \
+         \"boards\": {{\"crs0001\": \"2026-11-22T12:37:27.123Z\"}}}}"
+    );
+    fs::write(&done, content).unwrap();
+    let (status, _, err) = run(&["firmware", "flash", &map, &image, "--done", &done]);
+    assert_eq!(status, 2, "{err}");
+    assert!(err.contains("is of an earlier version"), "{err}");
+}
+
+#[test]
+fn each_result_is_told_as_soon_as_it_is_known() {
+    let site = Site::of(2);
+    let mut child = site.start("stage", &[]);
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut reaches = |words: &str| told.any(|line| line.unwrap().contains(words));
+    // Only the second board is switched off and on, so that the first one is waited for.
+    assert!(reaches("crs0002: waiting for the board"));
+    site.board("crs0002").power_cycle(Duration::ZERO);
+    assert!(reaches("crs0002: staged, flash unchanged"));
+    site.board("crs0001").power_cycle(Duration::ZERO);
+    assert!(reaches("crs0001: staged, flash unchanged"));
+    assert!(child.wait().unwrap().success());
 }

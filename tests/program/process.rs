@@ -18,6 +18,8 @@ pub(crate) fn twotone(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
     command.args(args).stdin(Stdio::null());
     command.env("TWOTONE_LOCKS", locks());
+    let flashes = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flashes");
+    command.env("TWOTONE_FLASHES", flashes);
     command
 }
 

@@ -159,6 +159,9 @@ pub struct FirmwareOptions {
     /// Longest time of each step in which a board erases, writes or reads its flash. The default
     /// is 10 minutes.
     pub flash_time: Duration,
+    /// Longest time until a board answers a command that does not use its flash, and time of
+    /// silence after which a lost answer is looked for. The default is 30 s.
+    pub answer_time: Duration,
 }
 
 impl Default for FirmwareOptions {
@@ -167,6 +170,7 @@ impl Default for FirmwareOptions {
             beacons: None,
             window: Duration::from_secs(300),
             flash_time: Duration::from_secs(600),
+            answer_time: Duration::from_secs(30),
         }
     }
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use twotone_wire::crs::boot::{
     Beacon, Flash, FlashStep, Redirect, Uboot, XmodemReceiver, example_image, release_in,
 };
 
 use super::Crs;
 use crate::board::{BootWindow, lock};
-use crate::fault::{self, OnFlash};
+use crate::fault::{self, ConsoleSender, OnConsole, OnFlash};
 
 /// Firmware release of new boards, which behave like boards with firmware 1.6 and later.
 const RELEASE: &str = "1.7.0-sim";
@@ -115,7 +115,7 @@ async fn beacons(crs: &Crs, window: BootWindow) -> std::io::Result<Option<(Redir
     let beacon = Beacon {
         version: 1,
         serial: format!("{:04}", crs.board.serial()),
-        crate_serial: None,
+        crate_serial: crs.board.slot().map(|slot| slot.crate_serial.clone()),
     }
     .emit();
     let end = Instant::now() + window.lasting;
@@ -156,6 +156,12 @@ async fn console(
         crs,
         uboot: Some(Uboot::new(flash)),
     };
+    let mut link = Link {
+        crs,
+        socket: &socket,
+        sent: 0,
+        received: 0,
+    };
     let mut ticks = interval(START_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.reset();
@@ -165,8 +171,7 @@ async fn console(
             return Ok(Ended::PowerLoss);
         };
         while let Some(output) = uboot.output() {
-            // The host may have disconnected, which the system may report as an error.
-            let _ = socket.send(&output).await;
+            link.send(&output).await;
         }
         if uboot.is_reset() {
             return Ok(Ended::Reset);
@@ -174,6 +179,12 @@ async fn console(
         if let Some(step) = uboot.next_step() {
             match crs.board.on_flash(fault_step(step)) {
                 OnFlash::Work => uboot.work(),
+                OnFlash::WorkAfter(time) => {
+                    sleep(time).await;
+                    // Datagrams that have come in the meantime are lost.
+                    while socket.try_recv(&mut datagram).is_ok() {}
+                    uboot.work();
+                }
                 OnFlash::Spoil(at) => {
                     uboot.work();
                     uboot.flash_mut().spoil(at as usize);
@@ -187,14 +198,49 @@ async fn console(
         let waits = uboot.waits_for_file();
         tokio::select! {
             received = socket.recv(&mut datagram) => {
-                if let Ok(size) = received {
+                let Ok(size) = received else { continue };
+                for _ in 0..link.copies_received() {
                     uboot.receive(&datagram[..size]);
                 }
             }
-            _ = ticks.tick(), if waits => {
-                let _ = socket.send(XmodemReceiver::START).await;
-            }
+            _ = ticks.tick(), if waits => link.send(XmodemReceiver::START).await,
         }
+    }
+}
+
+/// Way between the boot loader and the host, with the faults on it.
+struct Link<'a> {
+    crs: &'a Crs,
+    socket: &'a UdpSocket,
+    /// Number of datagrams that the boot loader has sent.
+    sent: u64,
+    /// Number of datagrams of the host.
+    received: u64,
+}
+
+impl Link<'_> {
+    fn copies(&self, sender: ConsoleSender, nth: u64) -> usize {
+        match self.crs.board.on_console(sender, nth) {
+            OnConsole::Pass => 1,
+            OnConsole::Lose => 0,
+            OnConsole::Twice => 2,
+        }
+    }
+
+    async fn send(&mut self, datagram: &[u8]) {
+        let copies = self.copies(ConsoleSender::Board, self.sent);
+        self.sent += 1;
+        for _ in 0..copies {
+            // The host may have disconnected, which the system may report as an error.
+            let _ = self.socket.send(datagram).await;
+        }
+    }
+
+    /// Counts a datagram of the host, and returns the number of times that it arrives.
+    fn copies_received(&mut self) -> usize {
+        let copies = self.copies(ConsoleSender::Host, self.received);
+        self.received += 1;
+        copies
     }
 }
 

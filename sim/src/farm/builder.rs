@@ -13,8 +13,8 @@ use twotone_physics::{Band, Geometry, Profile, ProfileParams};
 use super::{Farm, OwnRuntime, SimBoard, limits, script, threads};
 use crate::board::stream::{Outbox, Pace, Streaming, watch as watch_joins};
 use crate::board::{
-    self, Board, BootWindow, Destination, Kind, Origin, Parts, Port, Sending, Simulated, TimeMode,
-    address,
+    self, Board, BootWindow, Destination, Kind, Origin, Parts, Port, Sending, Simulated, Slot,
+    TimeMode, address,
 };
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled};
@@ -44,6 +44,7 @@ pub struct FarmBuilder {
     faults: Vec<(usize, Scheduled)>,
     script: FaultScript,
     boot_window: Option<BootWindow>,
+    crate_size: Option<u8>,
 }
 
 impl Default for FarmBuilder {
@@ -65,6 +66,7 @@ impl Default for FarmBuilder {
             faults: Vec::new(),
             script: FaultScript::default(),
             boot_window: None,
+            crate_size: None,
         }
     }
 }
@@ -226,6 +228,14 @@ impl FarmBuilder {
             lasting,
             beacons_to,
         });
+        self
+    }
+
+    /// Puts the boards into crates, `boards` into each, at least one. The hardware map and the
+    /// beacons of the boards name the crate. By default the boards are in no crate.
+    #[must_use]
+    pub fn crate_size(mut self, boards: u8) -> Self {
+        self.crate_size = Some(boards.max(1));
         self
     }
 
@@ -408,6 +418,10 @@ impl FarmBuilder {
         let board = Board::new(Parts {
             kind,
             serial,
+            slot: self.crate_size.map(|size| Slot {
+                crate_serial: format!("{:03}", index / usize::from(size) + 1),
+                number: index % usize::from(size) + 1,
+            }),
             address: bound,
             time: self.time,
             populated: populated.map(|origin| origin.module as u8).collect(),

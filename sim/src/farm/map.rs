@@ -27,6 +27,9 @@ pub(crate) fn write(boards: &[SimBoard], range: Band, params: &ProfileParams) ->
             board.address(),
             board.serial(),
         );
+        if let Some((crate_serial, slot)) = board.slot() {
+            let _ = write!(text, "crate = \"{crate_serial}\"\nslot = {slot}\n");
+        }
         for number in board.module_numbers() {
             let _ = write!(
                 text,

@@ -58,6 +58,13 @@ impl SimBoard {
         format!("{:04}", self.board().serial())
     }
 
+    /// Serial number of the board's crate, and the number of its slot, from 1; `None` if the board
+    /// is in no crate.
+    pub fn slot(&self) -> Option<(&str, usize)> {
+        let slot = self.board().slot()?;
+        Some((&slot.crate_serial, slot.number))
+    }
+
     /// Counters of the control traffic. Clients get the same counters from the method `counters` of
     /// `Sim`, an object that only simulated boards have.
     pub fn counters(&self) -> Counters {

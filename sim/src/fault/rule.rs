@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// Decision about a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,8 +126,31 @@ pub enum OnFlash {
     LosePower,
     /// The step is done, and then a bit of the byte at this offset is wrong.
     Spoil(u64),
+    /// The step is done after this time.
+    WorkAfter(Duration),
     /// The step is never done, and the boot loader does not answer any more.
     Hang,
+}
+
+/// Sender of a datagram between a boot loader and a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsoleSender {
+    /// The host.
+    Host,
+    /// The boot loader of the board.
+    Board,
+}
+
+/// Decision about a datagram between a boot loader and a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConsole {
+    /// The datagram arrives.
+    Pass,
+    /// The datagram is lost.
+    Lose,
+    /// The datagram arrives twice.
+    Twice,
 }
 
 /// Error of a clock.
@@ -174,8 +198,13 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     fn on_flash(&self, _step: FlashStep) -> OnFlash {
         OnFlash::Work
     }
-    /// True if the fault acts on packets of the streams. The schedule of such a fault counts
-    /// packets in place of calls.
+    /// Decides about a datagram between the boot loader and a host. `nth` counts the datagrams of
+    /// this sender since the host took the console, from 0.
+    fn on_console(&self, _sender: ConsoleSender, _nth: u64) -> OnConsole {
+        OnConsole::Pass
+    }
+    /// True if the fault acts on packets of the streams. If it is true, packets are counted in
+    /// place of calls.
     fn counts_packets(&self) -> bool {
         false
     }

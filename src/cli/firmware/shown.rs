@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use twotone::firmware::{BoardRelease, BoardStatus, Event, RolloutReport};
+use twotone::firmware::{BoardRelease, BoardReport, BoardStatus, Event, RolloutReport};
+use twotone::hal::PowerLoss;
 
 use super::{Checked, CheckedBoard};
 use crate::cli::output::{complain, say};
@@ -11,6 +12,9 @@ use crate::cli::table::Table;
 
 /// Interval between printed values of the progress of a transfer, in percent.
 const PRINTED_PERCENT: usize = 25;
+
+/// Power loss that needs no words.
+const HARMLESS: &str = PowerLoss::Harmless.as_str();
 
 fn or_dash(text: Option<&String>) -> String {
     text.cloned().unwrap_or_else(|| String::from("-"))
@@ -29,6 +33,15 @@ pub(super) fn say_list(boards: &[BoardRelease]) {
         ]);
         if let Some(error) = &board.error {
             table.note(format!("  {}", error.cause()));
+        }
+        if let Some(unfinished) = &board.unfinished {
+            let words = unfinished.words();
+            table.note(match board.may_not_start() {
+                Some(_) => format!(
+                    "  {words}: KEEP THE POWER ON, since the board may not start again. Flash it"
+                ),
+                None => format!("  {words}. The board has started since"),
+            });
         }
     }
     say(&table.to_string());
@@ -49,29 +62,49 @@ pub(super) fn say_checked(checked: &Checked) {
         return;
     }
     let mut table = Table::new(["board", "release", "can be flashed"]);
-    for CheckedBoard { board, refused } in &checked.boards {
-        let can = match refused {
-            None => String::from("yes"),
-            Some(why) => format!("no: {}", why.cause()),
+    for checked in &checked.boards {
+        let CheckedBoard {
+            board,
+            done,
+            refused,
+        } = checked;
+        let can = match (refused, board.may_not_start()) {
+            (Some(why), _) => format!("no: {}", why.cause()),
+            (None, Some(unfinished)) => format!("yes: {}", unfinished.words()),
+            (None, None) if *done => String::from("done before"),
+            (None, None) => String::from("yes"),
         };
         table.row([board.name.clone(), or_dash(board.release.as_ref()), can]);
     }
     say(&table.to_string());
 }
 
+/// Returns a status as words.
+fn words(status: BoardStatus) -> &'static str {
+    match status {
+        BoardStatus::AlreadyDone => "done before",
+        BoardStatus::Flashed => "flashed and verified",
+        BoardStatus::Verified => "verified",
+        BoardStatus::Staged => "staged, flash unchanged",
+        BoardStatus::Refused => "refused",
+        BoardStatus::NotStarted => "not begun",
+        _ => "FAILED",
+    }
+}
+
+/// Returns the result of a board as a line.
+pub(super) fn end(board: &BoardReport) -> String {
+    let (name, result) = (&board.name, words(board.status));
+    let error = board.error.as_ref();
+    let error = error.map_or_else(String::new, |error| format!(": {}", error.cause()));
+    format!("{name}: {result}{error}")
+}
+
 /// Prints the result of a firmware roll-out.
 pub(super) fn say_report(report: &RolloutReport) {
     let mut table = Table::new(["board", "before", "now", "result"]);
     for board in &report.boards {
-        let result = match board.status {
-            BoardStatus::AlreadyDone => "done before",
-            BoardStatus::Flashed => "flashed and verified",
-            BoardStatus::Verified => "verified",
-            BoardStatus::Staged => "staged, flash unchanged",
-            BoardStatus::Refused => "refused",
-            BoardStatus::NotStarted => "not begun",
-            _ => "FAILED",
-        };
+        let result = words(board.status);
         let (before, now) = (
             or_dash(board.before.as_ref()),
             or_dash(board.release.as_ref()),
@@ -83,7 +116,7 @@ pub(super) fn say_report(report: &RolloutReport) {
         if let Some(error) = &board.error {
             table.note(format!("  {}", error.cause()));
         }
-        if board.status == BoardStatus::Failed {
+        if board.status == BoardStatus::Failed || board.power_loss != HARMLESS {
             let power_loss = board.power_loss;
             table.note(format!("  effect of a loss of power now: {power_loss}"));
         }
@@ -102,10 +135,18 @@ pub(super) struct Narrator {
 impl Narrator {
     pub(super) fn print(&self, board: &str, event: Event) {
         let text = match event {
-            Event::Waiting { answered: true } => {
+            Event::Waiting {
+                unfinished: true, ..
+            } => String::from(
+                "asking the boot loader, since a flash was begun before: KEEP THE POWER ON, also \
+                 that of the crate",
+            ),
+            Event::Waiting { answered: true, .. } => {
                 String::from("waiting for the board to start: switch it off and on")
             }
-            Event::Waiting { answered: false } => String::from(
+            Event::Waiting {
+                answered: false, ..
+            } => String::from(
                 "waiting for the board to start. It did not answer: if an earlier call said KEEP \
                  THE POWER ON, do not switch it off, since its flash is incomplete",
             ),
@@ -114,7 +155,9 @@ impl Narrator {
                 Some(percent) => format!("{percent} % of the image transferred"),
                 None => return,
             },
-            Event::Writing => String::from("erasing and writing the flash: KEEP THE POWER ON"),
+            Event::Writing => String::from(
+                "erasing and writing the flash: KEEP THE POWER ON, also that of the crate",
+            ),
             Event::StillWriting(time) => {
                 let seconds = time.as_secs();
                 format!("still writing the flash after {seconds} s: KEEP THE POWER ON")

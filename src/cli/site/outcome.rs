@@ -34,6 +34,9 @@ pub(super) struct HostOutcome {
     pub(super) output: Option<String>,
     /// Lines that the job wrote to standard error.
     pub(super) said: Vec<String>,
+    /// True if the lines in `said` are the error, so that they have been printed already.
+    #[serde(skip)]
+    told: bool,
 }
 
 impl HostOutcome {
@@ -50,6 +53,7 @@ impl HostOutcome {
             report: None,
             output: None,
             said: Vec::new(),
+            told: false,
         }
     }
 
@@ -63,6 +67,7 @@ impl HostOutcome {
         if self.report.is_some() || self.output.is_some() || status == 0 {
             return;
         }
+        self.told = !self.said.is_empty();
         let message = match self.said.is_empty() {
             true => format!("it ended with status {status} and said nothing"),
             false => self.said.join("; "),
@@ -95,6 +100,11 @@ impl HostOutcome {
         }
     }
 
+    /// True if the host refused the command, so that the outcome is known at once.
+    pub(super) fn is_refused(&self) -> bool {
+        self.error.is_some() && self.status.is_none() && self.state() == "refused"
+    }
+
     /// Returns the exit status of this host.
     fn exit(&self) -> Exit {
         if let Some(status) = self.status {
@@ -113,7 +123,7 @@ impl HostOutcome {
 
     /// Returns sentences about the host that are not in its report.
     pub(super) fn sentences(&self) -> Vec<String> {
-        let error = self.error.as_ref().map(in_words);
+        let error = self.error.as_ref().filter(|_| !self.told).map(in_words);
         let output = self.output.iter().flat_map(|output| output.lines());
         error.into_iter().chain(output.map(str::to_owned)).collect()
     }

@@ -124,11 +124,16 @@ impl HostStatus {
                 None => self.tones_unknown.push(board.name.clone()),
             }
             let held = board.in_use_by.map(|holder| format!("in use by {holder}"));
-            if let Some(why) = held.or(board.error) {
+            let flash = board.unfinished_flash.as_ref().map(|flash| {
+                let words = flash.words();
+                format!("{words}: KEEP THE POWER ON, since the board may not start again")
+            });
+            let why: Vec<_> = held.or(board.error).into_iter().chain(flash).collect();
+            if !why.is_empty() {
                 self.down.push(Down {
                     name: board.name,
                     connected: board.connected,
-                    why,
+                    why: why.join("; "),
                 });
             }
         }

@@ -11,6 +11,7 @@ use twotone::hal::legible;
 use twotone::identity::Identity;
 use twotone::score::Score;
 
+use crate::cli::job::off_command;
 use crate::cli::table::{Table, median, shown};
 
 /// Returns the table of a report. `map` is the file of the map. It is `None` if this program
@@ -83,8 +84,8 @@ pub(super) fn table(report: &TuneReport, score: Option<&Score>, map: Option<&str
         && report.boards.iter().any(TunedBoard::has_left_tones_on)
     {
         text.push_str(&format!(
-            "tones are left on where tuned; `twotone off {}` switches them off\n",
-            legible(map)
+            "tones are left on where tuned; {} switches them off\n",
+            off_command(map)
         ));
     }
     if let Some(directory) = &report.record.run_directory {

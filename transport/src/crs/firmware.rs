@@ -17,13 +17,14 @@ mod console;
 
 use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use md5::{Digest as _, Md5};
 use twotone_hal::{
     Certainty, Error, ErrorKind, Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity,
-    FirmwareImage, FirmwareProgress, FirmwareResult, PowerLoss, Result,
+    FirmwareImage, FirmwareProgress, FirmwareRelease, FirmwareResult, PowerLoss, Result,
 };
 use twotone_wire::crs::boot::{
     BEACON_PORT, Beacon, Command, ERASE_BLOCK, check_image, is_for_simulated_boards,
@@ -35,7 +36,7 @@ use super::FAMILY;
 use crate::{BoardPlace, FirmwareOptions, deadline};
 
 /// First release whose `boot.bin` a board can start from its flash.
-const FIRST_RELEASE: (u32, u32) = (1, 7);
+const FIRST_RELEASE: &str = "1.7.0";
 
 /// Returns the access to the firmware of boards, in the order of `boards`, each a name and a place.
 /// All boards share one socket.
@@ -185,7 +186,7 @@ impl CrsFirmware {
             loop {
                 let (beacon, from) = self.beacons.wait_for(serial).await?;
                 self.check_crate(&beacon)?;
-                match Console::open(&beacon, from, self.options.flash_time).await {
+                match Console::open(&beacon, from, &self.options).await {
                     Ok(console) => return Ok((console, beacon)),
                     // The window may have ended in between. The next window is as good.
                     Err(error) if error.kind() == ErrorKind::Timeout => {
@@ -208,7 +209,48 @@ impl CrsFirmware {
         let mut identity = FirmwareIdentity::new(FAMILY.name);
         identity.serial = Some(beacon.serial);
         identity.crate_serial = beacon.crate_serial;
+        identity.control = console.control();
         Ok((console, identity))
+    }
+
+    /// Takes the console that another program had taken, or waits for a beacon, whichever comes
+    /// first. Returns also the effect of a loss of power, as in [`Session`].
+    async fn take_again(
+        &self,
+        control: &str,
+    ) -> Result<(Console, FirmwareIdentity, Option<PowerLoss>)> {
+        let reopened = Console::reopen(control, &self.options);
+        let (mut reopened, mut started) = (pin!(reopened), pin!(self.take_console()));
+        let taken = tokio::select! {
+            taken = started.as_mut() => taken,
+            console = reopened.as_mut() => match console {
+                Ok(console) => {
+                    let mut identity = FirmwareIdentity::new(FAMILY.name);
+                    identity.serial = self.serial.clone();
+                    identity.control = console.control();
+                    return Ok((console, identity, Some(PowerLoss::Unknown)));
+                }
+                Err(error) => {
+                    tracing::warn!(board = self.name, %error, "waiting for a beacon");
+                    started.await
+                }
+            },
+        };
+        match taken {
+            // The board has started, so that its flash is complete.
+            Ok((console, identity)) => Ok((console, identity, None)),
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                let seconds = self.options.window.as_secs_f64();
+                let why = format!(
+                    "in {seconds} s neither the boot loader answered, of which an earlier program \
+                     had control, nor did the board announce itself"
+                );
+                Err(Error::new(ErrorKind::Timeout, why)
+                    .certainty_is(Certainty::NotExecuted)
+                    .advise("look at the serial console of the board before it loses its power"))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -231,6 +273,24 @@ impl Firmware for CrsFirmware {
             *session = Session {
                 console: Some(console),
                 ..Session::default()
+            };
+            identity
+        });
+        self.answer(&session, "identify", taken)
+    }
+
+    async fn identify_again(&self, control: &str) -> FirmwareResult<FirmwareIdentity> {
+        let mut session = self.session.lock().await;
+        *session = Session {
+            power_loss: Some(PowerLoss::Unknown),
+            ..Session::default()
+        };
+        let taken = self.take_again(control).await;
+        let taken = taken.map(|(console, identity, power_loss)| {
+            *session = Session {
+                console: Some(console),
+                staged: None,
+                power_loss,
             };
             identity
         });
@@ -297,11 +357,9 @@ impl Firmware for CrsFirmware {
                 return Err(Error::new(ErrorKind::InvalidArgument, why)
                     .advise("commit and verify again before a restart"));
             }
-            let console = session.console()?;
-            console.settle().await?;
-            console.ask(Command::Reset).await
+            session.console()?.reset().await
         };
-        let booted = booted.await.map(drop);
+        let booted = booted.await;
         if booted.is_ok() {
             *session = Session::default();
         }
@@ -324,21 +382,18 @@ fn check(image: &FirmwareImage) -> Result<()> {
             "the image is for boards of the kind {kind}, not {name}"
         )));
     }
-    let release = image.release.trim_start_matches('r');
-    let mut numbers = release.split('.').map(|part| part.parse::<u32>().ok());
-    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
+    let Some(release) = FirmwareRelease::parse(&image.release) else {
         let release = &image.release;
         return Err(refused(format!(
-            "`{release}` is not a release such as 1.7.0"
+            "`{release}` is not a release such as {FIRST_RELEASE}"
         )));
     };
-    if (major, minor) < FIRST_RELEASE {
-        let why = format!(
-            "the image of release {} makes a board unusable: only images from 1.7.0 on start from \
-             the flash",
-            image.release
-        );
-        return Err(refused(why));
+    // A candidate of the first release comes before it.
+    if FirmwareRelease::parse(FIRST_RELEASE).is_none_or(|first| release < first) {
+        return Err(refused(format!(
+            "the image of release {release} makes a board unusable: only images from \
+             {FIRST_RELEASE} on start from the flash"
+        )));
     }
     check_image(&image.bytes).map_err(|error| refused(error.to_string()))
 }

@@ -5,25 +5,25 @@
 //! boards: one board of the site first, then a tenth of the others, then the rest. The first
 //! failure ends the roll-out. A second call continues with the boards that are not done.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod image;
+mod report;
+
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::image::{Described, Image};
+use self::report::{is_well, not_begun, print, unknown};
 use super::check::Facts;
 use super::remote::{Answered, Failure, Remote, Sockets, unique};
-use super::site::{Site, is_plain};
+use super::site::Site;
 use crate::Result;
 
 /// Interval at which a host is asked for its progress.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Folder of the images on a host.
-const FOLDER: &str = "/var/lib/twotone/firmware";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,6 +41,10 @@ pub(crate) struct Args {
     /// Flash boards that run a later release, or one that is not known.
     #[arg(long)]
     allow_older: bool,
+    /// Interrupt jobs of the daemons, such as tunes and captures. Without it, boards of a host whose
+    /// daemon has jobs are not flashed.
+    #[arg(long)]
+    now: bool,
     /// Longest time until a board starts and announces itself, in seconds.
     #[arg(long, value_name = "S", default_value_t = 300)]
     wait: u32,
@@ -52,66 +56,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Description of an image.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Described {
-    kind: String,
-    release: String,
-    file: PathBuf,
-    sha256: String,
-    size: u64,
-    oldest: Option<String>,
-}
-
-/// An image, and its folder on the hosts.
-struct Image {
-    described: Described,
-    path: PathBuf,
-    folder: String,
-}
-
-impl Image {
-    fn read(path: &Path) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-        let described: Described = toml::from_str(&text).map_err(|error| failed(&error))?;
-        let file = path.parent().unwrap_or(Path::new("")).join(&described.file);
-        let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let sum = super::sum(&bytes)?;
-        if bytes.len() as u64 != described.size || sum != described.sha256.to_ascii_lowercase() {
-            let file = file.display();
-            return Err(format!(
-                "{file}: another size or SHA-256 than its description says"
-            ));
-        }
-        let texts = [
-            Some(&described.kind),
-            Some(&described.release),
-            described.oldest.as_ref(),
-        ];
-        if let Some(bad) = texts.into_iter().flatten().find(|it| !is_plain(it, "._-")) {
-            return Err(failed(&format!(
-                "`{bad}` has characters that no release or kind has"
-            )));
-        }
-        let folder = format!("{FOLDER}/{}-{}", described.release, &sum[..12]);
-        Ok(Self {
-            described: Described {
-                sha256: sum,
-                ..described
-            },
-            path: file,
-            folder,
-        })
-    }
-}
-
 /// A board of the site. `host` is the index of its control host.
 #[derive(Clone, Debug)]
 struct Board {
     host: usize,
     name: String,
+    /// True if its flash was begun before, and the board has not started since.
+    unfinished: bool,
     report: Option<Value>,
 }
 
@@ -146,18 +97,18 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         .collect();
     let mut started = true;
     if args.dry_run {
-        for (number, group) in groups(&open).enumerate() {
+        for (number, group) in groups(&open, &boards).iter().enumerate() {
             let names = group.iter().map(|at| shown(&site, &boards[*at]));
             let names: Vec<_> = names.collect();
             eprintln!("group {}: {}", number + 1, names.join(", "));
         }
     } else {
         let mut failed = false;
-        for group in groups(&open) {
+        for group in groups(&open, &boards) {
             if failed {
                 break;
             }
-            failed = !flash_group(&site, &mut remotes, &image, args, group, &mut boards);
+            failed = !flash_group(&site, &mut remotes, &image, args, &group, &mut boards);
         }
         started = start_daemons(&site, &mut remotes, &image);
     }
@@ -186,13 +137,16 @@ fn shown(site: &Site, board: &Board) -> String {
     format!("{} {}", site.hosts[board.host].name, board.name)
 }
 
-/// Returns the groups of a roll-out: one board, a tenth of the others, the rest.
-fn groups(boards: &[usize]) -> impl Iterator<Item = &[usize]> {
-    let (first, others) = boards.split_at(boards.len().min(1));
+/// Returns the groups of a roll-out of the boards at the indices `open`: those whose flash was
+/// begun before, then one board, a tenth of the others, the rest.
+fn groups(open: &[usize], boards: &[Board]) -> Vec<Vec<usize>> {
+    let (unfinished, others): (Vec<usize>, Vec<usize>) =
+        open.iter().partition(|at| boards[**at].unfinished);
+    let (first, others) = others.split_at(others.len().min(1));
     let (tenth, rest) = others.split_at(others.len().div_ceil(10));
-    [first, tenth, rest]
-        .into_iter()
-        .filter(|group| !group.is_empty())
+    let groups = [&unfinished, first, tenth, rest];
+    let groups = groups.into_iter().filter(|group| !group.is_empty());
+    groups.map(<[usize]>::to_vec).collect()
 }
 
 /// Does `work` on all hosts at the same time. Returns the answers in the order of the hosts.
@@ -278,14 +232,12 @@ fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>
     if let Some(why) = checked["refused"].as_str() {
         return Err(Failure::Refused(why.to_owned()));
     }
-    let done = parsed("done").unwrap_or_default();
+    if facts.jobs() > 0 && !args.now {
+        return Err(Failure::Refused(busy(facts.jobs())));
+    }
     let boards = boards.iter().map(|board| {
         let name = board["name"].as_str().unwrap_or_default().to_owned();
-        let is_done = done["boards"].get(&name).is_some()
-            && board["release"]
-                .as_str()
-                .is_some_and(|it| same(it, &image.described.release));
-        let status = match is_done {
+        let status = match board["done"] == true {
             true => Some("already_done"),
             false => (!board["refused"].is_null()).then_some("refused"),
         };
@@ -293,21 +245,22 @@ fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>
             let release = &board["release"];
             json!({
                 "name": name, "status": status, "before": release, "release": release,
-                "power_loss": "harmless", "writes": 0, "error": board["refused"],
+                "power_loss": board["power_loss"], "writes": 0, "error": board["refused"],
             })
         });
         Board {
             host: 0,
             name,
+            unfinished: !board["unfinished"].is_null() && board["release"].is_null(),
             report,
         }
     });
     Ok(boards.collect())
 }
 
-/// True if two names denote the same release. The letter `r` before the numbers is ignored.
-fn same(one: &str, other: &str) -> bool {
-    one.trim_start_matches('r') == other.trim_start_matches('r')
+/// Returns the message about a daemon that has jobs.
+fn busy(jobs: u64) -> String {
+    format!("the daemon has {jobs} jobs: wait for their end, or interrupt them (--now)")
 }
 
 /// Flashes the boards of a group, at all hosts at the same time. Returns true if all are done.
@@ -336,10 +289,14 @@ fn flash_group(
     let results = on_all(remotes, |remote| {
         let names = host_of(remote).map(|host| of_host[host].as_slice());
         match names.filter(|names| !names.is_empty()) {
-            Some(names) => flash(remote, image, args, names),
-            None => Ok(Value::Null),
+            Some(names) => Ok(flash(remote, image, args, names)),
+            None => Ok(Ok(Value::Null)),
         }
     });
+    let results = results
+        .into_iter()
+        .map(|result| result.unwrap_or_else(|failure| Err(NotFlashed::Unknown(failure))));
+    let results: Vec<_> = results.collect();
     let mut all = true;
     for at in group {
         let board = &mut boards[*at];
@@ -350,7 +307,8 @@ fn flash_group(
                     .find(|report| report["name"] == board.name.as_str())
                     .cloned()
             }
-            Err(failure) => Some(unknown(&board.name, failure.text())),
+            Err(NotFlashed::NotBegun(failure)) => Some(not_begun(&board.name, failure.text())),
+            Err(NotFlashed::Unknown(failure)) => Some(unknown(&board.name, failure.text())),
         };
         let report = report.unwrap_or_else(|| unknown(&board.name, "the host told no result"));
         all &= is_well(&report);
@@ -359,27 +317,24 @@ fn flash_group(
     all
 }
 
-/// Returns the report of a board whose host has not reported a result.
-fn unknown(name: &str, why: &str) -> Value {
-    let failure = json!({
-        "kind": null, "certainty": "unknown", "operation": "flash", "message": why,
-        "advice": "KEEP THE POWER ON, and run the same command again: the host goes on by itself",
-    });
-    json!({
-        "name": name, "status": "failed", "before": null, "release": null,
-        "power_loss": "unknown", "writes": null, "error": failure,
-    })
-}
-
-fn is_well(report: &Value) -> bool {
-    let status = report["status"].as_str();
-    status.is_some_and(|status| ["already_done", "flashed", "verified"].contains(&status))
+/// Reason that a host has reported no result.
+enum NotFlashed {
+    /// The host has not begun.
+    NotBegun(Failure),
+    /// The host may have begun.
+    Unknown(Failure),
 }
 
 /// Flashes boards of a host, and waits until the host has finished.
-fn flash(remote: &Remote<'_>, image: &Image, args: &Args, boards: &[String]) -> Answered<Value> {
+fn flash(
+    remote: &Remote<'_>,
+    image: &Image,
+    args: &Args,
+    boards: &[String],
+) -> std::result::Result<Value, NotFlashed> {
     let (id, wait) = (unique(), args.wait.to_string());
-    let mut arguments = vec![image.folder.as_str(), &id, "--wait", &wait];
+    let jobs = if args.now { "now" } else { "idle" };
+    let mut arguments = vec![image.folder.as_str(), &id, jobs, "--wait", &wait];
     arguments.extend(args.allow_older.then_some("--allow-older"));
     if let Some(beacons) = &args.beacons {
         arguments.extend(["--beacons", beacons]);
@@ -387,7 +342,19 @@ fn flash(remote: &Remote<'_>, image: &Image, args: &Args, boards: &[String]) -> 
     for board in boards {
         arguments.extend(["--board", board]);
     }
-    remote.script(include_str!("scripts/firmware_start.sh"), &arguments)?;
+    let started = remote.script(include_str!("scripts/firmware_start.sh"), &arguments);
+    match started {
+        Ok(_) => followed(remote, image).map_err(NotFlashed::Unknown),
+        // The script refuses before it begins anything.
+        Err(failure @ Failure::Refused(_)) if !failure.text().contains("flashed already") => {
+            Err(NotFlashed::NotBegun(failure))
+        }
+        Err(failure) => Err(NotFlashed::Unknown(failure)),
+    }
+}
+
+/// Waits until a host has finished, prints its log, and returns its result.
+fn followed(remote: &Remote<'_>, image: &Image) -> Answered<Value> {
     let mut line = 1;
     loop {
         let from = line.to_string();
@@ -416,51 +383,6 @@ fn flash(remote: &Remote<'_>, image: &Image, args: &Args, boards: &[String]) -> 
     }
 }
 
-/// Prints the boards. Returns true if all are done, or if this is a dry run.
-fn print(site: &Site, image: &Image, boards: &[Board], args: &Args) -> bool {
-    let ok = args.dry_run
-        || boards
-            .iter()
-            .all(|board| board.report.as_ref().is_some_and(is_well));
-    if args.json {
-        let boards = boards.iter().map(|board| {
-            let mut report = board
-                .report
-                .clone()
-                .unwrap_or_else(|| json!({ "name": board.name, "status": "not_started" }));
-            report["host"] = json!(site.hosts[board.host].name);
-            report
-        });
-        let boards: Vec<_> = boards.collect();
-        let Described {
-            release, sha256, ..
-        } = &image.described;
-        println!(
-            "{}",
-            json!({ "ok": ok, "release": release, "sha256": sha256, "boards": boards })
-        );
-        return ok;
-    }
-    for board in boards {
-        let report = board.report.as_ref();
-        let status = report.and_then(|report| report["status"].as_str());
-        let status = status.unwrap_or("not_started").replace('_', " ");
-        let release = report
-            .and_then(|report| report["release"].as_str())
-            .unwrap_or("-");
-        println!("{}  {status}  {release}", shown(site, board));
-        let error = report
-            .map(|report| &report["error"])
-            .filter(|error| !error.is_null());
-        if let Some(error) = error {
-            let words = [&error["message"], &error["advice"]];
-            let words: Vec<_> = words.iter().filter_map(|it| it.as_str()).collect();
-            println!("    {}", words.join("; "));
-        }
-    }
-    ok
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -473,10 +395,30 @@ mod tests {
             (3, vec![1, 1, 1]),
             (41, vec![1, 4, 36]),
         ] {
-            let boards: Vec<usize> = (0..boards).collect();
-            let sizes: Vec<_> = groups(&boards).map(<[usize]>::len).collect();
+            let open: Vec<usize> = (0..boards).collect();
+            let sizes: Vec<_> = groups(&open, &these(boards, &[]))
+                .iter()
+                .map(Vec::len)
+                .collect();
             assert_eq!(sizes, expected);
         }
+    }
+
+    /// Boards, some of which are unfinished.
+    fn these(number: usize, unfinished: &[usize]) -> Vec<Board> {
+        let board = |at: usize| Board {
+            host: 0,
+            name: format!("b{at}"),
+            unfinished: unfinished.contains(&at),
+            report: None,
+        };
+        (0..number).map(board).collect()
+    }
+
+    #[test]
+    fn boards_whose_flash_was_begun_come_first() {
+        let found = groups(&[0, 2, 3, 4], &these(5, &[1, 3, 4]));
+        assert_eq!(found, [vec![3, 4], vec![0], vec![2]]);
     }
 
     #[test]

@@ -66,7 +66,14 @@ fn the_boards_of_two_hosts_are_flashed_in_groups_and_once() {
         host.until("the daemon has its boards", connected);
     }
     let newer = image(&lab, "1.8.0");
-    let planned = lab.xtask("firmware", &[&newer, "--dry-run"]);
+    // A daemon that captures is not stopped without being asked.
+    let capture = "/opt/twotone/current/bin/twotone --host unix:/run/twotone/control.sock \
+                   --detach capture --seconds 600 --out busy";
+    lab.hosts[0].sh(capture);
+    let busy = lab.verb_fails("firmware", &[&newer]);
+    assert!(busy.contains("host0: the daemon has 1 jobs"), "{busy}");
+    lab.hosts[0].sh("systemctl is-active twotone");
+    let planned = lab.xtask("firmware", &[&newer, "--dry-run", "--now"]);
     let groups: Vec<_> = planned
         .progress
         .lines()
@@ -81,7 +88,7 @@ fn the_boards_of_two_hosts_are_flashed_in_groups_and_once() {
         ]
     );
 
-    let told = lab.xtask("firmware", &[&newer, "--wait", "60"]);
+    let told = lab.xtask("firmware", &[&newer, "--wait", "60", "--now"]);
     let each = |status: &str| {
         let board = |host, board| format!("host{host} crs000{board} {status}");
         [board(0, 1), board(0, 2), board(1, 1), board(1, 2)]

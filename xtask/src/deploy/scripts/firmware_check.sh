@@ -2,11 +2,10 @@
 # Arguments: folder, options of the check.
 folder=$1
 shift
+program=/opt/twotone/current/bin/twotone
 echo "work $(systemctl is-active twotone-firmware.service || true)"
 echo "service $(systemctl is-active twotone.service || true)"
-printf 'done '
-tr -d '\n' <"$folder/done.json" 2>/dev/null || true
-echo
+echo "health $(timeout 10 "$program" --json health 2>/dev/null | tr '\n\t' '  ' || true)"
 printf 'check '
-/opt/twotone/current/bin/twotone firmware check "$folder/image.toml" /etc/twotone/map.toml \
+"$program" firmware check "$folder/image.toml" /etc/twotone/map.toml --done "$folder/done.json" \
     --json "$@" || true

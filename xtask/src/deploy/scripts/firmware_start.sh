@@ -1,7 +1,8 @@
 # Has systemd flash boards, which goes on without us. The daemon is stopped before: it holds them.
-# Arguments: folder, name of this work, options of the program.
-folder=$1 id=$2
-shift 2
+# Arguments: folder, name of this work, `now` to interrupt jobs of the daemon or else `idle`,
+# options of the program.
+folder=$1 id=$2 jobs=$3
+shift 3
 state=$(systemctl is-active twotone-firmware.service || true)
 if [ -e "$folder/work" ] && [ "$(cat "$folder/work")" = "$id" ] &&
     { [ -e "$folder/status" ] || [ "$state" = active ]; }; then
@@ -14,6 +15,16 @@ active | activating | deactivating)
     ;;
 esac
 if systemctl -q is-active twotone.service; then
+    if [ "$jobs" = idle ]; then
+        health=$(timeout 10 /opt/twotone/current/bin/twotone --json health 2>/dev/null || true)
+        case $(printf %s "$health" | tr -d ' \n\t') in
+        '' | *'"jobs":{"queued":0,"running":0}'* | *'"jobs":{"running":0,"queued":0}'*) ;;
+        *)
+            echo "the daemon has jobs: wait for their end, or interrupt them (--now)" >&2
+            exit 1
+            ;;
+        esac
+    fi
     # In the folder of all images, so that a call with another image finds it.
     touch "${folder%/*}/daemon"
     systemctl stop twotone.service

@@ -9,8 +9,16 @@ use super::{ERASE_BLOCK, PROMPT};
 /// `$loadaddr`, a variable of the boot loader. `offset` is a distance from this address, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Print a prompt.
+    /// Print the first prompt. The boot loader repeats its last command if it gets an empty line,
+    /// so this command is for a console on which no command was given yet. Later, use
+    /// [`Command::Sync`].
     Wake,
+    /// Print a number, and change nothing. The answer shows that the boot loader has executed, or
+    /// never received, every command before.
+    Sync {
+        /// The number. It distinguishes this answer from those to earlier commands.
+        number: u32,
+    },
     /// Receive a file by XMODEM. The answer comes after the transfer.
     Load,
     /// Compute the MD5 digest of bytes in memory.
@@ -59,6 +67,7 @@ impl Command {
     pub fn line(self) -> String {
         match self {
             Self::Wake => String::from("\n"),
+            Self::Sync { number } => format!("echo sync-{number:08x}\n"),
             Self::Load => String::from("loadx\n"),
             Self::Digest { offset: 0, size } => format!("md5sum $loadaddr {size:#x}\n"),
             Self::Digest { offset, size } => {
@@ -76,10 +85,16 @@ impl Command {
         }
     }
 
-    /// Text in the answer of a command that succeeded.
+    /// True if a repetition of the command does no harm and has the same result. The host repeats
+    /// such a command if its answer is lost.
+    pub fn can_be_repeated(self) -> bool {
+        !matches!(self, Self::Load | Self::Reset)
+    }
+
+    /// Text in the answer of a command that succeeded. Empty if every answer is a success.
     fn success(self) -> &'static str {
         match self {
-            Self::Wake => "",
+            Self::Wake | Self::Sync { .. } => "",
             Self::Load => "## Total Size",
             Self::Digest { .. } => "md5 for",
             Self::Probe => "erase size 128 KiB",
@@ -113,7 +128,7 @@ impl Command {
     }
 }
 
-/// Output of the console since the last complete answer.
+/// Output of the console, in which answers to commands are found.
 #[derive(Debug, Default)]
 pub struct Transcript {
     text: String,
@@ -134,25 +149,35 @@ impl Transcript {
 
     /// Returns the answer to a command, without the echo, if it is complete: it ends with the
     /// prompt. The answer to [`Command::Reset`] has no prompt, and is complete with the text that
-    /// shows success. A complete answer, and all text after it, is removed from the transcript.
+    /// shows success. The answer, and all text before it, is removed from the transcript.
+    ///
+    /// Answers are recognised by the echo of the command, or by the text that shows its success, so
+    /// that a late or repeated answer to another command is not taken for this one. The answer to
+    /// [`Command::Wake`] ends with any prompt.
     pub fn answer(&mut self, command: Command) -> Option<String> {
-        let end = match command {
-            Command::Reset => {
-                let word = Command::Reset.success();
-                self.text.find(word)? + word.len()
+        let (success, line) = (command.success(), command.line());
+        if command == Command::Reset {
+            let end = self.text.find(success)? + success.len();
+            return Some(self.text.drain(..end).collect());
+        }
+        let echo = line.trim_end();
+        let mut begin = 0;
+        while let Some(length) = self.text[begin..].find(PROMPT) {
+            let end = begin + length;
+            let part = self.text[begin..end].replace('\r', "");
+            let answer = match part.find(echo) {
+                Some(at) => Some(part[at + echo.len()..].to_owned()),
+                // The echo may be lost. The answers to two commands for a digest look the same.
+                None if matches!(command, Command::Digest { .. }) || success.is_empty() => None,
+                None => part.contains(success).then_some(part),
+            };
+            if let Some(answer) = answer {
+                self.text.drain(..end + PROMPT.len());
+                return Some(answer);
             }
-            _ => self.text.find(PROMPT)?,
-        };
-        let answer = self.text[..end].replace('\r', "");
-        self.text.clear();
-        let echo = command.line();
-        let answer = answer.trim_start();
-        Some(
-            answer
-                .strip_prefix(echo.trim_end())
-                .unwrap_or(answer)
-                .to_owned(),
-        )
+            begin = end + PROMPT.len();
+        }
+        None
     }
 }
 
@@ -171,6 +196,37 @@ mod tests {
         assert!(answer.trim_start().starts_with("SF:"), "{answer:?}");
         assert_eq!(Command::Probe.check(&answer), Ok(String::new()));
         assert_eq!(transcript.answer(Command::Probe), None);
+    }
+
+    #[test]
+    fn answers_to_other_commands_are_skipped() {
+        let (size, sync) = (16, Command::Sync { number: 7 });
+        let read = Command::Digest { offset: 64, size };
+        let mut transcript = Transcript::default();
+        // Late prompts, and a repeated answer with the same success.
+        transcript.receive(b"ZynqMP> \r\nZynqMP> md5sum $loadaddr 0x10\r\nmd5 for ...\r\nZynqMP> ");
+        assert_eq!(transcript.answer(read), None);
+        assert_eq!(transcript.answer(sync), None);
+        transcript.receive(read.line().as_bytes());
+        transcript.receive(b"\r\nmd5 for 08000040 ... 0800004f ==> 1\r\nZynqMP> ");
+        transcript.receive(b"echo sync-00000007\r\nsync-00000007\r\nZynqMP> ");
+        assert!(transcript.answer(read).unwrap().contains("==> 1"));
+        assert!(transcript.answer(sync).is_some());
+        assert_eq!(transcript.answer(Command::Wake), None);
+    }
+
+    #[test]
+    fn an_answer_without_its_echo_is_known_by_its_success() {
+        let mut transcript = Transcript::default();
+        transcript.receive(b"SF: 131072 bytes @ 0x0 Erased: OK\r\nZynqMP> ");
+        let (erase, digest) = (
+            Command::Erase { size: 9 },
+            Command::Digest { offset: 0, size: 9 },
+        );
+        assert!(transcript.answer(erase).is_some());
+        // This may be the digest of other bytes.
+        transcript.receive(b"md5 for 08000000 ... 08000009 ==> 1\r\nZynqMP> ");
+        assert_eq!(transcript.answer(digest), None);
     }
 
     #[test]

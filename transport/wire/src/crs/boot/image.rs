@@ -5,6 +5,9 @@
 //! Source: AMD, Zynq UltraScale+ Device Technical Reference Manual (UG1085), chapter 11, and
 //! Bootgen User Guide (UG1283), chapter 4.
 
+#[cfg(feature = "server")]
+use md5::{Digest as _, Md5};
+
 use super::FLASH_SIZE;
 
 /// Word at [`WIDTH_DETECTION_AT`].
@@ -128,18 +131,23 @@ pub fn check_image(image: &[u8]) -> Result<(), ImageError> {
 /// Text before the name of the firmware release in an image for simulated boards.
 const RELEASE: &[u8] = b"simulated-release=";
 
+/// Field of the partition header: offset of the digest of the partition, in words.
+#[cfg(feature = "server")]
+const CHECKSUM: usize = 0x2c;
+
 /// True if the image is for simulated boards only. A real board would not start with it.
 pub fn is_for_simulated_boards(image: &[u8]) -> bool {
     image.windows(RELEASE.len()).any(|window| window == RELEASE)
 }
 
 /// Returns an image for simulated boards, with one partition of `payload` bytes that names the
-/// release. Real boards cannot run it.
+/// release, and the MD5 digest of the partition. Real boards cannot run it.
 #[cfg(feature = "server")]
 pub fn example_image(release: &str, payload: usize) -> Vec<u8> {
     const TABLE: usize = 0x100;
     const HEADER: usize = 0x140;
-    const PARTITION: usize = 0x180;
+    const DIGEST: usize = 0x180;
+    const PARTITION: usize = 0x190;
     let mut name = RELEASE.to_vec();
     name.extend_from_slice(release.as_bytes());
     name.push(0);
@@ -152,6 +160,7 @@ pub fn example_image(release: &str, payload: usize) -> Vec<u8> {
     put(TABLE + FIRST_PARTITION, HEADER as u32 / 4);
     put(HEADER + LENGTH, length as u32 / 4);
     put(HEADER + OFFSET, PARTITION as u32 / 4);
+    put(HEADER + CHECKSUM, DIGEST as u32 / 4);
     // Bytes without a pattern, so that a block in the wrong place changes the digest.
     let mut state = 0x9e37_79b9_u32;
     for byte in &mut image[PARTITION..] {
@@ -159,14 +168,33 @@ pub fn example_image(release: &str, payload: usize) -> Vec<u8> {
         *byte = (state >> 24) as u8;
     }
     image[PARTITION..PARTITION + name.len()].copy_from_slice(&name);
+    let digest = Md5::digest(&image[PARTITION..]);
+    image[DIGEST..PARTITION].copy_from_slice(&digest);
     image
 }
 
-/// Returns the release that an image for simulated boards names; `None` if the bytes are no
-/// complete image, or name none.
+/// True if the first partition of an image has the digest that its header names.
+#[cfg(feature = "server")]
+fn first_partition_is_whole(image: &[u8]) -> Option<bool> {
+    let field = |at| word(image, at).ok().map(|word| 4 * word as usize);
+    let table = word(image, TABLE_AT).ok()? as usize;
+    let header = field(table + FIRST_PARTITION)?;
+    let (offset, length) = (field(header + OFFSET)?, field(header + LENGTH)?);
+    let checksum = field(header + CHECKSUM)?;
+    let partition = image.get(offset..offset.checked_add(length)?)?;
+    let digest = image.get(checksum..checksum.checked_add(16)?)?;
+    Some(Md5::digest(partition).as_slice() == digest)
+}
+
+/// Returns the release that an image for simulated boards names. `None` if the bytes are no
+/// complete image, if the digest of its partition differs, or if it names no release. Bytes after
+/// the partition are ignored.
 #[cfg(feature = "server")]
 pub fn release_in(image: &[u8]) -> Option<&str> {
     check_image(image).ok()?;
+    if !first_partition_is_whole(image)? {
+        return None;
+    }
     let at = image
         .windows(RELEASE.len())
         .position(|window| window == RELEASE)?;
@@ -191,6 +219,20 @@ mod tests {
         let image = example_image("r1.8.0", 300);
         for size in 0..image.len() {
             assert!(check_image(&image[..size]).is_err(), "{size}");
+        }
+    }
+
+    #[test]
+    fn an_example_with_one_wrong_byte_names_no_release() {
+        let image = example_image("r1.8.0", 3000);
+        let longer = [&image[..], &[0xff; 5000]].concat();
+        assert_eq!(release_in(&longer), Some("r1.8.0"));
+        // The digest, the first byte of the partition, one of its middle, and its last one.
+        for at in [0x180, 0x190, 0x900, image.len() - 1] {
+            let mut wrong = longer.clone();
+            wrong[at] ^= 1;
+            assert_eq!(check_image(&wrong), Ok(()));
+            assert_eq!(release_in(&wrong), None, "{at:#x}");
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Uboot {
     variables: HashMap<String, usize>,
     probed: bool,
     line: String,
+    /// Last line, which an empty line repeats.
+    last: String,
     output: VecDeque<Vec<u8>>,
     loading: Option<XmodemReceiver>,
     job: Option<Job>,
@@ -64,6 +66,7 @@ impl Uboot {
             variables: HashMap::from([(String::from("loadaddr"), LOAD_ADDRESS)]),
             probed: false,
             line: String::new(),
+            last: String::new(),
             output: VecDeque::new(),
             loading: None,
             job: None,
@@ -91,10 +94,21 @@ impl Uboot {
                 b'\n' | b'\r' => {
                     let line = mem::take(&mut self.line);
                     self.print(&format!("{line}\r\n"));
-                    self.pending
-                        .extend(line.split(';').map(|command| command.trim().to_owned()));
+                    if !line.is_empty() {
+                        self.last = line;
+                    }
+                    let commands = self
+                        .last
+                        .split(';')
+                        .map(|command| command.trim().to_owned());
+                    self.pending.extend(commands);
+                    if self.last.split(';').any(is_done_once) {
+                        self.last.clear();
+                    }
                     self.run();
                 }
+                // The editor of lines takes control characters as commands.
+                0..0x20 => {}
                 byte if self.line.len() < LONGEST_LINE => self.line.push(char::from(*byte)),
                 _ => {}
             }
@@ -238,6 +252,10 @@ impl Uboot {
             }
             ["sf", words @ ..] => self.flash_command(words),
             ["mmc", ..] => Err(String::from("MMC: no card present")),
+            ["echo", words @ ..] => {
+                self.print(&format!("{}\r\n", words.join(" ")));
+                Ok(())
+            }
             ["reset"] => {
                 self.print("resetting ...\r\n");
                 self.reset = true;
@@ -366,135 +384,10 @@ impl Uboot {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::{Command, Transcript, XmodemSender, XmodemStep, example_image};
-    use super::*;
-
-    /// Gives a command to the boot loader as a host does, and checks the answer.
-    fn ask(uboot: &mut Uboot, command: Command) -> Result<String, super::super::ConsoleError> {
-        let mut transcript = Transcript::default();
-        while uboot.output().is_some() {}
-        uboot.receive(command.line().as_bytes());
-        loop {
-            while let Some(output) = uboot.output() {
-                transcript.receive(&output);
-            }
-            if let Some(answer) = transcript.answer(command) {
-                return command.check(&answer);
-            }
-            assert!(uboot.next_step().is_some(), "no answer to {command:?}");
-            uboot.work();
-        }
-    }
-
-    /// Loads a file.
-    fn load(uboot: &mut Uboot, file: &[u8]) {
-        let mut sender = XmodemSender::new(file);
-        uboot.receive(Command::Load.line().as_bytes());
-        loop {
-            let output = uboot.output().expect("an answer to each block");
-            match sender.receive(&output).unwrap() {
-                XmodemStep::Send(bytes) => uboot.receive(&bytes),
-                XmodemStep::Wait => {}
-                XmodemStep::Done => return,
-            }
-        }
-    }
-
-    fn digest(bytes: &[u8]) -> String {
-        Md5::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-
-    #[test]
-    fn an_image_is_loaded_written_and_read_back() {
-        let old = example_image("r1.7.0", 200_000);
-        let new = example_image("r1.8.0", 300_001);
-        let size = new.len();
-        let mut uboot = Uboot::new(Flash::with_image(&old));
-        load(&mut uboot, &new);
-        let sum = ask(&mut uboot, Command::Digest { offset: 0, size });
-        assert_eq!(sum, Ok(digest(&new)));
-        ask(&mut uboot, Command::Probe).unwrap();
-        ask(&mut uboot, Command::Erase { size }).unwrap();
-        ask(&mut uboot, Command::Write { size }).unwrap();
-        let offset = size.next_multiple_of(0x1000);
-        ask(&mut uboot, Command::Read { offset, size }).unwrap();
-        let sum = ask(&mut uboot, Command::Digest { offset, size });
-        assert_eq!(sum, Ok(digest(&new)));
-        ask(&mut uboot, Command::Reset).unwrap();
-        assert!(uboot.is_reset());
-        assert_eq!(uboot.into_flash().read(0, size), new);
-    }
-
-    #[test]
-    fn a_write_without_an_erasure_does_not_read_back() {
-        let new = example_image("r1.8.0", 5000);
-        let size = new.len();
-        let mut uboot = Uboot::new(Flash::with_image(&example_image("r1.7.0", 5000)));
-        load(&mut uboot, &new);
-        ask(&mut uboot, Command::Probe).unwrap();
-        ask(&mut uboot, Command::Write { size }).unwrap();
-        ask(
-            &mut uboot,
-            Command::Read {
-                offset: 0x10_0000,
-                size,
-            },
-        )
-        .unwrap();
-        let sum = ask(
-            &mut uboot,
-            Command::Digest {
-                offset: 0x10_0000,
-                size,
-            },
-        );
-        assert_ne!(sum, Ok(digest(&new)));
-    }
-
-    #[test]
-    fn a_loss_of_power_leaves_what_was_done() {
-        let old = example_image("r1.7.0", 300_000);
-        let mut uboot = Uboot::new(Flash::with_image(&old));
-        ask(&mut uboot, Command::Probe).unwrap();
-        uboot.receive(Command::Erase { size: old.len() }.line().as_bytes());
-        uboot.work();
-        let flash = uboot.into_flash();
-        assert_eq!(flash.read(0, 4), [0xff; 4]);
-        assert_eq!(flash.read(ERASE_BLOCK, 64), old[ERASE_BLOCK..][..64]);
-        assert_eq!(super::super::release_in(&flash.image()), None);
-    }
-
-    #[test]
-    fn wrong_commands_are_refused_and_do_nothing() {
-        let image = example_image("r1.7.0", 100);
-        let mut uboot = Uboot::new(Flash::with_image(&image));
-        for (line, refusal) in [
-            ("sf erase 0x0 0x20000", "No SPI flash selected"),
-            (
-                "sf probe 0:0; sf erase 0x0 0x1000",
-                "not multiple of erase size",
-            ),
-            ("sf erase 0x4000000 0x20000", "past flash size"),
-            ("sf write 0x100 0x0 0x10", "no memory"),
-            ("sf read $nothing 0x0 0x10", "is not a number"),
-            ("sf read $loadaddr 0x0", "Usage"),
-            ("mmc dev 0", "no card"),
-            ("bootm", "Unknown command 'bootm'"),
-        ] {
-            while uboot.output().is_some() {}
-            uboot.receive(format!("{line}\n").as_bytes());
-            let mut said = String::new();
-            while let Some(output) = uboot.output() {
-                said.push_str(&String::from_utf8(output).unwrap());
-            }
-            assert!(said.contains(refusal), "{line}: {said}");
-            assert!(said.ends_with("ZynqMP> "), "{line}: {said}");
-        }
-        assert_eq!(uboot.into_flash(), Flash::with_image(&image));
-    }
+/// True if an empty line does not repeat the command.
+fn is_done_once(command: &str) -> bool {
+    matches!(command.trim(), "loadx" | "reset")
 }
+
+#[cfg(test)]
+mod tests;

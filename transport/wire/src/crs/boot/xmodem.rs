@@ -100,6 +100,17 @@ impl<'a> XmodemSender<'a> {
         self.data.len().min(self.block.unwrap_or(0) * BLOCK)
     }
 
+    /// True once the receiver has asked for the first block.
+    pub fn has_begun(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// True once all blocks are acknowledged, and only the end of the transfer is not.
+    pub fn is_at_end(&self) -> bool {
+        self.block
+            .is_some_and(|block| block * BLOCK >= self.data.len())
+    }
+
     /// Takes a datagram of the receiver. Text around the transfer, such as an echo, is skipped.
     ///
     /// # Errors
@@ -268,6 +279,15 @@ mod tests {
     /// Sends `data` to a receiver, and returns the bytes that arrive. `spoil` gets the number of
     /// each frame and may change the frame on its way.
     fn transfer(data: &[u8], spoil: impl Fn(usize, &mut Vec<u8>)) -> Result<Vec<u8>, XmodemError> {
+        answered(data, spoil, |_| 1)
+    }
+
+    /// As [`transfer`]. Of the answer to the `n`th frame, `copies` arrive.
+    fn answered(
+        data: &[u8],
+        spoil: impl Fn(usize, &mut Vec<u8>),
+        copies: impl Fn(usize) -> usize,
+    ) -> Result<Vec<u8>, XmodemError> {
         let (mut sender, mut receiver) = (XmodemSender::new(data), XmodemReceiver::default());
         let mut step = sender.receive(b"loadx\r\n## Ready\r\nC")?;
         for n in 0..10_000 {
@@ -276,7 +296,13 @@ mod tests {
                     spoil(n, &mut frame);
                     match receiver.receive(&frame).as_slice() {
                         [] => sender.repeat()?,
-                        answers => sender.receive(&answers.concat())?,
+                        answers => {
+                            let mut next = XmodemStep::Wait;
+                            for _ in 0..copies(n) {
+                                next = sender.receive(&answers.concat())?;
+                            }
+                            next
+                        }
                     }
                 }
                 XmodemStep::Wait => sender.repeat()?,
@@ -311,6 +337,15 @@ mod tests {
             _ => (),
         });
         assert_eq!(arrived.unwrap()[..5000], data);
+    }
+
+    #[test]
+    fn an_answer_that_is_lost_has_its_block_repeated() {
+        let data = vec![7; 5000];
+        for lost in 0..6 {
+            let arrived = answered(&data, |_, _| (), |n| usize::from(n != lost));
+            assert_eq!(arrived.unwrap()[..5000], data, "{lost}");
+        }
     }
 
     #[test]

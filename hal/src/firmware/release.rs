@@ -11,22 +11,22 @@ use serde::{Serialize, Serializer};
 /// boards and zeros at the end of the numbers are ignored. A leading `r` is not a part of the name.
 ///
 /// ```
-/// use twotone::firmware::Release;
+/// use twotone_hal::FirmwareRelease;
 ///
-/// let release = |text: &str| Release::parse(text).unwrap();
+/// let release = |text: &str| FirmwareRelease::parse(text).unwrap();
 /// assert_eq!(release("r1.7.0"), release("1.7"));
 /// assert!(release("1.8.0rc2") < release("1.8.0"));
 /// assert!(release("1.10.0") > release("1.9.9"));
-/// assert!(Release::parse("latest").is_none());
+/// assert!(FirmwareRelease::parse("latest").is_none());
 /// ```
 #[derive(Debug, Clone)]
-pub struct Release {
+pub struct FirmwareRelease {
     name: String,
     numbers: Vec<u32>,
     suffix: String,
 }
 
-impl Release {
+impl FirmwareRelease {
     /// Parses the name of a release. Returns `None` if it does not begin, after an optional `r`,
     /// with numbers that are separated by points.
     pub fn parse(text: &str) -> Option<Self> {
@@ -58,7 +58,7 @@ impl Release {
     }
 }
 
-impl Ord for Release {
+impl Ord for FirmwareRelease {
     fn cmp(&self, other: &Self) -> Ordering {
         // A release without a suffix comes last, because a candidate precedes its release.
         let final_ = |release: &Self| release.suffix.is_empty();
@@ -69,25 +69,25 @@ impl Ord for Release {
     }
 }
 
-impl PartialOrd for Release {
+impl PartialOrd for FirmwareRelease {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Release {
+impl PartialEq for FirmwareRelease {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
-impl Eq for Release {}
+impl Eq for FirmwareRelease {}
 
-impl fmt::Display for Release {
+impl fmt::Display for FirmwareRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
-impl Serialize for Release {
+impl Serialize for FirmwareRelease {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.name)
     }
@@ -111,9 +111,9 @@ mod tests {
         ];
         for (at, one) in order.iter().enumerate() {
             for (other_at, other) in order.iter().enumerate() {
-                let found = Release::parse(one)
+                let found = FirmwareRelease::parse(one)
                     .unwrap()
-                    .cmp(&Release::parse(other).unwrap());
+                    .cmp(&FirmwareRelease::parse(other).unwrap());
                 assert_eq!(found, at.cmp(&other_at), "{one} and {other}");
             }
         }
@@ -122,8 +122,11 @@ mod tests {
     #[test]
     fn names_without_numbers_are_none() {
         for text in ["", "r", "latest", ".", "1..2", "-1", "99999999999"] {
-            assert!(Release::parse(text).is_none(), "{text}");
+            assert!(FirmwareRelease::parse(text).is_none(), "{text}");
         }
-        assert_eq!(Release::parse("r1.7.0-sim"), Release::parse("1.7.0"));
+        assert_eq!(
+            FirmwareRelease::parse("r1.7.0-sim"),
+            FirmwareRelease::parse("1.7.0")
+        );
     }
 }
