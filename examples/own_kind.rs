@@ -28,6 +28,7 @@ static BASE_BAND: BoardFamily = BoardFamily {
     properties: &[],
     conflicts: |_| Vec::new(),
     firmware: None,
+    find: None,
     connect: |name, _host, _options| Box::pin(async move { Ok(base_band(name)) }),
 };
 

@@ -13,6 +13,7 @@ mod demo;
 mod descriptors;
 mod dry_run;
 mod exit;
+mod find;
 mod firmware;
 mod import;
 mod info;
@@ -95,6 +96,8 @@ enum Command {
     /// Tune every module of a hardware map, and leave the tones on.
     #[command(after_help = ENDINGS)]
     Tune(tune::Tune),
+    /// List the boards of the local network, with their addresses, or print a hardware map of them.
+    Find(find::Find),
     /// Ask every board of a hardware map for its versions, its clock and its housekeeping.
     Info(info::Info),
     /// Sweep every module of a hardware map over its range, and leave no tone of the sweep on.
@@ -225,6 +228,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Capture(capture) => capture.run(json),
         Command::Check(check) => check.run(json),
         Command::Off(off) => off.run(json),
+        Command::Find(find) => find.run(json),
         Command::Info(info) => info.run(json),
         Command::Sweep(sweep) => sweep.run(json),
         Command::Firmware(firmware) => firmware.run(json),

@@ -139,7 +139,7 @@ impl Listening {
                 ..Heard::default()
             }));
         }
-        let neighbours = neighbours(&std::fs::read_to_string(NEIGHBOURS).unwrap_or_default());
+        let neighbours = neighbours_of_this_host();
         let boards = map.boards().iter().zip(&heard);
         boards
             .map(|(entry, found)| {
@@ -293,6 +293,11 @@ fn judge(
 
 /// File in which Linux lists the hardware addresses of the neighbours on this host's networks.
 const NEIGHBOURS: &str = "/proc/net/arp";
+
+/// Returns the hardware addresses that the kernel knows.
+pub(crate) fn neighbours_of_this_host() -> BTreeMap<Ipv4Addr, String> {
+    neighbours(&std::fs::read_to_string(NEIGHBOURS).unwrap_or_default())
+}
 
 /// Returns the hardware addresses in a list of neighbours.
 fn neighbours(text: &str) -> BTreeMap<Ipv4Addr, String> {

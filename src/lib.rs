@@ -46,6 +46,7 @@
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over the modules of many boards, and the wrappers around a board |
+//! | [`find`] | the search for the boards of the local network |
 //! | [`identity`] | the check that a board is the one in the map |
 //! | [`lock`] | locks, so that one program of this host at a time sets a board |
 //! | [`record`] | run directories, each written as a whole or not at all |
@@ -68,6 +69,7 @@ pub mod capture;
 pub mod cli;
 mod connections;
 mod family;
+pub mod find;
 pub mod firmware;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;

@@ -10,6 +10,7 @@ mod faults;
 mod http;
 mod import;
 mod map;
+mod mdns;
 mod packets;
 mod params;
 mod record;
@@ -54,7 +55,7 @@ const RFMUX: &str = "transport/wire/tests/golden/rfmux";
 const TUBERD: &str = "transport/wire/tests/golden/tuberd";
 
 /// Every target.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target {
         name: "request-json",
         run: request::json,
@@ -141,6 +142,26 @@ pub const TARGETS: [Target; 17] = [
             per_byte: 64,
         },
         tokens: &["simulated-release="],
+        golden: &[],
+    },
+    Target {
+        name: "mdns",
+        run: mdns::message,
+        // A pointer of two bytes stands for a name of up to 255.
+        memory: Memory {
+            fixed: 64 << 10,
+            per_byte: 4096,
+        },
+        tokens: &[
+            "\u{5}local\0",
+            "\u{5}_http\u{4}_tcp",
+            "\u{9}rfmux0042",
+            "\u{9}_services\u{7}_dns-sd\u{4}_udp",
+            "\0\u{1}\0\u{1}",
+            "\0\u{c}\0\u{1}",
+            "\0!\0\u{1}",
+            "\0\u{10}\0\u{1}",
+        ],
         golden: &[],
     },
     Target {

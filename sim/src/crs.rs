@@ -8,8 +8,10 @@
 //! | `service` | HTTP service of a board: connections and requests, whose bodies `tuber` reads |
 //! | `stream` | packets of the sample streams |
 //! | `stamp` | time stamps |
+//! | `announced` | multicast DNS |
 //! | `boot` | boot window: beacons, console of the boot loader, flash |
 
+mod announced;
 mod boot;
 mod module;
 mod service;
@@ -56,6 +58,7 @@ pub(crate) static KIND: Kind = Kind {
         port: crs::READOUT_PORT,
     },
     create: |board, origins| Arc::new(Crs::new(board, origins)),
+    announced: |board| announced::announced(board).ok().flatten(),
 };
 
 /// A CRS board.

@@ -76,6 +76,9 @@ pub enum StartError {
         /// Error of the system.
         source: io::Error,
     },
+    /// The socket of multicast DNS could not be opened.
+    #[error("cannot answer questions of multicast DNS: {0}")]
+    Mdns(io::Error),
     /// The runtime with the farm's own threads could not be started. This error is returned only by
     /// [`FarmBuilder::start_blocking`](crate::FarmBuilder::start_blocking).
     #[error("cannot start the farm's threads: {0}")]

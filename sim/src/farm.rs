@@ -3,6 +3,7 @@
 mod builder;
 mod limits;
 mod map;
+mod mdns;
 mod script;
 mod sim_board;
 mod threads;

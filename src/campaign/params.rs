@@ -449,6 +449,7 @@ mod tests {
         properties: &[],
         conflicts: |_| Vec::new(),
         firmware: None,
+        find: None,
         connect: |name, _, _| {
             let error = Error::new(ErrorKind::Unreachable, "it is not there").on(name);
             Box::pin(async move { Err(error) })

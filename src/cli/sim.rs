@@ -14,6 +14,7 @@ use twotone::input::{self, shown};
 use twotone::map::{HIGHEST_TONE, LOWEST_TONE};
 use twotone::sim::fault::FaultScript;
 use twotone::sim::{Farm, FarmBuilder, Geometry, Profile, Streaming, TimeMode};
+use twotone::transport::wire::mdns;
 
 use super::Exit;
 use super::interrupt::Interrupt;
@@ -144,6 +145,11 @@ pub(crate) struct Sim {
     /// Address to which boards in their boot window send beacons.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9875")]
     beacons_to: SocketAddr,
+    /// Let the boards answer questions of multicast DNS on the loopback interface, so that they are
+    /// found by `twotone find` and reached by their names. Every program on this machine then reaches
+    /// them by the names of real boards with their serial numbers.
+    #[arg(long)]
+    mdns: bool,
     /// End when the parent process ends.
     #[arg(long)]
     with_parent: bool,
@@ -218,6 +224,9 @@ impl Sim {
         }
         if let Some(boards) = self.crate_size {
             builder = builder.crate_size(boards);
+        }
+        if self.mdns {
+            builder = builder.mdns(mdns::PORT);
         }
         let farm = match start(builder) {
             Ok(farm) => farm,

@@ -4,6 +4,7 @@ mod accuracy;
 mod campaign;
 mod composed;
 mod faults;
+mod find;
 mod firmware;
 mod frugality;
 mod handles;

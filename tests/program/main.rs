@@ -8,6 +8,7 @@ mod connections;
 mod dry_run;
 mod endings;
 mod faults;
+mod find;
 mod firmware;
 mod identity;
 mod inputs;

@@ -61,6 +61,7 @@ mod describe;
 mod encode;
 mod family;
 mod filters;
+mod find;
 mod firmware;
 mod housekeeping;
 mod identity;

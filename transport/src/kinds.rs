@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Serialize, Serializer};
 use twotone_hal::{BoardHandle, Error, ErrorKind, Firmware, PropertyKey, Result, Streams};
 
+use crate::find::FindOf;
 use crate::plan::{BoardPlan, Conflict};
 use crate::{ConnectOptions, FirmwareOptions, Host, crs};
 
@@ -75,6 +76,8 @@ pub struct BoardFamily {
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware
     /// of a board may not run. `None` if boards cannot be flashed over the network.
     pub firmware: Option<FirmwareOf>,
+    /// Search for the boards of the kind on the local network. `None` if they cannot be found.
+    pub find: Option<FindOf>,
     /// Connects to the board at an address. The first argument is the name of the board in the
     /// hardware map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,

@@ -4,12 +4,15 @@ mod array;
 mod continuity;
 mod crs;
 mod deadline;
+mod find;
 mod formats;
 mod host;
 mod http;
+mod interface;
 mod kinds;
 mod link;
 mod lookup;
+mod mdns;
 mod options;
 mod plan;
 mod stream;
@@ -17,7 +20,9 @@ mod tuber;
 
 pub use array::{Connected, connect_all};
 pub use crs::{CrsBoard, CrsStreams, readout};
+pub use find::{FindOf, FindOptions, Finding, Searched, Service, Sighting, Way};
 pub use host::Host;
+pub use interface::Interface;
 pub use kinds::{
     BoardFamily, BoardKind, BoardPlace, ConflictsOf, Connecting, FirmwareOf, StreamsOf, UsualStream,
 };

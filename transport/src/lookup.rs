@@ -3,6 +3,8 @@
 //! `tokio::net::lookup_host` also looks names up on separate threads, but it panics if the system
 //! grants no thread.
 
+mod local;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -14,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use twotone_hal::{Error, ErrorKind, Result};
 
-use crate::Host;
+use crate::{Host, mdns};
 
 /// Largest number of look-ups that run at the same time. A look-up without an answer takes up to 30
 /// s.
@@ -26,6 +28,11 @@ const MOST_LOOKS: usize = 100_000;
 
 /// Addresses of `name` with `port`.
 ///
+/// A name that ends in `.local` belongs to multicast DNS. If the system does not know it, or does
+/// not answer within 0.2 s, the hosts of the local network are asked for its IPv4 addresses on all
+/// interfaces, for 3 s. The answer is kept for the lifetime that it has, and for 2 minutes at most.
+/// Other names are not asked for in this way.
+///
 /// Concurrent calls for the same name and port share one look-up. At most 64 look-ups run at the
 /// same time, or fewer if the system grants no more threads; others wait.
 ///
@@ -33,15 +40,19 @@ const MOST_LOOKS: usize = 100_000;
 /// begun is removed if no other caller waits for it.
 ///
 /// # Errors
-/// The error of the system for the name, or an error if the system grants no thread while no other
-/// look-up is under way.
+/// The error of the system for the name, with that of multicast DNS, or an error if the system
+/// grants no thread while no other look-up is under way.
 pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     static OF_PROCESS: LookUps<fn(&str, u16) -> Found> =
         LookUps::new(|name, port| Ok((name, port).to_socket_addrs()?.collect()));
     if let Ok(ip) = name.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    OF_PROCESS.look_up(name, port).await
+    let system = OF_PROCESS.look_up(name, port);
+    match mdns::is_local(name) {
+        true => local::look_up(name, port, system).await,
+        false => system.await,
+    }
 }
 
 /// The IPv4 address of `host`, which sample streams need.

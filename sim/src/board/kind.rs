@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use twotone_physics::{Band, Conditions, ProfileParams, TruthDetector};
+use twotone_wire::mdns::Announced;
 
 use super::Board;
 use super::stream::{Outbox, Pace};
@@ -55,6 +56,8 @@ pub(crate) struct Kind {
     pub(crate) destination: Destination,
     /// Creates a board from its common state and from an [`Origin`] for each module.
     pub(crate) create: fn(Board, Vec<Origin>) -> Arc<dyn Simulated>,
+    /// Names and service of a board in multicast DNS; `None` if boards of the kind have none.
+    pub(crate) announced: fn(&Board) -> Option<Announced>,
 }
 
 impl Kind {

@@ -30,6 +30,7 @@ pub(super) static KIND: Kind = Kind {
             values: Mutex::default(),
         })
     },
+    announced: |_| None,
 };
 
 #[derive(Debug)]

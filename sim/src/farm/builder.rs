@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use twotone_physics::{Band, Geometry, Profile, ProfileParams};
 
-use super::{Farm, OwnRuntime, SimBoard, limits, script, threads};
+use super::{Farm, OwnRuntime, SimBoard, limits, mdns, script, threads};
 use crate::board::stream::{Outbox, Pace, Streaming, watch as watch_joins};
 use crate::board::{
     self, Board, BootWindow, Destination, Kind, Origin, Parts, Port, Sending, Simulated, Slot,
@@ -45,6 +45,7 @@ pub struct FarmBuilder {
     script: FaultScript,
     boot_window: Option<BootWindow>,
     crate_size: Option<u8>,
+    mdns: Option<u16>,
 }
 
 impl Default for FarmBuilder {
@@ -67,6 +68,7 @@ impl Default for FarmBuilder {
             script: FaultScript::default(),
             boot_window: None,
             crate_size: None,
+            mdns: None,
         }
     }
 }
@@ -239,6 +241,16 @@ impl FarmBuilder {
         self
     }
 
+    /// Lets the boards answer questions of multicast DNS on the loopback interface, at this UDP port
+    /// (5353 is that of real boards): for their names, such as `rfmux0001.local`, and for a service
+    /// `_http._tcp` at their ports. By default they do not answer, because every program on this
+    /// machine would reach a simulated board by the name of a real one.
+    #[must_use]
+    pub fn mdns(mut self, port: u16) -> Self {
+        self.mdns = Some(port);
+        self
+    }
+
     /// Starts the boards on the runtime of the caller. When this method returns, all ports are
     /// open, except ports that a fault keeps closed and ports of boards in a boot window.
     ///
@@ -311,6 +323,17 @@ impl FarmBuilder {
         let joins = watch_joins(self.streaming, to.group, listeners);
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(joins).await });
+        if let Some(port) = self.mdns {
+            let socket = mdns::open(port).map_err(StartError::Mdns)?;
+            let simulated = boards.iter().map(|board| Arc::clone(board.simulated()));
+            let announced = simulated.filter_map(|board| {
+                let announced = (kind.announced)(board.board())?;
+                Some((board, announced))
+            });
+            let answering = mdns::answer(socket, port, announced.collect());
+            let stopped = stop.clone();
+            tasks.spawn(async move { stopped.run_until_cancelled(answering).await });
+        }
         script::run(&self.script, &boards, &stop, &tasks)?;
         guard.disarm();
         Ok(Farm {

@@ -29,6 +29,7 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     properties: super::properties::PROPERTIES,
     conflicts: super::properties::conflicts,
     firmware: Some(super::firmware::firmware_of),
+    find: Some(super::find::find),
     connect: |name, host, options| {
         Box::pin(async move { Ok(CrsBoard::connect(name, host, options).await?.handle()) })
     },

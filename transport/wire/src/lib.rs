@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
 
 pub mod crs;
+pub mod mdns;
 pub mod tuber;

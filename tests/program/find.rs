@@ -1,0 +1,173 @@
+//! `twotone find`, and boards that are reached by their names, in a network namespace of their own.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::process::{locks, run, run_json};
+
+/// Runs a script in a new network namespace, where only loopback exists, with the program as
+/// `$twotone` and a folder as `$folder`. `None`, with a remark, if no namespace can be made here.
+fn in_namespace(folder: &Path, script: &str) -> Option<Output> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--net", "sh", "-euc"]);
+    unshare.arg(format!("ip link set lo up\n{script}"));
+    unshare.env("twotone", env!("CARGO_BIN_EXE_twotone"));
+    unshare.env("TWOTONE_LOCKS", locks()).env("folder", folder);
+    let mut probe = Command::new("unshare");
+    probe.args([
+        "--user",
+        "--map-root-user",
+        "--net",
+        "sh",
+        "-c",
+        "ip link set lo up",
+    ]);
+    let probed = probe.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !probed.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no network namespace can be made here");
+        return None;
+    }
+    Some(unshare.stdin(Stdio::null()).output().expect("a shell"))
+}
+
+/// Lines that start a farm with multicast DNS and wait until it is ready.
+const FARM: &str = r#"
+start() {
+    "$twotone" sim --with-parent --mdns --detectors 8 --write-map "$folder/own.toml" "$@" > "$folder/ready" &
+    until grep -q ready "$folder/ready"; do sleep 0.05; done
+}
+"#;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn check(script: &str) -> Option<(String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = in_namespace(folder.path(), &format!("{FARM}{script}"))?;
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    Some((out, err))
+}
+
+#[test]
+fn the_boards_of_a_network_are_listed_and_their_map_is_used() {
+    let Some((out, err)) = check(
+        r#"
+start --boards 3 --stream when-any-joined
+"$twotone" find --ask
+"$twotone" find --seconds 1.5 --map > "$folder/map.toml"
+"$twotone" check "$folder/map.toml"
+"$twotone" info "$folder/map.toml" --json
+"#,
+    ) else {
+        return;
+    };
+    let mut lines = out.lines();
+    let heading = lines.next().unwrap();
+    assert!(heading.starts_with("serial  address"), "{out}");
+    for serial in ["0001", "0002", "0003"] {
+        let row = lines.next().unwrap();
+        let cells: Vec<_> = row.split_whitespace().collect();
+        assert_eq!(cells[0], serial, "{out}");
+        assert_eq!(cells[2], format!("rfmux{serial}.local"));
+        assert_eq!(cells[3..], ["1.7.0-sim", "mdns", "stream"]);
+    }
+    let info: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    for (index, board) in info["boards"].as_array().unwrap().iter().enumerate() {
+        let address = board["address"].as_str().unwrap();
+        assert!(
+            address.starts_with(&format!("rfmux000{}.local:", index + 1)),
+            "{address}"
+        );
+        assert_eq!(board["firmware"], "1.7.0-sim", "{out}\n{err}");
+    }
+}
+
+#[test]
+fn boards_of_a_map_without_addresses_are_reached_by_multicast_dns() {
+    let Some((out, _)) = check(
+        r#"
+printf '[[board]]\nname="a"\nkind="crs"\nserial="0001"\n[[board]]\nname="b"\nkind="crs"\naddress="RFMUX0002.local."\n' > "$folder/map.toml"
+ip addr add 127.0.0.77/8 dev lo
+start --boards 2 --port 80 || true
+"$twotone" info "$folder/map.toml" --json || true
+"#,
+    ) else {
+        return;
+    };
+    let info: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(info["boards"][0]["firmware"], "1.7.0-sim", "{out}");
+    assert_eq!(info["boards"][1]["firmware"], "1.7.0-sim", "{out}");
+}
+
+#[test]
+fn boards_in_their_boot_window_are_listed_and_an_empty_network_is_told() {
+    let Some((out, _)) = check(
+        r#"
+set +e
+"$twotone" find --seconds 0.5 --json
+echo "status $?"
+start --boards 2 --boot-window 60
+"$twotone" find --seconds 1 --json --map --no-streams
+echo "status $?"
+"$twotone" find --seconds 1 --interface no-such --json
+echo "status $?"
+true
+"#,
+    ) else {
+        return;
+    };
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(
+        (lines[1], lines[3], lines[4]),
+        ("status 4", "status 0", "status 2"),
+        "{out}"
+    );
+    let empty: Value = serde_json::from_str(lines[0]).unwrap();
+    assert_eq!((&empty["ok"], &empty["map"]), (&true.into(), &Value::Null));
+    assert_eq!(empty["ways"].as_array().unwrap().len(), 3, "{empty}");
+    let found: Value = serde_json::from_str(lines[2]).unwrap();
+    assert_eq!(found["ways"].as_array().unwrap().len(), 2, "{found}");
+    let boards = found["boards"].as_array().unwrap();
+    assert_eq!(boards.len(), 2, "{found}");
+    assert_eq!(boards[0]["found_by"], serde_json::json!(["beacon"]));
+    assert!(found["map"].as_str().unwrap().contains("serial = \"0002\""));
+}
+
+#[test]
+fn mistakes_in_the_arguments_are_told() {
+    for args in [
+        &["--seconds", "0"][..],
+        &["--seconds", "1e9"],
+        &["--beacons", "x"],
+    ] {
+        let (status, out, err) = run(&[&["find"], args].concat());
+        assert_eq!((status, out.as_str()), (2, ""), "{err}");
+    }
+    let (status, _, err) = run(&["find", "--interface", "no-such"]);
+    assert_eq!(status, 2);
+    assert!(
+        err.contains("there is no interface `no-such`") && err.contains("127.0.0.1"),
+        "{err}"
+    );
+}
+
+#[test]
+fn nothing_on_loopback_is_found_unless_it_is_there() {
+    // Other farms of this computer do not answer multicast DNS. Their streams and beacons are not
+    // listened to here.
+    let args = [
+        "find",
+        "--interface",
+        "127.0.0.1",
+        "--seconds",
+        "0.5",
+        "--no-streams",
+    ];
+    let (status, report) = run_json(&[&args[..], &["--beacons", "127.0.0.1:0"]].concat());
+    assert_eq!(status, 4, "{report}");
+    assert_eq!(report["boards"], serde_json::json!([]));
+}

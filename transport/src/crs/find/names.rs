@@ -1,0 +1,73 @@
+//! Names of boards in multicast DNS.
+
+/// Characters of the longest serial number.
+const LONGEST: usize = 32;
+
+/// Place of a board by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BoardName {
+    pub(super) serial: Option<String>,
+    pub(super) crate_serial: Option<String>,
+    pub(super) slot: Option<u8>,
+}
+
+/// Reads a name in lower case: `rfmux0042.local` or `slot3.crate011.local`. `None` for a name that
+/// is not that of a board.
+pub(super) fn board(name: &str) -> Option<BoardName> {
+    let name = name.strip_suffix(".local")?;
+    if let Some(serial) = name.strip_prefix("rfmux") {
+        return is_label(serial).then(|| BoardName {
+            serial: Some(serial.to_owned()),
+            crate_serial: None,
+            slot: None,
+        });
+    }
+    let (slot, crate_serial) = name.strip_prefix("slot")?.split_once(".crate")?;
+    // `str::parse` accepts a sign.
+    let slot = Some(slot).filter(|slot| slot.bytes().all(|b| b.is_ascii_digit()));
+    let slot = slot?.parse().ok()?;
+    is_label(crate_serial).then(|| BoardName {
+        serial: None,
+        crate_serial: Some(crate_serial.to_owned()),
+        slot: Some(slot),
+    })
+}
+
+/// True if a text can be a serial number within a host name.
+pub(super) fn is_label(serial: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    (1..=LONGEST).contains(&serial.len()) && serial.bytes().all(allowed) && !serial.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_boards_are_told_from_others() {
+        let serial = |name| board(name).and_then(|found| found.serial);
+        assert_eq!(serial("rfmux0042.local").as_deref(), Some("0042"));
+        assert_eq!(serial("rfmuxlab-7.local").as_deref(), Some("lab-7"));
+        let slot = board("slot3.crate011.local").unwrap();
+        assert_eq!(
+            (slot.slot, slot.crate_serial.as_deref()),
+            (Some(3), Some("011"))
+        );
+        assert_eq!(slot.serial, None);
+        for name in [
+            "rfmux.local",
+            "rfmux1",
+            "rfmux1.lab.local",
+            r"rfmux\027[2j.local",
+            "rfmux1-.local",
+            "printer.local",
+            "slot+3.crate011.local",
+            "slot300.crate011.local",
+            "slot3.crate.local",
+            "slot3.local",
+            "slot.crate1.local",
+        ] {
+            assert_eq!(board(name), None, "{name}");
+        }
+    }
+}
