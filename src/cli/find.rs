@@ -127,7 +127,7 @@ fn row(mut table: Table, board: &FoundBoard) -> Table {
         table.note(format!("CONFLICT: {conflict}"));
     }
     if let Some(error) = &board.error {
-        table.note(error.to_string());
+        table.note(error.cause());
     }
     table
 }

@@ -51,11 +51,7 @@ pub(super) async fn ask(boards: &mut [FoundBoard]) {
                 board.said_serial = known(&described.serial);
             }
             None => {
-                let failure = array.failure(&entry.name).map(|error| {
-                    let mut failure = Failure::from(error);
-                    failure.board = None;
-                    failure
-                });
+                let failure = array.failure(&entry.name).map(Failure::from);
                 let silent = || Failure::of_words("it did not answer");
                 board.error = Some(failure.unwrap_or_else(silent));
             }

@@ -159,11 +159,14 @@ impl Merged {
     }
 
     fn found(mut self, kind: BoardKind, mut conflicts: Vec<String>) -> FoundBoard {
-        let crate_serial = self.agreed(&mut conflicts, "crates", same_serial, |one| {
-            one.crate_serial.clone()
-        });
-        let slot = self.agreed(&mut conflicts, "slots", u8::to_string, |one| one.slot);
-        let port = self.agreed(&mut conflicts, "ports", u16::to_string, |one| one.port);
+        let crate_serial = self.agreed(
+            &mut conflicts,
+            "crates",
+            |one: &String| same_serial(one),
+            |one| one.crate_serial.clone(),
+        );
+        let slot = self.agreed(&mut conflicts, "slots", ToString::to_string, |one| one.slot);
+        let port = self.agreed(&mut conflicts, "ports", ToString::to_string, |one| one.port);
         let port = port.unwrap_or(kind.family().default_port);
         let unique = |all: Vec<String>| all.into_iter().collect::<BTreeSet<_>>();
         let hosts = self.sightings.iter().filter_map(|one| one.host.clone());
@@ -191,16 +194,13 @@ impl Merged {
     }
 
     /// The first value among the signs. Different values are a conflict.
-    fn agreed<T: ToString>(
+    fn agreed<T: ToString + Clone>(
         &self,
         conflicts: &mut Vec<String>,
         what: &str,
         same: impl Fn(&T) -> String,
         value: impl Fn(&Sighting) -> Option<T>,
-    ) -> Option<T>
-    where
-        T: Clone,
-    {
+    ) -> Option<T> {
         let mut values: Vec<T> = Vec::new();
         for other in self.sightings.iter().filter_map(value) {
             if !values.iter().any(|value| same(value) == same(&other)) {
