@@ -73,7 +73,7 @@ pub(super) async fn ask(boards: &mut [FoundBoard]) {
 
 /// True if the board may run its firmware. A boot loader has no control protocol.
 fn runs(board: &FoundBoard) -> bool {
-    board.found_by != [Way::Beacon]
+    !board.found_by.contains(&Way::Beacon)
 }
 
 fn name(number: usize) -> String {

@@ -70,6 +70,12 @@ pub async fn look_up_ipv4(host: &Host) -> Result<Ipv4Addr> {
     address.ok_or_else(|| unreachable("has no IPv4 address, and sample streams need one"))
 }
 
+/// Forgets the address of a name that multicast DNS has found, because no connection to it can be
+/// opened.
+pub(crate) fn forget(name: &str) {
+    mdns::forget(name);
+}
+
 type Found = io::Result<Vec<SocketAddr>>;
 type Shared = Result<Vec<SocketAddr>, Arc<io::Error>>;
 /// A name and a port.

@@ -7,4 +7,4 @@ mod socket;
 
 pub(crate) use browse::{Browsed, browse};
 pub(crate) use browser::{Browser, Host};
-pub(crate) use resolve::{cached, is_local, resolve};
+pub(crate) use resolve::{cached, forget, is_local, resolve};

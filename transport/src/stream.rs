@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::{Host, look_up};
+use crate::{Host, look_up, lookup};
 
 /// A byte stream in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -56,7 +56,8 @@ impl Connector {
             let reached = Arc::clone(&first_reached);
             async move {
                 let addresses = look_up(&name, port).await?;
-                let stream = TcpStream::connect(&addresses[..]).await?;
+                let connected = TcpStream::connect(&addresses[..]).await;
+                let stream = connected.inspect_err(|_| lookup::forget(&name))?;
                 // Each request is one write, and its answer is awaited: Nagle's algorithm would
                 // only add delay.
                 stream.set_nodelay(true)?;

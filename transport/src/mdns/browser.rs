@@ -42,9 +42,9 @@ pub(crate) struct Browser {
     is_board: fn(&str) -> bool,
     /// Addresses of the hosts that are looked for, by name and sender.
     hosts: BTreeMap<(Name, Ipv4Addr), BTreeSet<Ipv4Addr>>,
-    /// Hosts and ports of the instances of services.
-    places: BTreeMap<Name, (Name, u16)>,
-    texts: BTreeMap<Name, BTreeMap<String, String>>,
+    /// Hosts and ports of the instances of services, by name and sender.
+    places: BTreeMap<(Name, Ipv4Addr), (Name, u16)>,
+    texts: BTreeMap<(Name, Ipv4Addr), BTreeMap<String, String>>,
     /// Number of times that each question was asked, and the time of the next one.
     questions: BTreeMap<Question, (u32, Duration)>,
     /// Number of datagrams that were refused.
@@ -160,18 +160,18 @@ impl Browser {
                     self.ask(Ok(instance), RecordKind::Txt);
                 }
             }
-            Data::Srv { .. } if ttl_s == 0 => drop(self.places.remove(&name)),
+            Data::Srv { .. } if ttl_s == 0 => drop(self.places.remove(&(name, from))),
             Data::Srv { port, target } => {
                 if (self.is_board)(target.as_str()) {
                     self.ask(Ok(target.clone()), RecordKind::A);
                 }
                 self.answered(&name, RecordKind::Srv);
-                let kept = keep(&mut self.places, name, (target, port));
+                let kept = keep(&mut self.places, (name, from), (target, port));
                 self.left_out += u64::from(!kept);
             }
             Data::Txt(texts) => {
                 self.answered(&name, RecordKind::Txt);
-                let kept = keep(&mut self.texts, name, texts);
+                let kept = keep(&mut self.texts, (name, from), texts);
                 self.left_out += u64::from(!kept);
             }
         }
@@ -193,48 +193,56 @@ impl Browser {
         }
     }
 
-    /// The hosts of boards, with their services. A host that only a service names has no address.
+    /// The hosts of boards, with the services that the same sender has announced. If it has
+    /// announced none, they have those of other senders, which may answer for them. A host that only
+    /// a service names has no address.
     pub(crate) fn hosts(mut self) -> Vec<Host> {
-        let mut services: BTreeMap<Name, Vec<Service>> = BTreeMap::new();
-        for (instance, (target, port)) in self.places {
-            if (self.is_board)(target.as_str()) {
-                let texts = self.texts.remove(&instance).unwrap_or_default();
-                services.entry(target).or_default().push(Service {
-                    name: instance.to_string(),
-                    port,
-                    texts,
-                });
+        let mut services: BTreeMap<(Name, Ipv4Addr), Vec<Service>> = BTreeMap::new();
+        let mut all: BTreeMap<Name, BTreeSet<Service>> = BTreeMap::new();
+        for ((instance, from), (target, port)) in self.places {
+            if !(self.is_board)(target.as_str()) {
+                continue;
             }
+            let service = Service {
+                name: instance.to_string(),
+                port,
+                texts: self.texts.remove(&(instance, from)).unwrap_or_default(),
+            };
+            all.entry(target.clone())
+                .or_default()
+                .insert(service.clone());
+            services.entry((target, from)).or_default().push(service);
         }
-        let hosts = self.hosts.into_iter().map(|((name, from), addresses)| {
-            let services = services.get(&name).cloned().unwrap_or_default();
-            Host {
+        let mut hosts = Vec::with_capacity(self.hosts.len());
+        let mut named = BTreeSet::new();
+        for (key, addresses) in self.hosts {
+            let of_all = || all.get(&key.0).into_iter().flatten().cloned().collect();
+            let services = services.remove(&key).unwrap_or_else(of_all);
+            let (name, from) = key;
+            named.insert(name.clone());
+            hosts.push(Host {
                 name,
                 from,
                 addresses: addresses.into_iter().collect(),
                 services,
-            }
-        });
-        let mut hosts: Vec<_> = hosts.collect();
-        for (name, services) in services {
-            if !hosts.iter().any(|host| host.name == name) {
-                hosts.push(Host {
-                    name,
-                    from: Ipv4Addr::UNSPECIFIED,
-                    addresses: Vec::new(),
-                    services,
-                });
-            }
+            });
         }
+        all.retain(|name, _| !named.contains(name));
+        hosts.extend(all.into_iter().map(|(name, services)| Host {
+            name,
+            from: Ipv4Addr::UNSPECIFIED,
+            addresses: Vec::new(),
+            services: services.into_iter().collect(),
+        }));
         hosts
     }
 }
 
 /// Inserts an entry, unless there are too many. Returns false if it was left out.
-fn keep<T>(entries: &mut BTreeMap<Name, T>, name: Name, entry: T) -> bool {
-    let fits = entries.len() < MOST_ENTRIES || entries.contains_key(&name);
+fn keep<K: Ord, T>(entries: &mut BTreeMap<K, T>, key: K, entry: T) -> bool {
+    let fits = entries.len() < MOST_ENTRIES || entries.contains_key(&key);
     if fits {
-        entries.insert(name, entry);
+        entries.insert(key, entry);
     }
     fits
 }
@@ -320,6 +328,30 @@ mod tests {
             (BOARD, &[BOARD][..])
         );
         assert_eq!(hosts[0].services[0].texts["release"], "1.7.0");
+    }
+
+    #[test]
+    fn services_belong_to_the_host_whose_address_announced_them() {
+        let mut browser = browser();
+        let mut other = board();
+        other.address = Ipv4Addr::new(10, 0, 0, 43);
+        other.port = 8080;
+        for board in [board(), other] {
+            let mut query = Message {
+                id: 0,
+                is_answer: false,
+                questions: browser.due(Duration::ZERO),
+                records: Vec::new(),
+            };
+            let name = board.service.clone();
+            let kind = RecordKind::Ptr;
+            query.questions.push(Question { name, kind });
+            let records = board.answer(&query, false).unwrap().unwrap().records;
+            answer(&mut browser, records, board.address);
+        }
+        let hosts = browser.hosts();
+        let ports: Vec<_> = hosts.iter().map(|host| host.services[0].port).collect();
+        assert_eq!(ports, [80, 8080], "{hosts:?}");
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub(crate) fn cached(name: &str) -> Option<Vec<Ipv4Addr>> {
     (*until > Instant::now()).then(|| addresses.clone())
 }
 
+/// Forgets the addresses of `name`, so that it is asked for again (RFC 6762, section 10.4).
+pub(crate) fn forget(name: &str) {
+    if let Ok(name) = name.parse::<Name>() {
+        ASKED.lock().kept.remove(&name);
+    }
+}
+
 /// Asks the hosts of the local network for the IPv4 addresses of `name`, for 3 s. The first answer
 /// counts.
 ///

@@ -116,7 +116,7 @@ impl Sender {
     fn send_due(&mut self, module: usize, settings: &Settings) -> bool {
         let lanes = &mut self.lanes[module];
         let number = module as u8 + 1;
-        let up = settings.reaches(module + 1) && self.crs.board.down_until().is_none();
+        let up = settings.reaches(module + 1) && self.crs.board.is_up();
         let mut is_behind = false;
         if up && settings.streamed.contains(&number) {
             is_behind |= readout::send_due(
