@@ -112,7 +112,8 @@ impl Found {
 
     /// Asks each board that runs its firmware for its release and its serial number, as `twotone
     /// info` does. Nothing is set on it. Up to 64 boards are asked at the same time, each within
-    /// the default deadlines of a connection. A board whose beacons were heard is not asked, because its boot loader cannot answer.
+    /// the default deadlines of a connection. A board whose beacons were heard is not asked,
+    /// because its boot loader cannot answer.
     ///
     /// If this future is dropped, the connections are closed.
     pub async fn ask(&mut self) {

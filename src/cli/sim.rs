@@ -145,9 +145,9 @@ pub(crate) struct Sim {
     /// Address to which boards in their boot window send beacons.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9875")]
     beacons_to: SocketAddr,
-    /// Let the boards answer questions of multicast DNS on the loopback interface, so that they are
-    /// found by `twotone find` and reached by their names. Every program on this machine then reaches
-    /// them by the names of real boards with their serial numbers.
+    /// Let the boards answer questions of multicast DNS on the loopback interface, so that they
+    /// are found by `twotone find` and reached by their names. Every program on this machine
+    /// then reaches them by the names of real boards with their serial numbers.
     #[arg(long)]
     mdns: bool,
     /// End when the parent process ends.

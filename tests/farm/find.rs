@@ -50,8 +50,8 @@ impl Bench {
         options
     }
 
-    /// Searches, and meanwhile sends datagrams from a socket: to the group of multicast DNS, to that
-    /// of the streams, and to the port of the beacons.
+    /// Searches, and meanwhile sends datagrams from a socket: to the group of multicast DNS, to
+    /// that of the streams, and to the port of the beacons.
     async fn find_among(&self, datagrams: &[(Way, Vec<u8>)]) -> Found {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         set_ip_multicast_if(&socket, &Ipv4Addr::LOCALHOST).unwrap();

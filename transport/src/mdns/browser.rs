@@ -194,8 +194,8 @@ impl Browser {
     }
 
     /// The hosts of boards, with the services that the same sender has announced. If it has
-    /// announced none, they have those of other senders, which may answer for them. A host that only
-    /// a service names has no address.
+    /// announced none, they have those of other senders, which may answer for them. A host that
+    /// only a service names has no address.
     pub(crate) fn hosts(mut self) -> Vec<Host> {
         let mut services: BTreeMap<(Name, Ipv4Addr), Vec<Service>> = BTreeMap::new();
         let mut all: BTreeMap<Name, BTreeSet<Service>> = BTreeMap::new();
