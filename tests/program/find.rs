@@ -1,9 +1,13 @@
 //! `twotone find`, and boards that are reached by their names, in a network namespace of their own.
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use twotone::transport::wire::crs::boot::{BEACON_PORT, Beacon};
+use twotone::transport::wire::mdns::{self, Announced, Message, Name};
 
 use super::process::{locks, run, run_json};
 
@@ -119,6 +123,107 @@ true
     assert_eq!(boards.len(), 2, "{found}");
     assert_eq!(boards[0]["found_by"], serde_json::json!(["beacon"]));
     assert!(found["map"].as_str().unwrap().contains("serial = \"0002\""));
+}
+
+/// Variable of the environment that makes the test below act as a board.
+const IS_BOARD: &str = "TWOTONE_TEST_IS_BOARD";
+
+/// Acts as a board at 10.9.0.42 until it is ended: it broadcasts beacons of another serial number,
+/// and answers multicast DNS with a service of a type that this project does not know.
+fn act_as_a_board() {
+    let address = Ipv4Addr::new(10, 9, 0, 42);
+    let service: Name = "_telemetry._tcp.local".parse().unwrap();
+    let board = Announced {
+        host: "rfmux0042.local".parse().unwrap(),
+        address,
+        instance: service.with_first("Board 42").unwrap(),
+        service,
+        port: 9100,
+        texts: [("release".to_owned(), "1.7.0".to_owned())].into(),
+    };
+    let beacon = Beacon {
+        version: 1,
+        serial: "0077".to_owned(),
+        crate_serial: Some("011".to_owned()),
+    };
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, mdns::PORT)).unwrap();
+    socket.join_multicast_v4(&mdns::GROUP, &address).unwrap();
+    socket.set_broadcast(true).unwrap();
+    let wait = Some(Duration::from_millis(100));
+    socket.set_read_timeout(wait).unwrap();
+    let mut bytes = [0; 9000];
+    loop {
+        let everybody = (Ipv4Addr::BROADCAST, BEACON_PORT);
+        socket.send_to(&beacon.emit(), everybody).unwrap();
+        let Ok((length, _)) = socket.recv_from(&mut bytes) else {
+            continue;
+        };
+        let query = Message::parse(&bytes[..length]).unwrap();
+        if let Some(answer) = board.answer(&query, false).unwrap() {
+            let group = (mdns::GROUP, mdns::PORT);
+            socket.send_to(&answer.emit().unwrap(), group).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_board_on_another_computer_is_found_on_its_interface_alone() {
+    if std::env::var_os(IS_BOARD).is_some() {
+        return act_as_a_board();
+    }
+    let own = std::env::current_exe().unwrap();
+    let script = format!(
+        r#"
+export {IS_BOARD}=1
+test=find::a_board_on_another_computer_is_found_on_its_interface_alone
+unshare --net sh -euc "until ip link show v1; do sleep 0.05; done
+    ip addr add 10.9.0.42/24 dev v1; ip link set v1 up; ip route add default dev v1
+    exec {own} --exact $test" > "$folder/board" 2>&1 &
+board=$!
+trap 'kill $board' EXIT
+ip link add v0 type veth peer name v1
+until [ "$(readlink /proc/$board/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.05; done
+ip link set v1 netns $board
+ip addr add 10.9.0.1/24 dev v0
+ip link set v0 up
+until "$twotone" find --interface v0 --seconds 1 > "$folder/found"; [ "$(grep -c 10.9.0.42:80 "$folder/found")" = 2 ]; do
+    kill -0 $board
+done
+"$twotone" find --json || true
+"$twotone" find --interface lo --seconds 0.5 --json || true
+printf '[[board]]\nname = "a"\nkind = "crs"\nserial = "0042"\n' > "$folder/map.toml"
+"$twotone" info "$folder/map.toml" --json || true
+"#,
+        own = own.display()
+    );
+    let Some((out, err)) = check(&script) else {
+        return;
+    };
+    let lines = out.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    let [found, other, info] = &lines[..] else {
+        panic!("{out}\n{err}");
+    };
+    let boards = &found["boards"];
+    assert_eq!(boards[0]["hosts"][0], "rfmux0042.local", "{found}");
+    let service = &boards[0]["services"][0];
+    assert_eq!(service["name"], "board 42._telemetry._tcp.local");
+    assert_eq!(
+        (&service["port"], &service["texts"]["release"]),
+        (&9100.into(), &"1.7.0".into())
+    );
+    assert_eq!(
+        (&boards[1]["serial"], &boards[1]["crate"]),
+        (&"0077".into(), &"011".into())
+    );
+    for board in boards.as_array().unwrap() {
+        let conflict = board["conflicts"][0].as_str().unwrap();
+        assert!(conflict.contains("10.9.0.42 has several serial numbers: 0042, 0077"));
+    }
+    assert_eq!(other["boards"], serde_json::json!([]), "{other}");
+    // Its name is known, and no server listens at its address.
+    let message = info["boards"][0]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("Connection refused"), "{message}");
 }
 
 #[test]
