@@ -185,7 +185,8 @@ fn the_board_describes_itself() {
             Some("num_samples"),
             Some("channel"),
             Some("module"),
-            Some("average")
+            Some("average"),
+            Some("_extra_metadata")
         ]
     );
     let answer = board.json(&json!([{"object": "Dfmux", "property": "CLOCKSOURCE"}]));

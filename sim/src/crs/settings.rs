@@ -36,6 +36,13 @@ pub(crate) struct Settings {
     pub(crate) extended_bandwidth: [bool; MODULES],
     /// For each module: channels (from 1) of the PFB stream.
     pub(crate) pfb_channels: [Vec<u16>; MODULES],
+    /// For each module: number of channels of the stream on the 100 Gbit/s port, and the choice of
+    /// their bits. The stream itself is not simulated.
+    pub(crate) channel_streams: [(u16, &'static str); MODULES],
+    /// For each module: largest amplitude that the feedback sets. There is no simulated feedback.
+    pub(crate) amplitude_limits: [f64; MODULES],
+    /// Use of the auxiliary connector; `None` if it has none.
+    pub(crate) aux_sma_mode: Option<&'static str>,
     /// Registers of the clock distributor that were written, with their values.
     pub(crate) registers: BTreeMap<u16, u8>,
 }
@@ -52,6 +59,9 @@ impl Default for Settings {
             clock_priority: Vec::new(),
             extended_bandwidth: [false; MODULES],
             pfb_channels: Default::default(),
+            channel_streams: [(0, names::HIGH); MODULES],
+            amplitude_limits: [1.0; MODULES],
+            aux_sma_mode: None,
             registers: BTreeMap::new(),
         }
     }

@@ -11,4 +11,5 @@ mod pfb;
 mod readout;
 mod sender;
 
+pub(super) use readout::source;
 pub(super) use sender::send;

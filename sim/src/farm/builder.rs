@@ -138,6 +138,13 @@ impl FarmBuilder {
         self
     }
 
+    /// Connects the output of each module to its input by a loopback cable, in the place of a
+    /// cryostat: the boards have no detectors. This is how boards are tested after their production.
+    #[must_use]
+    pub fn loopback(self) -> Self {
+        self.detectors(0).profile_params(ProfileParams::loopback())
+    }
+
     /// Sets the band of the feedline of each module, Hz. The default is 1.0 to 1.5 GHz.
     ///
     /// The design frequencies of the detectors fill the band except for a margin at each end, so

@@ -7,7 +7,7 @@ use twotone_physics::units::{self, MAX_STAGE};
 use twotone_physics::{Complex64, SampleFlags};
 
 use super::outlet::Rows;
-use super::taps::NewSamples;
+use super::taps::{First, NewSamples};
 use super::{Module, log_refusal};
 
 /// Time from one request to the next in accelerated time, s. With a real board and network this
@@ -186,8 +186,9 @@ impl Module {
                     samples: work,
                     flags,
                 };
+                let at = (first << self.stage, self.sequence.at(first));
                 for tap in &mut self.taps {
-                    tap.take(first << self.stage, some, &made);
+                    tap.take(at, some, &made);
                 }
                 if let Some(outlet) = &mut self.outlet {
                     let run = Run {
@@ -208,32 +209,35 @@ impl Module {
     }
 
     /// Writes the next `n` samples of some channels to `out`, as `[channel][sample]` in counts.
-    /// Does not wait until the samples are due. Returns the time of the first sample, s, and the
-    /// flags.
+    /// Does not wait until the samples are due. Returns the first sample.
     pub(crate) fn acquire(
         &mut self,
         n: usize,
         channels: Range<usize>,
         out: &mut Vec<Complex64>,
-    ) -> (f64, SampleFlags) {
-        let first = self.next_sample();
-        let start_s = (first << self.stage) as f64 / units::TICK_RATE_HZ;
+    ) -> First {
+        let next = self.next_sample();
+        let mut first = First {
+            seconds: (next << self.stage) as f64 / units::TICK_RATE_HZ,
+            sequence: self.sequence.at(next),
+            flags: SampleFlags::default(),
+        };
         if self.outlet.is_none() && self.taps.is_empty() {
-            let flags = self.model().acquire(first, n, channels, out);
+            first.flags = self.model().acquire(next, n, channels, out);
             self.set_at = None;
             if n > 0 {
-                self.tick = ((first + n as u64 - 1) << self.stage) + 1;
+                self.tick = ((next + n as u64 - 1) << self.stage) + 1;
             }
-            return (start_s, flags);
+            return first;
         }
         // The stream or other calls need these samples, too.
         let (id, _) = self.tap(n, channels);
         match self.untap(id) {
             Some(acquired) => {
                 *out = acquired.samples;
-                (acquired.start_s, acquired.flags)
+                acquired.first
             }
-            None => (start_s, SampleFlags::default()),
+            None => first,
         }
     }
 

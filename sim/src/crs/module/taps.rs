@@ -9,6 +9,16 @@ use twotone_physics::{Complex64, SampleFlags, units};
 
 use super::Module;
 
+/// First of the samples of an acquisition, and the flags of all of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct First {
+    /// Its time, s.
+    pub(crate) seconds: f64,
+    /// Sequence number of the packet that holds it in the stream.
+    pub(crate) sequence: u32,
+    pub(crate) flags: SampleFlags,
+}
+
 /// A tap: samples that are collected for a waiting call.
 #[derive(Debug)]
 pub(super) struct Tap {
@@ -16,7 +26,8 @@ pub(super) struct Tap {
     n: usize,
     done: usize,
     pub(super) channels: Range<usize>,
-    first_tick: Option<u64>,
+    /// Tick and sequence number of the first sample.
+    first: Option<(u64, u32)>,
     flags: SampleFlags,
     samples: Vec<Complex64>,
 }
@@ -26,14 +37,14 @@ impl Tap {
         self.n - self.done
     }
 
-    /// Takes the samples that the call still needs from `n` new samples. The first new sample is at
-    /// `tick`.
-    pub(super) fn take(&mut self, tick: u64, n: usize, made: &NewSamples<'_>) {
+    /// Takes the samples that the call still needs from `n` new samples. `first` is the tick and
+    /// the sequence number of the first new sample.
+    pub(super) fn take(&mut self, first: (u64, u32), n: usize, made: &NewSamples<'_>) {
         let taken = n.min(self.left());
         if taken == 0 {
             return;
         }
-        self.first_tick.get_or_insert(tick);
+        self.first.get_or_insert(first);
         self.flags.overrange |= made.flags.overrange;
         for (index, channel) in self.channels.clone().enumerate() {
             let Some(row) = made.row(channel, n) else {
@@ -63,9 +74,7 @@ impl<'a> NewSamples<'a> {
 /// Result of an acquisition.
 #[derive(Debug)]
 pub(crate) struct Acquired {
-    /// Time of the first sample, s.
-    pub(crate) start_s: f64,
-    pub(crate) flags: SampleFlags,
+    pub(crate) first: First,
     /// Samples as `[channel][sample]`, flat, in counts.
     pub(crate) samples: Vec<Complex64>,
 }
@@ -82,7 +91,7 @@ impl Module {
             done: 0,
             samples: vec![Complex64::default(); channels.len() * n],
             channels,
-            first_tick: None,
+            first: None,
             flags: SampleFlags::default(),
         });
         let last = (self.next_sample() + n as u64).saturating_sub(1) << self.stage;
@@ -96,9 +105,14 @@ impl Module {
         let index = self.taps.iter().position(|tap| tap.id == id)?;
         self.make(self.taps[index].left(), None);
         let tap = self.taps.swap_remove(index);
-        Some(Acquired {
-            start_s: tap.first_tick.unwrap_or(self.tick) as f64 / units::TICK_RATE_HZ,
+        let (tick, sequence) = tap.first.unwrap_or((self.tick, 0));
+        let first = First {
+            seconds: tick as f64 / units::TICK_RATE_HZ,
+            sequence,
             flags: tap.flags,
+        };
+        Some(Acquired {
+            first,
             samples: tap.samples,
         })
     }

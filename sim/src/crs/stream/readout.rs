@@ -72,11 +72,11 @@ pub(super) fn send_due(
     had.is_behind
 }
 
-/// Source of the time code, in the form that time stamps have.
-pub(super) fn source(settings: &Settings) -> StampSource {
+/// Source of the time code, as in stamps. They have one value for both connectors.
+pub(in crate::crs) fn source(settings: &Settings) -> StampSource {
     match settings.timestamp_port {
         names::BACKPLANE => StampSource::Backplane,
-        names::SMA => StampSource::Sma,
+        names::SMA | names::AUX_SMA => StampSource::Sma,
         _ => StampSource::Test,
     }
 }

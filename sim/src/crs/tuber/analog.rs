@@ -59,6 +59,42 @@ pub(crate) fn get_dac_scale(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<(
     Ok(())
 }
 
+/// Limits the amplitudes that the feedback sets. A simulated board has no feedback, so the limit is
+/// only kept. It does not apply to [`set_amplitude`](super::tones::set_amplitude).
+pub(crate) fn set_amplitude_limit(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    call.units(&[names::NORMALIZED])?;
+    let limit = call.float("amplitude")?;
+    if !(0.0..=1.0).contains(&limit) {
+        return Err(value_error("The amplitude limit must be between 0 and 1."));
+    }
+    let number = call.module_number()?;
+    call.crs.settings().amplitude_limits[number - 1] = limit;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_amplitude_limit(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    call.units(&[names::NORMALIZED])?;
+    let number = call.module_number()?;
+    out.f64(call.crs.settings().amplitude_limits[number - 1]);
+    Ok(())
+}
+
+/// Returns the filter that makes the response of the DAC flat around the NCO. The firmware chooses
+/// it with the NCO. Zones 1 and 4 have one filter, zones 2 and 3 the other.
+pub(crate) fn get_dac_compensation_filter(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    const ZONE_HZ: f64 = 2.5e9;
+    let number = call.module_number()?;
+    let zones_below = (call.module(number)?.nco_hz() / ZONE_HZ).floor();
+    let in_the_middle = (1.0..3.0).contains(&zones_below);
+    out.str(if in_the_middle {
+        names::MODE2
+    } else {
+        names::MODE1
+    });
+    Ok(())
+}
+
 pub(crate) fn set_adc_attenuator(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     call.units(&[names::DB])?;
     let attenuation = call.int("attenuation")?;

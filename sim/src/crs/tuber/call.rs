@@ -6,11 +6,11 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::sync::MutexGuard;
 
-use twotone_physics::{Complex64, SampleFlags};
+use twotone_physics::Complex64;
 use twotone_wire::tuber::{Args, Fault, Kind, Value};
 
 use super::names::{self, Members};
-use crate::crs::module::{Acquired, Module};
+use crate::crs::module::{Acquired, First, Module};
 use crate::crs::{Crs, MODULES};
 
 /// Result of a method, or the text of an exception. A method that succeeds writes its result
@@ -90,21 +90,21 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// Writes the next samples of some channels of a module to `out`. Returns the time of the first
-    /// sample, s, and the flags, or `None` if the call must wait for these samples. The call is
-    /// then made again when they are due.
+    /// Writes the next samples of some channels of a module to `out`. Returns the first sample, or
+    /// `None` if the call must wait for these samples. The call is then made again when they are
+    /// due.
     pub(crate) fn acquire(
         &mut self,
         number: usize,
         n: usize,
         channels: Range<usize>,
         out: &mut Vec<Complex64>,
-    ) -> Outcome<Option<(f64, SampleFlags)>> {
+    ) -> Outcome<Option<First>> {
         if let Some(waiting) = self.waiting.take() {
             let lost = || Fault::runtime("the samples are lost");
             let acquired = waiting.take().ok_or_else(lost)?;
             *out = acquired.samples;
-            return Ok(Some((acquired.start_s, acquired.flags)));
+            return Ok(Some(acquired.first));
         }
         let mut module = self.module(number)?;
         if self.crs.board.clock().is_running() {
@@ -117,11 +117,11 @@ impl<'b, 'a> Call<'b, 'a> {
             });
             return Ok(None);
         }
-        let (start_s, flags) = module.acquire(n, channels, out);
+        let first = module.acquire(n, channels, out);
         let end_s = module.now_s();
         drop(module);
         self.crs.board.clock().advance_to(end_s);
-        Ok(Some((start_s, flags)))
+        Ok(Some(first))
     }
 
     /// Parameter at whose position the client has passed the argument `name`.

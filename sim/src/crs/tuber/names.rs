@@ -20,7 +20,11 @@ pub(crate) const DAC: &str = "dac";
 pub(crate) const BACKPLANE: &str = StampSource::Backplane.name();
 pub(crate) const TEST: &str = StampSource::Test.name();
 pub(crate) const SMA: &str = StampSource::Sma.name();
+pub(crate) const AUX_SMA: &str = "AUX_SMA";
 pub(crate) const VCXO: &str = "VCXO";
+pub(crate) const MODE1: &str = "MODE1";
+pub(crate) const MODE2: &str = "MODE2";
+pub(crate) const HIGH: &str = "HIGH";
 pub(crate) const AUTO: &str = "AUTO";
 
 /// Units of quantities.
@@ -50,15 +54,29 @@ pub(crate) const TARGET: Members = &[
 ];
 
 /// Sources of the time code.
-pub(crate) const TIMESTAMP_PORT: Members =
-    &[("BACKPLANE", BACKPLANE), ("TEST", TEST), ("SMA", SMA)];
+pub(crate) const TIMESTAMP_PORT: Members = &[
+    ("BACKPLANE", BACKPLANE),
+    ("TEST", TEST),
+    ("SMA", SMA),
+    ("AUX_SMA", AUX_SMA),
+];
+
+/// Uses of the auxiliary connector.
+pub(crate) const SMA_AUX_MODE: Members = &[("TEST_IRIG", "TEST_IRIG")];
+
+/// Settings of the inverse-sinc filter before the DAC, each for the Nyquist zones whose response it
+/// makes flat.
+pub(crate) const DAC_COMPENSATION_FILTER: Members = &[("MODE1", MODE1), ("MODE2", MODE2)];
+
+/// Choices of the 16 bits of each sample of the channel stream.
+pub(crate) const SAMPLE_TRUNC: Members = &[("LOW", "LOW"), ("MID", "MID"), ("HIGH", HIGH)];
 
 /// Sources of the sampling clock.
 pub(crate) const CLOCKSOURCE: Members = &[("VCXO", VCXO), ("SMA", SMA), ("BACKPLANE", "Backplane")];
 
 /// Modes of the background calibration of the ADC.
 pub(crate) const ADC_CALIBRATION_MODE: Members =
-    &[("AUTO", AUTO), ("MODE1", "MODE1"), ("MODE2", "MODE2")];
+    &[("AUTO", AUTO), ("MODE1", MODE1), ("MODE2", MODE2)];
 
 /// Blocks of the calibration of the ADC, each with coefficients of its own.
 pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[

@@ -8,9 +8,16 @@ use twotone_wire::tuber::{Map, Slot};
 
 use super::call::{Call, Outcome, value_error};
 use super::names;
+use super::timing::write_stamp;
+use crate::crs::module::First;
+use crate::crs::stamp::Stamp;
+use crate::crs::stream::source;
 
-/// Largest number of samples of one channel in a call.
+/// Largest number of decimated samples of one channel in a call.
 const MAX_SAMPLES: usize = 100_000;
+
+/// Largest number of samples of the filter bank in a call: 0.43 s, and 46 MB in JSON.
+const MAX_PFB_SAMPLES: usize = 1 << 20;
 
 /// Largest number of samples of each channel in a call for all channels: 134 MB with 1024 channels.
 const MAX_MODULE_SAMPLES: usize = 8192;
@@ -45,10 +52,9 @@ impl Buffers {
         self.q.extend(self.samples.iter().map(|sample| sample.im));
     }
 
-    /// Writes the samples of one channel as `{i, q}`.
-    fn write(&mut self, out: Slot<'_>) {
+    /// Writes the samples of one channel as `i` and `q` of a map.
+    fn write(&mut self, map: &mut Map<'_>) {
         self.split();
-        let mut map = out.map();
         map.key("i").f64_array(&self.i, &[self.i.len()]);
         map.key("q").f64_array(&self.q, &[self.q.len()]);
     }
@@ -81,6 +87,7 @@ fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
 pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let average = call.bool("average")?;
+    let extra = call.bool("_extra_metadata")?;
     let (stage, all) = {
         let settings = call.crs.settings();
         (settings.stage, settings.channels())
@@ -98,7 +105,12 @@ pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()>
     let rate = units::sample_rate_hz(stage);
     with_buffers(|buffers| {
         let acquired = call.acquire(number, n, channels.clone(), &mut buffers.samples)?;
-        let Some((start, flags)) = acquired else {
+        let Some(First {
+            seconds: start,
+            sequence,
+            flags,
+        }) = acquired
+        else {
             return Ok(());
         };
         buffers.split();
@@ -122,6 +134,13 @@ pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()>
         map.key("q").f64_array(&buffers.q, shape);
         let times: Vec<f64> = (0..n).map(|k| start + k as f64 / rate).collect();
         map.key("ts").f64_array(&times, &[n]);
+        if extra {
+            // Sequence numbers of the packets that hold the samples in the stream.
+            let mut numbers = map.key("seq").seq();
+            for k in 0..n as u32 {
+                numbers.item().u64(u64::from(sequence.wrapping_add(k)));
+            }
+        }
         let mut flag = map.key("flags").map();
         flag.key("overrange").bool(flags.overrange);
         // Inputs of simulated boards never exceed their voltage limit.
@@ -164,10 +183,12 @@ fn deviation(values: &[f64], means: &[f64], n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Acquires samples of one channel before the decimation, at 2.44 MS/s.
+/// Acquires samples of one channel before the decimation, at 2.44 MS/s, with the time of the first
+/// one.
 pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
-    let n = count(call, MAX_SAMPLES)?;
+    let n = count(call, MAX_PFB_SAMPLES)?;
+    let port = source(&call.crs.settings()).name();
     let scale = scale(call, PFB_BITS)?;
     let channel = call.channel()?;
     with_buffers(|buffers| {
@@ -183,7 +204,10 @@ pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
         for sample in &mut buffers.samples {
             *sample *= scale;
         }
-        buffers.write(out);
+        let mut map = out.map();
+        buffers.write(&mut map);
+        let stamp = Stamp::after_parts(Stamp::parts_of_tick(tick));
+        write_stamp(stamp, port, map.key("ts"));
         Ok(())
     })
 }
@@ -228,7 +252,7 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
         for sample in &mut buffers.samples {
             *sample = Complex64::new(convert(sample.re), convert(sample.im));
         }
-        buffers.write(out);
+        buffers.write(&mut out.map());
         Ok(())
     })
 }

@@ -55,7 +55,9 @@ const PROPERTIES: &[Property] = &[
     Property::members("ADC_CALIBRATION_MODE", names::ADC_CALIBRATION_MODE),
     Property::members("CLOCKSOURCE", names::CLOCKSOURCE),
     Property::members("CURRENT_SENSOR", names::CURRENT_SENSOR_MEMBERS),
+    Property::members("DAC_COMPENSATION_FILTER", names::DAC_COMPENSATION_FILTER),
     Property::members("RAIL", names::RAIL_MEMBERS),
+    Property::members("SMA_AUX_MODE", names::SMA_AUX_MODE),
     Property::members("TARGET", names::TARGET),
     Property::members("TEMPERATURE_SENSOR", names::TEMPERATURE_SENSOR_MEMBERS),
     Property::members("TIMESTAMP_PORT", names::TIMESTAMP_PORT),
@@ -82,14 +84,22 @@ methods! {
         "The mode of the ADC's background calibration.";
     tones::get_amplitude(NORMALIZED, CHANNEL, MODULE)
         "A channel's amplitude as a fraction of full scale, or null.";
+    analog::get_amplitude_limit(NORMALIZED, MODULE)
+        "The largest amplitude that the feedback sets, as a fraction of full scale.";
     analog::get_analog_bank()
         "Whether the high analog bank (modules 5-8) is in use.";
+    timing::get_aux_sma_mode()
+        "The use of the auxiliary connector, or null.";
     analog::get_cable_length(required("module"))
         "The length of cable that is corrected for, m.";
+    timing::get_channel_streamer(FIRST_MODULE)
+        "The channels and the bits of a module's 100 Gbit/s stream, or null.";
     timing::get_clock_priority()
         "The clock sources in the order in which they are tried.";
     timing::get_clock_source()
         "The clock source.";
+    analog::get_dac_compensation_filter(MODULE)
+        "The inverse-sinc filter before the DAC, which follows the NCO's Nyquist zone.";
     analog::get_dac_scale(DBM, MODULE)
         "The DAC's full-scale power, dBm.";
     timing::get_decimation()
@@ -98,6 +108,8 @@ methods! {
         "Whether tones may lie beyond 250 MHz of the NCO.";
     samples::get_fast_samples(required("num_samples"), NORMALIZED, FIRST_MODULE)
         "Samples of the ADC before any filter.";
+    timing::get_fir_stage()
+        "The decimation stage: the older name of get_decimation.";
     housekeeping::get_firmware_release()
         "The firmware's version, build date and commit.";
     tones::get_frequency(CHANNEL, MODULE)
@@ -121,7 +133,8 @@ methods! {
     tones::get_phase(DEGREES, TARGET, CHANNEL, MODULE)
         "A channel's phase, or null.";
     samples::get_samples(
-        required("num_samples"), CHANNEL, FIRST_MODULE, optional("average", Bool(false))
+        required("num_samples"), CHANNEL, FIRST_MODULE, optional("average", Bool(false)),
+        optional("_extra_metadata", Bool(false))
     )
         "Samples of one channel or of all, in readout counts.";
     timing::get_timestamp()
@@ -144,10 +157,18 @@ methods! {
         "Set the mode of the ADC's background calibration.";
     tones::set_amplitude(required("amplitude"), NORMALIZED, CHANNEL, MODULE)
         "Set a channel's amplitude as a fraction of full scale, -1 to 1.";
+    analog::set_amplitude_limit(required("amplitude"), NORMALIZED, MODULE)
+        "Limit the amplitudes that the feedback sets, 0 to 1 of full scale.";
     analog::set_analog_bank(required("high"))
         "Connect modules 5-8 and not 1-4.";
+    timing::set_aux_sma_mode(Param::null("mode"))
+        "Set the use of the auxiliary connector: TEST_IRIG sends the test time code.";
     analog::set_cable_length(required("length"), required("module"))
         "Set the length of cable that is corrected for, m.";
+    timing::set_channel_streamer(
+        Param::null("channels"), FIRST_MODULE, optional("sample_trunc", Str(names::HIGH))
+    )
+        "Stream the first channels, a multiple of 16, over the 100 Gbit/s port, or none.";
     timing::set_clock_priority(Param::null("clock_priority"))
         "Set the order in which clock sources are tried.";
     timing::set_clock_source(Param::null("clock_source"))
@@ -161,6 +182,11 @@ methods! {
         "Set the decimation stage, 0 to 6, the packet length and the modules that stream.";
     analog::set_extended_module_bandwidth(required("extended"), MODULE)
         "Allow tones beyond 250 MHz of the NCO, where the filters droop.";
+    timing::set_fir_stage(
+        optional("stage", Int(6)), optional("short", Bool(false)), MODULE,
+        optional("_bandwidth_derating", Float(timing::DERATING)).keyword(), Param::null("modules").keyword()
+    )
+        "Set the decimation: the older name of set_decimation.";
     tones::set_frequency(required("frequency"), CHANNEL, MODULE)
         "Set a channel's frequency relative to the NCO, Hz.";
     tones::set_nco_frequency(required("frequency"), MODULE)

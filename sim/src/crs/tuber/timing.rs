@@ -8,6 +8,7 @@ use super::names;
 use crate::crs::MODULES;
 use crate::crs::settings::{MIN_LONG_STAGE, Settings};
 use crate::crs::stamp::Stamp;
+use crate::crs::stream::source;
 
 pub(crate) fn set_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let port = call.member("port", "timestamp port", names::TIMESTAMP_PORT)?;
@@ -26,7 +27,12 @@ pub(crate) fn get_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
 /// stamps of packets only.
 pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let stamp = Stamp::after(call.crs.board.clock().now_s());
-    let source = call.crs.settings().timestamp_port;
+    write_stamp(stamp, source(&call.crs.settings()).name(), out);
+    Ok(())
+}
+
+/// Writes a stamp as a map, with the source of its time code.
+pub(super) fn write_stamp(stamp: Stamp, source: &str, out: Slot<'_>) {
     let mut map = out.map();
     let fields = [
         ("y", stamp.year),
@@ -43,6 +49,20 @@ pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<(
     }
     map.key("source").str(source);
     map.key("recent").bool(true);
+}
+
+pub(crate) fn set_aux_sma_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let mode = call.member_or_none("mode", "auxiliary SMA mode", names::SMA_AUX_MODE)?;
+    call.crs.settings().aux_sma_mode = mode;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_aux_sma_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    match call.crs.settings().aux_sma_mode {
+        Some(mode) => out.str(mode),
+        None => out.null(),
+    }
     Ok(())
 }
 
@@ -165,6 +185,16 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
     Ok(())
 }
 
+/// Older name of [`set_decimation`], with the same parameters.
+pub(crate) fn set_fir_stage(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    set_decimation(call, out)
+}
+
+/// Older name of [`get_decimation`].
+pub(crate) fn get_fir_stage(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    get_decimation(call, out)
+}
+
 /// Capacity of the network link of the board, bit/s.
 const LINK_BPS: f64 = 1e9;
 
@@ -217,6 +247,43 @@ pub(crate) fn set_pfb_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
     fits_the_link(&wanted, DERATING)?;
     *settings = wanted;
     out.null();
+    Ok(())
+}
+
+/// Number of channels of which the channel stream takes a multiple.
+const CHANNELS_IN_GROUP: u16 = 16;
+
+/// Sets the channel stream of a module. It would leave a real board through its port of 100 Gbit/s,
+/// which a simulated board does not have: the setting is only kept.
+pub(crate) fn set_channel_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let bits = call.member("sample_trunc", "sample truncation", names::SAMPLE_TRUNC)?;
+    let asked = call.int_or_none("channels")?.unwrap_or(0);
+    let mut settings = call.crs.settings();
+    let last = settings.channels();
+    let channels = u16::try_from(asked)
+        .ok()
+        .filter(|channels| channels % CHANNELS_IN_GROUP == 0 && usize::from(*channels) <= last);
+    let channels = channels.ok_or_else(|| {
+        value_error(format!(
+            "The channel streamer takes a multiple of {CHANNELS_IN_GROUP} channels, up to {last}."
+        ))
+    })?;
+    settings.channel_streams[number - 1] = (channels, bits);
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_channel_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let (channels, bits) = call.crs.settings().channel_streams[number - 1];
+    if channels == 0 {
+        out.null();
+        return Ok(());
+    }
+    let mut map = out.map();
+    map.key("channels").u64(u64::from(channels));
+    map.key("sample_trunc").str(bits);
     Ok(())
 }
 
