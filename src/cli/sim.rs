@@ -122,6 +122,10 @@ fn parse_modules(text: &str) -> Result<usize, String> {
 pub(crate) struct Sim {
     #[command(flatten)]
     farm: FarmArgs,
+    /// Connect the output of each module to its input by a cable, in the place of a cryostat with
+    /// detectors.
+    #[arg(long, conflicts_with_all = ["detectors", "modules", "profile"])]
+    loopback: bool,
     /// Write the hardware map of the farm to this file.
     #[arg(long, value_name = "FILE")]
     write_map: Option<PathBuf>,
@@ -209,6 +213,9 @@ impl Sim {
         }
         let interrupt = Interrupt::watch("");
         let mut builder = self.farm.builder().streaming(self.stream.into());
+        if self.loopback {
+            builder = builder.loopback();
+        }
         if let Some(path) = &self.faults {
             let script = input::read_text(path, input::PARAMS_BYTES)
                 .map_err(|error| error.to_string())
@@ -278,7 +285,11 @@ impl Sim {
             say(&format!(
                 "ready: {} boards of {} detectors, the first at {}",
                 self.farm.boards,
-                self.farm.detectors,
+                if self.loopback {
+                    0
+                } else {
+                    self.farm.detectors
+                },
                 first.as_deref().unwrap_or("nowhere"),
             ));
         }

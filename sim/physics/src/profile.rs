@@ -247,6 +247,26 @@ impl ProfileParams {
         }
     }
 
+    /// Parameters of a loopback cable in the place of a cryostat: it leads the output of a module to
+    /// its input, without detectors. Its loss includes that of the transformers of both converters:
+    /// the acceptance tests of CRS boards expect a tone 2.56 dB below the scale of the DAC, of which
+    /// [`crate::units::DAC_BACKOFF_DB`] is the output's.
+    pub fn loopback() -> Self {
+        Self {
+            cold_attenuation_db: 0.0,
+            amplifier_gain_db: -1.06,
+            noise_temperature_k: 290.0,
+            // The saturation is that of a cryogenic amplifier, and there is none.
+            saturation_dbm: 100.0,
+            noise_rise_dbm: 100.0,
+            delay_min_s: 5e-9,
+            delay_max_s: 5e-9,
+            // So that maps of such boards have the powers of other maps.
+            kerr_reference_dbm: -54.5,
+            ..Self::clean()
+        }
+    }
+
     /// Parameters of [`Profile::Lab`].
     pub fn lab() -> Self {
         Self {
