@@ -12,6 +12,7 @@ mod mock;
 mod older;
 mod python;
 mod streams;
+mod suites;
 mod tuber_client;
 mod tuberd;
 mod tuning;

@@ -28,7 +28,23 @@ const SERVERS: [&str; 4] = ["0.14", "0.15", "0.16", "0.17"];
 /// Python program that succeeds if its interpreter can make the environment.
 const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
-/// Longest time that this program may take.
+/// Python program that downloads the source package of the installed client, and unpacks its tests
+/// into the folder in its argument.
+const UNPACK_SUITE: &str = r#"
+import importlib.metadata, pathlib, subprocess, sys, tarfile, tempfile
+folder, version = pathlib.Path(sys.argv[1]), importlib.metadata.version("rfmux")
+with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=rfmux"]
+    subprocess.run([*pip, f"--dest={work}", f"rfmux=={version}"], check=True)
+    top = f"rfmux-{version}"
+    with tarfile.open(f"{work}/{top}.tar.gz") as package:
+        wanted = (f"{top}/test/", f"{top}/conftest.py")
+        members = [one for one in package if one.name.startswith(wanted)]
+        package.extractall(work, members, filter="data")
+    pathlib.Path(work, top).rename(folder)
+"#;
+
+/// Longest time of a probe.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longest time to make the environment, and for each attempt to install its packages.
@@ -78,8 +94,25 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
             let folder = workspace.target.join(name).join("tuberd").join(version);
             add_server(interpreter, version, &folder, &log)?;
         }
+        let folder = workspace.target.join(name).join("rfmux-suite");
+        add_suite(
+            interpreter,
+            &folder,
+            &workspace.target.join("rfmux-suite.log"),
+        )?;
     }
     Ok(interpreter)
+}
+
+/// Unpacks the tests in the source package of the client into a folder, unless they are there
+/// already. Its code stays out, so that they test the installed package.
+fn add_suite(interpreter: &Path, folder: &Path, log: &Path) -> Result<()> {
+    let mut unpack = Command::new(interpreter);
+    unpack.args(["-c", UNPACK_SUITE]).arg(folder);
+    match folder.exists() {
+        true => Ok(()),
+        false => logged(&mut unpack, log, "unpacking the tests of the client"),
+    }
 }
 
 /// Installs a version of the server into a folder, unless it is there already.
