@@ -1,5 +1,5 @@
-//! Tests of the program with the real server of boards, in every version from 0.14 on. Every call is
-//! passed on to a simulated board.
+//! Tests of the program with the real server of boards, in every version from 0.14 on. Every call
+//! is passed on to a simulated board.
 
 use std::path::Path;
 use std::process::Command;

@@ -247,10 +247,10 @@ impl ProfileParams {
         }
     }
 
-    /// Parameters of a loopback cable in the place of a cryostat: it leads the output of a module to
-    /// its input, without detectors. Its loss includes that of the transformers of both converters:
-    /// the acceptance tests of CRS boards expect a tone 2.56 dB below the scale of the DAC, of which
-    /// [`crate::units::DAC_BACKOFF_DB`] is the output's.
+    /// Parameters of a loopback cable in the place of a cryostat: it leads the output of a module
+    /// to its input, without detectors. Its loss includes that of the transformers of both
+    /// converters: the acceptance tests of CRS boards expect a tone 2.56 dB below the scale of
+    /// the DAC, of which [`crate::units::DAC_BACKOFF_DB`] is the output's.
     pub fn loopback() -> Self {
         Self {
             cold_attenuation_db: 0.0,

@@ -139,7 +139,8 @@ impl FarmBuilder {
     }
 
     /// Connects the output of each module to its input by a loopback cable, in the place of a
-    /// cryostat: the boards have no detectors. This is how boards are tested after their production.
+    /// cryostat: the boards have no detectors. This is how boards are tested after their
+    /// production.
     #[must_use]
     pub fn loopback(self) -> Self {
         self.detectors(0).profile_params(ProfileParams::loopback())
