@@ -222,9 +222,9 @@ impl Campaign {
     }
 
     /// Sets the properties that the map has for its boards and modules, such as clocks, attenuators
-    /// and scales, and reads them back. A property that has the value of the map already is not set.
-    /// A property that moves the power or the phase of tones is set only while all tones that it
-    /// concerns are off. With `dry_run`, everything is compared and nothing is set.
+    /// and scales, and reads them back. A property that has the value of the map already is not
+    /// set. A property that moves the power or the phase of tones is set only while all tones
+    /// that it concerns are off. With `dry_run`, everything is compared and nothing is set.
     ///
     /// A board that another program on this host has locked, or another host is setting, is not set
     /// up, as for [`Campaign::tune`].

@@ -19,8 +19,8 @@ use crate::record::Failure;
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SetupReport {
-    /// True if every property of the map has its value on the boards, read back. In a dry run, true
-    /// if every property could be compared.
+    /// True if every property of the map has its value on the boards, read back. In a dry run,
+    /// true if every property could be compared.
     pub ok: bool,
     /// True if nothing was set.
     pub dry_run: bool,
@@ -61,7 +61,8 @@ pub struct SetupSetting {
     pub module: Option<ModuleId>,
     /// Value in the map.
     pub wanted: PropertyValue,
-    /// Value before, as it was read. `None` if it could not be read, or if the board reported none.
+    /// Value before, as it was read. `None` if it could not be read, or if the board reported
+    /// none.
     pub before: Option<PropertyValue>,
     /// Value after, as it was read back. `None` as with `before`, and in a dry run.
     pub after: Option<PropertyValue>,

@@ -52,8 +52,8 @@ pub struct BoardEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_life_s: Option<f64>,
     /// Properties of the board as a whole that its kind has, by their names:
-    /// [`BoardFamily::properties`](crate::map::BoardFamily::properties). `twotone setup`, tunes and
-    /// sweeps set them.
+    /// [`BoardFamily::properties`](crate::map::BoardFamily::properties). `twotone setup`, tunes
+    /// and sweeps set them.
     #[serde(flatten)]
     pub properties: PropertyMap,
     /// The modules to use. If empty, all modules that the board describes are used, with

@@ -206,7 +206,7 @@ fn what_cannot_be_set_is_named_and_the_rest_is_set() {
 
     // A run does not use a board that is not as the map says.
     let out = sim.text_path("run");
-    let (status, report) = run_json(&["sweep", &map, "--out", &out, "--points", "40000"]);
+    let (status, report) = run_json(&["sweep", &map, "--out", &out]);
     assert_eq!(status, 3, "{report}");
     let error = error_of(&report["boards"][0]);
     assert!(
@@ -256,7 +256,7 @@ fn a_run_sets_up_its_boards_and_records_it() {
     );
     let map = write(sim.folder.path(), "high.toml", &high);
     let out = sim.text_path("run");
-    let args = ["sweep", &map, "--out", &out, "--points", "40000"];
+    let args = ["sweep", &map, "--out", &out];
     let (status, report) = run_json(&args);
     assert_eq!(status, 0, "{report}");
     let setup = &report["boards"][0]["setup"];
@@ -275,7 +275,7 @@ fn a_run_sets_up_its_boards_and_records_it() {
     // The table shows what was changed.
     let low = mapped(&sim, "low.toml", "analog_bank = \"low\"\n", "");
     let out = sim.text_path("low");
-    let (status, table, err) = run(&["sweep", &low, "--out", &out, "--points", "40000"]);
+    let (status, table, err) = run(&["sweep", &low, "--out", &out]);
     assert_eq!(status, 0, "{table}{err}");
     assert!(
         table.contains("`analog_bank` was high and is set to low"),

@@ -70,8 +70,8 @@ pub struct BoardFamily {
     /// Properties that boards of this kind have beside tones and NCOs, in the order in which they
     /// must be set. Hardware maps have them as keys.
     pub properties: &'static [PropertyKey],
-    /// Finds what no board of this kind can do in the entry of a board in a hardware map, without a
-    /// connection.
+    /// Finds what no board of this kind can do in the entry of a board in a hardware map, without
+    /// a connection.
     pub conflicts: ConflictsOf,
     /// Constructor of the access to the firmware. It needs no connection, since the old firmware
     /// of a board may not run. `None` if boards cannot be flashed over the network.

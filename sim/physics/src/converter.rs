@@ -114,8 +114,8 @@ mod tests {
     /// Compares the difference of the two shapes with that on a real board, in which the losses of
     /// the analog path cancel. The authors of the board have measured it with a tone of one power,
     /// in zones 1 to 3 (rfmux 1.7.0, `rfmux/tools/qc/test_crs.py`): frequency in MHz, and powers in
-    /// dBm with held samples and in the mix mode. A measurement whose two frequencies differ is left
-    /// out.
+    /// dBm with held samples and in the mix mode. A measurement whose two frequencies differ is
+    /// left out.
     #[test]
     fn shapes_differ_as_on_a_board() {
         let db = |response: f64| 20.0 * response.log10();

@@ -31,7 +31,8 @@ impl Segment {
     /// The longest segment that begins at operation `from`. Readings of the board as a whole are
     /// not in one segment with operations on a module, so that a module that fails does not affect
     /// them. A reading of the sensors, a wait and an operation on a property are segments of their
-    /// own, since each takes several requests. If samples are `streamed`, a segment ends with its first acquisition.
+    /// own, since each takes several requests. If samples are `streamed`, a segment ends with its
+    /// first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut segment = Self {
             from,
