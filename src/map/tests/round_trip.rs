@@ -67,6 +67,16 @@ fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
     })
 }
 
+/// What a board of a map is made of: modules, port, whether it has a serial number, slot, and
+/// decimation and whether the bank is the low one.
+type DrawnBoard = (
+    Vec<ModuleEntry>,
+    Option<u16>,
+    bool,
+    Option<u8>,
+    (Option<u8>, bool),
+);
+
 fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
     let board = (
         modules(),
@@ -76,10 +86,8 @@ fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
         (option(0..=6u8), any::<bool>()),
     );
     prop::collection::vec(board, 1..6).prop_map(|boards| {
-        let entry = |(index, (modules, port, serial, slot, (stage, is_low))): (
-            usize,
-            (_, Option<u16>, bool, Option<u8>, (Option<u8>, bool)),
-        )| {
+        let entry = |(index, board): (usize, DrawnBoard)| {
+            let (modules, port, serial, slot, (stage, is_low)) = board;
             let stage = stage.map(|stage| ("decimation", f64::from(stage).into()));
             let bank = is_low.then(|| ("analog_bank", "low".into()));
             let address = port.map(|port| Host::new(format!("127.0.0.{index}"), port));

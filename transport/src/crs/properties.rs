@@ -313,23 +313,17 @@ pub(crate) fn conflicts(plan: &BoardPlan<'_>) -> Vec<Conflict> {
         Some(PropertyValue::Word(bank)) => Some(*bank == *BANKS[1]),
         _ => None,
     };
-    let used = plan.modules.first().map(|first| is_high(first.module));
     for module in &plan.modules {
         let high = is_high(module.module);
-        let message = match (said, used) {
-            (Some(said), _) if said != high => Some(format!(
+        // A map that does not say the bank may have modules of both, as it always could.
+        let message = said.filter(|said| *said != high).map(|said| {
+            format!(
                 "module {} is on the {} analog bank, and the map has {ANALOG_BANK} = \"{}\"",
                 module.module,
                 BANKS[usize::from(high)],
                 BANKS[usize::from(said)],
-            )),
-            (None, Some(used)) if used != high => Some(format!(
-                "modules 1-{MODULES_IN_BANK} are on the low analog bank and the others on the high \
-                 one, and a board uses one bank at a time: leave one of them out, here module {}",
-                module.module,
-            )),
-            _ => None,
-        };
+            )
+        });
         let wrong_bank = message.map(|message| Conflict {
             module: Some(module.module),
             key: "number",

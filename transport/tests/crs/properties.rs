@@ -121,9 +121,8 @@ async fn a_property_is_set_and_read_back_in_the_words_of_the_map() {
     let found = set(&board, None, "analog_bank", "high").await.unwrap();
     assert_eq!(found, Some("high".into()));
 
-    let mut state = scripted.0.lock().unwrap();
-    state.answers.insert("get_clock_source", Value::Null);
-    drop(state);
+    let null = ("get_clock_source", Value::Null);
+    scripted.0.lock().unwrap().answers.insert(null.0, null.1);
     assert_eq!(
         set(&board, None, "clock_source", "SMA").await.unwrap(),
         None
