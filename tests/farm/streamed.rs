@@ -99,7 +99,7 @@ fn asked(farm: &Farm) -> u64 {
 }
 
 /// Calls the board over a connection of its own, as another program would.
-fn another_calls(farm: &Farm, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
+fn another_calls(farm: &Farm, write: impl Fn(&mut BatchWriter)) -> Result<Value> {
     let host = farm.boards()[0].address().to_string().parse().unwrap();
     let client = TuberClient::new(host, ConnectOptions::new());
     tworoutine::wait(client.call(write))

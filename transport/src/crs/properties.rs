@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use twotone_hal::{
     Certainty, Error, ErrorKind, ModuleId, Op, PropertyKey, PropertyValue, PropertyValues,
-    RepliesBuilder, Result,
+    RepliesBuilder, Result, Safety,
 };
 use twotone_wire::crs::MODULES_IN_BANK;
 use twotone_wire::tuber::{Answer, BatchWriter, Call, Limits, Value};
@@ -227,7 +227,11 @@ async fn words(
         return Ok(Vec::new());
     };
     let asked = [Question::Property(list)];
-    let (_, answers) = question::ask(link, survey.format, deadline, &asked).await?;
+    let mut writer = BatchWriter::new(survey.format);
+    question::write(&asked, &mut writer);
+    let post = Post::new(writer.finish(), survey.format);
+    let answer = link.exchange(post, Safety::Read, deadline).await?;
+    let (_, answers) = question::read(&asked, &answer)?;
     Ok(answers.into_iter().next().map(names).unwrap_or_default())
 }
 
