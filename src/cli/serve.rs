@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::Args;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use tokio::sync::Semaphore;
