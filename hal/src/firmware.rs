@@ -4,8 +4,8 @@
 //! these steps, of which the first two do not change the flash: [`identify`](Firmware::identify),
 //! [`stage`](Firmware::stage), [`commit`](Firmware::commit), [`verify`](Firmware::verify),
 //! [`boot`](Firmware::boot). A later program can take up a replacement that was cut off
-//! ([`identify_again`](Firmware::identify_again)). Every answer and every error has a [`PowerLoss`], which shows whether
-//! the board would survive a loss of power at this moment.
+//! ([`identify_again`](Firmware::identify_again)). Every answer and every error has a
+//! [`PowerLoss`], which shows whether the board would survive a loss of power at this moment.
 
 mod release;
 

@@ -18,7 +18,6 @@ address = "127.0.0.2:18082"
 [[board.module]]
 number = 1
 feedline = "w3-f1"
-geometry = "reflection"
 f_min_hz = 4e9
 f_max_hz = 4_500_000_000
 cold_attenuation_db = 40
@@ -55,7 +54,6 @@ fn a_good_map_is_read_as_it_stands() {
     let two = ModuleId::new(2).unwrap();
     let expected = ModuleEntry {
         feedline: Some("w3-f1".into()),
-        geometry: Geometry::Reflection,
         f_min: Some(Hertz(4e9)),
         f_max: Some(Hertz(4.5e9)),
         cold_attenuation_db: 40.0,
@@ -74,6 +72,27 @@ fn a_good_map_is_read_as_it_stands() {
         .replace("f_min_hz", "f_min")
         .replace("f_max_hz", "f_max");
     assert_eq!(HardwareMap::parse(&short, "farm.toml").unwrap(), map);
+}
+
+#[test]
+fn a_module_names_its_geometry() {
+    let with = |geometry: &str| {
+        let line = format!("safe_state = \"previous\"\ngeometry = \"{geometry}\"");
+        HardwareMap::parse(
+            &GOOD.replace("safe_state = \"previous\"", &line),
+            "farm.toml",
+        )
+    };
+    for geometry in Geometry::ALL {
+        let map = with(geometry.as_str()).unwrap();
+        assert_eq!(map.boards()[0].modules[0].geometry, geometry);
+        assert_eq!(map.boards()[0].modules[1].geometry, Geometry::Notch);
+    }
+    let error = with("reflexion").unwrap_err().to_string();
+    assert!(
+        error.contains("unknown geometry `reflexion`; did you mean `reflection`?"),
+        "{error}"
+    );
 }
 
 #[test]

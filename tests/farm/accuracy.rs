@@ -1,11 +1,11 @@
 //! Tests of the accuracy of the tuning algorithm, against the true detectors of simulated boards.
 //! The algorithm sets a tone on the resonance of each detector.
 
-use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneParams};
+use twotone::algorithms::{ChannelOutcome, ChannelStatus, Geometry, Reason, TuneParams};
 use twotone::score::score;
-use twotone::sim::{Farm, Profile, Truth, TruthDetector};
+use twotone::sim::{self, Farm, Profile, Truth, TruthDetector};
 
-use super::{connect, tune_all};
+use super::{BAND_HZ, connect, params, tune_all};
 
 /// Returns the working detector whose resonance is nearest to that of a channel.
 fn nearest<'a>(truth: &'a Truth, board: usize, channel: &ChannelOutcome) -> &'a TruthDetector {
@@ -42,6 +42,60 @@ fn clean_boards_are_tuned_whole() {
     );
     assert_eq!(score.found, score.isolated, "{score:?}");
     assert!(score.tuned >= 509, "{score:?}");
+}
+
+/// Detectors at the ends of their lines, and between two lines, as circuits make their waves.
+#[test]
+fn boards_of_each_geometry_are_tuned_whole() {
+    for (is, geometry) in [
+        (sim::Geometry::Reflection, Geometry::Reflection),
+        (sim::Geometry::Peak, Geometry::Peak),
+    ] {
+        let farm = Farm::builder()
+            .detectors(64)
+            .band(BAND_HZ.0, BAND_HZ.1)
+            .seed(29)
+            .geometry(is)
+            .start_blocking()
+            .unwrap();
+        let right = TuneParams {
+            geometry,
+            ..params()
+        };
+        let array = connect(&farm);
+        let outcomes = tune_all(&array, &right);
+        let tune = outcomes[0].result.as_ref().expect("a clean board");
+        let truth = farm.truth();
+        let score = score(&truth, [(outcomes[0].board.as_str(), tune)]);
+        assert_eq!(
+            (score.false_found, score.wrong),
+            (0, 0),
+            "{geometry} {score:?}"
+        );
+        assert_eq!(score.found, score.isolated, "{geometry} {score:?}");
+        assert!(
+            score.tuned >= 60,
+            "{geometry} {score:?} {:?}",
+            tune.warnings
+        );
+        let tuned = tune
+            .channels
+            .iter()
+            .filter(|c| c.status == ChannelStatus::Tuned);
+        for channel in tuned {
+            let detector = nearest(&truth, 0, channel);
+            match channel.qi {
+                Some(qi) => assert!((qi / detector.qi - 1.0).abs() < 0.1, "{qi} {detector:?}"),
+                None => assert_eq!(geometry, Geometry::Peak),
+            }
+        }
+        // As notches, the detectors are refused.
+        let outcomes = tune_all(&array, &params());
+        let tune = outcomes[0].result.as_ref().expect("a clean board");
+        assert_eq!(tune.tuned(), 0, "{geometry}");
+        let doubt = tune.warnings.join("; ");
+        assert!(doubt.contains("geometry"), "{geometry}: {doubt}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ mod rig;
 use std::f64::consts::TAU;
 
 use twotone_physics::{
-    Band, Complex64, Conditions, Detector, DetectorFault, Modulation, ModuleModel, ProfileParams,
-    SettingError, Tone, cic, units,
+    Band, Complex64, Conditions, Detector, DetectorFault, Geometry, Modulation, ModuleModel,
+    ProfileParams, SettingError, Tone, cic, units,
 };
 
 use rig::{one_detector, settled, silent, tone};
@@ -137,7 +137,12 @@ fn sweeps_up_and_down_jump_at_the_folds() {
 
 #[test]
 fn a_modulation_of_the_resonance_appears_with_its_size_sign_and_time() {
-    for a in [0.0, 0.4] {
+    for (a, geometry) in [
+        (0.0, Geometry::Notch),
+        (0.4, Geometry::Notch),
+        (0.4, Geometry::Reflection),
+        (0.4, Geometry::Peak),
+    ] {
         let amplitude = 0.002;
         let power = units::dbm_to_mw(units::tone_dbm(1.0, amplitude) - 40.0);
         let detector = Detector {
@@ -146,7 +151,7 @@ fn a_modulation_of_the_resonance_appears_with_its_size_sign_and_time() {
             ..Detector::new(0, 1e9, 2e4, 1e5)
         };
         let lw = detector.linewidth_hz();
-        let mut model = one_detector(detector, &silent());
+        let mut model = one_detector(detector, &silent().geometry(geometry));
         model
             .set_tone(0, tone(&model, 1e9 + 0.1 * lw, amplitude))
             .expect("valid");
@@ -172,7 +177,7 @@ fn a_modulation_of_the_resonance_appears_with_its_size_sign_and_time() {
         }
         assert!(
             (sin / (0.01 * lw) - 1.0).abs() < 0.01,
-            "a {a}: {sin} of {}",
+            "{geometry:?}, a {a}: {sin} of {}",
             0.01 * lw
         );
         assert!(cos.abs() < 0.01 * sin, "a {a}: {cos}");
@@ -183,7 +188,16 @@ fn a_modulation_of_the_resonance_appears_with_its_size_sign_and_time() {
 fn derivatives_are_those_of_the_samples() {
     let amplitude = 0.002;
     let power = units::dbm_to_mw(units::tone_dbm(1.0, amplitude) - 40.0);
-    for (a, y0) in [(0.0, 0.0), (0.3, -0.4), (0.6, 0.3)] {
+    for (a, y0, geometry) in [
+        (0.0, 0.0, Geometry::Notch),
+        (0.3, -0.4, Geometry::Notch),
+        (0.6, 0.3, Geometry::Notch),
+        (0.3, -0.4, Geometry::Reflection),
+        (0.6, 0.3, Geometry::Reflection),
+        (0.3, -0.4, Geometry::Peak),
+        (0.6, 0.3, Geometry::Peak),
+    ] {
+        let params = silent().geometry(geometry);
         let detector = Detector {
             phi_rad: 0.2,
             a_per_mw: a / power,
@@ -192,13 +206,13 @@ fn derivatives_are_those_of_the_samples() {
         let lw = detector.linewidth_hz();
         let f = 1e9 + y0 * lw;
         let sample = |detector: Detector| {
-            let mut model = one_detector(detector, &silent());
+            let mut model = one_detector(detector, &params);
             model
                 .set_tone(0, tone(&model, f, amplitude))
                 .expect("valid");
             settled(&mut model, 0, &mut 0)
         };
-        let mut model = one_detector(detector.clone(), &silent());
+        let mut model = one_detector(detector.clone(), &params);
         model
             .set_tone(0, tone(&model, f, amplitude))
             .expect("valid");
@@ -216,7 +230,7 @@ fn derivatives_are_those_of_the_samples() {
         let d = moved / 100.0;
         assert!(
             (d / point.d_per_hz - 1.0).norm() < 0.01,
-            "a {a}: {d} {}",
+            "{geometry:?}, a {a}: {d} {}",
             point.d_per_hz
         );
         // The same for a change of Qi. At a constant power, `a` grows with Qr^3.
@@ -233,7 +247,10 @@ fn derivatives_are_those_of_the_samples() {
             })
         };
         let d = (lossier(1e-8) - lossier(-1e-8)) / 2e-8;
-        assert!((d / point.d_per_inv_qi - 1.0).norm() < 0.01, "a {a}: {d}");
+        assert!(
+            (d / point.d_per_inv_qi - 1.0).norm() < 0.01,
+            "{geometry:?}, a {a}: {d}"
+        );
     }
 }
 

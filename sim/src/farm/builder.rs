@@ -249,10 +249,10 @@ impl FarmBuilder {
         self
     }
 
-    /// Lets the boards answer questions of multicast DNS on the loopback interface, at this UDP port
-    /// (5353 is that of real boards): for their names, such as `rfmux0001.local`, and for a service
-    /// `_http._tcp` at their ports. By default they do not answer, because every program on this
-    /// machine would reach a simulated board by the name of a real one.
+    /// Lets the boards answer questions of multicast DNS on the loopback interface, at this UDP
+    /// port (5353 is that of real boards): for their names, such as `rfmux0001.local`, and for
+    /// a service `_http._tcp` at their ports. By default they do not answer, because every
+    /// program on this machine would reach a simulated board by the name of a real one.
     #[must_use]
     pub fn mdns(mut self, port: u16) -> Self {
         self.mdns = Some(port);

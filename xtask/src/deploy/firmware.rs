@@ -41,8 +41,8 @@ pub(crate) struct Args {
     /// Flash boards that run a later release, or one that is not known.
     #[arg(long)]
     allow_older: bool,
-    /// Interrupt jobs of the daemons, such as tunes and captures. Without it, boards of a host whose
-    /// daemon has jobs are not flashed.
+    /// Interrupt jobs of the daemons, such as tunes and captures. Without it, boards of a host
+    /// whose daemon has jobs are not flashed.
     #[arg(long)]
     now: bool,
     /// Longest time until a board starts and announces itself, in seconds.
