@@ -81,7 +81,11 @@ impl RolloutReport {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
         // No board has answered, neither its firmware nor its boot loader.
         let silent = |board: &BoardReport| {
-            board.release.is_none() && board.writes == 0 && !board.status.is_well()
+            // Another board than that of the map has answered.
+            let is_another = board.error.as_ref().and_then(|error| error.kind)
+                == Some(ErrorKind::InvalidArgument);
+            let is_changed = board.writes > 0 || board.status.is_well();
+            board.release.is_none() && !is_changed && !is_another
         };
         if self.interrupted && !self.boards.iter().any(failed) {
             Completion::Interrupted
