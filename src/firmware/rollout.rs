@@ -79,13 +79,11 @@ impl RolloutReport {
     /// program.
     pub fn completion(&self) -> Completion {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
-        // No board has answered, neither its firmware nor its boot loader.
+        // No board has answered, neither its firmware nor its boot loader. A board is refused by its
+        // identity, its lock or its records, and not because it is silent.
         let silent = |board: &BoardReport| {
-            // Another board than that of the map has answered.
-            let is_another = board.error.as_ref().and_then(|error| error.kind)
-                == Some(ErrorKind::InvalidArgument);
-            let is_changed = board.writes > 0 || board.status.is_well();
-            board.release.is_none() && !is_changed && !is_another
+            let is_untouched = board.release.is_none() && board.writes == 0;
+            is_untouched && !board.status.is_well() && board.status != BoardStatus::Refused
         };
         if self.interrupted && !self.boards.iter().any(failed) {
             Completion::Interrupted

@@ -331,6 +331,7 @@ fn wrong_and_older_images_are_refused_by_name() {
     for (from, to, status, why) in [
         ("crs", "toaster", 2, "there is no board kind \"toaster\""),
         ("1.8.0", "1.6.2", 2, "makes a board unusable"),
+        ("1.8.0", "1.7.0rc1", 2, "makes a board unusable"),
         ("1.8.0", "newest", 2, "is not a release"),
         ("sha256 = \"", "sha256 = \"00", 2, "its SHA-256 digest is"),
         ("size = 3", "size = 4", 2, "but its description says 4"),
@@ -347,13 +348,16 @@ fn wrong_and_older_images_are_refused_by_name() {
         assert_eq!(found, status, "{to}: {out}{err}");
         assert!(format!("{out}{err}").contains(why), "{to}: {out}{err}");
     }
-    // An older one is refused unless it is allowed.
+    // An image that is older than the release of the board is refused unless it is allowed.
+    fs::write(&image, &described).unwrap();
+    let (status, out, told) = site.work("flash", &[]);
+    assert_eq!(status, 0, "{out}{told}");
     fs::remove_file(site.path("boot.bin")).unwrap();
     fs::remove_file(&image).unwrap();
-    write_example(&site.path("boot.bin"), "1.7.0rc1", 3000).unwrap();
+    write_example(&site.path("boot.bin"), "1.7.5", 3000).unwrap();
     let (status, out, _) = run(&["firmware", "check", &image, &map]);
     assert_eq!(status, 3, "{out}");
-    assert!(out.contains("which is later than 1.7.0rc1"), "{out}");
+    assert!(out.contains("which is later than 1.7.5"), "{out}");
     let (status, out, _) = run(&["firmware", "check", &image, &map, "--allow-older"]);
     assert_eq!(status, 0, "{out}");
     // The image in place of its description.
