@@ -176,8 +176,11 @@ fn a_part_of_the_map_is_set_up() {
 
 #[test]
 fn what_cannot_be_set_is_named_and_the_rest_is_set() {
-    let sim = farm();
-    // A simulated board has no such port.
+    let folder = tempfile::tempdir().unwrap();
+    let fault = "[[fault]]\nkind = \"error-on-call\"\nmethod = \"set_timestamp_port\"\n\
+        message = \"no such timestamp port\"\n";
+    let faults = write(folder.path(), "faults.toml", fault);
+    let sim = SimProcess::start(&["--boards", "2", "--detectors", "8", "--faults", &faults]);
     let refused = "timestamp_port = \"AUX_SMA\"\n";
     let map = mapped(&sim, "refused.toml", refused, OF_MODULE);
     let (status, report) = run_json(&["setup", &map]);

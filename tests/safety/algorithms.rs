@@ -42,6 +42,7 @@ pub(crate) struct Algorithm {
 
 pub(crate) const ALGORITHMS: &[Algorithm] = &[
     Algorithm {
+        also: &["cable_delay_of"],
         start: Some(run_cable_delay),
         ..measurement("cable_delay")
     },

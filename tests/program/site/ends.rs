@@ -132,9 +132,9 @@ fn jobs_go_on_without_their_client_and_are_found_again() {
     hosts[0].daemon.wait_for(id, "ended");
     let (status, out, err) = site.run(&["follow", &id.to_string(), "--only", "north"]);
     assert_eq!(status, 0, "{out}{err}");
-    let (status, _, err) = site.run(&["follow", "north:77"]);
+    let (status, out, err) = site.run(&["follow", "north:77"]);
     assert_eq!(status, 2, "{err}");
-    assert!(err.contains("there is no job 77"), "{err}");
+    assert!(out.contains("there is no job 77"), "{out}{err}");
 }
 
 #[test]
