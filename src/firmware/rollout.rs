@@ -79,8 +79,8 @@ impl RolloutReport {
     /// program.
     pub fn completion(&self) -> Completion {
         let failed = |board: &BoardReport| board.status == BoardStatus::Failed;
-        // No board has answered, neither its firmware nor its boot loader. A board is refused by its
-        // identity, its lock or its records, and not because it is silent.
+        // True if neither firmware nor boot loader answered. A board is refused by its identity,
+        // its lock or its records, and not because it is silent.
         let silent = |board: &BoardReport| {
             let is_untouched = board.release.is_none() && board.writes == 0;
             is_untouched && !board.status.is_well() && board.status != BoardStatus::Refused
