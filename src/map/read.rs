@@ -2,16 +2,19 @@
 //! Each function reports the problems that it finds in a list, `findings`, and goes on. A section
 //! is a table of the TOML text with its keys.
 
+mod quantities;
+
 use twotone_algorithms::Geometry;
-use twotone_hal::{Dbm, Hertz, ModuleId, PropertyKey};
+use twotone_hal::{Hertz, ModuleId, PropertyKey};
+
+use quantities::{FREQUENCIES_HZ, end_of_band, frequency, key_in, powers};
 
 use super::address;
 use super::check::{self, KnownBoards, UniqueValues};
 use super::properties;
 use super::section::{Findings, Found, Section};
 use super::{
-    BoardEntry, BoardKind, DetectorEntry, HIGHEST_TONE, LOWEST_TONE, MapError, ModuleEntry,
-    SafeState, implausible_hz,
+    BoardEntry, BoardKind, DetectorEntry, MapError, ModuleEntry, SafeState, implausible_hz,
 };
 
 const ROOT_KEYS: &[&str] = &["board", "detector"];
@@ -49,10 +52,6 @@ const NARROWEST_RANGE_HZ: f64 = 10e3;
 const MAX_KEYS: [&str; 2] = ["f_max_hz", "f_max"];
 const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
 
-/// Plausible frequencies of tones.
-const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = LOWEST_TONE.0..=HIGHEST_TONE.0;
-/// Plausible powers. The limits that the map gives for a module must be within this range.
-const POWERS_DBM: std::ops::RangeInclusive<f64> = -200.0..=30.0;
 const ATTENUATIONS_DB: std::ops::RangeInclusive<f64> = 0.0..=200.0;
 
 /// Reads the boards and detectors of the map in `text`, or returns all of its problems.
@@ -307,101 +306,6 @@ fn module(
     entry.safe_state = safe_state.unwrap_or_default();
     entry.properties = properties;
     Some(entry)
-}
-
-/// Reads a frequency in hertz under the first of `keys` that the section has.
-fn end_of_band(
-    section: &Section<'_, '_>,
-    findings: &mut Findings<'_>,
-    keys: [&str; 2],
-) -> Option<Found<f64>> {
-    let [long, short] = keys.map(|key| frequency(section, findings, key));
-    if let (Some(_), Some(short)) = (long, short) {
-        let [key, alias] = keys;
-        findings.say(
-            short.at,
-            format!("`{alias}` is short for `{key}`, which is there too"),
-        );
-    }
-    long.or(short)
-}
-
-/// Returns the key that the section has. If it has both or none, returns the first.
-fn key_in<'k>(section: &Section<'_, '_>, keys: [&'k str; 2]) -> &'k str {
-    let there = |key: &&str| section.table.contains_key(*key);
-    keys.into_iter().find(there).unwrap_or(keys[0])
-}
-
-/// Reads a plausible frequency of a tone.
-fn frequency(
-    section: &Section<'_, '_>,
-    findings: &mut Findings<'_>,
-    key: &str,
-) -> Option<Found<f64>> {
-    let found = section.as_number(key);
-    let problem = found.and_then(|found| implausible_hz(&format!("`{key}`"), found.value));
-    match (found, problem) {
-        (Some(found), Some(problem)) => {
-            findings.suggest(found.at, problem.message, problem.suggestion.as_deref());
-            None
-        }
-        _ => section.number(findings, key, FREQUENCIES_HZ, "Hz"),
-    }
-}
-
-/// Reads a plausible power.
-fn power(section: &Section<'_, '_>, findings: &mut Findings<'_>, key: &str) -> Option<Found<f64>> {
-    let unsigned = section
-        .as_number(key)
-        .filter(|found| found.value > *POWERS_DBM.end() && POWERS_DBM.contains(&-found.value));
-    let Some(found) = unsigned else {
-        return section.number(findings, key, POWERS_DBM, "dBm");
-    };
-    let (low, high) = (POWERS_DBM.start(), POWERS_DBM.end());
-    let what = format!("`{key}` must be from {low} to {high} dBm");
-    findings.suggest(found.at, what, Some(&(-found.value).to_string()));
-    None
-}
-
-/// Reads the start power, the largest power of a tone and the largest total power. None of them may
-/// be larger than the next.
-fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
-    const KEYS: [&str; 3] = ["start_power_dbm", "max_tone_dbm", "max_total_dbm"];
-    let defaults = [
-        super::CONSERVATIVE_START_POWER,
-        super::CONSERVATIVE_MAX_TONE,
-        super::CONSERVATIVE_MAX_TOTAL,
-    ];
-    let given = KEYS.map(|key| power(section, findings, key));
-    let mut powers = defaults;
-    for (power, given) in powers.iter_mut().zip(given) {
-        if let Some(given) = given {
-            *power = Dbm(given.value);
-        }
-    }
-    for lower in 0..KEYS.len() - 1 {
-        let upper = lower + 1;
-        // A value that could not be read is reported already, so it is not compared.
-        let unread =
-            |index: usize| given[index].is_none() && section.table.contains_key(KEYS[index]);
-        if powers[lower] <= powers[upper] || unread(lower) || unread(upper) {
-            continue;
-        }
-        let show = |index: usize| {
-            let (key, dbm) = (KEYS[index], powers[index].0);
-            let note = if given[index].is_none() {
-                ", the default"
-            } else {
-                ""
-            };
-            format!("`{key}` ({dbm}{note})")
-        };
-        let at = given[lower]
-            .or(given[upper])
-            .map_or(section.at, |found| found.at);
-        findings.say(at, format!("{} is above {}", show(lower), show(upper)));
-    }
-    powers
 }
 
 /// Reads one of a few named values, if the key exists. `what` names it in messages.

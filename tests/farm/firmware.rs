@@ -44,6 +44,13 @@ impl Bench {
         }
     }
 
+    /// Ends the access to the boards, and returns that of a second program to the first board.
+    fn second(&mut self) -> &dyn Firmware {
+        self.firmware.clear();
+        self.firmware = access(&self.farm, self.beacons);
+        &*self.firmware[0]
+    }
+
     fn board(&self) -> &SimBoard {
         &self.farm.boards()[0]
     }

@@ -27,7 +27,8 @@ fn tuning(sim: &SimProcess, run: &str) -> Child {
     tune
 }
 
-fn slow() -> SimProcess {
+/// Starts a board whose tune takes some seconds.
+pub(super) fn slow() -> SimProcess {
     SimProcess::start(&[
         "--boards",
         "1",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use twotone::map::HardwareMap;
 
 use super::interrupt::any_tone_on;
+use super::lock::slow;
 use super::process::{SimProcess, error_of, run, run_json, twotone, write};
 
 const OF_BOARD: &str = "clock_source = \"SMA\"\ntimestamp_port = \"BACKPLANE\"\n\
@@ -288,15 +289,7 @@ fn a_run_sets_up_its_boards_and_records_it() {
 
 #[test]
 fn boards_that_others_use_or_that_are_away_are_not_set_up() {
-    let sim = SimProcess::start(&[
-        "--boards",
-        "1",
-        "--detectors",
-        "200",
-        "--real-time",
-        "--call-us",
-        "40",
-    ]);
+    let sim = slow();
     let tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path("run"), "--json"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -67,8 +67,8 @@ fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
     })
 }
 
-/// What a board of a map is made of: modules, port, whether it has a serial number, slot, and
-/// decimation and whether the bank is the low one.
+/// Parts of a board of a map, drawn at random: its modules, its port, true if it has a serial
+/// number, its slot, and its decimation with true for the low analog bank.
 type DrawnBoard = (
     Vec<ModuleEntry>,
     Option<u16>,

@@ -18,17 +18,11 @@ async fn begin(bench: &Bench) -> String {
 
 #[tokio::test]
 async fn a_second_program_takes_control_without_a_restart() {
-    let bench = Bench::of(1).await;
+    let mut bench = Bench::of(1).await;
     bench.board().inject(FlashSlow { step_ms: 200 });
     let control = begin(&bench).await;
     bench.board().clear_faults();
-    let Bench {
-        farm,
-        beacons,
-        firmware,
-    } = bench;
-    drop(firmware);
-    let second = &access(&farm, beacons)[0];
+    let second = bench.second();
     let identity = second.identify_again(&control).await.unwrap();
     assert_eq!(identity.power_loss, PowerLoss::Unknown);
     assert_eq!(identity.value.control, Some(control));
@@ -41,40 +35,28 @@ async fn a_second_program_takes_control_without_a_restart() {
     second.commit().await.unwrap();
     second.verify(&image).await.unwrap();
     second.boot().await.unwrap();
-    assert_eq!(release(&farm.boards()[0]).await, "1.8.1");
+    assert_eq!(bench.release().await, "1.8.1");
 }
 
 #[tokio::test]
 async fn a_board_that_has_restarted_is_taken_by_its_beacon() {
-    let bench = Bench::of(1).await;
+    let mut bench = Bench::of(1).await;
     let firmware = &bench.firmware[0];
     let control = firmware.identify().await.unwrap().value.control.unwrap();
-    let Bench {
-        farm,
-        beacons,
-        firmware,
-    } = bench;
-    drop(firmware);
-    farm.boards()[0].power_cycle(Duration::ZERO);
-    let second = &access(&farm, beacons)[0];
+    bench.board().power_cycle(Duration::ZERO);
+    let second = bench.second();
     let identity = second.identify_again(&control).await.unwrap();
     assert_eq!(identity.power_loss, PowerLoss::Harmless);
     second.boot().await.unwrap();
-    assert_eq!(release(&farm.boards()[0]).await, "1.7.0-sim");
+    assert_eq!(bench.release().await, "1.7.0-sim");
 }
 
 #[tokio::test]
 async fn a_board_that_is_silent_keeps_its_doubt() {
-    let bench = Bench::of(1).await;
+    let mut bench = Bench::of(1).await;
     bench.board().inject(FlashHang { at: 100_000 });
     let control = begin(&bench).await;
-    let Bench {
-        farm,
-        beacons,
-        firmware,
-    } = bench;
-    drop(firmware);
-    let second = &access(&farm, beacons)[0];
+    let second = bench.second();
     let failed = second.identify_again(&control).await.unwrap_err();
     assert_eq!(failed.power_loss, PowerLoss::Unknown);
     assert_eq!(failed.error.kind(), ErrorKind::Timeout);
