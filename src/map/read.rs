@@ -7,8 +7,7 @@ mod quantities;
 use twotone_algorithms::Geometry;
 use twotone_hal::{Hertz, ModuleId, PropertyKey};
 
-use quantities::{FREQUENCIES_HZ, end_of_band, frequency, key_in, powers};
-
+use self::quantities::{FREQUENCIES_HZ, end_of_band, frequency, key_in, powers};
 use super::address;
 use super::check::{self, KnownBoards, UniqueValues};
 use super::properties;
