@@ -13,10 +13,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::image::{Described, Image};
-use self::report::{is_well, not_begun, print, unknown};
+use self::report::{Told, is_well, not_begun, print, unknown, untouched};
 use super::check::Facts;
 use super::remote::{Answered, Failure, Remote, Sockets, unique};
 use super::site::Site;
@@ -60,10 +60,20 @@ pub(crate) struct Args {
 #[derive(Clone, Debug)]
 struct Board {
     host: usize,
-    name: String,
-    /// True if its flash was begun before, and the board has not started since.
-    unfinished: bool,
+    /// Facts about the board, as its host has found them.
+    found: Value,
     report: Option<Value>,
+}
+
+impl Board {
+    fn name(&self) -> &str {
+        self.found["name"].as_str().unwrap_or_default()
+    }
+
+    /// True if its flash was begun before, and the board has not started since.
+    fn is_unfinished(&self) -> bool {
+        !self.found["unfinished"].is_null() && self.found["release"].is_null()
+    }
 }
 
 /// Flashes the boards of a site. Returns false if any of them is not done, except in a dry run.
@@ -86,33 +96,36 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         // An earlier call may have been cut before it started the daemons again.
         start_daemons(&site, &mut remotes, &image);
     }
-    let mut boards = Vec::new();
+    let mut told = Told::default();
     for (host, checked) in checked.into_iter().enumerate() {
         let name = &site.hosts[host].name;
         let checked = checked.map_err(|failure| format!("{name}: {}", failure.text()))?;
-        boards.extend(checked.into_iter().map(|board| Board { host, ..board }));
+        let boards = checked.into_iter().map(|board| Board { host, ..board });
+        told.boards.extend(boards);
     }
+    let boards = &told.boards;
     let open: Vec<usize> = (0..boards.len())
         .filter(|at| boards[*at].report.is_none())
         .collect();
+    let groups = groups(&open, boards);
     let mut started = true;
     if args.dry_run {
-        for (number, group) in groups(&open, &boards).iter().enumerate() {
+        for (number, group) in groups.iter().enumerate() {
             let names = group.iter().map(|at| shown(&site, &boards[*at]));
             let names: Vec<_> = names.collect();
             eprintln!("group {}: {}", number + 1, names.join(", "));
         }
     } else {
         let mut failed = false;
-        for group in groups(&open, &boards) {
+        for group in &groups {
             if failed {
                 break;
             }
-            failed = !flash_group(&site, &mut remotes, &image, args, &group, &mut boards);
+            failed = !flash_group(&site, &mut remotes, &image, args, group, &mut told);
         }
         started = start_daemons(&site, &mut remotes, &image);
     }
-    Ok(print(&site, &image, &boards, args) && started)
+    Ok(print(&site, &image, &told, args) && started)
 }
 
 /// Starts the daemons that were stopped for the work. Returns false if one of them does not start.
@@ -134,14 +147,14 @@ fn start_daemons(site: &Site, remotes: &mut [Mutex<Remote<'_>>], image: &Image) 
 }
 
 fn shown(site: &Site, board: &Board) -> String {
-    format!("{} {}", site.hosts[board.host].name, board.name)
+    format!("{} {}", site.hosts[board.host].name, board.name())
 }
 
 /// Returns the groups of a roll-out of the boards at the indices `open`: those whose flash was
 /// begun before, then one board, a tenth of the others, the rest.
 fn groups(open: &[usize], boards: &[Board]) -> Vec<Vec<usize>> {
     let (unfinished, others): (Vec<usize>, Vec<usize>) =
-        open.iter().partition(|at| boards[**at].unfinished);
+        open.iter().partition(|at| boards[**at].is_unfinished());
     let (first, others) = others.split_at(others.len().min(1));
     let (tenth, rest) = others.split_at(others.len().div_ceil(10));
     let groups = [&unfinished, first, tenth, rest];
@@ -226,40 +239,34 @@ fn check(remote: &Remote<'_>, image: &Image, args: &Args) -> Answered<Vec<Board>
     };
     let checked = parsed("check").unwrap_or_default();
     let Some(boards) = checked["boards"].as_array() else {
-        let why = "the program of the host cannot check the image: deploy a newer version";
-        return Err(Failure::Refused(why.to_owned()));
+        let said = facts.get("said").unwrap_or("it says nothing");
+        return Err(Failure::Refused(format!(
+            "the program of the host cannot check the image: {said}; if it does not know the \
+             command, deploy a newer version"
+        )));
     };
     if let Some(why) = checked["refused"].as_str() {
         return Err(Failure::Refused(why.to_owned()));
     }
-    if facts.jobs() > 0 && !args.now {
+    if facts.jobs() > 0 && !args.now && !args.dry_run {
         return Err(Failure::Refused(busy(facts.jobs())));
     }
-    let boards = boards.iter().map(|board| {
-        let name = board["name"].as_str().unwrap_or_default().to_owned();
-        let status = match board["done"] == true {
+    let boards = boards.iter().map(|found| {
+        let status = match found["done"] == true {
             true => Some("already_done"),
-            false => (!board["refused"].is_null()).then_some("refused"),
+            false => (!found["refused"].is_null()).then_some("refused"),
         };
-        let report = status.map(|status| {
-            let release = &board["release"];
-            json!({
-                "name": name, "status": status, "before": release, "release": release,
-                "power_loss": board["power_loss"], "writes": 0, "error": board["refused"],
-            })
-        });
         Board {
             host: 0,
-            name,
-            unfinished: !board["unfinished"].is_null() && board["release"].is_null(),
-            report,
+            found: found.clone(),
+            report: status.map(|status| untouched(found, status, found["refused"].clone())),
         }
     });
     Ok(boards.collect())
 }
 
 /// Returns the message about a daemon that has jobs.
-fn busy(jobs: u64) -> String {
+fn busy(jobs: impl std::fmt::Display) -> String {
     format!("the daemon has {jobs} jobs: wait for their end, or interrupt them (--now)")
 }
 
@@ -270,15 +277,16 @@ fn flash_group(
     image: &Image,
     args: &Args,
     group: &[usize],
-    boards: &mut [Board],
+    told: &mut Told,
 ) -> bool {
+    let boards = &mut told.boards;
     let names = group.iter().map(|at| shown(site, &boards[*at]));
     eprintln!("firmware: {}", names.collect::<Vec<_>>().join(", "));
     let of_host: Vec<Vec<String>> = (0..site.hosts.len())
         .map(|host| {
             let boards = group.iter().map(|at| &boards[*at]);
             let of_host = boards.filter(|board| board.host == host);
-            of_host.map(|board| board.name.clone()).collect()
+            of_host.map(|board| board.name().to_owned()).collect()
         })
         .collect();
     let host_of = |remote: &Remote<'_>| {
@@ -304,15 +312,22 @@ fn flash_group(
             Ok(result) => {
                 let mut reports = result["boards"].as_array().into_iter().flatten();
                 reports
-                    .find(|report| report["name"] == board.name.as_str())
+                    .find(|report| report["name"] == board.found["name"])
                     .cloned()
             }
-            Err(NotFlashed::NotBegun(failure)) => Some(not_begun(&board.name, failure.text())),
-            Err(NotFlashed::Unknown(failure)) => Some(unknown(&board.name, failure.text())),
+            Err(NotFlashed::NotBegun(failure)) => Some(not_begun(&board.found, failure.text())),
+            Err(NotFlashed::Unknown(failure)) => Some(unknown(&board.found, failure.text())),
         };
-        let report = report.unwrap_or_else(|| unknown(&board.name, "the host told no result"));
+        let report = report.unwrap_or_else(|| unknown(&board.found, "the host told no result"));
         all &= is_well(&report);
         board.report = Some(report);
+    }
+    for (host, result) in site.hosts.iter().zip(&results) {
+        let reasons = result.as_ref().ok().map(|result| &result["not_recorded"]);
+        let reasons = reasons.and_then(Value::as_array).into_iter().flatten();
+        let reasons = reasons.filter_map(Value::as_str);
+        let reasons = reasons.map(|reason| format!("{}: {reason}", host.name));
+        told.not_recorded.extend(reasons);
     }
     all
 }
@@ -344,11 +359,16 @@ fn flash(
     }
     let started = remote.script(include_str!("scripts/firmware_start.sh"), &arguments);
     match started {
-        Ok(_) => followed(remote, image).map_err(NotFlashed::Unknown),
-        // The script refuses before it begins anything.
-        Err(failure @ Failure::Refused(_)) if !failure.text().contains("flashed already") => {
-            Err(NotFlashed::NotBegun(failure))
-        }
+        Ok(told) => match Facts::parse(&told).get("refused") {
+            None => followed(remote, image).map_err(NotFlashed::Unknown),
+            Some("jobs") => Err(NotFlashed::NotBegun(Failure::Refused(busy("new")))),
+            Some(_) => {
+                let why = "boards are being flashed already".to_owned();
+                Err(NotFlashed::Unknown(Failure::Refused(why)))
+            }
+        },
+        // The script fails before it begins anything.
+        Err(failure @ Failure::Refused(_)) => Err(NotFlashed::NotBegun(failure)),
         Err(failure) => Err(NotFlashed::Unknown(failure)),
     }
 }
@@ -385,6 +405,8 @@ fn followed(remote: &Remote<'_>, image: &Image) -> Answered<Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -408,8 +430,10 @@ mod tests {
     fn these(number: usize, unfinished: &[usize]) -> Vec<Board> {
         let board = |at: usize| Board {
             host: 0,
-            name: format!("b{at}"),
-            unfinished: unfinished.contains(&at),
+            found: json!({
+                "name": format!("b{at}"), "release": null, "power_loss": "unknown",
+                "unfinished": unfinished.contains(&at).then_some("a record"),
+            }),
             report: None,
         };
         (0..number).map(board).collect()
@@ -434,6 +458,14 @@ mod tests {
         ] {
             assert_eq!(is_well(&json!({ "status": status })), well, "{status}");
         }
-        assert!(!is_well(&unknown("b", "cut")));
+        assert!(!is_well(&unknown(&json!({ "name": "b" }), "cut")));
+    }
+
+    #[test]
+    fn a_board_that_was_not_begun_keeps_what_was_found() {
+        let board = &these(1, &[0])[0];
+        let report = not_begun(&board.found, "another board failed before");
+        assert_eq!(report["name"], "b0");
+        assert_eq!(report["power_loss"], "unknown");
     }
 }

@@ -8,4 +8,6 @@ echo "service $(systemctl is-active twotone.service || true)"
 echo "health $(timeout 10 "$program" --json health 2>/dev/null | tr '\n\t' '  ' || true)"
 printf 'check '
 "$program" firmware check "$folder/image.toml" /etc/twotone/map.toml --done "$folder/done.json" \
-    --json "$@" || true
+    --json "$@" 2>"$folder/check.err" || true
+echo
+echo "said $(tr '\n\t' '  ' <"$folder/check.err")"

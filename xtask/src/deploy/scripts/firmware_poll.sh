@@ -6,11 +6,15 @@ if [ -e "$folder/status" ]; then
     printf 'result '
     cat "$folder/result.json"
     echo
-elif systemctl -q is-active twotone-firmware.service; then
-    echo "status running"
 else
-    # The status may have been written in between.
-    sleep 1
-    if [ -e "$folder/status" ]; then echo "status running"; else echo "status cut"; fi
+    # A unit that is being stopped finishes the flash that it writes.
+    case $(systemctl is-active twotone-firmware.service || true) in
+    active | activating | deactivating) echo "status running" ;;
+    *)
+        # The status may have been written in between.
+        sleep 1
+        if [ -e "$folder/status" ]; then echo "status running"; else echo "status cut"; fi
+        ;;
+    esac
 fi
 tail -n "+$2" "$folder/log" | sed 's/^/log /'

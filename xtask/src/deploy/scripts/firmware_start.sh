@@ -1,4 +1,5 @@
 # Has systemd flash boards, which goes on without us. The daemon is stopped before: it holds them.
+# Tells `refused work` or `refused jobs` if boards are being flashed already, or if the daemon works.
 # Arguments: folder, name of this work, `now` to interrupt jobs of the daemon or else `idle`,
 # options of the program.
 folder=$1 id=$2 jobs=$3
@@ -10,20 +11,23 @@ if [ -e "$folder/work" ] && [ "$(cat "$folder/work")" = "$id" ] &&
 fi
 case $state in
 active | activating | deactivating)
-    echo "boards are being flashed already" >&2
-    exit 1
+    echo "refused work"
+    exit 0
     ;;
 esac
 if systemctl -q is-active twotone.service; then
     if [ "$jobs" = idle ]; then
         health=$(timeout 10 /opt/twotone/current/bin/twotone --json health 2>/dev/null || true)
-        case $(printf %s "$health" | tr -d ' \n\t') in
-        '' | *'"jobs":{"queued":0,"running":0}'* | *'"jobs":{"running":0,"queued":0}'*) ;;
-        *)
-            echo "the daemon has jobs: wait for their end, or interrupt them (--now)" >&2
-            exit 1
-            ;;
-        esac
+        health=$(printf %s "$health" | tr -d ' \n\t')
+        for count in running queued; do
+            case $health in
+            *"\"$count\":0"*) ;;
+            *"\"$count\":"*)
+                echo "refused jobs"
+                exit 0
+                ;;
+            esac
+        done
     fi
     # In the folder of all images, so that a call with another image finds it.
     touch "${folder%/*}/daemon"
