@@ -94,12 +94,10 @@ pub(super) async fn carry_out(mut link: Link, task: Task) -> HostOutcome {
         if failed.advice.is_none() {
             failed.advice = advice(&outcome, &task, failed.certainty);
         }
-        let words = super::in_words(&failed);
+        say(&outcome.host, &super::in_words(&failed));
         outcome.error = Some(failed);
-        // The table, which follows at once, has the reason of a refusal.
-        if !outcome.is_refused() {
-            say(&outcome.host, &words);
-        }
+        // The table names the error of each host that was not reached.
+        outcome.told = outcome.state() == "refused";
     }
     outcome
 }

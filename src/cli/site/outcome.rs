@@ -34,9 +34,9 @@ pub(super) struct HostOutcome {
     pub(super) output: Option<String>,
     /// Lines that the job wrote to standard error.
     pub(super) said: Vec<String>,
-    /// True if the lines in `said` are the error, so that they have been printed already.
+    /// True if the error has been printed already.
     #[serde(skip)]
-    told: bool,
+    pub(super) told: bool,
 }
 
 impl HostOutcome {
@@ -98,11 +98,6 @@ impl HostOutcome {
             (None, Exit::NothingReachable) => "no answer",
             (None, _) => "unknown",
         }
-    }
-
-    /// True if the host refused the command, so that the outcome is known at once.
-    pub(super) fn is_refused(&self) -> bool {
-        self.error.is_some() && self.status.is_none() && self.state() == "refused"
     }
 
     /// Returns the exit status of this host.

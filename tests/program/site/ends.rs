@@ -134,7 +134,8 @@ fn jobs_go_on_without_their_client_and_are_found_again() {
     assert_eq!(status, 0, "{out}{err}");
     let (status, out, err) = site.run(&["follow", "north:77"]);
     assert_eq!(status, 2, "{err}");
-    assert!(out.contains("there is no job 77"), "{out}{err}");
+    assert!(err.contains("there is no job 77"), "{out}{err}");
+    assert!(!out.contains("there is no job 77"), "{out}{err}");
 }
 
 #[test]

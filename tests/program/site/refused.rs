@@ -39,6 +39,15 @@ fn a_host_that_refuses_is_named_with_its_reason() {
         json!("not_executed"),
         "77",
     );
+    // The reason is told at once, and the table does not repeat it.
+    let (status, table, err) = site.run(&["tune", "--out", "../again"]);
+    assert_eq!(status, 2, "{table}{err}");
+    for name in ["north: ", "south: "] {
+        let told = err.lines().find(|line| line.starts_with(name));
+        let told = told.unwrap_or_default();
+        assert!(told.contains("cannot leave it by `..`"), "{err}");
+    }
+    assert!(!table.contains("cannot leave"), "{table}");
 }
 
 #[test]
