@@ -50,8 +50,8 @@ mod tests;
 use std::path::Path;
 
 use serde::Serialize;
+pub(crate) use twotone_hal::same_serial;
 
-pub(crate) use check::same_serial;
 pub use entry::{
     BoardEntry, CONSERVATIVE_COLD_ATTENUATION_DB, CONSERVATIVE_MAX_TONE, CONSERVATIVE_MAX_TOTAL,
     CONSERVATIVE_START_POWER, DetectorEntry, ModuleEntry, SafeState,

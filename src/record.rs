@@ -29,6 +29,7 @@ mod failure;
 mod manifest;
 mod publish;
 mod recorded;
+mod replace;
 mod room;
 #[cfg(feature = "arrow")]
 mod samples;
@@ -48,6 +49,7 @@ pub use error::RecordError;
 pub use failure::Failure;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
 pub use recorded::{Content, MissingFile, Recorded, Weight};
+pub(crate) use replace::{folder_of, replace};
 pub use room::Room;
 #[cfg(feature = "arrow")]
 pub(crate) use samples::polar;

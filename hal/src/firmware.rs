@@ -184,6 +184,15 @@ pub trait Firmware: fmt::Debug + Send + Sync {
     /// not complete, or is known to make boards unusable.
     fn check(&self, image: &FirmwareImage) -> Result<()>;
 
+    /// Begins to listen for the board, so that it is known if that is impossible before a person is
+    /// asked to restart the board. The default does nothing, for kinds that need no listener.
+    ///
+    /// # Errors
+    /// If this computer cannot listen, for instance because another program does.
+    async fn listen(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Waits until the board can be flashed, takes control of it, and returns its identity.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod nco;
 mod properties;
 mod replies;
 mod samples;
+mod serial;
 mod settings;
 mod streams;
 mod tones;
@@ -49,6 +50,7 @@ pub use replies::{Replies, RepliesBuilder};
 pub use samples::{
     Acquire, AcquireMean, AcquireSamples, MeanSamples, MeanView, Samples, SamplesView, TimeStreams,
 };
+pub use serial::same_serial;
 pub use settings::{
     Change, Difference, ModuleSettings, Rounding, Setting, SettingKey, Span, ToneSettings,
 };

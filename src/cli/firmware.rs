@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use twotone::firmware::{self, BoardRelease, BoardReport, Done, Image, Rollout, Task};
+use twotone::firmware::{self, BoardRelease, BoardReport, Done, Flashes, Image, Rollout, Task};
 use twotone::map::HardwareMap;
 use twotone::record::Failure;
 use twotone::transport::FirmwareOptions;
@@ -200,7 +200,8 @@ fn map_of(path: &Path) -> Result<HardwareMap, Exit> {
 fn list(path: &Path, json: bool) -> Result<Exit, Exit> {
     let map = map_of(path)?;
     let interrupt = Interrupt::watch("");
-    let boards = interrupt.unless(async { firmware::list(&map).await });
+    let begun = Flashes::usual().all();
+    let boards = interrupt.unless(async { firmware::list(&map, &begun).await });
     let boards = boards.ok_or(Exit::Interrupted)?;
     let reported = boards
         .iter()
@@ -245,10 +246,11 @@ fn check(
     if let Some(map) = map.filter(|_| form.is_none()) {
         let map = which.part_of(&map_of(&map)?)?;
         let interrupt = Interrupt::watch("");
-        let boards = interrupt.unless(async { firmware::list(&map).await });
+        let begun = Flashes::usual().all();
+        let boards = interrupt.unless(async { firmware::list(&map, &begun).await });
         let boards = boards.ok_or(Exit::Interrupted)?;
         let rollout = Rollout::new(map, image).allow_older(which.allow_older);
-        let refusals = rollout.refusals(&boards);
+        let refusals = rollout.refusals(&boards, &begun);
         let boards = boards.into_iter().zip(refusals);
         let boards = boards.map(|(board, refused)| CheckedBoard {
             done: rollout.is_done(&board, done.as_ref()),

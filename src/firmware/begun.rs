@@ -2,8 +2,10 @@
 //!
 //! A record is a file for each board. It is written before the flash is changed, and removed when
 //! the flash was read back. So after a crash, a kill or a loss of power of this computer, each
-//! later call finds it, with any image and in any folder.
+//! later call finds it, with any image and in any folder. The records in the folder of a user's
+//! state are found only by later calls of this user, and not by the daemon.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::input;
 use crate::map::{BoardEntry, same_serial};
-use crate::record::UtcTime;
+use crate::record::{UtcTime, folder_of, replace};
 
 /// Environment variable with the folder of the records.
 const VARIABLE: &str = "TWOTONE_FLASHES";
@@ -46,6 +48,9 @@ pub struct Unfinished {
     pub since: Option<UtcTime>,
     /// Text with which a program can take control of the board without a restart.
     pub control: Option<String>,
+    /// File of the record, if it is not in the folder of the records of this computer.
+    #[serde(skip)]
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Unfinished {
@@ -54,7 +59,12 @@ impl Unfinished {
         let release = self.release.as_deref().unwrap_or("unknown");
         let since = self.since.map(|since| format!(" at {since}"));
         let since = since.unwrap_or_default();
-        format!("a flash of release {release} was begun{since} and is not known to be complete")
+        let file = self.file.as_deref();
+        let file = file.map(|file| format!(" (record {})", input::shown(file)));
+        let file = file.unwrap_or_default();
+        format!(
+            "a flash of release {release} was begun{since} and is not known to be complete{file}"
+        )
     }
 
     /// True if the record is that of this board.
@@ -63,7 +73,7 @@ impl Unfinished {
         self.kind == entry.kind.name() && serial == Some(same_serial(&self.serial))
     }
 
-    fn file(kind: &str, serial: &str) -> String {
+    fn file_name(kind: &str, serial: &str) -> String {
         format!("{kind}-{}.json", same_serial(serial))
     }
 }
@@ -106,17 +116,18 @@ impl Flashes {
         }
     }
 
-    /// Returns all records. A file that cannot be read is a record without details.
+    /// Returns the latest record of each board. A file that cannot be read is a record without
+    /// details. A folder that cannot be read is named in the log.
     pub fn all(&self) -> Vec<Unfinished> {
-        let mut records = Vec::new();
-        for folder in &self.folders {
-            let Ok(entries) = fs::read_dir(folder) else {
-                // Usually there has been no flash.
-                continue;
-            };
-            records.extend(entries.flatten().filter_map(|entry| read(&entry.path())));
+        let mut records: BTreeMap<_, Unfinished> = BTreeMap::new();
+        for record in self.folders.iter().flat_map(|folder| read_all(folder)) {
+            let board = (record.kind.clone(), same_serial(&record.serial));
+            match records.get(&board) {
+                Some(other) if other.since >= record.since => {}
+                _ => drop(records.insert(board, record)),
+            }
         }
-        records
+        records.into_values().collect()
     }
 
     /// Writes a record. When this method returns, the record survives a loss of power.
@@ -137,22 +148,44 @@ impl Flashes {
         Err(failed)
     }
 
-    /// Removes the record of a board, if there is one.
+    /// Removes the records of a board, if there are any.
     ///
     /// # Errors
-    /// If the record cannot be removed. The error names the file.
+    /// If a record cannot be removed. The error names the first such file.
     pub fn end(&self, kind: &str, serial: &str) -> io::Result<()> {
-        for folder in &self.folders {
-            let path = folder.join(Unfinished::file(kind, serial));
+        let ends = self.folders.iter().map(|folder| {
+            let path = folder.join(Unfinished::file_name(kind, serial));
             let removed = fs::remove_file(&path).and_then(|()| File::open(folder)?.sync_all());
-            if let Err(error) = removed
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                let path = input::shown(&path);
-                return Err(io::Error::new(error.kind(), format!("{path}: {error}")));
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let path = input::shown(&path);
+                    Err(io::Error::new(error.kind(), format!("{path}: {error}")))
+                }
+                _ => Ok(()),
             }
+        });
+        // A record that stays in one folder must not keep those in the others.
+        ends.fold(Ok(()), io::Result::and)
+    }
+}
+
+/// Reads all records of a folder.
+fn read_all(folder: &Path) -> Vec<Unfinished> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    match entries {
+        Ok(entries) => entries.iter().filter_map(|one| read(&one.path())).collect(),
+        // Usually there has been no flash.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            let folder = input::shown(folder);
+            tracing::warn!(
+                folder,
+                %error,
+                "the records of flashes cannot be read: KEEP THE POWER ON of boards that do not \
+                 answer"
+            );
+            Vec::new()
         }
-        Ok(())
     }
 }
 
@@ -165,7 +198,7 @@ fn read(path: &Path) -> Option<Unfinished> {
         text => text,
     };
     let record = text.and_then(|text| Ok(serde_json::from_str::<Unfinished>(&text)?));
-    Some(record.unwrap_or_else(|error| {
+    let record = record.unwrap_or_else(|error| {
         tracing::warn!(file = input::shown(path), %error, "the record of a flash is damaged");
         Unfinished {
             board: name.to_owned(),
@@ -173,29 +206,44 @@ fn read(path: &Path) -> Option<Unfinished> {
             serial: serial.to_owned(),
             ..Unfinished::default()
         }
-    }))
+    });
+    let is_elsewhere = folder_of(path) != Path::new(OF_SYSTEM);
+    Some(Unfinished {
+        file: is_elsewhere.then(|| path.to_owned()),
+        ..record
+    })
 }
 
-/// Writes a record in one step, so that after a loss of power it is there completely or not at all.
+/// Writes a record, and makes its folder if that is missing.
 fn write(folder: &Path, record: &Unfinished) -> io::Result<()> {
-    if !folder.is_dir() {
-        fs::create_dir_all(folder)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-        // The name of a new folder is in the folder above.
-        let above = folder
-            .parent()
-            .filter(|above| !above.as_os_str().is_empty());
-        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    make(folder)?;
+    let path = folder.join(Unfinished::file_name(&record.kind, &record.serial));
+    replace(&path, |file| {
+        // The daemon, which has a user of its own, reads the records too.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        serde_json::to_writer_pretty(&mut *file, record)?;
+        file.write_all(b"\n")
+    })
+}
+
+/// Makes a folder that everybody can read, and those above it. When this function returns, they
+/// survive a loss of power.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
     }
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    // The daemon, which has a user of its own, reads the records too.
-    let readable = Permissions::from_mode(0o644);
-    file.as_file().set_permissions(readable)?;
-    serde_json::to_writer_pretty(&mut file, record)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(folder.join(Unfinished::file(&record.kind, &record.serial)))?;
-    File::open(folder)?.sync_all()
+    let above = folder_of(folder);
+    make(above)?;
+    match fs::create_dir(folder) {
+        // Another program may have made it in between.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => {
+            made?;
+            fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+        }
+    }
+    // The name of a new folder is in the folder above.
+    File::open(above)?.sync_all()
 }
 
 #[cfg(test)]
@@ -230,6 +278,55 @@ mod tests {
         flashes.end("crs", "007").unwrap();
         flashes.end("crs", "9").unwrap();
         assert_eq!(flashes.all().len(), 1);
+    }
+
+    #[test]
+    fn the_latest_record_of_a_board_counts_and_all_of_them_end() {
+        let [one, other] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        let [first, second] = [&one, &other].map(|folder| Flashes::in_folder(folder.path()));
+        let both = Flashes {
+            folders: [&one, &other].map(|folder| folder.path().to_owned()).into(),
+        };
+        let times = ["2026-11-22T21:04:21Z", "2026-11-22T21:04:22Z"];
+        let [earlier, later] = times.map(|time| {
+            let since = serde_json::from_str(&format!("\"{time}\"")).unwrap();
+            Unfinished {
+                since: Some(since),
+                ..record("7")
+            }
+        });
+        for (in_first, in_second) in [(&earlier, &later), (&later, &earlier)] {
+            first.begin(in_first).unwrap();
+            second.begin(in_second).unwrap();
+            let all = both.all();
+            assert_eq!(all.len(), 1);
+            assert_eq!(all[0].since, later.since);
+        }
+        // It says where the record is, so that a person can remove it.
+        let words = both.all()[0].words();
+        let file = one.path().join("crs-7.json");
+        assert!(words.contains(file.to_str().unwrap()), "{words}");
+        // A record that cannot be removed is an error, and the others are removed.
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        let kept = both.end("crs", "7").unwrap_err().to_string();
+        assert!(kept.contains("crs-7.json"), "{kept}");
+        assert!(second.all().is_empty());
+    }
+
+    #[test]
+    fn each_new_folder_can_be_read_by_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        Flashes::in_folder(&path).begin(&record("7")).unwrap();
+        for (path, expected) in [
+            (path.clone(), 0o755),
+            (folder.path().join("a"), 0o755),
+            (path.join("crs-7.json"), 0o644),
+        ] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, expected);
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use twotone_hal::{
 
 use super::crates::{Crates, Only};
 use super::{
-    BoardRelease, BoardReport, BoardStatus, Event, Flashes, Image, Observe, Release, Task,
-    Unfinished,
+    BoardRelease, BoardReport, BoardStatus, Event, Flashes, Image, Observe, ObserveEnd, Release,
+    Task, Unfinished,
 };
 use crate::connections::{Connections, Locking, place};
 use crate::lock::{self, BoardLock};
@@ -33,6 +33,9 @@ const SAMPLES: u32 = 10;
 /// memory, so a second write needs no transfer.
 const WRITES: usize = 2;
 
+/// Power loss of a board that may lose its power.
+const HARMLESS: &str = PowerLoss::Harmless.as_str();
+
 /// A board with everything that its steps need.
 pub(super) struct OneBoard {
     pub(super) entry: BoardEntry,
@@ -47,12 +50,15 @@ pub(super) struct OneBoard {
     pub(super) back_within: Duration,
     pub(super) stop: CancellationToken,
     pub(super) observe: Observe,
+    pub(super) observe_end: ObserveEnd,
 }
 
 /// Reason that the steps of a board ended early.
 enum Ended {
     /// A step failed, while the boot loader took commands.
     Failed(FirmwareError),
+    /// This program failed between two steps, so that the board is as it was.
+    Here(Error),
     /// The board did not come back as expected after its restart.
     NotBack(Error),
     /// The board must not be begun, or not be gone on with, for this reason.
@@ -63,6 +69,22 @@ impl Ended {
     fn interrupted() -> Self {
         Self::NotStarted("interrupted".to_owned())
     }
+
+    /// Adds this end to the report of a board.
+    fn report(self, report: &mut BoardReport) {
+        let (status, failure) = match self {
+            Self::NotStarted(why) => (BoardStatus::NotStarted, Failure::of_words(why)),
+            Self::Here(error) | Self::NotBack(error) => {
+                (BoardStatus::Failed, Failure::from(&error))
+            }
+            Self::Failed(failed) => {
+                report.power_loss = failed.power_loss.as_str();
+                (BoardStatus::Failed, Failure::from(&failed.error))
+            }
+        };
+        report.status = status;
+        report.error = Some(failure);
+    }
 }
 
 impl From<FirmwareError> for Ended {
@@ -72,35 +94,56 @@ impl From<FirmwareError> for Ended {
 }
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
-        Self::Failed(error.into())
+        Self::Here(error)
     }
 }
 
 impl OneBoard {
-    /// Executes the task, and returns its result. An interruption takes effect before the flash is
+    /// Executes the task, and reports its result. An interruption takes effect before the flash is
     /// changed, or after the board is back.
     pub(super) async fn run(self) -> BoardReport {
         let mut report = BoardReport::untouched(&self.release, BoardStatus::NotStarted, None);
-        match self.work(&mut report).await {
-            Ok(status) => report.status = status,
-            Err(Ended::NotStarted(why)) => report.error = Some(Failure::of_words(why)),
-            Err(Ended::NotBack(error)) => {
-                report.status = BoardStatus::Failed;
-                report.error = Some(Failure::from(&error));
-            }
-            Err(Ended::Failed(failed)) => {
-                report.status = BoardStatus::Failed;
-                report.power_loss = failed.power_loss.as_str();
-                let mut failure = Failure::from(&failed.error);
-                if failed.power_loss != PowerLoss::Harmless {
-                    let advice = "KEEP THE POWER ON: the flash is not known to be complete. If the \
-                                  board still has power, it waits in its boot loader";
-                    failure.advice = Some(advice.to_owned());
+        let mut only = None;
+        match self.identify(&mut report, &mut only).await {
+            Err(ended) => ended.report(&mut report),
+            Ok(identity) => match self.controlled(&mut report, &identity, &mut only).await {
+                Ok(status) => report.status = status,
+                Err(ended @ Ended::NotBack(_)) => ended.report(&mut report),
+                Err(ended) => {
+                    ended.report(&mut report);
+                    self.leave(&mut report).await;
                 }
-                report.error = Some(failure);
+            },
+        }
+        if report.power_loss != HARMLESS {
+            if let Some(only) = &mut only {
+                **only = Some(self.entry.name.clone());
+            }
+            if let Some(failure) = &mut report.error {
+                let keep = "KEEP THE POWER ON: the flash is not known to be complete. If the board \
+                            still has power, it waits in its boot loader";
+                let more = failure.advice.take().map(|more| format!("; {more}"));
+                failure.advice = Some(keep.to_owned() + &more.unwrap_or_default());
             }
         }
+        // The next board of the crate begins afterwards.
+        (self.observe_end)(&report);
         report
+    }
+
+    /// Restarts a board whose steps ended early, unless its flash is not known to be complete: such
+    /// a board would not start again.
+    async fn leave(&self, report: &mut BoardReport) {
+        if report.power_loss != HARMLESS {
+            return;
+        }
+        if let Err(failed) = self.restart().await {
+            report.status = BoardStatus::Failed;
+            report.power_loss = failed.power_loss.as_str();
+            let causes = failed.error.causes();
+            let first = report.error.take();
+            report.error = first.map(|first| first.and(format!("then, in the restart: {causes}")));
+        }
     }
 
     fn tell(&self, event: Event) {
@@ -141,7 +184,7 @@ impl OneBoard {
         report: &mut BoardReport,
         only: &mut Option<Only>,
     ) -> Result<FirmwareIdentity, Ended> {
-        let power = self.crates.power(self.entry.crate_serial.as_deref());
+        let power = self.crates.power(self.crate_serial(None));
         let waiting = Event::Waiting {
             answered: self.release.release.is_some(),
             unfinished: self.release.may_not_start().is_some(),
@@ -156,6 +199,7 @@ impl OneBoard {
             }
             None => {
                 let _shared = self.power(power.read_owned()).await?;
+                self.firmware.listen().await?;
                 self.tell(waiting);
                 let identify = self.firmware.identify();
                 self.stop.run_until_cancelled(identify).await
@@ -167,74 +211,31 @@ impl OneBoard {
         Ok(identified.value)
     }
 
-    async fn work(&self, report: &mut BoardReport) -> Result<BoardStatus, Ended> {
-        let mut only = None;
-        let done = self.steps(report, &mut only).await;
-        if let (Err(Ended::Failed(failed)), Some(only)) = (&done, &mut only)
-            && failed.power_loss != PowerLoss::Harmless
-        {
-            **only = Some(self.entry.name.clone());
-        }
-        done
-    }
-
-    async fn steps(
-        &self,
-        report: &mut BoardReport,
-        only: &mut Option<Only>,
-    ) -> Result<BoardStatus, Ended> {
-        let identity = self.identify(report, only).await?;
-        let done = self.controlled(report, &identity, only).await;
-        let is_in_boot_loader = match &done {
-            Ok(_) | Err(Ended::NotBack(_)) => false,
-            Err(Ended::NotStarted(_)) => true,
-            // A board with an incomplete flash would not start again after a restart.
-            Err(Ended::Failed(failed)) => failed.power_loss == PowerLoss::Harmless,
-        };
-        if is_in_boot_loader && let Err(failed) = self.restart().await {
-            let message = match done {
-                Err(Ended::Failed(first)) => format!("{}; then: {failed}", first.error.causes()),
-                Err(Ended::NotStarted(why)) => format!("{why}; then: {}", failed.error.causes()),
-                _ => failed.error.causes(),
-            };
-            let error = Error::new(ErrorKind::Timeout, message)
-                .on(&self.entry.name)
-                .during("restart")
-                .advise("a loss of power does no harm now: switch the board off and on");
-            return Err(FirmwareError::new(error, failed.power_loss).into());
-        }
-        done
-    }
-
     /// Records that the flash is about to be changed.
-    async fn record(&self, identity: &FirmwareIdentity) -> Result<(), FirmwareError> {
+    async fn record(&self, identity: &FirmwareIdentity) -> Result<(), Error> {
         let record = Unfinished {
             board: self.entry.name.clone(),
             kind: self.entry.kind.name().to_owned(),
             serial: self.entry.serial.clone().unwrap_or_default(),
-            crate_serial: self.crate_serial(identity).map(str::to_owned),
+            crate_serial: self.crate_serial(Some(identity)).map(str::to_owned),
             release: Some(self.image.release().to_string()),
             sha256: Some(self.image.sha256().to_owned()),
             since: Some(UtcTime::now()),
             control: identity.control.clone(),
+            ..Unfinished::default()
         };
         let flashes = self.flashes.clone();
         let written = tworoutine::offload(move || flashes.begin(&record)).await;
         written.map_err(|error| {
             let why = format!("the start of the flash cannot be recorded: {error}");
-            let error = Error::new(ErrorKind::InvalidArgument, why)
+            Error::new(ErrorKind::InvalidArgument, why)
                 .on(&self.entry.name)
                 .during("commit")
-                .advise("set TWOTONE_FLASHES to a folder that can be written");
-            let power_loss = match self.release.may_not_start() {
-                Some(_) => PowerLoss::Unknown,
-                None => PowerLoss::Harmless,
-            };
-            FirmwareError::new(error, power_loss)
+                .advise("set TWOTONE_FLASHES to a folder that can be written")
         })
     }
 
-    /// Removes the record of a flash that was begun, since the flash was read back.
+    /// Removes the record of a flash that was begun, since the flash is known to be complete.
     async fn remove_record(&self, report: &mut BoardReport) {
         let serial = self.entry.serial.clone().unwrap_or_default();
         let (flashes, kind) = (self.flashes.clone(), self.entry.kind.name());
@@ -245,9 +246,14 @@ impl OneBoard {
             .map(|error| format!("that the flash of {name} is complete is not recorded: {error}"));
     }
 
-    fn crate_serial<'a>(&'a self, identity: &'a FirmwareIdentity) -> Option<&'a str> {
+    /// Serial number of the crate: that of the map, or else that of the board, or else that of the
+    /// record of its flash.
+    fn crate_serial<'a>(&'a self, identity: Option<&'a FirmwareIdentity>) -> Option<&'a str> {
+        let of_board = identity.and_then(|identity| identity.crate_serial.as_deref());
+        let record = self.release.unfinished.as_ref();
+        let of_record = record.and_then(|record| record.crate_serial.as_deref());
         let of_map = self.entry.crate_serial.as_deref();
-        of_map.or(identity.crate_serial.as_deref())
+        of_map.or(of_board).or(of_record)
     }
 
     /// Refuses to go on if another program has taken the board over.
@@ -287,14 +293,17 @@ impl OneBoard {
             self.tell(Event::Comparing);
             match self.unless_stopped(self.firmware.verify(image)).await {
                 Ok(()) => {
-                    report.power_loss = PowerLoss::Harmless.as_str();
+                    report.power_loss = HARMLESS;
                     self.remove_record(report).await;
                     self.finish(report).await?;
                     return Ok(BoardStatus::Verified);
                 }
                 // The flash holds another image, which is the reason to write the new one.
                 Err(Ended::Failed(failed))
-                    if self.task == Task::Flash && failed.error.kind() == ErrorKind::Protocol => {}
+                    if self.task == Task::Flash && failed.error.kind() == ErrorKind::Protocol =>
+                {
+                    report.power_loss = failed.power_loss.as_str();
+                }
                 Err(ended) => return Err(ended),
             }
         }
@@ -307,7 +316,7 @@ impl OneBoard {
         }
         // The power of the crate is held until the board is back.
         if only.is_none() {
-            let power = self.crates.power(self.crate_serial(identity));
+            let power = self.crates.power(self.crate_serial(Some(identity)));
             *only = Some(self.power(power.write_owned()).await?);
         }
         if self.stop.is_cancelled() {
@@ -315,15 +324,23 @@ impl OneBoard {
         }
         self.still_locked()?;
         self.record(identity).await?;
+        let mut attempts = 0;
         loop {
             self.tell(Event::Writing);
-            report.writes += 1;
-            if let Err(failed) = self.commit().await {
+            attempts += 1;
+            let committed = self.commit().await;
+            let failed = committed.as_ref().err();
+            let is_changed = failed.is_none_or(|failed| failed.power_loss != PowerLoss::Harmless);
+            report.writes += usize::from(is_changed);
+            if let Err(failed) = committed {
                 // An answer may have been lost. The image is still in the memory of the board.
-                if report.writes < WRITES {
+                if attempts < WRITES {
                     let board = &self.entry.name;
                     tracing::warn!(board, %failed, "the flash is written again");
                     continue;
+                }
+                if !is_changed {
+                    self.remove_record(report).await;
                 }
                 return Err(failed.into());
             }
@@ -336,14 +353,14 @@ impl OneBoard {
             }
             match verified {
                 Ok(_) => break,
-                Err(failed) if differs(&failed) && report.writes < WRITES => {
+                Err(failed) if differs(&failed) && attempts < WRITES => {
                     let board = &self.entry.name;
                     tracing::warn!(board, %failed, "the flash is written again");
                 }
                 Err(failed) => return Err(failed.into()),
             }
         }
-        report.power_loss = PowerLoss::Harmless.as_str();
+        report.power_loss = HARMLESS;
         self.remove_record(report).await;
         self.finish(report).await?;
         Ok(BoardStatus::Flashed)
@@ -449,3 +466,6 @@ pub(super) async fn lock(entry: &BoardEntry) -> Result<Arc<BoardLock>, Error> {
         )),
     }
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

@@ -1,7 +1,6 @@
 //! File with the boards that a roll-out has finished.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Image;
 use crate::input;
 use crate::map::same_serial;
-use crate::record::UtcTime;
+use crate::record::{UtcTime, folder_of, replace};
 
 /// Boards that a roll-out has finished, kept in a file. A roll-out that ended early continues with
 /// the others.
@@ -104,8 +103,10 @@ impl Done {
     /// # Errors
     /// If it cannot.
     pub fn check_writable(&self) -> Result<(), DoneError> {
-        let written = self.temporary().map(drop);
-        written.map_err(|error| failed(&self.path, format!("it cannot be written: {error}")))
+        let written = tempfile::tempfile_in(folder_of(&self.path));
+        written
+            .map(drop)
+            .map_err(|error| failed(&self.path, format!("it cannot be written: {error}")))
     }
 
     /// True if the file lists the board with this serial number as flashed or verified.
@@ -123,31 +124,11 @@ impl Done {
             at: UtcTime::now(),
         };
         self.content.boards.insert(same_serial(serial), board);
-        let written = self.write();
+        let written = replace(&self.path, |file| {
+            serde_json::to_writer_pretty(&mut *file, &self.content)?;
+            file.write_all(b"\n")
+        });
         written.map_err(|error| failed(&self.path, error))
-    }
-
-    /// Replaces the file in one step, so that after a loss of power the old or the new file is
-    /// complete.
-    fn write(&self) -> io::Result<()> {
-        self.temporary()?.persist(&self.path)?;
-        fs::File::open(self.folder())?.sync_all()
-    }
-
-    fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
-    }
-
-    /// Writes the content into a file beside the one of the roll-out.
-    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        let mut file = tempfile::NamedTempFile::new_in(self.folder())?;
-        serde_json::to_writer_pretty(&mut file, &self.content)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        Ok(file)
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tworoutine::tworoutine;
 use twotone_hal::PowerLoss;
 
-use super::{Flashes, Unfinished};
+use super::Unfinished;
 use crate::Array;
 use crate::identity::Listening;
 use crate::map::{BoardKind, HardwareMap};
@@ -47,17 +47,12 @@ impl BoardRelease {
     }
 }
 
-/// Returns the release of each board of `map`, in the order of the map, with the flashes that were
-/// begun on this computer ([`Flashes::usual`]). Nothing is set. The identity of the boards is
-/// checked, for which their sample streams are listened to for up to a second.
+/// Returns the release of each board of `map`, in the order of the map. `begun` are the flashes
+/// that were begun on this computer: those of [`Flashes::all`](super::Flashes::all). Nothing is
+/// set. The identity of the boards is checked, for which their sample streams are listened to for
+/// up to a second.
 #[tworoutine(Send)]
-pub async fn list(map: &HardwareMap) -> Vec<BoardRelease> {
-    let begun = tworoutine::offload(|| Flashes::usual().all()).await;
-    list_with(map, &begun).await
-}
-
-/// As [`list`](list()). `begun` are the flashes that were begun.
-pub(super) async fn list_with(map: &HardwareMap, begun: &[Unfinished]) -> Vec<BoardRelease> {
+pub async fn list(map: &HardwareMap, begun: &[Unfinished]) -> Vec<BoardRelease> {
     let listening = Listening::begin(map);
     let array = Array::connect_identified(map, listening).await;
     let releases = map.boards().iter().map(|entry| {

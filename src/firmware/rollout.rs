@@ -11,9 +11,8 @@ use tworoutine::tworoutine;
 use twotone_hal::{Error, ErrorKind, Firmware, PowerLoss};
 
 use super::board::{OneBoard, lock};
-use super::list::list_with;
 use super::{
-    BoardRelease, BoardReport, BoardStatus, Done, Flashes, Image, Observe, ObserveEnd, Task,
+    BoardRelease, BoardReport, BoardStatus, Done, Flashes, Image, Observe, ObserveEnd, Task, list,
 };
 use crate::campaign::Completion;
 use crate::lock::BoardLock;
@@ -50,7 +49,6 @@ pub struct Rollout {
     back_within: Duration,
     pub(super) allow_older: bool,
     at_once: bool,
-    pub(super) flashes: Flashes,
     stop: CancellationToken,
     observe: Observe,
     observe_end: ObserveEnd,
@@ -111,7 +109,6 @@ impl Rollout {
             back_within: Self::BACK_WITHIN,
             allow_older: false,
             at_once: false,
-            flashes: Flashes::usual(),
             stop: CancellationToken::new(),
             observe: Arc::new(|_, _| ()),
             observe_end: Arc::new(|_| ()),
@@ -160,12 +157,6 @@ impl Rollout {
         Self { stop, ..self }
     }
 
-    /// Sets the records of the flashes that were begun. The default is [`Flashes::usual`].
-    #[must_use]
-    pub fn flashes(self, flashes: Flashes) -> Self {
-        Self { flashes, ..self }
-    }
-
     /// Sets the receiver of the progress.
     #[must_use]
     pub fn observe(self, observe: Observe) -> Self {
@@ -201,19 +192,11 @@ impl Rollout {
         let mut done = done;
         // All boards are locked before the first one is touched, and until the end.
         let locks = self.lock_all().await;
-        let flashes = self.flashes.clone();
-        let begun = tworoutine::offload(move || flashes.all()).await;
-        let releases = list_with(&self.map, &begun).await;
-        let mut reports = self.first_reports(task, &releases, &begun, done.as_ref());
-        for (at, locked) in locks.iter().enumerate() {
-            if let (Err(error), None | Some(BoardStatus::Refused)) =
-                (locked, reports[at].as_ref().map(|report| report.status))
-            {
-                let failure = Some(Failure::from(error));
-                let report = BoardReport::untouched(&releases[at], BoardStatus::Refused, failure);
-                reports[at] = Some(report);
-            }
-        }
+        let flashes = Flashes::usual();
+        let of_all = flashes.clone();
+        let begun = tworoutine::offload(move || of_all.all()).await;
+        let releases = list(&self.map, &begun).await;
+        let mut reports = self.first_reports(task, &locks, &releases, &begun, done.as_ref());
         let boards: Vec<usize> = (0..reports.len())
             .filter(|at| reports[*at].is_none())
             .collect();
@@ -237,10 +220,11 @@ impl Rollout {
                     release: releases[at].clone(),
                     lock: Arc::clone(lock),
                     crates: Arc::clone(&crates),
-                    flashes: self.flashes.clone(),
+                    flashes: flashes.clone(),
                     back_within: self.back_within,
                     stop: self.stop.clone(),
                     observe: Arc::clone(&self.observe),
+                    observe_end: Arc::clone(&self.observe_end),
                 };
                 let (ended, turns) = (ended.clone(), Arc::clone(&turns));
                 let work = tworoutine::spawn(async move {
@@ -254,7 +238,7 @@ impl Rollout {
             drop(ended);
             while let Some((at, report)) = results.recv().await {
                 failed |= !report.status.is_well();
-                not_recorded.extend(self.take(&report, &releases[at], done.as_mut()));
+                not_recorded.extend(Self::take(&report, &releases[at], done.as_mut()));
                 reports[at] = Some(report);
             }
             for (at, work) in running {
@@ -307,15 +291,9 @@ impl Rollout {
         locks
     }
 
-    /// Reports the result of a board, and adds the board to `done` if its flash is proven. Returns
-    /// the reasons that something could not be recorded.
-    fn take(
-        &self,
-        report: &BoardReport,
-        release: &BoardRelease,
-        done: Option<&mut Done>,
-    ) -> Vec<String> {
-        (self.observe_end)(report);
+    /// Adds a board to `done` if its flash is proven. Returns the reasons that something could not
+    /// be recorded.
+    fn take(report: &BoardReport, release: &BoardRelease, done: Option<&mut Done>) -> Vec<String> {
         let mut not_recorded: Vec<_> = report.not_recorded.iter().cloned().collect();
         let proven = matches!(report.status, BoardStatus::Flashed | BoardStatus::Verified);
         let serial = release.serial.as_deref();

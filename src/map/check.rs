@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use twotone_hal::same_serial;
+
 use super::section::{Findings, Found};
 use super::{BoardEntry, Host};
 
@@ -80,17 +82,6 @@ impl UniqueValues {
         }
         *first == at
     }
-}
-
-/// Returns the common form of all spellings of a serial number. Leading zeros of a number make no
-/// difference. The case of letters makes no difference either, because serial numbers are parts of
-/// host names.
-pub(crate) fn same_serial(serial: &str) -> String {
-    if serial.bytes().all(|b| b.is_ascii_digit()) {
-        let number = serial.trim_start_matches('0');
-        return if number.is_empty() { "0" } else { number }.to_owned();
-    }
-    serial.to_lowercase()
 }
 
 /// True if `serial` can be a label of a host name (a part between dots). Serial numbers of boards

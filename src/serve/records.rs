@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::api::{Event, JobReport, State};
 use crate::input;
+use crate::record::replace;
 
 /// Format number of the daemon's state folder, which `twotone --version` prints. The number
 /// increases if an older program cannot read the new format.
@@ -247,14 +248,8 @@ impl JobRecords {
         }
     }
 
-    /// Replaces a file atomically: either all of the new content is written, or the old file
-    /// remains.
     fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        fill(file.as_file_mut())?;
-        file.as_file().sync_all()?;
-        let path = self.folder.join(name);
-        file.persist(path).map(drop).map_err(|error| error.error)
+        replace(&self.folder.join(name), fill)
     }
 }
 

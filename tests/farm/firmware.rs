@@ -163,6 +163,16 @@ async fn each_answer_shows_if_the_board_can_be_lost() {
 }
 
 #[tokio::test]
+async fn a_restart_that_could_not_be_asked_for_was_not_executed() {
+    let bench = Bench::of(1).await;
+    let firmware = &bench.firmware[0];
+    firmware.identify().await.unwrap();
+    bench.board().power_cycle(Duration::from_secs(600));
+    let failed = firmware.boot().await.unwrap_err();
+    assert_eq!(failed.error.certainty(), Certainty::NotExecuted, "{failed}");
+}
+
+#[tokio::test]
 async fn a_wrong_bit_in_the_flash_is_found_and_a_second_commit_mends_it() {
     let bench = Bench::of(1).await;
     bench.board().inject(FlashWrongBit { at: 200_000 });

@@ -73,7 +73,7 @@ fn the_client_flashes_a_simulated_board() {
     };
     let map = HardwareMap::try_from(&*farm).unwrap();
     let release = loop {
-        let boards = list(&map).wait();
+        let boards = list(&map, &[]).wait();
         if let Some(release) = boards[0].release.clone() {
             break release;
         }

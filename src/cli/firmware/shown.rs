@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use twotone::firmware::{BoardRelease, BoardReport, BoardStatus, Event, RolloutReport};
+use twotone::firmware::{BoardRelease, BoardReport, BoardStatus, Event, RolloutReport, Unfinished};
 use twotone::hal::PowerLoss;
+use twotone::record::Failure;
 
 use super::{Checked, CheckedBoard};
 use crate::cli::output::{complain, say};
@@ -68,13 +69,18 @@ pub(super) fn say_checked(checked: &Checked) {
             done,
             refused,
         } = checked;
-        let can = match (refused, board.may_not_start()) {
-            (Some(why), _) => format!("no: {}", why.cause()),
-            (None, Some(unfinished)) => format!("yes: {}", unfinished.words()),
-            (None, None) if *done => String::from("done before"),
-            (None, None) => String::from("yes"),
+        let can = match (refused, done) {
+            (Some(_), _) => "no",
+            (None, true) => "done before",
+            (None, false) => "yes",
         };
-        table.row([board.name.clone(), or_dash(board.release.as_ref()), can]);
+        let release = or_dash(board.release.as_ref());
+        table.row([board.name.clone(), release, can.to_owned()]);
+        let unfinished = board.may_not_start().map(Unfinished::words);
+        let why = refused.as_ref().map(Failure::cause).or(unfinished);
+        if let Some(why) = why {
+            table.note(format!("  {why}"));
+        }
     }
     say(&table.to_string());
 }

@@ -7,7 +7,7 @@ use super::document::{Content, Item, Node};
 use super::keys::{self, BESIDE, BOARDS, safe, shown};
 use super::python;
 use super::values::SLOTS;
-use crate::map::check::same_serial;
+use crate::map::same_serial;
 use crate::map::section::{Findings, Found};
 use crate::map::{address, check};
 

@@ -63,3 +63,25 @@ async fn a_board_that_is_silent_keeps_its_doubt() {
     let advice = failed.error.advice().unwrap();
     assert!(!advice.contains("off and on"), "{advice}");
 }
+
+#[tokio::test]
+async fn a_board_is_taken_while_another_program_has_the_port_of_the_beacons() {
+    let mut bench = Bench::of(1).await;
+    let firmware = &bench.firmware[0];
+    let control = firmware.identify().await.unwrap().value.control.unwrap();
+    bench.firmware.clear();
+    let _other = UdpSocket::bind(bench.beacons).unwrap();
+    let second = bench.second();
+    let identity = second.identify_again(&control).await.unwrap();
+    assert_eq!(identity.value.control, Some(control));
+    // If neither way is open, both reasons are told.
+    let listening = second.listen().await.unwrap_err();
+    let failed = second.identify_again("x").await.unwrap_err().error;
+    assert_eq!(failed.kind(), listening.kind());
+    let why = failed.causes();
+    assert!(why.contains("`x` is not the address"), "{why}");
+    assert!(why.contains(&listening.causes()), "{why}");
+    let advice = failed.advice().unwrap();
+    assert!(advice.contains(listening.advice().unwrap()), "{advice}");
+    assert!(advice.contains("before it loses its power"), "{advice}");
+}

@@ -4,16 +4,17 @@ use twotone::sim::fault::{FlashHang, FlashSlow};
 
 use super::*;
 
-/// Begins to flash all boards at the same time, and kills the program while `board` is written.
-fn kill_while_written(site: &Site, board: &str) {
-    let mut child = site.start("flash", &["--at-once"]);
+/// Begins to flash boards at the same time, and kills the program while crs0001 is written. `more`
+/// are options of the program.
+fn kill_while_written(site: &Site, more: &[&str]) {
+    let mut child = site.start("flash", &[&["--at-once"], more].concat());
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
         let line = line.unwrap();
         if let Some((board, _)) = line.split_once(": waiting for the board to start") {
             let board = board.rsplit(' ').next().unwrap();
             site.board(board).power_cycle(Duration::ZERO);
         }
-        if line.contains(&format!("{board}: erasing")) {
+        if line.contains("crs0001: erasing") {
             // The record is there before the flash is changed.
             let record = site.path("flashes/crs-1.json");
             assert!(record.exists());
@@ -28,7 +29,7 @@ fn kill_while_written(site: &Site, board: &str) {
 fn a_second_call_finishes_a_flash_without_a_restart() {
     let site = Site::of(1);
     site.board("crs0001").inject(FlashSlow { step_ms: 50 });
-    kill_while_written(&site, "crs0001");
+    kill_while_written(&site, &[]);
     let board = &site.list()[0];
     assert_eq!(board["release"], Value::Null);
     assert_eq!(board["power_loss"], "unknown");
@@ -56,20 +57,9 @@ fn a_second_call_finishes_a_flash_without_a_restart() {
 #[test]
 fn a_board_that_cannot_be_reached_again_keeps_its_power_and_stops_the_others() {
     let site = Site::with(|farm| farm.boards(3).crate_size(2));
-    // Its boot loader erases longer than this test lasts, and takes no command meanwhile.
-    site.board("crs0001").inject(FlashSlow { step_ms: 600_000 });
-    let mut child = site.start("flash", &[]);
-    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
-        let line = line.unwrap();
-        if line.contains(": waiting for the board to start") {
-            site.board("crs0001").power_cycle(Duration::ZERO);
-        }
-        if line.contains("erasing") {
-            break;
-        }
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_while_written(&site, &["--board", "crs0001"]);
+    // Neither its boot loader answers, nor does a beacon come.
+    site.board("crs0001").power_cycle(Duration::from_secs(600));
     // Not the board alone: its crate must keep its power. Boards of other crates need not.
     let (status, out, told) = site.work("flash", &["--board", "crs0002"]);
     assert_eq!(status, 3, "{out}{told}");
@@ -84,6 +74,7 @@ fn a_board_that_cannot_be_reached_again_keeps_its_power_and_stops_the_others() {
     assert_eq!(boards[0]["status"], "failed");
     assert_eq!(boards[0]["power_loss"], "unknown");
     let advice = boards[0]["error"]["advice"].as_str().unwrap();
+    assert!(advice.contains("KEEP THE POWER ON"), "{advice}");
     assert!(advice.contains("before it loses its power"), "{advice}");
     assert_eq!(boards[1]["status"], "not_started");
     assert_eq!(boards[2]["status"], "not_started");
@@ -94,7 +85,7 @@ fn a_board_that_cannot_be_reached_again_keeps_its_power_and_stops_the_others() {
 fn a_board_that_has_started_since_is_flashed_as_usual() {
     let site = Site::of(1);
     site.board("crs0001").inject(FlashSlow { step_ms: 50 });
-    kill_while_written(&site, "crs0001");
+    kill_while_written(&site, &[]);
     site.board("crs0001").clear_faults();
     // The boot loader finishes the command that it has, here the erasure.
     let record = site.path("flashes/crs-1.json");
@@ -131,7 +122,7 @@ fn a_flash_that_cannot_be_recorded_is_not_begun() {
 fn the_daemon_tells_of_a_board_whose_flash_was_begun() {
     let site = Site::of(2);
     site.board("crs0001").inject(FlashHang { at: 100_000 });
-    kill_while_written(&site, "crs0001");
+    kill_while_written(&site, &[]);
     let (mut daemon, host) = site.daemon();
     let status = site.twotone(&["--host", &host, "status"]).output().unwrap();
     signal_to(&daemon, Signal::TERM);

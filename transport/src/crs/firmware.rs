@@ -25,6 +25,7 @@ use md5::{Digest as _, Md5};
 use twotone_hal::{
     Certainty, Error, ErrorKind, Firmware, FirmwareAnswer, FirmwareError, FirmwareIdentity,
     FirmwareImage, FirmwareProgress, FirmwareRelease, FirmwareResult, PowerLoss, Result,
+    same_serial,
 };
 use twotone_wire::crs::boot::{
     BEACON_PORT, Beacon, Command, ERASE_BLOCK, check_image, is_for_simulated_boards,
@@ -171,7 +172,7 @@ impl CrsFirmware {
     /// Refuses a board whose crate is not the crate in the map.
     fn check_crate(&self, beacon: &Beacon) -> Result<()> {
         match (&self.crate_serial, &beacon.crate_serial) {
-            (Some(expected), Some(found)) if !beacons::same_serial(expected, found) => {
+            (Some(expected), Some(found)) if same_serial(expected) != same_serial(found) => {
                 let why = format!("the board is in crate {found}, not in crate {expected}");
                 Err(Error::new(ErrorKind::InvalidArgument, why))
             }
@@ -204,7 +205,7 @@ impl CrsFirmware {
             );
             Error::new(ErrorKind::Timeout, why)
                 .certainty_is(Certainty::NotExecuted)
-                .advise("switch the board off and on again; it takes commands while it starts")
+                .advise("run the command again: it says when the board may be switched off and on")
         })??;
         let mut identity = FirmwareIdentity::new(FAMILY.name);
         identity.serial = Some(beacon.serial);
@@ -214,45 +215,62 @@ impl CrsFirmware {
     }
 
     /// Takes the console that another program had taken, or waits for a beacon, whichever comes
-    /// first. Returns also the effect of a loss of power, as in [`Session`].
-    async fn take_again(
-        &self,
-        control: &str,
-    ) -> Result<(Console, FirmwareIdentity, Option<PowerLoss>)> {
-        let reopened = Console::reopen(control, &self.options);
-        let (mut reopened, mut started) = (pin!(reopened), pin!(self.take_console()));
-        let taken = tokio::select! {
-            taken = started.as_mut() => taken,
-            console = reopened.as_mut() => match console {
-                Ok(console) => {
-                    let mut identity = FirmwareIdentity::new(FAMILY.name);
-                    identity.serial = self.serial.clone();
-                    identity.control = console.control();
-                    return Ok((console, identity, Some(PowerLoss::Unknown)));
-                }
-                Err(error) => {
-                    tracing::warn!(board = self.name, %error, "waiting for a beacon");
-                    started.await
-                }
-            },
-        };
-        match taken {
-            // The board has started, so that its flash is complete.
-            Ok((console, identity)) => Ok((console, identity, None)),
-            Err(error) if error.kind() == ErrorKind::Timeout => {
+    /// first. If one of them fails, the other one still has the whole window.
+    async fn take_again(&self, control: &str) -> Result<Taken> {
+        let end = deadline::within(self.options.window);
+        let reopened = async {
+            let opened = deadline::until(end, Console::reopen(control, &self.options)).await;
+            let console = opened.unwrap_or_else(|_| {
                 let seconds = self.options.window.as_secs_f64();
                 let why = format!(
-                    "in {seconds} s neither the boot loader answered, of which an earlier program \
-                     had control, nor did the board announce itself"
+                    "in {seconds} s the boot loader did not answer, of which an earlier program \
+                     had control"
                 );
-                Err(Error::new(ErrorKind::Timeout, why)
-                    .certainty_is(Certainty::NotExecuted)
-                    .advise("look at the serial console of the board before it loses its power"))
-            }
-            Err(error) => Err(error),
-        }
+                Err(Error::new(ErrorKind::Timeout, why))
+            })?;
+            let mut identity = FirmwareIdentity::new(FAMILY.name);
+            identity.serial = self.serial.clone();
+            identity.control = console.control();
+            Ok((console, identity, Some(PowerLoss::Unknown)))
+        };
+        // A board that sends beacons has started, so that its flash is complete.
+        let started = async {
+            let (console, identity) = self.take_console().await?;
+            Ok((console, identity, None))
+        };
+        let (mut reopened, mut started) = (pin!(reopened), pin!(started));
+        let (first, second) = tokio::select! {
+            taken = reopened.as_mut() => match taken {
+                Ok(taken) => return Ok(taken),
+                Err(error) => (error, started.await),
+            },
+            taken = started.as_mut() => match taken {
+                Ok(taken) => return Ok(taken),
+                Err(error) => (error, reopened.await),
+            },
+        };
+        let second: Error = match second {
+            Ok(taken) => return Ok(taken),
+            Err(error) => error,
+        };
+        let errors = [first, second];
+        let why = errors.each_ref().map(Error::causes).join("; ");
+        // A silence is the usual case, and another cause is what a person can remove.
+        let is_other = |error: &&Error| error.kind() != ErrorKind::Timeout;
+        let other = errors.iter().find(is_other);
+        let first = other.and_then(|error| error.advice());
+        let first = first.map(|first| format!("{first}; or "));
+        let advice = "look at the serial console of the board before it loses its power";
+        Err(
+            Error::new(other.map_or(ErrorKind::Timeout, Error::kind), why)
+                .certainty_is(Certainty::NotExecuted)
+                .advise(first.unwrap_or_default() + advice),
+        )
     }
 }
+
+/// Console of a board, its identity, and the effect of a loss of power, as in [`Session`].
+type Taken = (Console, FirmwareIdentity, Option<PowerLoss>);
 
 #[async_trait]
 impl Firmware for CrsFirmware {
@@ -263,6 +281,11 @@ impl Firmware for CrsFirmware {
     fn check(&self, image: &FirmwareImage) -> Result<()> {
         let checked = check(image).and_then(|()| self.serial().map(drop));
         checked.map_err(|error| error.on(&self.name).during("check"))
+    }
+
+    async fn listen(&self) -> Result<()> {
+        let listening = self.beacons.listen().await.map(drop);
+        listening.map_err(|error| error.on(&self.name).during("identify"))
     }
 
     async fn identify(&self) -> FirmwareResult<FirmwareIdentity> {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
-use twotone_hal::{Certainty, Error, ErrorKind, Result};
+use twotone_hal::{Certainty, Error, ErrorKind, Result, same_serial};
 use twotone_wire::crs::boot::Beacon;
 
 /// Size of the largest beacon, in bytes.
@@ -36,14 +36,6 @@ pub(super) struct Beacons {
     changed: Notify,
 }
 
-/// True if two serial numbers are the same, with or without leading zeros.
-pub(super) fn same_serial(one: &str, other: &str) -> bool {
-    match (one.parse::<u64>(), other.parse::<u64>()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
-}
-
 impl Beacons {
     pub(super) fn new(bind: SocketAddr) -> Self {
         Self {
@@ -55,17 +47,23 @@ impl Beacons {
         }
     }
 
+    /// Binds the port, unless it is bound already.
+    ///
+    /// # Errors
+    /// If the port cannot be bound.
+    pub(super) async fn listen(&self) -> Result<&UdpSocket> {
+        let bind = || UdpSocket::bind(self.bind);
+        let socket = self.socket.get_or_try_init(bind).await;
+        socket.map_err(|error| self.failed(error))
+    }
+
     /// Waits for the next beacon of the board with this serial number, and returns the beacon with
     /// its sender.
     ///
     /// # Errors
     /// If the port cannot be bound or read.
     pub(super) async fn wait_for(&self, serial: &str) -> Result<(Beacon, SocketAddr)> {
-        let socket = self
-            .socket
-            .get_or_try_init(|| UdpSocket::bind(self.bind))
-            .await;
-        let socket = socket.map_err(|error| self.failed(error))?;
+        let socket = self.listen().await?;
         // Beacons that came while no task was waiting are discarded: their boards may have left the
         // boot window.
         if let Ok(_turn) = self.turn.try_lock() {
@@ -104,8 +102,10 @@ impl Beacons {
 
     fn heard_since(&self, since: Instant, serial: &str) -> Option<(Beacon, SocketAddr)> {
         let table = self.table();
-        let mut fresh = table.values().filter(|heard| heard.at >= since);
-        let heard = fresh.find(|heard| same_serial(&heard.beacon.serial, serial))?;
+        let heard = table.get(&same_serial(serial))?;
+        if heard.at < since {
+            return None;
+        }
         Some((heard.beacon.clone(), heard.from))
     }
 
@@ -122,9 +122,10 @@ impl Beacons {
             }
         };
         let mut table = self.table();
-        if table.len() < MOST_BOARDS || table.contains_key(&beacon.serial) {
+        let serial = same_serial(&beacon.serial);
+        if table.len() < MOST_BOARDS || table.contains_key(&serial) {
             let at = Instant::now();
-            table.insert(beacon.serial.clone(), Heard { beacon, from, at });
+            table.insert(serial, Heard { beacon, from, at });
         }
         drop(table);
         self.changed.notify_waiters();

@@ -94,8 +94,7 @@ impl Console {
             }
         }
         let why = "the boot loader shows no prompt";
-        let advice = "switch the board off and on again; it waits for commands for some seconds";
-        Err(Error::new(ErrorKind::Timeout, why).advise(advice))
+        Err(Error::new(ErrorKind::Timeout, why))
     }
 
     /// Opens again the console that another program had opened. `control` is the
@@ -293,12 +292,13 @@ impl Console {
     /// Restarts the board. If the command is lost, it is sent again.
     ///
     /// # Errors
-    /// If the board does not confirm the restart. If the confirmation was lost, the board has
-    /// restarted all the same: the certainty is then [`Certainty::Unknown`].
+    /// If the board does not confirm the restart. If the confirmation may be lost, the certainty is
+    /// [`Certainty::Unknown`]. If the command was not sent, it is [`Certainty::NotExecuted`].
     pub(super) async fn reset(&mut self) -> Result<()> {
+        let not_sent = |error: Error| error.certainty_is(Certainty::NotExecuted);
+        self.settle().await.map_err(not_sent)?;
         let mut attempts = 1;
         loop {
-            self.settle().await?;
             let error = match self.ask(Command::Reset).await {
                 Err(error) if error.kind() == ErrorKind::Timeout => error,
                 asked => return asked.map(drop),
