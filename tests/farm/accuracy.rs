@@ -44,7 +44,8 @@ fn clean_boards_are_tuned_whole() {
     assert!(score.tuned >= 509, "{score:?}");
 }
 
-/// Detectors at the ends of their lines, and between two lines, as circuits make their waves.
+/// Detectors at the ends of their lines, and between two lines. Each is one pole with the residue
+/// of a circuit.
 #[test]
 fn boards_of_each_geometry_are_tuned_whole() {
     for (is, geometry) in [

@@ -20,11 +20,9 @@ pub(crate) struct Resonator {
     pub(crate) f0_hz: f64,
     /// Total quality factor as drawn.
     pub(crate) q: f64,
-    /// `Qr/Qc (1 + i tan phi)` as drawn, or the residue of `circuit` if there is one; 0 if a fault
-    /// has made the detector dead.
+    /// `Qr/Qc (1 + i tan phi)` as drawn, or the residue of the circuit of a detector that is not
+    /// beside the line; 0 if a fault has made the detector dead.
     pub(crate) notch: Complex64,
-    /// Circuit of a detector that is not beside the line.
-    pub(crate) circuit: Option<Circuit>,
     /// Width of the resonance and its dependence on the pull.
     pub(crate) width: Width,
     /// Shift that the present conditions cause, without the parts that vary with time.
@@ -63,11 +61,6 @@ impl Resonator {
     /// Transmission factor of the resonator.
     #[inline]
     pub(crate) fn factor(&self, detuning: f64, width: f64, offset: f64) -> Complex64 {
-        if let Some(circuit) = self.circuit
-            && self.notch != Complex64::ZERO
-        {
-            return circuit.factor(width - self.width.coupling, detuning + offset);
-        }
         let (re, im) = (width, 2.0 * (detuning + offset));
         let inverse = 1.0 / (re * re + im * im);
         Complex64::new(
@@ -98,9 +91,9 @@ impl Resonator {
     }
 }
 
-/// Residue of a detector with this circuit, or beside the line.
-pub(crate) fn notch(detector: &Detector, circuit: Option<Circuit>) -> Complex64 {
-    circuit.map_or(detector.coupling() * detector.qr(), |circuit| {
+/// Residue of a detector beside the line, or of its circuit.
+pub(crate) fn notch(detector: &Detector, geometry: Geometry) -> Complex64 {
+    Circuit::of(detector, geometry).map_or(detector.coupling() * detector.qr(), |circuit| {
         circuit.residue()
     })
 }
@@ -142,13 +135,11 @@ impl Array {
             .filter(|(_, d)| !d.dead)
             .map(|(index, d)| {
                 let q = d.qr();
-                let circuit = Circuit::of(d, geometry);
                 Resonator {
                     detector: index as u32,
                     f0_hz: d.fr_hz,
                     q,
-                    notch: notch(d, circuit),
-                    circuit,
+                    notch: notch(d, geometry),
                     width: Width {
                         coupling: q / d.qc,
                         internal: q / d.qi,

@@ -56,6 +56,8 @@ pub struct ModuleModel {
     key: Key,
     population: Population,
     line: Line,
+    /// See [`open_factor`].
+    open: Option<Complex64>,
     conditions: Conditions,
     world: World,
     array: Array,
@@ -230,6 +232,7 @@ impl ModuleModel {
             world: World::new(key, params),
             array: Array::new(population.detectors(), params.geometry, power),
             chain: Chain::new(params, settings, &Comb::default()),
+            open: open_factor(key, params),
             params: params.clone(),
             key,
             population,
@@ -340,13 +343,7 @@ impl ModuleModel {
 
     /// True parameters of each detector, by ascending frequency.
     pub fn truth(&self) -> Vec<TruthDetector> {
-        truth::of(
-            self.population.detectors(),
-            self.params.cold_attenuation_db,
-            self.line.delay_s,
-            self.params.geometry,
-            self.params.leak_db,
-        )
+        truth::of(self.population.detectors(), &self.params, self.line.delay_s)
     }
 
     /// True state of the tone of a channel at a sample number, without noise, modulation and

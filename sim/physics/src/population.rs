@@ -167,7 +167,6 @@ fn couple(detectors: &mut [Detector], key: Key, params: &ProfileParams) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::circuit::Geometry;
     use crate::truth;
 
     const BAND: Band = Band {
@@ -221,7 +220,7 @@ mod tests {
 
     #[test]
     fn clean_detectors_stand_apart_and_lab_ones_collide() {
-        let truth = |drawn: &[Detector]| truth::of(drawn, 40.0, 0.0, Geometry::Notch, -40.0);
+        let truth = |drawn: &[Detector]| truth::of(drawn, &ProfileParams::clean(), 0.0);
         let clean = truth(&draw(1, 256, &ProfileParams::clean()));
         let crowded = clean.iter().filter(|t| t.crowded || t.dead).count();
         assert_eq!(crowded, 0);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::circuit::{Circuit, Geometry};
 use crate::detector::Detector;
+use crate::profile::ProfileParams;
 use crate::units;
 
 /// Distance in linewidths. A detector is collided if a neighbour is nearer.
@@ -94,19 +95,12 @@ pub struct OperatingPoint {
     pub d_per_inv_qi: Complex64,
 }
 
-/// Returns the true parameters of detectors, which must be sorted by frequency, on a line with a
-/// given attenuation before them, a given total delay, a connection to the detectors and a leak
-/// past them.
-pub fn of(
-    detectors: &[Detector],
-    cold_attenuation_db: f64,
-    tau_s: f64,
-    geometry: Geometry,
-    leak_db: f64,
-) -> Vec<TruthDetector> {
+/// Returns the true parameters of detectors, which must be sorted by frequency, of a module with
+/// these parameters, on a line with a given total delay.
+pub fn of(detectors: &[Detector], params: &ProfileParams, tau_s: f64) -> Vec<TruthDetector> {
     let alive: Vec<&Detector> = detectors.iter().filter(|d| !d.dead).collect();
-    let full_scale_mw =
-        units::dbm_to_mw(units::tone_dbm(units::DEFAULT_DAC_SCALE_DBM, 1.0) - cold_attenuation_db);
+    let full_scale_dbm = units::tone_dbm(units::DEFAULT_DAC_SCALE_DBM, 1.0);
+    let full_scale_mw = units::dbm_to_mw(full_scale_dbm - params.cold_attenuation_db);
     detectors
         .iter()
         .map(|d| {
@@ -120,11 +114,11 @@ pub fn of(
                 qi: d.qi,
                 phi_rad: d.phi_rad,
                 linewidth_hz: d.linewidth_hz(),
-                geometry,
+                geometry: params.geometry,
                 depth_db: if d.dead {
                     0.0
                 } else {
-                    depth_db(d, geometry, leak_db)
+                    depth_db(d, params.geometry, params.leak_db)
                 },
                 a_per_mw: d.a_per_mw,
                 a_per_amplitude2: d.a_per_mw * full_scale_mw,
@@ -185,7 +179,7 @@ mod tests {
             at(5, 61.0),
         ];
         detectors[5].dead = true;
-        let flags: Vec<_> = of(&detectors, 40.0, 0.0, Geometry::Notch, -40.0)
+        let flags: Vec<_> = of(&detectors, &ProfileParams::clean(), 0.0)
             .iter()
             .map(|t| (t.collided, t.crowded, t.isolated))
             .collect();
@@ -208,7 +202,7 @@ mod tests {
             a_per_mw: 2e8,
             ..Detector::new(0, 1e9, 2e4, 1e5)
         };
-        let truth = of(&[d], 40.0, 0.0, Geometry::Notch, -40.0);
+        let truth = of(&[d], &ProfileParams::clean(), 0.0);
         // Amplitude 0.002 at 1 dBm is -54.48 dBm, and 40 dB less at the detector.
         let expected = 2e8 * 10f64.powf((1.0 - 1.5 - 40.0) / 10.0) * 0.002 * 0.002;
         assert!((truth[0].a_per_amplitude2 * 4e-6 / expected - 1.0).abs() < 1e-12);

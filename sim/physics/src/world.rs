@@ -4,6 +4,7 @@ use std::f64::consts::TAU;
 
 use crate::array::{self, Array, Resonator};
 use crate::cic;
+use crate::circuit::Geometry;
 use crate::conditions::{Conditions, DetectorFault};
 use crate::detector::Detector;
 use crate::drift::{Octaves, Times};
@@ -31,6 +32,7 @@ const SHORT: u32 = 14;
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     key: Key,
+    geometry: Geometry,
     common: Octaves,
     two_level: Octaves,
     bath_noise_k: f64,
@@ -77,6 +79,7 @@ impl World {
     pub(crate) fn new(key: Key, params: &ProfileParams) -> Self {
         Self {
             key,
+            geometry: params.geometry,
             common: Octaves::new(1.0, LONG),
             two_level: Octaves::new(
                 params.tls_exponent,
@@ -173,7 +176,7 @@ impl World {
         r.notch = if dead {
             Default::default()
         } else {
-            array::notch(d, r.circuit)
+            array::notch(d, self.geometry)
         };
         r.is_moving = conditions.modulation.is_some()
             || d.tls > 0.0

@@ -2,7 +2,7 @@
 
 use num_complex::Complex64;
 
-use super::{ModuleModel, open_factor};
+use super::ModuleModel;
 use crate::array::MAX_DRIVES;
 use crate::kerr::{self, Drive};
 use crate::truth::OperatingPoint;
@@ -47,8 +47,7 @@ impl ModuleModel {
         let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
         let line = self.line_transmission(frequency_hz) * Complex64::from_polar(amplitude, phase);
         // Detectors between two lines take their transmission away from that of the open line.
-        let open = open_factor(self.key, &self.params);
-        let sign = if open.is_some() { -1.0 } else { 1.0 };
+        let sign = if self.open.is_some() { -1.0 } else { 1.0 };
         let outside = sign * line * far * others;
 
         let step = 1e-4;
@@ -65,7 +64,7 @@ impl ModuleModel {
             a: detector.a_per_mw * own_mw / width.powi(3),
             y0: (detuning - shift) / width,
             y: (detuning - shift + here) / width,
-            sample: line * open.unwrap_or_default() + outside * factor(0.0, 0.0),
+            sample: line * self.open.unwrap_or_default() + outside * factor(0.0, 0.0),
             d_per_hz: outside * d_shift / r.linewidth_hz(),
             d_per_inv_qi: outside * d_width * r.q,
         })

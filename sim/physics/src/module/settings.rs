@@ -174,11 +174,6 @@ impl ModuleModel {
         Ok(())
     }
 
-    /// Nyquist zone to which the DAC is set, from 1.
-    pub fn dac_zone(&self) -> u8 {
-        self.dac_zone
-    }
-
     /// Sets the DAC to a Nyquist zone, 1 to 4, until the NCO is set again.
     pub fn set_dac_zone(&mut self, zone: u8) -> Result<(), SettingError> {
         if !(1..=converter::ZONES).contains(&zone) {

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use num_complex::Complex64;
 
-use super::{Beat, ModuleModel, NO_DETECTOR, open_factor};
+use super::{Beat, ModuleModel, NO_DETECTOR};
 use crate::array::MAX_DRIVES;
 use crate::chain::{Chain, ChainSettings, Comb};
 use crate::cic;
@@ -207,13 +207,12 @@ impl ModuleModel {
                     product *= self.array.resonators[usize::from(out)].fixed_factor(frequency_hz);
                 }
             }
-            let open = open_factor(self.key, &self.params);
             let slot = &mut self.slots[channel];
             let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
             let scale = self.chain.counts_per_amplitude * slot.tone.amplitude;
             let tone = Complex64::from_polar(scale, phase);
             slot.rest = slot.base * product * tone;
-            slot.open = open.map(|open| slot.line * open * tone);
+            slot.open = self.open.map(|open| slot.line * open * tone);
             slot.moving = [moving[0].0, moving[1].0];
             slot.ringdown_ticks = nearest.1 * units::TICK_RATE_HZ;
         }
