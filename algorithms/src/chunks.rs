@@ -155,12 +155,14 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
         .iter()
         .filter(|r| (*r - middle).norm() < 0.2 * middle.norm())
         .count();
-    let status = if 2 * near >= turned.len() {
-        JoinStatus::Success
-    } else {
-        JoinStatus::Inconsistent
-    };
-    (middle * direction, status)
+    if 2 * near >= turned.len() {
+        return (middle * direction, JoinStatus::Success);
+    }
+    // The median of ratios that do not agree is smaller than they are, and would attenuate this
+    // chunk and all that follow.
+    let turn = middle * direction / middle.norm();
+    let turn = if turn.is_finite() { turn } else { one };
+    (turn, JoinStatus::Inconsistent)
 }
 
 /// Returns the joined data at `f_hz`, interpolated with the delay removed. `None` outside the range
@@ -224,6 +226,17 @@ mod tests {
         for (f, z) in joined.frequency_hz.iter().zip(&joined.z) {
             assert!((z - line(*f)).norm() < 1e-9, "{f}");
         }
+    }
+
+    #[test]
+    fn chunks_that_do_not_agree_keep_their_magnitude() {
+        let mut chunks = [chunk(-100, 16, 1.0.into()), chunk(0, 116, 1.0.into())];
+        for (k, z) in chunks[1].z[..17].iter_mut().enumerate() {
+            *z *= Complex64::from_polar(1.0, 2.4 * k as f64);
+        }
+        let joined = join_chunks(&chunks, 3e-6);
+        assert_eq!(joined.status, JoinStatus::Inconsistent);
+        assert!((joined.factors[1].norm() - 1.0).abs() < 1e-12, "{joined:?}");
     }
 
     #[test]

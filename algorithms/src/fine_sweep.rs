@@ -152,6 +152,7 @@ impl FineSweepOutcome {
 /// module's earlier tones are cleared before the first comb is set; the tones of the last step are
 /// left on.
 ///
+/// # Errors
 /// If there is no target, if there are more targets than channels, if a number in the targets or
 /// parameters is out of its range, if a step is larger than a fifth of a linewidth, if a tone is
 /// beyond the NCO's reach, or if the comb exceeds full scale or a limit of the module. In these

@@ -193,6 +193,7 @@ impl NetworkAnalysisOutcome {
 /// to batch, unless a later comb has fewer tones. The module's earlier tones are cleared before the
 /// first comb is set; the tones of the last comb are left on.
 ///
+/// # Errors
 /// If the band is empty or outside the module's limits, if parameters are out of range, if the
 /// points are too far apart, or if a comb exceeds full scale or a limit of the module. In these
 /// cases nothing is set on the board. Also the errors of the board.

@@ -100,6 +100,7 @@ impl PlaceOutcome {
 ///
 /// All other tones of the module are switched off. The tones stay on.
 ///
+/// # Errors
 /// If parameters are out of range, if there are more targets than channels, if a tone is beyond the
 /// NCO's reach, or if the comb exceeds full scale or a limit of the module. In these cases nothing
 /// is set on the board. Also the errors of the board.
