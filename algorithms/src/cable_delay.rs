@@ -133,8 +133,8 @@ pub async fn cable_delay(
 /// As [`cable_delay()`], of a line with resonators of any geometry.
 ///
 /// Between peaks, the samples are a leak and the wings of the peaks, whose signs change from one
-/// side of a peak to the other. The delay then follows from the squares of the samples, and delays
-/// up to 0.6 times `max_delay_s` are found.
+/// side of a peak to the other. The delay then follows from the squares of the samples, which are
+/// measured at shifts half as large.
 #[tworoutine::tworoutine(Send)]
 pub async fn cable_delay_of(
     board: &BoardHandle,
@@ -148,14 +148,10 @@ pub async fn cable_delay_of(
     measure(&mut session, band, nco_hz, geometry, params).await
 }
 
-/// Largest delay that the squares of samples show, relative to the largest one of the samples. The
-/// points are so near to each other that a larger delay of the squares is ambiguous.
-const SQUARED: f64 = 1.2;
-
 /// Estimates the delay from the squares of samples, whose delay is twice as long.
 fn estimate_from_squares(f: &[f64], z: &[Complex64], max_delay_s: f64) -> Delay {
     let squares: Vec<Complex64> = z.iter().map(|z| z * z).collect();
-    let twice = estimate_delay(f, &squares, SQUARED * max_delay_s);
+    let twice = estimate_delay(f, &squares, 2.0 * max_delay_s);
     let span = f.iter().fold(f64::NEG_INFINITY, |most, f| most.max(*f))
         - f.iter().fold(f64::INFINITY, |least, f| least.min(*f));
     let error_rad = 0.5 * twice.sigma_s * std::f64::consts::TAU * span;
@@ -198,8 +194,13 @@ pub(crate) async fn measure(
     let tones = params.tones.min(session.channels());
     let spacing = span / tones as f64;
     // Distances by which the comb is shifted. The smallest one is so small that the phase changes
-    // by less than pi over it, even with the largest delay.
-    let least = (0.4 / params.max_delay_s).min(0.1 * spacing);
+    // by less than pi over it, even with the largest delay. The phase of squares changes twice as
+    // much.
+    let turns = match geometry {
+        Geometry::Peak => 0.2,
+        Geometry::Notch | Geometry::Reflection => 0.4,
+    };
+    let least = (turns / params.max_delay_s).min(0.1 * spacing);
     let middle = (least * 0.25 * spacing).sqrt();
     let shifts = [0.0, least, middle.max(2.0 * least), 0.3 * spacing];
     let combs: Vec<Vec<Tone>> = shifts

@@ -193,8 +193,8 @@ pub struct FindOutcome {
     pub spacing_hz: f64,
     /// Highest quality factor for which the sweep has two points per linewidth.
     pub highest_q: f64,
-    /// Number of places at which |S| is more than 10 dB above its surroundings, as it is on peaks.
-    /// Zero in a search for peaks.
+    /// Number of places at which |S| is more than 10 dB above its surroundings and falls again on
+    /// both sides, as it does on peaks. Zero in a search for peaks.
     #[serde(default)]
     pub rises: usize,
 }
@@ -225,7 +225,8 @@ impl FindOutcome {
 const RISE: f64 = 3.2;
 /// Lowest level above which a rise counts, in multiples of the noise.
 const RISE_NOISE: f64 = 3.0;
-/// Width of the pieces of a sweep in which rises are counted, in units of the largest linewidth.
+/// Width of the pieces of a sweep whose medians are the level of the line, in units of the largest
+/// linewidth.
 const PIECE_LW: f64 = 20.0;
 
 /// Peak of a search: a frequency at which there may be a resonance.
@@ -291,27 +292,41 @@ pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcom
     }
 }
 
-/// Returns the number of pieces of the sweep in which |S| rises above [`RISE`]. Each piece is many
-/// linewidths wide, so that its median is that of the line, and is not divided by a slope or a
-/// standing wave of the line.
+/// Returns the number of places at which |S| rises above [`RISE`] and falls to less than half
+/// within the largest linewidth on both sides. At an end of the line's band, or where its gain
+/// changes, it rises on one side alone. The level of the line is the median of a piece of the sweep
+/// that is many linewidths wide, and not divided by a slope or a standing wave of the line.
 fn rises(flat: &Flattened, params: &FindParams) -> usize {
     if flat.geometry == Geometry::Peak {
         return 0;
     }
     let points = (PIECE_LW * params.max_linewidth_hz / flat.spacing_hz).ceil() as usize;
-    let rises = |piece: &[Complex64]| {
-        let magnitudes: Vec<f64> = piece.iter().map(|z| z.norm()).collect();
-        let level = median(&magnitudes)
-            .unwrap_or(0.0)
-            .max(RISE_NOISE * flat.noise);
-        // One point alone may be a glitch.
-        let above = |pair: &[f64]| pair.iter().all(|z| *z > RISE * level);
-        magnitudes.windows(2).any(above)
+    let magnitudes: Vec<f64> = flat.z.iter().map(|z| z.norm()).collect();
+    let mut is_above = Vec::with_capacity(magnitudes.len());
+    for piece in magnitudes.chunks(points.max(32)) {
+        let level = median(piece).unwrap_or(0.0).max(RISE_NOISE * flat.noise);
+        is_above.extend(piece.iter().map(|z| *z > RISE * level));
+    }
+    let falls = |top: usize, beside: &mut dyn Iterator<Item = usize>| {
+        let is_near = |i: &usize| (flat.f[*i] - flat.f[top]).abs() <= params.max_linewidth_hz;
+        beside
+            .take_while(is_near)
+            .any(|i| magnitudes[i] < 0.5 * magnitudes[top])
     };
-    flat.z
-        .chunks(points.max(32))
-        .filter(|piece| rises(piece))
-        .count()
+    let (mut rises, mut from) = (0, 0);
+    for run in is_above.chunk_by(|a, b| a == b) {
+        let to = from + run.len();
+        // One point alone may be a glitch.
+        if run[0] && run.len() >= 2 {
+            let highest = (from..to).max_by(|&i, &j| magnitudes[i].total_cmp(&magnitudes[j]));
+            let top = highest.unwrap_or(from);
+            let falls =
+                falls(top, &mut (0..top).rev()) && falls(top, &mut (top + 1..magnitudes.len()));
+            rises += usize::from(falls);
+        }
+        from = to;
+    }
+    rises
 }
 
 fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, FindStatus> {

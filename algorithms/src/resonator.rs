@@ -33,10 +33,14 @@ use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::{Geometry, one};
+use crate::params::restricted;
 
 /// The nonlinearity above which the resonator has three states at some frequencies:
 /// `4 sqrt(3) / 9`.
 pub const BIFURCATION: f64 = 0.769_800_358_919_501;
+
+/// Distance from a peak, in linewidths, up to which the line around it is known from its fit.
+const LINE_LW: f64 = 4.0;
 
 /// Direction of the steps of a sweep. It decides the branch of a bifurcated resonator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -212,6 +216,16 @@ impl Resonator {
         -self.coupling / Complex64::new(1.0, 2.0 * y)
     }
 
+    /// Returns the signal of a peak at `f_hz` without its leak, also far from the peak. The slope
+    /// and the delay of the line are extrapolated only over a few linewidths, and beyond that the
+    /// delay `tau_s`, which was known before the fit.
+    pub(crate) fn wing(&self, f_hz: f64, y: f64, tau_s: f64) -> Complex64 {
+        let reach = LINE_LW * self.linewidth_hz();
+        let near = restricted(f_hz, self.fr_hz - reach, self.fr_hz + reach);
+        let turn = -std::f64::consts::TAU * (f_hz - near) * tau_s;
+        self.line(near) * Complex64::cis(turn) * self.pole(y)
+    }
+
     /// Returns the transmission of a tone that came to `f_hz` in `direction`.
     pub fn transmission(&self, f_hz: f64, direction: Direction) -> Complex64 {
         self.line(f_hz) * self.factor(pulled_detuning(self.y0(f_hz), self.a, direction))
@@ -275,9 +289,8 @@ mod tests {
         assert!(widest(BIFURCATION + 0.05) > 0.05);
     }
 
-    #[test]
-    fn power_pulls_the_dip_down() {
-        let r = Resonator {
+    fn notch() -> Resonator {
+        Resonator {
             f_ref_hz: 1e9,
             gain: Complex64::new(1.0, 0.0),
             slope_per_hz: 0.0,
@@ -288,7 +301,37 @@ mod tests {
             off: one(),
             geometry: Geometry::Notch,
             a: 0.5,
+        }
+    }
+
+    /// A slope and a delay from the noise of a fit change a distant wing little.
+    #[test]
+    fn the_wing_of_a_peak_follows_its_fit_only_nearby() {
+        let known_s = 8e-6;
+        let truth = Resonator {
+            geometry: Geometry::Peak,
+            tau_s: known_s,
+            coupling: -Complex64::ONE,
+            off: Complex64::ZERO,
+            a: 0.0,
+            ..notch()
         };
+        let fitted = Resonator {
+            slope_per_hz: 2e-7,
+            tau_s: known_s + 30e-9,
+            ..truth
+        };
+        for lw in [-1000.0, -30.0, -3.0, 0.0, 3.0, 30.0, 1000.0] {
+            let (y, f_hz) = (lw, truth.frequency_at(lw));
+            let expected = truth.transmission(f_hz, Direction::Up);
+            let wing = fitted.wing(f_hz, y, known_s);
+            assert!((wing / expected - 1.0).norm() < 0.07, "{lw}");
+        }
+    }
+
+    #[test]
+    fn power_pulls_the_dip_down() {
+        let r = notch();
         assert!((r.frequency_at(0.0) - (1e9 - 0.5 * 5e4)).abs() < 1e-3);
         assert!(r.depth_db() > 13.9 && r.depth_db() < 14.0);
     }

@@ -129,12 +129,6 @@ pub async fn tune_with_progress(
         sweeps = Some(fine);
         fitted = fits;
     }
-    outcome.warnings.extend(geometry::doubt(
-        &outcome.find.candidates,
-        &chosen,
-        &mut fitted,
-        params.geometry,
-    ));
     if let Some(sweeps) = sweeps {
         outcome.warnings.extend(sweeps.warnings());
         outcome.fine_sweep = Some(sweeps);
@@ -145,6 +139,7 @@ pub async fn tune_with_progress(
         &session,
         band,
         &outcome.network_analysis,
+        outcome.find.relative_noise,
         chosen.len() + edge.len(),
         params,
     );
@@ -162,6 +157,7 @@ pub async fn tune_with_progress(
         params,
     )
     .await?;
+    geometry::doubt(&mut outcome, &chosen, &fitted);
     bias::add_edge_channels(&mut outcome, &edge, chosen.len() + references.len());
     Ok(outcome)
 }

@@ -343,3 +343,35 @@ fn error_of_a_delay_is_that_of_the_phases() {
     let rms = (sum / f64::from(draws)).sqrt();
     assert!((rms / expected - 1.0).abs() < 0.2, "{rms} {expected}");
 }
+
+/// Peaks rise and fall. The end of a band, a step of the gain and a glitch do not.
+#[test]
+fn only_peaks_are_counted_as_rises() {
+    let f: Vec<f64> = (0..4000).map(|i| 1e9 + 1e4 * f64::from(i)).collect();
+    let peak = |f: f64, fr: f64| 1.0 / Complex64::new(1.0, 2.0 * (f - fr) / 1e5);
+    let peaks = |f| 0.02 + peak(f, 1.008e9) + peak(f, 1.0133e9) + peak(f, 1.031e9);
+    let wave = |f: f64, factor: f64| factor * Complex64::cis(f / 1e6);
+    for name in ["peaks", "line", "end of a band", "step", "glitch"] {
+        let line = |f: f64| match name {
+            "peaks" => peaks(f),
+            "end of a band" if f > 1.0041e9 => wave(f, 0.01),
+            "step" if f > 1.0159e9 => wave(f, 4.0),
+            "glitch" if (f - 1.02e9).abs() < 1e3 => wave(f, 9.0),
+            _ => wave(f, 1.0),
+        };
+        let mut noise = Noise::new(29);
+        let clean: Vec<Complex64> = f.iter().map(|f| line(*f)).collect();
+        let z = noise.add(&clean, 1e-3);
+        let sweep = WideSweep {
+            frequency_hz: &f,
+            z: &z,
+            tau_s: 0.0,
+            noise: Some(1e-3),
+            nco_hz: &[1.0e9],
+            geometry: Geometry::Notch,
+        };
+        let found = find_resonances(&sweep, &FindParams::default());
+        let rises = if name == "peaks" { 3 } else { 0 };
+        assert_eq!(found.rises, rises, "{name}");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod support;
 
+use twotone_algorithms::Geometry;
 use twotone_algorithms::fit::{
     BoundParameters, Fit, FitErrors, FitParams, FitStatus, cramer_rao, fit_joint, fit_linear,
     fit_nonlinear, fit_pair,
@@ -216,7 +217,10 @@ fn errors_over_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f6
         fr_hz, qr, qi, a, ..
     } = bound;
     let mut ratios = [0.0; 4];
-    for (ratio, (sum, bound)) in ratios.iter_mut().zip(sums.iter().zip([fr_hz, qr, qi, a])) {
+    for (ratio, (sum, bound)) in ratios
+        .iter_mut()
+        .zip(sums.iter().zip([fr_hz, qr, qi.unwrap(), a]))
+    {
         *ratio = if bound > 0.0 {
             (sum / draws as f64).sqrt() / bound
         } else {
@@ -276,7 +280,7 @@ fn stated_errors_are_those_of_the_bound() {
     for (stated, least) in [
         (fit.errors.fr_hz, bound.fr_hz),
         (fit.errors.qr, bound.qr),
-        (fit.errors.qi, bound.qi),
+        (fit.errors.qi.unwrap(), bound.qi.unwrap()),
         (fit.errors.a, bound.a),
     ] {
         assert!((stated / least - 1.0).abs() < 0.25, "{stated} {least}");
@@ -324,6 +328,19 @@ fn lines_of_too_few_points_are_undersampled_and_never_bifurcated() {
                 assert!(off < 0.3, "{name} {every}: success with fr off by {off} lw");
             }
         }
+    }
+}
+
+#[test]
+fn a_jump_of_another_geometry_is_of_another_geometry() {
+    for case in cases() {
+        if case.kind != "oscillator" || case.truth.a <= BIFURCATION {
+            continue;
+        }
+        let z = case.z();
+        let data = case.data(&z).geometry(Geometry::Peak);
+        let fit = fit_nonlinear(&data, &FitParams::default());
+        assert_eq!(fit.status, FitStatus::OtherGeometry, "{}", case.name);
     }
 }
 

@@ -12,7 +12,6 @@ use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, fit_pair,
 };
 use crate::geometry::Geometry;
-use crate::params::restricted;
 use crate::projection::Projection;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
@@ -182,15 +181,6 @@ fn contrast_db(flat: &Flattened, r: &Resonator) -> f64 {
     -20.0 * (1.0 - share).max(1e-9).log10()
 }
 
-/// Returns the diameter of the loop over the gain of the feedline, or over the median magnitude of
-/// the sweep for a peak, which has no such gain.
-fn size(r: &Resonator) -> f64 {
-    match r.geometry {
-        Geometry::Peak => r.diameter(),
-        Geometry::Notch | Geometry::Reflection => r.coupling.norm(),
-    }
-}
-
 /// Returns the index of the line that a peak is close to.
 fn nearest(lines: &[Line], peak: &Peak) -> Option<usize> {
     let apart = |k: usize| (lines[k].dip_hz() - peak.f_hz).abs();
@@ -202,7 +192,7 @@ fn nearest(lines: &[Line], peak: &Peak) -> Option<usize> {
 /// Returns the residual, as a fraction of the loop's diameter, below which one line explains the
 /// sweep.
 fn residual_limit(flat: &Flattened, line: &Line) -> f64 {
-    CLEAN.max(2.0 * flat.noise / size(&line.model).max(1e-3))
+    CLEAN.max(2.0 * flat.noise / line.model.diameter().max(1e-3))
 }
 
 /// Returns the line for a peak. Its model is the fit if the fit is good, and `template`, the
@@ -279,11 +269,12 @@ fn confirm_beside(
             let sound = |fit: &Fit| {
                 is_sound(flat, fit, params)
                     && fit.linewidth_hz() > 0.3 * lw
-                    && size(&fit.model) > 0.1 * size(&first.model)
+                    && fit.model.diameter() > 0.1 * first.model.diameter()
             };
             // Two lines have more parameters and fit better in any case, so the residual must fall
             // by half.
-            let is_better = first.residual_rms * 2.0 < lines[k].residual * size(&lines[k].model);
+            let is_better =
+                first.residual_rms * 2.0 < lines[k].residual * lines[k].model.diameter();
             if sound(&first) && sound(&second) && is_better {
                 lines[k].model = first.model;
                 lines[k].residual = first.residual_over_diameter;
@@ -382,13 +373,16 @@ fn around(flat: &Flattened, line: &Resonator, reach_lw: f64) -> std::ops::Range<
 
 /// Adds a peak to the sweep, without its leak.
 fn add(flat: &mut Flattened, line: &Resonator, sign: f64) {
-    let reach = FIT_LW * line.linewidth_hz();
     for i in around(flat, line, SUBTRACT_LW) {
-        let f = flat.f[i];
-        let y = pulled_detuning(line.y0(f), line.a, Direction::Up);
-        // The slope of the fit holds only near the peak, and not in its wings.
-        let near = restricted(f, line.fr_hz - reach, line.fr_hz + reach);
-        flat.z[i] += sign * line.line(near) * line.pole(y);
+        let y0 = line.y0(flat.f[i]);
+        // So far away the pull changes nothing, and its equation takes long to solve.
+        let y = if y0.abs() > DIVIDE_LW {
+            y0
+        } else {
+            pulled_detuning(y0, line.a, Direction::Up)
+        };
+        // The delay of the line was removed from the sweep.
+        flat.z[i] += sign * line.wing(flat.f[i], y, 0.0);
     }
 }
 

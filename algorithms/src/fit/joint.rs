@@ -65,7 +65,8 @@ pub fn fit_joint(
                 .iter()
                 .enumerate()
                 .filter(|(other, _)| *other != k);
-            fit.model = with_neighbours(&fit.model, others.map(|(_, r)| r), data.direction);
+            let others = others.map(|(_, r)| r);
+            fit.model = with_neighbours(&fit.model, others, data.direction, data.tau_s);
         }
     }
     fits
@@ -73,17 +74,19 @@ pub fn fit_joint(
 
 /// Returns the resonator with a line that includes the notches of its neighbours, to first order
 /// around its dip, or with a leak that includes the wings of neighbouring peaks. A calibration
-/// needs this model, because the samples at the tone contain the neighbours.
+/// needs this model, because the samples at the tone contain the neighbours. `tau_s` is the delay
+/// that was known before the fits.
 pub(crate) fn with_neighbours<'a>(
     one: &Resonator,
     neighbours: impl Iterator<Item = &'a Resonator> + Clone,
     direction: Direction,
+    tau_s: f64,
 ) -> Resonator {
     let dip_hz = one.frequency_at(0.0);
     let factor = |other: &Resonator, f_hz: f64| {
         let y = pulled_detuning(other.y0(f_hz), other.a, direction);
         match other.geometry {
-            Geometry::Peak => other.line(f_hz) * other.pole(y),
+            Geometry::Peak => other.wing(f_hz, y, tau_s),
             Geometry::Notch | Geometry::Reflection => other.factor(y),
         }
     };

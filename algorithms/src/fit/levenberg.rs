@@ -112,7 +112,10 @@ pub(super) fn minimise<M: Model>(
                 converged = true;
                 break;
             }
-            damping = (damping * 0.2).max(1e-12);
+            // A step that gains much less than it promised goes beyond the minimum, and so would
+            // the next one back.
+            damping *= if gained < 0.25 * promised { 6.0 } else { 0.2 };
+            damping = damping.max(1e-12);
         } else {
             // No step reduces the cost any more: the search has reached the minimum to within
             // rounding.

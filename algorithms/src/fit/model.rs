@@ -40,6 +40,11 @@ pub(super) const RESONATOR_PARAMETERS: usize = 5;
 /// Largest number of resonators of one fit.
 pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RESONATOR_PARAMETERS;
 
+/// Expected change of the line of peaks, relative to its gain, per hertz; a delay of 16 ns is as
+/// much. `t / (1 + 2 i y)` is a sum of a constant and of `1 / (1 + 2 i y)`, so without this
+/// expectation, slope and delay could not be told from a change of the leak and of the height.
+const PEAK_LINE_PER_HZ: f64 = 1e-7;
+
 /// Model of resonators over the scaled frequency `t` of [`Prepared`], with
 /// `y0_k = e^(q_k) (t - x_k)`:
 ///
@@ -59,6 +64,8 @@ pub(super) struct Resonators<'a> {
     pub a_range: (f64, f64),
     /// Limit of the scaled frequency of resonators: from `-reach` to `reach`.
     pub reach: f64,
+    /// Weight of the expectation that slope and delay are small, as of a point.
+    line_weight: f64,
 }
 
 impl<'a> Resonators<'a> {
@@ -68,6 +75,14 @@ impl<'a> Resonators<'a> {
         params: &FitParams,
         nonlinear: bool,
     ) -> Self {
+        let line_weight = match data.geometry {
+            // The noise of a point is that of two quadratures.
+            Geometry::Peak => {
+                let expected = PEAK_LINE_PER_HZ * data.width_hz;
+                data.noise.unwrap_or(0.0) / (std::f64::consts::SQRT_2 * expected)
+            }
+            Geometry::Notch | Geometry::Reflection => 0.0,
+        };
         Self {
             data,
             resonators,
@@ -76,6 +91,7 @@ impl<'a> Resonators<'a> {
             fit_pull: nonlinear,
             a_range: (params.min_a, params.max_a),
             reach: 1.5,
+            line_weight,
         }
     }
 }
@@ -86,7 +102,7 @@ impl Model for Resonators<'_> {
     }
 
     fn points(&self) -> usize {
-        self.data.len()
+        self.data.len() + 1
     }
 
     fn is_free(&self, index: usize) -> bool {
@@ -179,6 +195,14 @@ impl Model for Resonators<'_> {
                 at[A_IM] = -i * response;
                 at[PULL] = by_y0 * pole.weight;
             }
+        }
+        let n = self.data.len();
+        r[n] = self.line_weight * Complex64::new(p[SLOPE], p[DELAY]);
+        if let Some(jacobian) = jacobian {
+            let row = &mut jacobian[n * m..(n + 1) * m];
+            row.fill(Complex64::ZERO);
+            row[SLOPE] = self.line_weight.into();
+            row[DELAY] = self.line_weight * i;
         }
     }
 }
@@ -325,21 +349,21 @@ pub(super) fn errors(
     let norm = r.coupling.norm_sqr().max(1e-300);
     let lossless = n - re;
     FitErrors {
-        qc: by_a([
+        qc: Some(by_a([
             n * qr_x / re,
             n * qr_q / re,
             -n * r.qr / (re * re),
             0.0,
             0.0,
-        ]),
-        qi: by_a([
+        ])),
+        qi: Some(by_a([
             n * qr_x / lossless,
             n * qr_q / lossless,
             n * r.qr / (lossless * lossless),
             0.0,
             0.0,
-        ]),
-        phi_rad: by_a([0.0, 0.0, -im / norm, re / norm, 0.0]),
+        ])),
+        phi_rad: Some(by_a([0.0, 0.0, -im / norm, re / norm, 0.0])),
         ..common
     }
 }

@@ -22,8 +22,8 @@ const SHORT_SEARCH: usize = 25;
 ///
 /// The conditions of success are those of [`super::fit_linear`], and an error of `a` of at most
 /// [`FitParams::max_a_error`]. The status is `bifurcated` if the sweep has a jump that the model
-/// does not follow. A resonance with too few points is `undersampled` and never `bifurcated`. Never
-/// panics.
+/// does not follow. A resonance with too few points is `undersampled` and never `bifurcated`, and
+/// one of another geometry is `other_geometry`. Never panics.
 pub fn fit_nonlinear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search_nonlinear(data, params) {
         Ok((_, _, fit)) => fit,
@@ -83,9 +83,14 @@ fn search_nonlinear(
     }
     let diameter = fit.model.diameter() / prepared.scale;
     let sampled = points_on_line(&prepared, &fit.model) >= 4;
-    // A fit that succeeds has followed the jump, so the jump matters only for fits that fail.
+    // A fit that succeeds has followed the jump, so the jump matters only for fits that fail. Two
+    // of the reasons explain more than a jump does.
     let jumps = sampled && diameter.is_finite() && has_jump(&prepared.z, diameter);
-    if jumps && !fit.status.is_success() && fit.status != FitStatus::Undersampled {
+    let is_known = matches!(
+        fit.status,
+        FitStatus::Success | FitStatus::Undersampled | FitStatus::OtherGeometry
+    );
+    if jumps && !is_known {
         fit.status = FitStatus::Bifurcated;
         fit.bifurcated = true;
     }

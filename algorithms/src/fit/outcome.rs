@@ -100,8 +100,7 @@ pub enum FitStatus {
     NegativeQi,
     /// The loop belongs to a resonator of another geometry than the given one: it is clearly larger
     /// than that of any notch or reflection, or there is a dip in place of a peak or a peak in
-    /// place of a dip. In a tune, also if so many loops of the module do that the geometry of
-    /// this one is in doubt.
+    /// place of a dip.
     OtherGeometry,
     /// Too few points are on the resonance to determine its shape.
     Undersampled,
@@ -142,20 +141,19 @@ impl std::fmt::Display for FitStatus {
     }
 }
 
-/// One-sigma errors from the covariance of the fit. They are zero for fixed parameters, and for
-/// parameters that a fit of this geometry does not determine.
+/// One-sigma errors from the covariance of the fit. They are zero for fixed parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct FitErrors {
     /// Error of the resonance frequency, in hertz.
     pub fr_hz: f64,
     /// Error of the total quality factor.
     pub qr: f64,
-    /// Error of the coupling quality factor.
-    pub qc: f64,
+    /// Error of the coupling quality factor. This field and the next two are `None` for a peak.
+    pub qc: Option<f64>,
     /// Error of the internal quality factor.
-    pub qi: f64,
+    pub qi: Option<f64>,
     /// Error of the asymmetry angle, in radians.
-    pub phi_rad: f64,
+    pub phi_rad: Option<f64>,
     /// Error of the nonlinearity.
     pub a: f64,
     /// Error of the delay, in seconds.

@@ -6,12 +6,14 @@ use super::circle::fit_circle;
 use super::levenberg::{MAX_PARAMETERS, Parameters};
 use super::model::{A_IM, A_RE, DELAY, GAIN_IM, GAIN_RE, LINE_PARAMETERS, LOG_Q, PULL, SLOPE, X};
 use super::prepare::{Prepared, SweepData};
+use crate::geometry::Geometry;
 use crate::projection::{Projection, project};
 use crate::resonator::pulled_detuning;
 
 /// Returns the known delay of a sweep, corrected by the slope of the phase in its outer sixths, in
 /// seconds. The correction is made only if this slope amounts to more than half a radian over half
-/// of the span, because the resonator itself causes a smaller slope in the outer sixths.
+/// of the span, or a radian for a peak, because the resonator itself causes a smaller slope in the
+/// outer sixths. The sum of a peak's wings and of a leak of the same size turns most.
 pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     let n = prepared.len();
     let wing = (n / 6).max(2).min(n - 1);
@@ -24,9 +26,11 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     // The sum of products weights each step by its magnitude, so weak points do not add random
     // phases.
     let turn = -turned.arg() * 2.0 * wing as f64 / width;
-    // The resonator may cause a change of phase of less than half a radian, so below this value the
-    // known delay is kept.
-    let tau = if turn.is_finite() && turn.abs() > 0.5 {
+    let least = match data.geometry {
+        Geometry::Peak => 1.0,
+        Geometry::Notch | Geometry::Reflection => 0.5,
+    };
+    let tau = if turn.is_finite() && turn.abs() > least {
         turn / (std::f64::consts::TAU * prepared.width_hz)
     } else {
         0.0

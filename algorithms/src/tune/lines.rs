@@ -79,13 +79,13 @@ pub(super) fn fit_all(
             }
             let without: Vec<Sweep> = sweeps_of(fine, k)
                 .into_iter()
-                .map(|s| without(s, &near))
+                .map(|s| without(s, &near, feed.tau_s))
                 .collect();
             let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), feed, params);
             if fit.status.is_success() {
                 // The neighbours' notches are put back into the model, because the samples at the
                 // tone contain them.
-                fit.model = with_neighbours(&fit.model, near.iter(), Direction::Up);
+                fit.model = with_neighbours(&fit.model, near.iter(), Direction::Up, feed.tau_s);
                 fits[k] = fit;
             }
         }
@@ -144,14 +144,16 @@ fn as_found(candidate: &Candidate, geometry: Geometry) -> Resonator {
 }
 
 /// Returns the lines that are so near to the line at index `own` that their wings distort its fit.
+/// Peaks of unknown height are left out.
 fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     let reach =
         |other: &Resonator| NEIGHBOUR_LW * other.linewidth_hz().max(lines[own].linewidth_hz());
     let near = |other: &Resonator| (other.fr_hz - lines[own].fr_hz).abs() < reach(other);
+    let is_known = |other: &Resonator| other.gain != Complex64::ZERO;
     let others = lines
         .iter()
         .enumerate()
-        .filter(|(i, other)| *i != own && near(other));
+        .filter(|(i, other)| *i != own && is_known(other) && near(other));
     others.map(|(_, other)| *other).collect()
 }
 
@@ -159,13 +161,13 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
 /// sweep pulls the frequencies of these lines. This pull is included to first order only, which is
 /// enough: either the tone is far from these lines, or they are fitted jointly with the line of the
 /// sweep.
-fn without(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
+fn without(sweep: &Sweep, lines: &[Resonator], tau_s: f64) -> Sweep {
     let mut rest = sweep.clone();
     for (z, f) in rest.z.iter_mut().zip(&sweep.frequency_hz) {
         for line in lines {
             let y = line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2));
             if line.geometry == Geometry::Peak {
-                *z -= line.line(*f) * line.pole(y);
+                *z -= line.wing(*f, y, tau_s);
                 continue;
             }
             let notch = line.factor(y);

@@ -46,6 +46,9 @@ pub enum Reason {
     NotPlaced,
     /// A converter was over its range while the tones of the module were calibrated.
     Overrange,
+    /// So many other resonances of the module are of another geometry than the one of the tune that
+    /// this one, whose fit succeeded, is in doubt too.
+    GeometryInDoubt,
     /// The resonance is so near an end of the module's range, or of the reach of the NCO, that a
     /// sweep over it or its tone would be outside. The channel is off.
     Edge,
@@ -64,6 +67,7 @@ impl Reason {
             Self::Collided,
             Self::NotPlaced,
             Self::Overrange,
+            Self::GeometryInDoubt,
             Self::Edge,
         ];
         let failed = FitStatus::ALL.into_iter().filter(|fit| !fit.is_success());
@@ -78,6 +82,7 @@ impl Reason {
             Self::Collided => "collided",
             Self::NotPlaced => "not_placed",
             Self::Overrange => "overrange",
+            Self::GeometryInDoubt => "geometry_in_doubt",
             Self::Edge => "edge",
             Self::Fit(status) => status.as_str(),
         }
@@ -398,9 +403,10 @@ mod tests {
             | Reason::Collided
             | Reason::NotPlaced
             | Reason::Overrange
+            | Reason::GeometryInDoubt
             | Reason::Edge => true,
             Reason::Fit(_) => false,
         });
-        assert_eq!(own.count(), 6);
+        assert_eq!(own.count(), 7);
     }
 }

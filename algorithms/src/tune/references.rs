@@ -5,6 +5,7 @@ use crate::band::Band;
 use crate::finding::Candidate;
 use crate::geometry::Geometry;
 use crate::network_analysis::NetworkAnalysisOutcome;
+use crate::robust::median;
 use crate::session::Session;
 
 /// Smallest distance of a reference tone from the NCO, in hertz.
@@ -22,6 +23,7 @@ pub(super) fn choose(
     session: &Session<'_>,
     band: Band,
     wide: &NetworkAnalysisOutcome,
+    relative_noise: f64,
     taken: usize,
     params: &TuneParams,
 ) -> Vec<f64> {
@@ -35,6 +37,8 @@ pub(super) fn choose(
         return Vec::new();
     }
     let part = (high - low) / count as f64;
+    let magnitudes: Vec<f64> = wide.z.iter().map(|z| z.norm()).collect();
+    let least = LEAST_SNR * relative_noise * median(&magnitudes).unwrap_or(0.0);
     (0..count)
         .filter_map(|k| {
             let from = low + part * k as f64;
@@ -43,7 +47,7 @@ pub(super) fn choose(
                 // In a narrow part the distance is smaller, so that the part is not excluded as a
                 // whole.
                 .filter(|f| (f - nco_hz).abs() > NEAR_NCO_HZ.min(0.1 * part))
-                .filter(|f| params.geometry != Geometry::Peak || is_heard(wide, *f))
+                .filter(|f| params.geometry != Geometry::Peak || is_heard(wide, *f, least))
                 .map(|f| (clearance(candidates, f), f))
                 // Of frequencies with equal clearance, the first is taken, so that the selection is
                 // reproducible.
@@ -56,13 +60,12 @@ pub(super) fn choose(
         .collect()
 }
 
-/// True if a signal well above the noise comes back at a frequency, by the nearest point of the
-/// wide sweep. Between peaks this may not be so.
-fn is_heard(wide: &NetworkAnalysisOutcome, f_hz: f64) -> bool {
+/// True if a signal above `least` comes back at a frequency, by the two points of the wide sweep
+/// beside it. Between peaks this may not be so.
+fn is_heard(wide: &NetworkAnalysisOutcome, f_hz: f64, least: f64) -> bool {
     let above = wide.frequency_hz.partition_point(|f| *f < f_hz);
-    let point = wide.z.get(above).or(wide.z.last());
-    let least = LEAST_SNR * wide.noise.unwrap_or(0.0);
-    point.is_some_and(|z| z.norm() > least)
+    let beside = above.saturating_sub(1)..(above + 1).min(wide.z.len());
+    !beside.is_empty() && wide.z[beside].iter().all(|z| z.norm() > least)
 }
 
 /// Returns the distance from the nearest resonance, in linewidths of that resonance.

@@ -16,6 +16,7 @@ use twotone_hal::{
 };
 
 use super::Noise;
+use super::circuit::{Circuit, Ringing};
 
 pub(crate) const CHANNELS: usize = 1024;
 
@@ -24,10 +25,8 @@ pub(crate) const CHANNELS: usize = 1024;
 pub(crate) struct Detector {
     pub fr_hz: f64,
     pub qr: f64,
-    /// Coupling of a notch, with its asymmetry.
+    /// `Qr/Qc`, with the asymmetry of a notch.
     pub coupling: Complex64,
-    /// `Qr/Qc`.
-    pub ratio: f64,
     /// Nonlinearity at an amplitude of 0.002.
     pub a: f64,
 }
@@ -89,6 +88,7 @@ pub(crate) struct Running {
 
 struct State {
     fake: FakeBoard,
+    circuits: Vec<(Circuit, Ringing)>,
     /// Phase epoch (period of one phase reference) to which `turn` belongs.
     epoch: PhaseEpoch,
     /// Phase of the line, in rad, which is different after each setting of the NCO.
@@ -137,6 +137,11 @@ impl FakeBoard {
             driven: vec![(0.0, 0.0); CHANNELS],
             acquisitions: 0,
             counts: Counts::default(),
+            circuits: self
+                .detectors
+                .iter()
+                .map(|one| one.circuit(self.geometry))
+                .collect(),
             fake: self,
         }));
         let measured = state.clone();
@@ -181,9 +186,15 @@ impl FakeBoard {
     }
 
     /// Response of the detectors at `f`. The detector under the tone has `energy`.
-    fn response(&self, f: f64, amplitude: f64, energy: &mut f64) -> Complex64 {
+    fn response(
+        &self,
+        circuits: &[(Circuit, Ringing)],
+        f: f64,
+        amplitude: f64,
+        energy: &mut f64,
+    ) -> Complex64 {
         let (mut product, mut sum) = (Complex64::ONE, self.leak);
-        for detector in &self.detectors {
+        for (detector, (circuit, ringing)) in self.detectors.iter().zip(circuits) {
             let away = (f - detector.fr_hz).abs() * detector.qr / detector.fr_hz;
             // The wings of peaks are large next to the leak.
             if away > 300.0 && self.geometry != Geometry::Peak {
@@ -193,13 +204,13 @@ impl FakeBoard {
             let mut none = 0.0;
             let energy = if away < 8.0 { &mut *energy } else { &mut none };
             let y = detector.detuning(f, a, energy);
-            // Impedance of the detector, relative to its coupling to the line.
-            let lost = 1.0 / detector.ratio - 1.0;
-            let impedance = Complex64::new(lost, 2.0 * y / detector.ratio);
+            let response = || circuit.response(ringing.fr_hz * (1.0 + y / ringing.qr));
             match self.geometry {
-                Geometry::Reflection => product *= (impedance - 1.0) / (impedance + 1.0),
-                Geometry::Peak => sum += 2.0 / (2.0 * impedance + 2.0),
-                _ => product *= 1.0 - detector.coupling / Complex64::new(1.0, 2.0 * y),
+                Geometry::Reflection => product *= response(),
+                Geometry::Peak => sum += response(),
+                Geometry::Notch => {
+                    product *= 1.0 - detector.coupling / Complex64::new(1.0, 2.0 * y);
+                }
             }
         }
         match self.geometry {
@@ -210,6 +221,18 @@ impl FakeBoard {
 }
 
 impl Detector {
+    /// Returns a circuit with about the quality factors of the detector.
+    fn circuit(&self, geometry: Geometry) -> (Circuit, Ringing) {
+        let ratio = self.coupling.re;
+        let circuit = Circuit::new(
+            geometry,
+            self.fr_hz,
+            self.qr / ratio,
+            self.qr / (1.0 - ratio),
+        );
+        (circuit, circuit.ringing())
+    }
+
     /// Returns the detuning of a driven resonator, whose energy relaxes from its last value. So the
     /// branch follows from its history.
     fn detuning(&self, f: f64, a: f64, energy: &mut f64) -> f64 {
@@ -271,7 +294,7 @@ impl State {
             *energy = 0.0;
         }
         *last = f;
-        let response = self.fake.response(f, amplitude, energy);
+        let response = self.fake.response(&self.circuits, f, amplitude, energy);
         let angle = |angle: Option<twotone_hal::Radians>| angle.map_or(0.0, |angle| angle.0);
         let turn = angle(tone.phase) - angle(tone.rotation) + self.turn;
         amplitude * self.fake.line(f) * response * Complex64::cis(turn) + noise
@@ -418,7 +441,6 @@ pub(crate) fn array(count: usize, low_hz: f64, high_hz: f64, seed: u64) -> Vec<D
                 fr_hz: low_hz + spacing * (k as f64 + 0.35 + 0.3 * noise.uniform()),
                 qr,
                 coupling: qr / qc * Complex64::cis(phi) / phi.cos(),
-                ratio: qr / qc,
                 a: 0.12 * 10f64.powf(0.4 * (noise.uniform() - 0.5)),
             }
         })
