@@ -91,7 +91,7 @@ fn plan(entry: &BoardEntry) -> BoardPlan<'_> {
         properties: &module.properties,
     });
     BoardPlan {
-        properties: Some(&entry.properties),
+        properties: &entry.properties,
         modules: modules.collect(),
     }
 }

@@ -163,7 +163,13 @@ fn check_refuses_what_no_board_reaches_and_says_what_is_reachable() {
             "zone",
             module(1, &(band("4.0e9", "4.5e9") + "nyquist_zone = 3\n")),
             9,
-            "begins in zone 2",
+            "from 4 to 4.5 GHz reaches beyond it",
+        ),
+        (
+            "two zones",
+            module(1, &(band("4.0e9", "5.5e9") + "nyquist_zone = 2\n")),
+            9,
+            "from 4 to 5.5 GHz reaches beyond it",
         ),
         (
             "scale",

@@ -9,10 +9,10 @@ use twotone_hal::{Hertz, ModuleId, PropertyValue};
 pub type PropertyMap = BTreeMap<&'static str, PropertyValue>;
 
 /// Entry of a board in a hardware map, as far as its kind can judge it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct BoardPlan<'a> {
     /// Properties of the board as a whole that the map has.
-    pub properties: Option<&'a PropertyMap>,
+    pub properties: &'a PropertyMap,
     /// The modules that the map lists.
     pub modules: Vec<ModulePlan<'a>>,
 }
@@ -44,6 +44,6 @@ pub struct Conflict {
 impl BoardPlan<'_> {
     /// Value of a property of the board as a whole, if the map has it.
     pub fn property(&self, name: &str) -> Option<&PropertyValue> {
-        self.properties?.get(name)
+        self.properties.get(name)
     }
 }

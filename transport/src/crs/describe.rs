@@ -1,6 +1,8 @@
 //! Description of a CRS board, from its answers to questions about itself. A board has two *analog
 //! banks*, groups of four modules each, of which one is in use.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use twotone_hal::{
@@ -25,7 +27,7 @@ const DAC_LOSS_DB: f64 = 1.5;
 /// Highest frequency of the NCO: the end of the fourth Nyquist zone of the converters, whose sample
 /// rate is 5 GHz. The converters follow the NCO into its zone (Montgomery et al. 2024,
 /// arXiv:2406.16266, for the range from 0 to 10 GHz).
-pub(super) const HIGHEST_NCO: Hertz = Hertz(10e9);
+const HIGHEST_NCO: Hertz = Hertz(10e9);
 /// Largest distance of a tone from the NCO without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
 /// Smallest step of a frequency: the width of a frequency slot of the filter bank that separates
@@ -35,6 +37,9 @@ const FREQUENCY_STEP_HZ: f64 = PFB_SAMPLE_RATE_HZ / 4_294_967_296.0;
 const SLOWEST: u8 = 6;
 /// Largest number of bytes of an answer for one sample of one channel.
 const BYTES_A_SAMPLE: usize = 64;
+
+/// Lists of words of a board.
+type Words = BTreeMap<&'static str, Arc<Vec<(String, String)>>>;
 
 /// Properties of a board, as far as it has reported them, and the descriptions that follow from
 /// them. They belong to one epoch, a period in which the board keeps its settings.
@@ -58,6 +63,8 @@ pub(super) struct Survey {
     bank_is_known: bool,
     doubts: Vec<String>,
     lacks: Vec<String>,
+    /// Names and values of the words of properties, by their list, as far as the board was asked.
+    pub(super) words: Arc<Mutex<Words>>,
     /// Number of questions that were asked again.
     pub(super) repeats: u32,
 }
@@ -104,6 +111,7 @@ impl Survey {
             bank_is_known: true,
             doubts: Vec::new(),
             lacks: Vec::new(),
+            words: Arc::default(),
             repeats: 0,
         }
     }

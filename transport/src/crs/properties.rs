@@ -1,5 +1,7 @@
 //! Properties of CRS boards: clocks, decimation and the analog path.
 
+use std::sync::{Arc, PoisonError};
+
 use tokio::time::Instant;
 use twotone_hal::{
     Certainty, Error, ErrorKind, ModuleId, Op, PropertyKey, PropertyValue, PropertyValues,
@@ -9,7 +11,7 @@ use twotone_wire::crs::MODULES_IN_BANK;
 use twotone_wire::tuber::{Answer, BatchWriter, Call, Limits, Value};
 
 use super::CrsBoard;
-use super::describe::{HIGHEST_NCO, OBJECT, Survey};
+use super::describe::{OBJECT, Survey};
 use super::question::{self, Question, label, odd};
 use super::reader::Reader;
 use super::survey::names;
@@ -18,8 +20,7 @@ use crate::link::Link;
 use crate::plan::{BoardPlan, Conflict, ModulePlan};
 use crate::tuber::broken;
 
-pub(crate) const ANALOG_BANK: &str = "analog_bank";
-const DAC_SCALE: &str = "dac_scale_dbm";
+const ANALOG_BANK: &str = "analog_bank";
 const NYQUIST_ZONE: &str = "nyquist_zone";
 /// Words for the two banks of modules.
 const BANKS: [&str; 2] = ["low", "high"];
@@ -29,25 +30,119 @@ const LOWEST_LONG_STAGE: f64 = 3.0;
 /// Width of a Nyquist zone.
 const ZONE_HZ: f64 = 2.5e9;
 
+/// A property, and the way in which it is set and read.
+struct Entry {
+    key: PropertyKey,
+    set: &'static str,
+    get: &'static str,
+    form: Form,
+    /// Property of the Tuber object that lists the names and values of words or units.
+    words: Option<&'static str>,
+    /// True if the description of the board depends on the property.
+    is_described: bool,
+}
+
+/// Form of a value in the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A word, in the words of the board.
+    Word,
+    /// True for the high bank.
+    Bank,
+    /// A whole number, with the length of the packets.
+    Stage,
+    /// A number with its unit.
+    Power,
+    Whole,
+    Real,
+}
+
 /// Table of the properties, in the order in which they must be set: a bank has scales of its own.
-pub(crate) const PROPERTIES: &[PropertyKey] = &[
-    word("clock_source", &["VCXO", "SMA", "BACKPLANE"], true),
-    word(
-        "timestamp_port",
-        &["BACKPLANE", "TEST", "SMA", "AUX_SMA"],
-        false,
-    ),
-    word(ANALOG_BANK, &BANKS, true),
-    PropertyKey {
-        of_module: false,
-        ..number("decimation", 0.0, 6.0, "", true, 0.0)
+const TABLE: [Entry; 8] = [
+    Entry {
+        key: word("clock_source", &["VCXO", "SMA", "BACKPLANE"], true),
+        set: "set_clock_source",
+        get: "get_clock_source",
+        form: Form::Word,
+        words: Some("CLOCKSOURCE"),
+        is_described: false,
     },
-    // The range covers that of any balun.
-    number(DAC_SCALE, -20.0, 10.0, "dBm", false, 0.1),
-    number("adc_attenuator_db", 0.0, 27.0, "dB", true, 0.5),
-    number(NYQUIST_ZONE, 1.0, 3.0, "", true, 0.0),
-    number("cable_length_m", 0.0, 2000.0, "m", false, 1e-3),
+    Entry {
+        key: word(
+            "timestamp_port",
+            &["BACKPLANE", "TEST", "SMA", "AUX_SMA"],
+            false,
+        ),
+        set: "set_timestamp_port",
+        get: "get_timestamp_port",
+        form: Form::Word,
+        words: Some("TIMESTAMP_PORT"),
+        is_described: false,
+    },
+    Entry {
+        key: word(ANALOG_BANK, &BANKS, true),
+        set: "set_analog_bank",
+        get: "get_analog_bank",
+        form: Form::Bank,
+        words: None,
+        is_described: true,
+    },
+    Entry {
+        key: PropertyKey {
+            of_module: false,
+            ..number("decimation", 0.0, 6.0, "", true, 0.0)
+        },
+        set: "set_decimation",
+        get: "get_decimation",
+        form: Form::Stage,
+        words: None,
+        is_described: true,
+    },
+    Entry {
+        // The range covers that of any balun.
+        key: number("dac_scale_dbm", -20.0, 10.0, "dBm", false, 0.1),
+        set: "set_dac_scale",
+        get: "get_dac_scale",
+        form: Form::Power,
+        words: Some("UNITS"),
+        is_described: true,
+    },
+    Entry {
+        key: number("adc_attenuator_db", 0.0, 27.0, "dB", true, 0.5),
+        set: "set_adc_attenuator",
+        get: "get_adc_attenuator",
+        form: Form::Whole,
+        words: None,
+        is_described: false,
+    },
+    Entry {
+        key: number(NYQUIST_ZONE, 1.0, 3.0, "", true, 0.0),
+        set: "set_nyquist_zone",
+        get: "get_nyquist_zone",
+        form: Form::Whole,
+        words: None,
+        is_described: false,
+    },
+    Entry {
+        key: number("cable_length_m", 0.0, 2000.0, "m", false, 1e-3),
+        set: "set_cable_length",
+        get: "get_cable_length",
+        form: Form::Real,
+        words: None,
+        is_described: false,
+    },
 ];
+
+/// The properties of [`TABLE`], in its order.
+pub(crate) const PROPERTIES: &[PropertyKey] = &{
+    let mut keys = [TABLE[0].key; TABLE.len()];
+    let mut index = 1;
+    while index < keys.len() {
+        keys[index] = TABLE[index].key;
+        index += 1;
+    }
+    keys
+};
 
 /// A property of the board that is one of some words.
 const fn word(name: &'static str, words: &'static [&'static str], silent: bool) -> PropertyKey {
@@ -82,66 +177,46 @@ const fn number(
     }
 }
 
-/// Method that sets a property, and method that reads it.
-struct Methods {
-    set: &'static str,
-    get: &'static str,
-    /// Property of the Tuber object that lists the names and values of the words.
-    words: Option<&'static str>,
-    /// True if the description of the board depends on the property.
-    is_described: bool,
-}
-
-fn methods(name: &str) -> Option<Methods> {
-    let (set, get, words, is_described) = match name {
-        "clock_source" => (
-            "set_clock_source",
-            "get_clock_source",
-            Some("CLOCKSOURCE"),
-            false,
-        ),
-        "timestamp_port" => (
-            "set_timestamp_port",
-            "get_timestamp_port",
-            Some("TIMESTAMP_PORT"),
-            false,
-        ),
-        ANALOG_BANK => ("set_analog_bank", "get_analog_bank", None, true),
-        "decimation" => ("set_decimation", "get_decimation", None, true),
-        DAC_SCALE => ("set_dac_scale", "get_dac_scale", Some("UNITS"), true),
-        "adc_attenuator_db" => ("set_adc_attenuator", "get_adc_attenuator", None, false),
-        NYQUIST_ZONE => ("set_nyquist_zone", "get_nyquist_zone", None, false),
-        "cable_length_m" => ("set_cable_length", "get_cable_length", None, false),
-        _ => return None,
-    };
-    Some(Methods {
-        set,
-        get,
-        words,
-        is_described,
-    })
-}
-
 /// Refuses properties that CRS boards do not have, and values that are out of their ranges.
 pub(super) fn check(op: &Op) -> Result<()> {
+    asked(op).map(drop)
+}
+
+/// An operation on a property.
+struct Asked<'o> {
+    entry: &'static Entry,
+    module: Option<ModuleId>,
+    /// Value to set; `None` if the property is only read.
+    value: Option<&'o PropertyValue>,
+}
+
+/// Returns the operation on a property that `op` is, if it is one.
+fn asked(op: &Op) -> Result<Option<Asked<'_>>> {
     let (module, name, value) = match op {
         Op::SetProperty {
             module,
             name,
             value,
-        } => (module, *name, Some(value)),
-        Op::ReadProperty { module, name } => (module, *name, None),
-        _ => return Ok(()),
+        } => (*module, *name, Some(value)),
+        Op::ReadProperty { module, name } => (*module, *name, None),
+        _ => return Ok(None),
     };
-    let key = PROPERTIES.iter().find(|key| key.name == name);
-    match key.filter(|key| key.of_module == module.is_some()) {
-        Some(key) => value.map_or(Ok(()), |value| key.check(value)),
-        None => {
-            let of = module.map_or("the board", |_| "a module");
-            let why = format!("a CRS board has no property `{name}` of {of}");
-            Err(Error::new(ErrorKind::Unsupported, why))
-        }
+    static ENTRIES: [Entry; TABLE.len()] = TABLE;
+    let entry = ENTRIES.iter().find(|entry| entry.key.name == name);
+    let entry = entry.filter(|entry| entry.key.of_module == module.is_some());
+    let Some(entry) = entry else {
+        let of = module.map_or("the board", |_| "a module");
+        let why = format!("a CRS board has no property `{name}` of {of}");
+        return Err(Error::new(ErrorKind::Unsupported, why));
+    };
+    if let Some(value) = value {
+        entry.key.check(value)?;
     }
+    Ok(Some(Asked {
+        entry,
+        module,
+        value,
+    }))
 }
 
 /// True for operations on properties.
@@ -159,25 +234,21 @@ impl CrsBoard {
         deadline: Instant,
         replies: &mut RepliesBuilder<'_>,
     ) -> Result<()> {
-        let (module, name, set) = match op {
-            Op::SetProperty {
-                module,
-                name,
-                value,
-            } => (*module, *name, Some(value)),
-            Op::ReadProperty { module, name } => (*module, *name, None),
-            _ => return Ok(()),
-        };
-        let Some(methods) = methods(name) else {
-            return check(op);
+        let Some(Asked {
+            entry,
+            module,
+            value: set,
+        }) = asked(op)?
+        else {
+            return Ok(());
         };
         let link = self.link(None)?;
-        let words = words(&link, survey, &methods, deadline).await?;
+        let words = words(&link, survey, entry, deadline).await?;
         let mut writer = BatchWriter::new(survey.format);
         if let Some(value) = set {
-            write_set(&mut writer, &methods, module, value, &words);
+            write_set(&mut writer, entry, module, value, &words);
         }
-        call_of(writer.call(OBJECT, methods.get), module);
+        call_of(writer.call(OBJECT, entry.get), module);
         let calls = writer.calls();
         let post = Post::new(writer.finish(), survey.format);
         let answer = link.exchange(post, op.safety(), deadline).await;
@@ -186,11 +257,11 @@ impl CrsBoard {
             found(&answer, calls, replies)
         });
         let is_unchanged = |error: &Error| error.certainty() == Certainty::NotExecuted;
-        if set.is_some() && methods.is_described && !value.as_ref().is_err_and(is_unchanged) {
-            let why = format!("this program has set `{name}` of the board");
+        if set.is_some() && entry.is_described && !value.as_ref().is_err_and(is_unchanged) {
+            let why = format!("this program has set `{}` of the board", entry.key.name);
             self.life.epochs().end_by_this_program(survey.epoch, why);
         }
-        replies.property(property(name, &value?, &words)?)
+        replies.property(property(entry.form, &value?, &words)?)
     }
 }
 
@@ -216,50 +287,57 @@ fn found(received: &Received, calls: usize, replies: &mut RepliesBuilder<'_>) ->
 }
 
 /// Names and values of the words of a property; empty if it has none, or if the board does not list
-/// them.
+/// them. The board is asked once in an epoch.
 async fn words(
     link: &Link,
     survey: &Survey,
-    methods: &Methods,
+    entry: &Entry,
     deadline: Instant,
-) -> Result<Vec<(String, String)>> {
-    let Some(list) = methods.words else {
-        return Ok(Vec::new());
+) -> Result<Arc<Vec<(String, String)>>> {
+    let Some(list) = entry.words else {
+        return Ok(Arc::default());
     };
+    let known = || survey.words.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(words) = known().get(list) {
+        return Ok(Arc::clone(words));
+    }
     let asked = [Question::Property(list)];
     let mut writer = BatchWriter::new(survey.format);
     question::write(&asked, &mut writer);
     let post = Post::new(writer.finish(), survey.format);
     let answer = link.exchange(post, Safety::Read, deadline).await?;
     let (_, answers) = question::read(&asked, &answer)?;
-    Ok(answers.into_iter().next().map(names).unwrap_or_default())
+    let words = answers.into_iter().next().map(names).unwrap_or_default();
+    let words = Arc::new(words);
+    if !words.is_empty() {
+        known().insert(list, Arc::clone(&words));
+    }
+    Ok(words)
 }
 
 /// Writes the call that sets a property.
 fn write_set(
     writer: &mut BatchWriter,
-    methods: &Methods,
+    entry: &Entry,
     module: Option<ModuleId>,
     value: &PropertyValue,
     words: &[(String, String)],
 ) {
-    let call = writer.call(OBJECT, methods.set);
-    match (value, methods.set) {
-        (PropertyValue::Word(word), "set_analog_bank") => {
-            call_of(call.arg(*word == *BANKS[1]), module);
-        }
+    let call = writer.call(OBJECT, entry.set);
+    match (value, entry.form) {
+        (PropertyValue::Word(word), Form::Bank) => call_of(call.arg(*word == *BANKS[1]), module),
         (PropertyValue::Word(word), _) => call_of(call.arg(sent(words, word)), module),
-        (PropertyValue::Number(stage), "set_decimation") => {
+        (PropertyValue::Number(stage), Form::Stage) => {
             let is_short = *stage < LOWEST_LONG_STAGE;
             call.arg(*stage as i64).kwarg("short", is_short);
         }
-        (PropertyValue::Number(dbm), "set_dac_scale") => {
+        (PropertyValue::Number(dbm), Form::Power) => {
             let call = call.arg(*dbm).kwarg("units", sent(words, "DBM"));
             if let Some(module) = module {
                 call.kwarg("module", module.number());
             }
         }
-        (PropertyValue::Number(metres), "set_cable_length") => call_of(call.arg(*metres), module),
+        (PropertyValue::Number(number), Form::Real) => call_of(call.arg(*number), module),
         (PropertyValue::Number(number), _) => call_of(call.arg(*number as i64), module),
     }
 }
@@ -280,21 +358,21 @@ fn sent<'w>(words: &'w [(String, String)], word: &'w str) -> &'w str {
 /// Property in the form of [`PROPERTIES`], from the value that the board reports; `None` if it
 /// reports none.
 fn property(
-    name: &str,
+    form: Form,
     value: &Value,
     words: &[(String, String)],
 ) -> Result<Option<PropertyValue>> {
     if let Value::Null = value {
         return Ok(None);
     }
-    let found = match (name, value) {
-        (ANALOG_BANK, Value::Bool(high)) => Some(BANKS[usize::from(*high)].into()),
-        ("clock_source" | "timestamp_port", Value::Str(text)) => {
+    let found = match (form, value) {
+        (Form::Bank, Value::Bool(high)) => Some(BANKS[usize::from(*high)].into()),
+        (Form::Word, Value::Str(text)) => {
             let listed = words.iter().find(|(_, value)| value == text);
             let word = listed.map_or(text, |(name, _)| name);
             Some(PropertyValue::Word(label(word)))
         }
-        (ANALOG_BANK | "clock_source" | "timestamp_port", _) => None,
+        (Form::Bank | Form::Word, _) => None,
         (_, value) => value
             .as_f64()
             .filter(|number| number.is_finite())
@@ -334,31 +412,12 @@ pub(crate) fn conflicts(plan: &BoardPlan<'_>) -> Vec<Conflict> {
             message,
         });
         conflicts.extend(wrong_bank);
-        conflicts.extend(beyond(module));
         conflicts.extend(other_zone(module));
     }
     conflicts
 }
 
-/// Conflict of a module whose range no NCO reaches.
-fn beyond(module: &ModulePlan<'_>) -> Option<Conflict> {
-    let ends = [("f_min_hz", module.f_min), ("f_max_hz", module.f_max)];
-    let (key, end) = ends
-        .into_iter()
-        .find_map(|(key, end)| Some((key, end.filter(|end| end.0 > HIGHEST_NCO.0)?)))?;
-    Some(Conflict {
-        module: Some(module.module),
-        key,
-        message: format!(
-            "`{key}` = {} is out of reach: a CRS board has tones from 0 to {} GHz, in the Nyquist \
-             zones 1 to 4 of its converters",
-            end.0,
-            HIGHEST_NCO.0 / 1e9,
-        ),
-    })
-}
-
-/// Conflict of a module that is to be set to a zone in which its range does not lie. The converters
+/// Conflict of a module that is to be set to a zone beyond which its range reaches. The converters
 /// follow the NCO into its zone, so such a setting would not last.
 fn other_zone(module: &ModulePlan<'_>) -> Option<Conflict> {
     let PropertyValue::Number(zone) = module.properties.get(NYQUIST_ZONE)? else {
@@ -366,19 +425,20 @@ fn other_zone(module: &ModulePlan<'_>) -> Option<Conflict> {
     };
     let (f_min, f_max) = (module.f_min?.0, module.f_max?.0);
     let (low, high) = ((zone - 1.0) * ZONE_HZ, zone * ZONE_HZ);
-    // A range that reaches into two zones may be set to either.
-    if f_max > low && f_min < high {
+    if f_min >= low && f_max <= high {
         return None;
     }
-    let first = (f_min / ZONE_HZ).floor() + 1.0;
     Some(Conflict {
         module: Some(module.module),
         key: NYQUIST_ZONE,
         message: format!(
-            "`{NYQUIST_ZONE}` = {zone} is from {} to {} GHz, and the range of the module begins in \
-             zone {first}; the converters follow the NCO into its zone, so the key can be left out",
+            "`{NYQUIST_ZONE}` = {zone} is from {} to {} GHz, and the range of the module from {} to \
+             {} GHz reaches beyond it; the converters follow the NCO into its zone, so the key can \
+             be left out",
             low / 1e9,
             high / 1e9,
+            f_min / 1e9,
+            f_max / 1e9,
         ),
     })
 }

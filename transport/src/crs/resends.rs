@@ -19,9 +19,9 @@
 //! "In place" means: only if nothing else has been sent to the module since. Otherwise the error is
 //! returned. If the first request may still reach the board, the link waits until that is no longer
 //! possible. A whole request that fails when it is sent again may have been executed the first
-//! time, so its certainty is unknown. A setting that the board refuses is not sent again. A request
-//! that only sets and is not answered in time is not sent again either: a caller that switches
-//! tones off must learn of the failure at once.
+//! time, so its certainty is unknown. A setting that the board refuses is not sent again, nor is
+//! one of a property. A request that only sets and is not answered in time is not sent again
+//! either: a caller that switches tones off must learn of the failure at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
 
@@ -90,6 +90,11 @@ impl Resends {
         // The check covers the whole segment, since the operations before the failed one may be
         // sent again, too.
         if segment.safety == Safety::Once {
+            return None;
+        }
+        // Requests about properties are not counted, so it is not known if another has been sent
+        // since.
+        if matches!(first, Op::SetProperty { .. }) {
             return None;
         }
         // The settings of the segment may not have been executed yet. If the failed operation takes

@@ -129,8 +129,12 @@ async fn a_property_is_set_and_read_back_in_the_words_of_the_map() {
     );
     let odd = ("get_clock_source", Value::Int(3));
     scripted.0.lock().unwrap().answers.insert(odd.0, odd.1);
+    let requests = scripted.requests();
     let error = set(&board, None, "clock_source", "SMA").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    // It is not set again, since another program may have set it in between, and the words are
+    // known already.
+    assert_eq!(scripted.requests(), requests + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Methods of the analog path: banks, gains, Nyquist zones, cables, converters.
 
+use twotone_physics::converter::zone_of;
 use twotone_wire::crs::MODULES_IN_BANK;
 use twotone_wire::tuber::{Slot, Value};
 
@@ -83,11 +84,9 @@ pub(crate) fn get_amplitude_limit(call: &mut Call<'_, '_>, out: Slot<'_>) -> Out
 /// Returns the filter that makes the response of the DAC flat around the NCO. The firmware chooses
 /// it with the NCO. Zones 1 and 4 have one filter, zones 2 and 3 the other.
 pub(crate) fn get_dac_compensation_filter(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    const ZONE_HZ: f64 = 2.5e9;
     let number = call.module_number()?;
-    let zones_below = (call.module(number)?.nco_hz() / ZONE_HZ).floor();
-    let in_the_middle = (1.0..3.0).contains(&zones_below);
-    out.str(if in_the_middle {
+    let zone = zone_of(call.module(number)?.nco_hz());
+    out.str(if matches!(zone, 2 | 3) {
         names::MODE2
     } else {
         names::MODE1
