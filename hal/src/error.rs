@@ -67,6 +67,15 @@ impl ErrorKind {
             Self::Storage => "storage failed",
         }
     }
+
+    /// True if the request ended without an answer of the board. A further request would probably
+    /// wait for its deadline too.
+    pub fn is_unanswered(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::Timeout | Self::ConnectionLost | Self::Cancelled
+        )
+    }
 }
 
 /// Certainty about the effect of a failed operation on the board.

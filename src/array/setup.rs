@@ -1,38 +1,54 @@
 //! Boards of an array whose properties were set before their modules are used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use twotone_hal::{BoardHandle, Error, Result};
-use twotone_transport::ConnectOptions;
+use twotone_transport::{ConnectOptions, Connected, connect_all};
 
-use super::{Array, ArrayBoard};
+use super::{Array, ArrayBoard, CONNECT_AT_ONCE};
 use crate::campaign::BoardSetup;
 use crate::map::HardwareMap;
 
 impl Array {
-    /// Gives each board the modules that `map` lists for it. The boards in `changed`, whose
-    /// properties were changed, are connected anew, since their descriptions differ. A board that
-    /// cannot be connected again, or that lacks a module of the map, is in [`Array::failed`]
-    /// afterwards.
-    pub(crate) async fn take_modules_of(&mut self, map: &HardwareMap, changed: &BTreeSet<String>) {
+    /// Connects the boards called `names` in the map anew, since their descriptions have changed.
+    /// Returns what came of each.
+    pub(crate) async fn connect_anew(
+        &self,
+        map: &HardwareMap,
+        names: &BTreeSet<String>,
+    ) -> BTreeMap<String, Result<BoardHandle>> {
+        let options = ConnectOptions::default();
+        let entries = names.iter().filter_map(|name| map.board(name));
+        let connecting: Vec<_> = entries
+            .map(|entry| self.connections.connect(entry, &options))
+            .collect();
+        let Connected { boards, failed } = connect_all(connecting, CONNECT_AT_ONCE).await;
+        let connected = boards
+            .into_iter()
+            .map(|board| (board.name().to_owned(), Ok(board)));
+        let failed = failed.into_iter().filter_map(|error| {
+            let name = error.board()?.to_owned();
+            Some((name, Err(error)))
+        });
+        connected.chain(failed).collect()
+    }
+
+    /// Gives each board the modules that `map` lists for it. The boards in `anew` go on over new
+    /// connections. A board that could not be connected again, or that lacks a module of the map,
+    /// is in [`Array::failed`] afterwards.
+    pub(crate) async fn take_modules_of(
+        &mut self,
+        map: &HardwareMap,
+        mut anew: BTreeMap<String, Result<BoardHandle>>,
+    ) {
         for board in std::mem::take(&mut self.boards) {
-            let name = board.name().to_owned();
-            let handle = match changed.contains(&name) {
-                true => self.connect_anew(&name, map).await,
-                false => Ok(board.plain.clone()),
-            };
+            let handle = anew.remove(board.name());
+            let handle = handle.unwrap_or_else(|| Ok(board.plain.clone()));
             match with_modules_of(board, handle, map).await {
                 Ok(board) => self.boards.push(board),
                 Err(error) => self.failed.push(error),
             }
         }
-    }
-
-    async fn connect_anew(&self, name: &str, map: &HardwareMap) -> Result<BoardHandle> {
-        self.connections.forget(name);
-        let entry = map.board(name).ok_or_else(|| super::not_in_map(name))?;
-        let options = ConnectOptions::default();
-        self.connections.connect(entry, &options).await
     }
 
     /// Removes a board from those that can be used.
@@ -50,6 +66,11 @@ impl Array {
         self.setups.insert(name, setup);
     }
 
+    /// True if the set-up has changed a property of any board, or may have.
+    pub(crate) fn has_changed_properties(&self) -> bool {
+        self.setups.values().any(BoardSetup::has_changed)
+    }
+
     /// Returns the set-up of the board called `name` in the map, if the map has properties for it
     /// and a tune or a sweep has set it up.
     pub fn setup(&self, name: &str) -> Option<&BoardSetup> {
@@ -65,11 +86,6 @@ async fn with_modules_of(
     map: &HardwareMap,
 ) -> Result<ArrayBoard> {
     let mut board = ArrayBoard::of(handle?, map).await?;
-    let more = before.description.doubts.into_iter();
-    let more: Vec<_> = more
-        .filter(|doubt| !board.description.doubts.contains(doubt))
-        .collect();
-    board.description.doubts.extend(more);
     if let Some((lock, taken_over)) = before.lock {
         board = board.locked(lock, taken_over);
     }

@@ -78,26 +78,38 @@ impl Campaign {
     /// the campaign is cancelled before they are connected. After a later cancel, the array lists
     /// the boards that were locked and taken over until then.
     pub(super) async fn connect(&self) -> Option<Array> {
-        let (map, access) = (&self.map, self.access);
+        let array = self.connect_locked(&self.map).await?;
+        Some(self.watched(array).await)
+    }
+
+    /// As [`Campaign::connect`], and sets up the boards for which the map has properties.
+    pub(super) async fn connect_set_up(&self) -> Option<Array> {
+        if !setup::is_needed(&self.map) {
+            return self.connect().await;
+        }
         // A module of a bank that is not in use cannot be used before the board was set up.
-        let alone = setup::is_needed(map).then(|| map.of_boards_alone());
-        let mut array = self
-            .connect_identified(alone.as_ref().unwrap_or(map))
-            .await?;
-        if access.lock {
+        let mut array = self.connect_locked(&self.map.of_boards_alone()).await?;
+        self.set_up_for_run(&mut array).await;
+        Some(self.watched(array).await)
+    }
+
+    async fn connect_locked(&self, map: &HardwareMap) -> Option<Array> {
+        let mut array = self.connect_identified(map).await?;
+        if self.access.lock {
             self.lock(map, &mut array).await;
         }
-        if alone.is_some() {
-            self.set_up_for_run(&mut array).await;
-        }
-        if access.watch {
+        Some(array)
+    }
+
+    async fn watched(&self, mut array: Array) -> Array {
+        if self.access.watch {
             let watching = array.refuse_boards_set_by_others(WATCHED);
             let _ = self.unless_cancelled(watching).await;
         }
         for error in array.failed() {
             tracing::error!(error = %error.chain(), "not connected");
         }
-        Some(array)
+        array
     }
 
     /// Connects to the boards of `map` and identifies them. Returns `None` if the campaign is

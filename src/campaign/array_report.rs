@@ -49,7 +49,8 @@ impl<B> ArrayReport<B> {
 
     /// Returns the degree to which the campaign was done and recorded, from the `status` of each
     /// board.
-    /// `is_restored` is true for a board whose modules are all in their declared states.
+    /// `is_restored` is true for a board whose properties were left unchanged and whose modules are
+    /// all in their declared states.
     pub(super) fn completion_by(
         &self,
         status: impl Fn(&B) -> BoardStatus,
@@ -67,6 +68,11 @@ impl<B> ArrayReport<B> {
         };
         self.record.lower(completion)
     }
+}
+
+/// True if the set-up of a board, if there was one, has changed a property.
+pub(super) fn has_changed(setup: Option<&BoardSetup>) -> bool {
+    setup.is_some_and(BoardSetup::has_changed)
 }
 
 /// Facts about a board of the map that do not depend on the measurements of the campaign.

@@ -1,7 +1,7 @@
 //! Dry run of a campaign, which is a tune or a sweep of the boards of a map: counts the requests
 //! that the campaign would send, and estimates their time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,7 +10,7 @@ use twotone_algorithms::{Geometry, TuneParams, tune};
 use twotone_hal::{Board, BoardHandle, ChannelId, ModuleId, Result};
 
 use super::array_report::BoardFacts;
-use super::{Campaign, CampaignError, Completion, detectors, sweep};
+use super::{BoardSetup, Campaign, CampaignError, Completion, detectors, setup, sweep};
 use crate::map::HardwareMap;
 use crate::record::Failure;
 use crate::run::{DryRun, Outcome, Target, Traffic};
@@ -55,6 +55,9 @@ pub struct DryRunBoard {
     /// Sentences about facts that the board did not report about itself, and about the assumptions
     /// in their place.
     pub doubts: Vec<String>,
+    /// Properties that the campaign would set or find as in the map. `None` if the map has none for
+    /// the board.
+    pub setup: Option<BoardSetup>,
     /// Time from a request to its answer, in seconds. It is the shortest time of three requests
     /// that read back a tone. `None` if the tone could not be read.
     pub round_trip_s: Option<f64>,
@@ -109,9 +112,21 @@ pub(super) async fn run(
     campaign.params.check(&campaign.map)?;
     let map = &campaign.map;
     let (listening, kept) = (campaign.access.listening(map), &campaign.connections);
-    let connecting = Array::connect_identified_through(map, listening, kept);
+    // As in the run itself, a board may lack modules of the map before it is set up.
+    let alone = setup::is_needed(map).then(|| map.of_boards_alone());
+    let part = alone.as_ref().unwrap_or(map);
+    let connecting = Array::connect_identified_through(part, listening, kept);
     let array = campaign.unless_cancelled(connecting).await;
-    let array = array.ok_or(CampaignError::Cancelled)?;
+    let mut array = array.ok_or(CampaignError::Cancelled)?;
+    let mut lacking = BTreeSet::new();
+    if alone.is_some() {
+        let setups = campaign.set_up(&mut array, true).await;
+        lacking = boards_lacking_modules(map, &array, &setups);
+        for (name, setup) in setups {
+            array.note_setup(name, setup);
+        }
+        array.take_modules_of(map, BTreeMap::new()).await;
+    }
     let round_trips = round_trips(&array).await;
     let pretended: BTreeMap<String, Arc<DryRun>> = array
         .boards()
@@ -127,7 +142,17 @@ pub(super) async fn run(
     let outcomes = rehearse(&campaign, &array, targets.collect(), of).await;
     let boards = map.boards().iter().map(|entry| {
         let name = &entry.name;
-        let facts = BoardFacts::of(&array, name);
+        let mut facts = BoardFacts::of(&array, name);
+        if lacking.contains(name) {
+            let why = "the board has other modules before its set-up, so nothing is estimated";
+            facts.doubts.push(why.to_owned());
+            facts.error = None;
+        }
+        let unread = facts.setup.as_ref().filter(|setup| !setup.is_well());
+        let unread = unread
+            .and_then(BoardSetup::failure)
+            .map(|error| error.on(name));
+        let error = facts.error.or_else(|| unread.as_ref().map(Failure::from));
         let round_trip_s = round_trips.get(name).copied();
         let mine = outcomes.iter().filter(|outcome| outcome.board == *name);
         let modules = mine.filter_map(|outcome| {
@@ -146,9 +171,10 @@ pub(super) async fn run(
         });
         DryRunBoard {
             name: name.clone(),
-            error: facts.error,
+            error,
             reached: array.reached(name),
             doubts: facts.doubts,
+            setup: facts.setup,
             round_trip_s,
             modules: modules.collect(),
         }
@@ -160,6 +186,22 @@ pub(super) async fn run(
         estimated_s: estimated_s(&boards, campaign.concurrency),
         boards,
     })
+}
+
+/// Returns the names of the boards that lack a module of the map and will be changed by their
+/// set-up, so that they may have the module afterwards.
+fn boards_lacking_modules(
+    map: &HardwareMap,
+    array: &Array,
+    setups: &BTreeMap<String, BoardSetup>,
+) -> BTreeSet<String> {
+    let boards = array.boards().iter().filter(|board| {
+        let entry = map.board(board.name());
+        let lacks = entry.is_some_and(|entry| entry.modules_of(board.description()).is_err());
+        let setup = setups.get(board.name());
+        lacks && setup.is_some_and(BoardSetup::has_differences)
+    });
+    boards.map(|board| board.name().to_owned()).collect()
 }
 
 /// Runs the algorithm of the campaign on `targets`. The boards in memory have notches, whatever the

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tworoutine::offload;
 use twotone_algorithms::{Progress, Step, TuneParams};
-use twotone_hal::{BoardHandle, Error, ModuleId, Result};
+use twotone_hal::{BoardHandle, Error, ErrorKind, ModuleId, Result};
 
 use super::need::Need;
 use super::{Campaign, CampaignError, Observer, RecordReport};
@@ -50,7 +50,7 @@ impl Progress for BoardProgress {
 
 impl Campaign {
     /// Checks the parameters, the folder of locks and the free space of the file system, prepares
-    /// the run directory `out`, and connects the boards.
+    /// the run directory `out`, and connects and sets up the boards.
     pub(super) async fn prepare(
         &self,
         out: &Path,
@@ -62,7 +62,7 @@ impl Campaign {
         self.access.check()?;
         let run = need(self).prepare(out, &*self.observer)?;
         let (started, began) = (UtcTime::now(), Instant::now());
-        let array = self.connect().await;
+        let array = self.connect_set_up().await;
         Ok(Prepared {
             run,
             started,
@@ -103,8 +103,10 @@ impl Campaign {
     }
 
     /// True if the campaign was cancelled before every module was done.
-    pub(super) fn was_interrupted<T>(&self, outcomes: &[Outcome<T>]) -> bool {
-        self.cancel.is_cancelled() && outcomes.iter().any(|outcome| outcome.result.is_err())
+    pub(super) fn was_interrupted<T>(&self, array: &Array, outcomes: &[Outcome<T>]) -> bool {
+        let is_cut = |error: &Error| error.kind() == ErrorKind::Cancelled;
+        let is_undone = outcomes.iter().any(|outcome| outcome.result.is_err());
+        self.cancel.is_cancelled() && (is_undone || array.failed().iter().any(is_cut))
     }
 
     /// Records the outcomes: the function `write` writes them, with a manifest that lists `boards`.

@@ -60,9 +60,9 @@ pub struct OffBoard {
     /// Reason that the board could not be locked, if it could not. The board was switched off
     /// nevertheless.
     pub lock_error: Option<Failure>,
-    /// Error of the board, if it could not be reached or used.
+    /// Error of the board, if it could not be reached or used, or if it lacks a module of the map.
     pub error: Option<Failure>,
-    /// Modules to switch off: those that the map lists, or all modules if it lists none.
+    /// Modules to switch off: those of the board that the map lists, or all if it lists none.
     pub modules: Vec<OffModule>,
     /// Modules of the board that the map does not list. They were left unchanged.
     pub not_in_map: Vec<ModuleId>,
@@ -175,7 +175,9 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
         options.connect_timeout = options.connect_timeout.min(left);
         options.request_timeout = options.request_timeout.min(left);
         let kept = &campaign.connections;
-        let connecting = Array::connect_through(&map, &options, 1, kept);
+        // A module that the board does not have must not keep the others on.
+        let alone = map.of_boards_alone();
+        let connecting = Array::connect_through(&alone, &options, 1, kept);
         let array = tokio::select! {
             biased;
             () = campaign.cancel.cancelled() => {
@@ -213,12 +215,18 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
             counted(&time, tokio::time::sleep(PAUSE)).await;
             continue;
         }
+        let entry = map.board(&name);
+        let mut targets = array.targets();
+        targets.retain(|one| entry.is_some_and(|entry| entry.module(one.module).is_some()));
         let outcomes = Runner::new()
             .deadline(left)
             .cancel(campaign.cancel.clone())
-            .off(array.targets())
+            .off(targets)
             .await;
-        let report = OffBoard::of(name, &array, &outcomes);
+        let described = array.answered(&name).map(ArrayBoard::description);
+        let missing = entry.zip(described);
+        let missing = missing.and_then(|(entry, has)| entry.modules_of(has).err());
+        let report = OffBoard::of(name, &array, missing, &outcomes);
         return OffBoard {
             reached: report.reached || answered,
             ..report
@@ -253,7 +261,9 @@ impl OffBoard {
         }
     }
 
-    fn of(name: String, array: &Array, outcomes: &[Outcome<()>]) -> Self {
+    /// Returns the report of a board. `missing` is the error of a board that lacks modules of the
+    /// map.
+    fn of(name: String, array: &Array, missing: Option<Error>, outcomes: &[Outcome<()>]) -> Self {
         let modules: Vec<OffModule> = outcomes
             .iter()
             .map(|outcome| OffModule {
@@ -264,7 +274,8 @@ impl OffBoard {
                 hardware: outcome.hardware.clone(),
             })
             .collect();
-        let error = array.failure(&name).map(Failure::from);
+        let error = array.failure(&name).or(missing.as_ref());
+        let error = error.map(Failure::from);
         let described = array.answered(&name).map(ArrayBoard::description);
         let not_in_map = described
             .iter()

@@ -3,12 +3,15 @@
 //! [`Campaign::setup`](super::Campaign::setup) does only this. Tunes and sweeps do it before they
 //! begin, for the boards for which the map has properties.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tworoutine::Allowance;
 use twotone_hal::{
-    Batch, BoardHandle, ChannelId, Error, ErrorKind, ModuleId, PropertyKey, PropertyValue, Result,
-    ToneFields,
+    Batch, BoardHandle, ChannelId, Error, ErrorKind, ModuleId, PropertyKey, PropertyValue, Replies,
+    Result, ToneFields,
 };
 
 use super::setup_report::{SetupReport, SetupSetting, SetupStatus};
@@ -16,6 +19,7 @@ use super::{Campaign, CampaignError, board_warnings_in_words};
 use crate::Array;
 use crate::map::{BoardEntry, HardwareMap};
 use crate::record::Failure;
+use crate::run::Count;
 
 /// Largest number of channels that an error names.
 const MOST_CHANNELS: usize = 8;
@@ -40,13 +44,13 @@ impl BoardSetup {
     }
 
     /// True if a property was changed, or may have been.
-    pub(super) fn has_changed(&self) -> bool {
+    pub(crate) fn has_changed(&self) -> bool {
         let mut settings = self.settings.iter();
         settings.any(|one| one.status == SetupStatus::Set || one.was_sent)
     }
 
     /// True if a property differs from the map.
-    fn has_differences(&self) -> bool {
+    pub(super) fn has_differences(&self) -> bool {
         let mut settings = self.settings.iter();
         settings.any(|one| one.status == SetupStatus::Differs)
     }
@@ -60,12 +64,40 @@ impl BoardSetup {
         changes.chain(board_warnings_in_words(&self.board_warnings))
     }
 
-    /// First reason that a property does not have the value of the map.
-    fn failure(&self) -> Option<String> {
+    /// Error of a board that is not as the map says: that of the first property that could not be
+    /// set.
+    pub(super) fn failure(&self) -> Option<Error> {
         let mut settings = self.settings.iter();
-        let failed = settings.find(|one| !one.status.is_well())?;
-        Some(failed.to_string())
+        if let Some(failed) = settings.find(|one| !one.status.is_well()) {
+            let mut failed = failed.clone();
+            let error = failed.error.as_mut();
+            let kind = error.as_ref().and_then(|error| error.kind);
+            let advice = error.and_then(|error| error.advice.take());
+            let advice = advice.unwrap_or_else(|| {
+                "see what is wrong with `twotone setup`, or change the map".to_owned()
+            });
+            let kind = kind.unwrap_or(ErrorKind::Rejected);
+            return Some(Error::new(kind, failed.to_string()).advise(advice));
+        }
+        self.has_differences().then(cancelled)
     }
+
+    /// True if a request had no answer, so that the board was not asked further.
+    fn is_unanswered(&self) -> bool {
+        let mut kinds = self.settings.iter().filter_map(SetupSetting::error_kind);
+        kinds.any(ErrorKind::is_unanswered)
+    }
+
+    /// True if a cancel has left something undone.
+    fn was_cancelled(&self, dry_run: bool) -> bool {
+        let mut settings = self.settings.iter();
+        settings.any(|one| one.error_kind() == Some(ErrorKind::Cancelled))
+            || (!dry_run && self.has_differences())
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the set-up was cancelled")
 }
 
 /// Sets up the boards of the map.
@@ -84,14 +116,9 @@ pub(super) async fn run(
         campaign.lock(&map, &mut array).await;
     }
     let setups = campaign.set_up(&mut array, dry_run).await;
-    for (name, setup) in &setups {
-        if setup.has_changed() {
-            // A kept connection has the description from before the change.
-            campaign.connections.forget(name);
-        }
-    }
+    let is_cut = setups.values().any(|setup| setup.was_cancelled(dry_run));
     let mut report = SetupReport::of(&campaign.map, &array, setups, dry_run);
-    report.interrupted = campaign.cancel.is_cancelled();
+    report.interrupted = campaign.cancel.is_cancelled() && is_cut;
     report.ok &= !report.interrupted;
     Ok(report)
 }
@@ -99,38 +126,63 @@ pub(super) async fn run(
 impl Campaign {
     /// Sets up the connected boards for which the map has properties. If one of them differs from
     /// the map, the boards are first watched for other programs, if the campaign asks for that.
+    ///
+    /// After a cancel, no further property is read or set. A property that is being set is awaited,
+    /// until the campaign is abandoned.
     pub(super) async fn set_up(
         &self,
         array: &mut Array,
         dry_run: bool,
     ) -> BTreeMap<String, BoardSetup> {
-        let mut setups = self.each_board(array, false).await;
-        let differs = setups.values().any(BoardSetup::has_differences);
-        if dry_run || !differs || self.cancel.is_cancelled() {
+        let boards = array.boards().iter();
+        let entries = boards.filter_map(|board| self.map.board(board.name()));
+        let unread = entries
+            .filter(|entry| entry.has_properties())
+            .map(|entry| (entry.name.clone(), unread(entry, &cancelled(), false)));
+        let mut setups = self.each_board(array, unread.collect(), false).await;
+        let mut differing = setups.clone();
+        differing.retain(|_, setup| setup.has_differences() && !setup.is_unanswered());
+        if dry_run || differing.is_empty() || self.cancel.is_cancelled() {
             return setups;
         }
         if self.access.watch {
             let watching = array.refuse_boards_set_by_others(super::access::WATCHED);
             let _ = self.unless_cancelled(watching).await;
         }
-        if !self.cancel.is_cancelled() {
-            setups.extend(self.each_board(array, true).await);
+        setups.extend(self.each_board(array, differing, true).await);
+        for (name, _) in setups.iter().filter(|(_, setup)| setup.has_changed()) {
+            // A kept connection has the description from before the change.
+            self.connections.forget(name);
         }
         setups
     }
 
-    /// Compares every board with the map, each in its own context, and sets what differs if `sets`
-    /// is true.
-    async fn each_board(&self, array: &Array, sets: bool) -> BTreeMap<String, BoardSetup> {
-        let working = array.boards().iter().filter_map(|board| {
-            let entry = self.map.board(board.name())?.clone();
-            if !entry.has_properties() {
-                return None;
-            }
-            let (handle, name) = (board.handle().clone(), entry.name.clone());
+    /// Compares each board of `setups` with the map, each in its own context, and sets what differs
+    /// if `sets` is true. Where a cancel comes first, `setups` stay as they are.
+    async fn each_board(
+        &self,
+        array: &Array,
+        setups: BTreeMap<String, BoardSetup>,
+        sets: bool,
+    ) -> BTreeMap<String, BoardSetup> {
+        let working = setups.into_iter().filter_map(|(name, done)| {
+            let entry = self.map.board(&name)?.clone();
+            let board = array.answered(&name)?.handle().clone();
+            let mut count = Count::default();
+            count.warnings.clone_from(&done.board_warnings);
+            let mut setting_up = SettingUp {
+                board,
+                sets,
+                cancel: self.cancel.clone(),
+                abandon: self.abandon.clone(),
+                time: Allowance::new(self.module_deadline()),
+                unanswered: None,
+                count,
+                done,
+            };
             let setting_up = tworoutine::spawn(async move {
-                let mut setting_up = SettingUp::of(handle, sets);
                 setting_up.all(&entry).await;
+                setting_up.done.board_warnings = setting_up.count.warnings;
                 setting_up.done
             });
             Some((name, setting_up))
@@ -143,7 +195,7 @@ impl Campaign {
                 Err(ended) => {
                     let error = Error::new(ErrorKind::Panicked, ended.to_string());
                     let entry = self.map.board(&name);
-                    unknown(entry, &error)
+                    entry.map_or_else(BoardSetup::default, |entry| unread(entry, &error, sets))
                 }
             };
             setups.insert(name, setup);
@@ -155,26 +207,31 @@ impl Campaign {
     /// could not be set up is not used.
     pub(super) async fn set_up_for_run(&self, array: &mut Array) {
         let setups = self.set_up(array, false).await;
-        let changed = setups.iter().filter(|(_, setup)| setup.has_changed());
-        let changed = changed.map(|(name, _)| name.clone()).collect();
-        array.take_modules_of(&self.map, &changed).await;
+        let mut changed = BTreeSet::new();
         for (name, setup) in setups {
-            if let Some(why) = setup.failure() {
-                let error = Error::new(ErrorKind::Rejected, why)
-                    .advise("see what is wrong with `twotone setup`, or change the map");
-                array.give_up(&name, error.during("set up the board").on(&name));
+            match setup.failure() {
+                Some(error) => array.give_up(&name, error.during("set up the board").on(&name)),
+                None if setup.has_changed() => drop(changed.insert(name.clone())),
+                None => {}
             }
             array.note_setup(name, setup);
         }
+        let connecting = array.connect_anew(&self.map, &changed);
+        let mut connected = self.unless_cancelled(connecting).await.unwrap_or_default();
+        for name in changed {
+            let no_answer = || Err(cancelled().during("connect").on(&name));
+            connected.entry(name.clone()).or_insert_with(no_answer);
+        }
+        array.take_modules_of(&self.map, connected).await;
     }
 }
 
-/// Returns the set-up of a board about which nothing is known.
-fn unknown(entry: Option<&BoardEntry>, error: &Error) -> BoardSetup {
-    let wanted = entry.into_iter().flat_map(wanted);
-    let settings = wanted.map(|(key, module, value)| SetupSetting {
+/// Returns the set-up of a board about which nothing is known, for the reason `error`. `was_sent`
+/// is true if properties may have been set.
+fn unread(entry: &BoardEntry, error: &Error, was_sent: bool) -> BoardSetup {
+    let settings = wanted(entry).map(|(key, module, value)| SetupSetting {
         error: Some(Failure::from(error)),
-        was_sent: true,
+        was_sent,
         ..SetupSetting::unread(key, module, value)
     });
     BoardSetup {
@@ -207,25 +264,43 @@ struct SettingUp {
     board: BoardHandle,
     /// True if properties are set, false if they are only compared.
     sets: bool,
+    /// Token that ends the requests that only read.
+    cancel: CancellationToken,
+    /// Token that ends all requests.
+    abandon: CancellationToken,
+    /// Time for the board.
+    time: Allowance,
+    /// Kind of the error of the last request, if the board did not answer it.
+    unanswered: Option<ErrorKind>,
+    count: Count,
     done: BoardSetup,
 }
 
 impl SettingUp {
-    fn of(board: BoardHandle, sets: bool) -> Self {
-        Self {
-            board,
-            sets,
-            done: BoardSetup::default(),
-        }
-    }
-
+    /// Compares or sets every property, until the campaign is cancelled or the board does not
+    /// answer.
     async fn all(&mut self, entry: &BoardEntry) {
-        let wanted: Vec<_> = wanted(entry)
-            .map(|(key, module, value)| (key, module, value.clone()))
-            .collect();
-        for (key, module, value) in wanted {
-            let setting = self.one(key, module, &value).await;
-            self.done.settings.push(setting);
+        let wanted: Vec<_> = wanted(entry).collect();
+        let mut last = "";
+        for (index, (key, module, value)) in wanted.into_iter().enumerate() {
+            if let Some(kind) = self.unanswered.filter(|_| !self.cancel.is_cancelled()) {
+                let setting = &mut self.done.settings[index];
+                if setting.status != SetupStatus::AsInMap {
+                    let why = format!("not asked after `{last}`, which had no answer");
+                    setting.status = SetupStatus::NotSet;
+                    setting.error = Some(Failure::of_kind(kind, why));
+                }
+                continue;
+            }
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            let setting = self.one(key, module, value, entry).await;
+            // What was compared before is still known if a cancel has ended the request.
+            if setting.was_sent || setting.error_kind() != Some(ErrorKind::Cancelled) {
+                self.done.settings[index] = setting;
+            }
+            last = key.name;
         }
     }
 
@@ -235,17 +310,18 @@ impl SettingUp {
         key: &'static PropertyKey,
         module: Option<ModuleId>,
         value: &PropertyValue,
+        entry: &BoardEntry,
     ) -> SetupSetting {
         let mut setting = SetupSetting::unread(key, module, value);
         match self.read(key, module).await {
             Ok(before) => setting.before = before,
-            // The modules of a bank that is not in use yet cannot be read.
-            Err(_) if !self.sets && module.is_some() && self.done.has_differences() => {
-                setting.status = SetupStatus::Differs;
-                return setting;
-            }
             Err(error) => {
                 setting.error = Some(Failure::from(&error));
+                // The modules of a bank that is not in use yet cannot be read.
+                let is_early = !self.sets && self.done.has_differences();
+                if is_early && self.lacks(module).await {
+                    setting.status = SetupStatus::Differs;
+                }
                 return setting;
             }
         }
@@ -261,7 +337,7 @@ impl SettingUp {
         }
         setting.status = SetupStatus::NotSet;
         if key.needs_silence
-            && let Err(error) = self.check_silence(module).await
+            && let Err(error) = self.check_silence(module, entry).await
         {
             setting.after.clone_from(&setting.before);
             setting.error = Some(Failure::from(&error));
@@ -314,27 +390,50 @@ impl SettingUp {
         Ok(replies.get(ticket).cloned())
     }
 
-    async fn run(&mut self, batch: &Batch) -> Result<twotone_hal::Replies> {
-        let answer = self.board.run(batch).await;
-        let warnings = match &answer {
-            Ok(replies) => replies.warnings(),
-            Err(error) => error.warnings(),
-        };
-        let known = &mut self.done.board_warnings;
-        for warning in warnings {
-            if !known.contains(warning) {
-                known.push(warning.clone());
-            }
-        }
+    async fn run(&mut self, batch: &Batch) -> Result<Replies> {
+        let sets = batch.ops().iter().any(|op| op.safety().writes());
+        let answer = self.until_ended(sets, self.board.run(batch)).await;
+        self.count.note(&answer);
+        let kind = answer.as_ref().err().map(Error::kind);
+        self.unanswered = kind.filter(|kind| kind.is_unanswered());
         answer
+    }
+
+    /// Awaits the answer to a request, up to the end of the time for the board. A cancel ends a
+    /// request that does not set.
+    async fn until_ended<T>(
+        &self,
+        sets: bool,
+        asked: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let end = match sets {
+            true => &self.abandon,
+            false => &self.cancel,
+        };
+        tokio::select! {
+            biased;
+            () = end.cancelled() => Err(cancelled()),
+            answer = self.time.within(asked) => answer.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Timeout, "the time for the board is over"))
+            }),
+        }
+    }
+
+    /// True if the board has no such module at present.
+    async fn lacks(&self, module: Option<ModuleId>) -> bool {
+        let Some(module) = module else {
+            return false;
+        };
+        let described = self.until_ended(false, self.board.describe()).await;
+        described.is_ok_and(|described| described.module(module).is_err())
     }
 
     /// Checks that all tones of the module, or of all modules of the board, are off.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] with the channels that are on, and the errors of the board.
-    async fn check_silence(&mut self, module: Option<ModuleId>) -> Result<()> {
-        let described = self.board.describe().await?;
+    async fn check_silence(&mut self, module: Option<ModuleId>, entry: &BoardEntry) -> Result<()> {
+        let described = self.until_ended(false, self.board.describe()).await?;
         for one in described.modules {
             if module.is_some_and(|module| module != one.module) {
                 continue;
@@ -359,7 +458,13 @@ impl SettingUp {
                 one.module
             );
             let error = Error::new(ErrorKind::Limit, why);
-            return Err(error.advise("switch them off first (`twotone off`)"));
+            return Err(error.advise(match entry.module(one.module) {
+                Some(_) => "switch them off first (`twotone off`)".to_owned(),
+                None => format!(
+                    "switch them off first (`twotone off` with a map that lists module {})",
+                    one.module
+                ),
+            }));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use twotone_hal::{ModuleId, PropertyKey, PropertyValue};
+use twotone_hal::{ErrorKind, ModuleId, PropertyKey, PropertyValue};
 
 use super::Completion;
 use super::array_report::BoardFacts;
@@ -84,8 +84,9 @@ pub enum SetupStatus {
     AsInMap,
     /// It was set, and read back.
     Set,
-    /// It differs from the map, and nothing was set, because this was a dry run or the set-up was
-    /// cancelled.
+    /// It differs from the map, and nothing was set, because this was a dry run, the set-up was
+    /// cancelled, or the board stopped answering. A module that the board has only after its set-up
+    /// differs too, with the reason that it cannot be read.
     Differs,
     /// It could not be read, or not be set.
     NotSet,
@@ -125,6 +126,11 @@ impl SetupSetting {
             error: None,
             was_sent: false,
         }
+    }
+
+    /// Kind of the error, if there is one.
+    pub(super) fn error_kind(&self) -> Option<ErrorKind> {
+        self.error.as_ref()?.kind
     }
 }
 

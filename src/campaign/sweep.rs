@@ -58,7 +58,7 @@ pub(super) async fn run(
     let outcomes = sweeping.await;
     log_ends(&outcomes);
     let mut report = SweepReport::of(&campaign.map, array, &outcomes, prepared.elapsed_s());
-    report.interrupted = campaign.was_interrupted(&outcomes);
+    report.interrupted = campaign.was_interrupted(array, &outcomes);
     if outcomes.iter().all(|outcome| outcome.result.is_err()) {
         return Ok(SweepRun { report, outcomes });
     }

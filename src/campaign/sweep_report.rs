@@ -8,7 +8,7 @@ use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::delay::DelayStatus;
 use twotone_hal::ModuleId;
 
-use super::array_report::{ArrayReport, BoardFacts};
+use super::array_report::{ArrayReport, BoardFacts, has_changed};
 use super::completion::{ModuleNotes, board_record, module_warnings};
 use super::{BoardSetup, BoardStatus, Completion, Swept};
 use crate::Array;
@@ -99,7 +99,7 @@ impl SweepReport {
     pub fn completion(&self) -> Completion {
         let settled = |module: &SweptModule| module.hardware.is_settled();
         self.completion_by(SweptBoard::status, |board| {
-            board.modules.iter().all(settled)
+            !has_changed(board.setup.as_ref()) && board.modules.iter().all(settled)
         })
     }
 

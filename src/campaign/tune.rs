@@ -41,10 +41,10 @@ pub(super) async fn run(campaign: Campaign, out: PathBuf) -> Result<TuneRun, Cam
     let outcomes = tuning.await;
     log_ends(&outcomes);
     let mut report = TuneReport::of(&campaign.map, array, &outcomes, prepared.elapsed_s());
-    report.interrupted = campaign.was_interrupted(&outcomes);
+    report.interrupted = campaign.was_interrupted(array, &outcomes);
     // A run that has set nothing leaves no run directory.
     let has_set = |outcome: &Outcome<_>| outcome.hardware != HardwareState::Untouched;
-    if !outcomes.iter().any(has_set) {
+    if !outcomes.iter().any(has_set) && !array.has_changed_properties() {
         return Ok(TuneRun { report, outcomes });
     }
     let boards = report.records(array, &campaign.map);

@@ -13,7 +13,7 @@ use twotone_algorithms::finding::{FindStatus, Flag};
 use twotone_algorithms::{ChannelOutcome, ChannelStatus, Geometry, Reason, TuneOutcome};
 use twotone_hal::{ChannelId, ModuleId};
 
-use super::array_report::{ArrayReport, BoardFacts};
+use super::array_report::{ArrayReport, BoardFacts, has_changed};
 use super::completion::{ModuleNotes, board_record, module_warnings};
 use super::{BoardSetup, BoardStatus, Completion, detectors};
 use crate::Array;
@@ -181,7 +181,7 @@ impl TuneReport {
         };
         self.completion_by(
             |board| board.status,
-            |board| board.modules.iter().all(restored),
+            |board| !has_changed(board.setup.as_ref()) && board.modules.iter().all(restored),
         )
     }
 

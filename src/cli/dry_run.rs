@@ -1,6 +1,6 @@
 //! Dry runs of `twotone tune` and `twotone sweep`: the requests that would be sent.
 
-use twotone::campaign::{Campaign, DryRunOf, DryRunReport};
+use twotone::campaign::{BoardSetup, Campaign, DryRunOf, DryRunReport};
 use twotone::run::Traffic;
 
 use super::Exit;
@@ -59,6 +59,9 @@ fn table(report: &DryRunReport) -> String {
             let error = module.error.iter();
             error.for_each(|error| table.note(error.to_string()));
         }
+        let setup = board.setup.iter();
+        let setup = setup.flat_map(BoardSetup::in_words);
+        setup.for_each(|text| table.note(text));
         board.doubts.iter().for_each(|doubt| table.note(doubt));
     }
     let mut cells = vec!["all".to_owned(), String::new(), String::new()];

@@ -130,17 +130,16 @@ impl Info {
         let connections = job::connections();
         let asked = interrupt.unless(async {
             let listening = Listening::to_all(&map);
-            let array = Array::connect_kept(&map, &connections).await;
+            // A board that lacks a module of the map, since it is not set up yet, is shown too.
+            let array = Array::connect_kept(&map.of_boards_alone(), &connections).await;
             let asking: Vec<_> = array
                 .boards()
                 .iter()
                 .map(|board| {
                     let handle = board.handle().clone();
                     let name = board.name().to_owned();
-                    let listed: Vec<_> = board.targets().iter().map(|one| one.module).collect();
-                    let keys = map.board(&name).map(|entry| entry.kind.family().properties);
-                    let keys = keys.unwrap_or_default();
-                    let found = async move { found(&handle, &listed, keys).await };
+                    let entry = map.board(&name).cloned();
+                    let found = async move { found(&handle, entry.as_ref()).await };
                     (name, tworoutine::spawn(found))
                 })
                 .collect();

@@ -63,7 +63,7 @@ fn say_board(board: &OffBoard) {
         say(&format!("{name}: NOT THE BOARD OF THE MAP: {why}"));
     }
     if let Some(error) = &board.error {
-        return say(&format!("{name}: not known to be off: {error}"));
+        say(&format!("{name}: not known to be off: {error}"));
     }
     for module in board.modules.iter().filter(|module| !module.off) {
         let (number, left) = (module.module, module.hardware.to_string());

@@ -24,7 +24,7 @@ use super::output::{complain, say, say_json};
 use super::selection::Selection;
 use super::table::Table;
 use super::tune::parse_seconds;
-use crate::serve::{Claim, Use};
+use crate::serve::Claim;
 
 /// The arguments of `twotone sweep`.
 #[derive(Debug, Args)]
@@ -114,11 +114,7 @@ impl Sweep {
 
     /// Returns the part of `map` that is swept, and how its modules are used.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
-        let uses = match self.dry_run {
-            true => Use::Asks,
-            false => Use::Sets,
-        };
-        Ok(Claim::of(&self.part.part_of(map)?, uses))
+        Ok(Claim::of_run(&self.part.part_of(map)?, self.dry_run))
     }
 
     /// Reads the files that the command line names. Options replace values of the parameter file.

@@ -24,7 +24,7 @@ use super::interrupt::{self, Interrupt};
 use super::job;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
-use crate::serve::{Claim, Use};
+use crate::serve::Claim;
 
 /// The arguments of `twotone tune`.
 #[derive(Debug, Args)]
@@ -108,11 +108,7 @@ impl Tune {
 
     /// Returns the part of `map` that is tuned, and how its modules are used.
     pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
-        let uses = match self.dry_run {
-            true => Use::Asks,
-            false => Use::Sets,
-        };
-        Ok(Claim::of(&self.part.part_of(map)?, uses))
+        Ok(Claim::of_run(&self.part.part_of(map)?, self.dry_run))
     }
 
     /// Reads all files that the command line names.

@@ -287,11 +287,12 @@ impl Runner {
                 };
                 let outcome = &mut ended.outcome;
                 outcome.hardware = hardware;
-                outcome.repeats += count.repeats;
-                let known = &mut outcome.board_warnings;
-                let new = count.warnings.into_iter();
-                let new: Vec<_> = new.filter(|warning| !known.contains(warning)).collect();
-                known.extend(new);
+                let mut sum = Count {
+                    repeats: outcome.repeats,
+                    warnings: std::mem::take(&mut outcome.board_warnings),
+                };
+                sum.add(count.repeats, &count.warnings);
+                (outcome.repeats, outcome.board_warnings) = (sum.repeats, sum.warnings);
             }
             outcomes.push(ended.outcome);
         }

@@ -11,16 +11,26 @@ const MOST_WARNINGS: usize = 20;
 /// Remark in place of the warnings beyond [`MOST_WARNINGS`].
 const MORE: &str = "further warnings are not shown";
 
-/// Number of repetitions and warnings of the board, for the outcome of the run.
+/// Number of repetitions and warnings of a board, collected over several requests.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Count {
-    pub(super) repeats: u32,
-    /// Different warnings, in the order in which they first came.
-    pub(super) warnings: Vec<String>,
+pub(crate) struct Count {
+    /// Number of requests that were repeated.
+    pub(crate) repeats: u32,
+    /// Different warnings, in the order in which they first came. A remark stands in place of those
+    /// beyond the first 20.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Count {
-    fn add(&mut self, repeats: u32, warnings: &[String]) {
+    /// Adds what the client of the board reports with an answer.
+    pub(crate) fn note(&mut self, answer: &Result<Replies>) {
+        match answer {
+            Ok(replies) => self.add(replies.repeats(), replies.warnings()),
+            Err(error) => self.add(error.repeats(), error.warnings()),
+        }
+    }
+
+    pub(super) fn add(&mut self, repeats: u32, warnings: &[String]) {
         self.repeats = self.repeats.saturating_add(repeats);
         for warning in warnings {
             if self.warnings.contains(warning) || self.warnings.len() > MOST_WARNINGS {
@@ -70,11 +80,7 @@ impl Board for Tally {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let answer = self.board.run(batch).await;
-        let (repeats, warnings) = match &answer {
-            Ok(replies) => (replies.repeats(), replies.warnings()),
-            Err(error) => (error.repeats(), error.warnings()),
-        };
-        locked(&self.count).add(repeats, warnings);
+        locked(&self.count).note(&answer);
         answer
     }
 }

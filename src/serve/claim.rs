@@ -45,6 +45,19 @@ impl Claim {
         }
     }
 
+    /// Returns the claim of a tune or a sweep. A board that is set up is claimed with all of its
+    /// modules, since a change of a property ends what other jobs measure on the board.
+    pub(crate) fn of_run(map: &HardwareMap, dry_run: bool) -> Self {
+        if dry_run {
+            return Self::of(map, Use::Asks);
+        }
+        let mut claim = Self::of(map, Use::Sets);
+        for board in map.boards().iter().filter(|board| board.has_properties()) {
+            claim.boards.insert(board.name.clone(), None);
+        }
+        claim
+    }
+
     /// Returns a claim of all modules that the boards of `map` have, listed or not.
     pub(crate) fn of_boards(map: &HardwareMap, uses: Use) -> Self {
         let boards = map.boards().iter().map(|board| (board.name.clone(), None));
@@ -153,6 +166,19 @@ serial = "2"
         // The map lists no modules of the board `bare`. So a claim may name any module of it.
         check("sets bare 3", "sets bare 4", false, false);
         check("sets bare 3", "sets bare", true, false);
+    }
+
+    #[test]
+    fn a_run_that_sets_up_a_board_has_all_of_it() {
+        let map = MAP.replace("number = 2\n", "number = 2\ndac_scale_dbm = 1\n");
+        let map = HardwareMap::parse(&map, "map.toml").unwrap();
+        let part = |module| map.only(&["a".to_owned()], &[ModuleId::new(module).unwrap()]);
+        let [one, other] = [1, 2].map(|module| part(module).unwrap());
+        let runs = [&one, &other].map(|map| Claim::of_run(map, false));
+        assert!(runs[1].waits_for(&runs[0]) && runs[0].waits_for(&runs[1]));
+        // Module 1 has no properties, so its runs change nothing for others.
+        assert!(!runs[0].waits_for(&claim("sets a 2")));
+        assert!(!Claim::of_run(&other, true).waits_for(&runs[0]));
     }
 
     #[test]

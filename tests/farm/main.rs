@@ -10,6 +10,7 @@ mod frugality;
 mod handles;
 mod limits;
 mod ranges;
+mod set_ups;
 mod streamed;
 mod waits;
 

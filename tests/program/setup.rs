@@ -260,6 +260,30 @@ fn a_run_sets_up_its_boards_and_records_it() {
     );
     let map = write(sim.folder.path(), "high.toml", &high);
     let out = sim.text_path("run");
+    // A board that only needs its set-up is shown before, with what is missing.
+    let (status, info) = run_json(&["info", &map]);
+    assert_eq!(status, 3, "{info}");
+    let board = &info["boards"][0];
+    assert_eq!(board["properties"]["analog_bank"], "low", "{board}");
+    assert!(
+        board["doubts"].to_string().contains("no module 5"),
+        "{board}"
+    );
+    let (status, report) = run_json(&["sweep", &map, "--dry-run"]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(settings(&report["boards"][0]["setup"])[0].4, "differs");
+    let (_, table, _) = run(&["sweep", &map, "--dry-run"]);
+    assert!(
+        table.contains("`analog_bank` is low, and high in the map"),
+        "{table}"
+    );
+    // A dry run of the set-up names modules that cannot be read yet, with the reason.
+    let (status, report) = run_json(&["setup", &map, "--dry-run"]);
+    assert_eq!(status, 0, "{report}");
+    let setting = &report["boards"][0]["settings"][1];
+    assert_eq!(setting["status"], "differs", "{setting}");
+    assert!(!error_of(setting).is_empty(), "{setting}");
+
     let args = ["sweep", &map, "--out", &out];
     let (status, report) = run_json(&args);
     assert_eq!(status, 0, "{report}");
@@ -288,6 +312,24 @@ fn a_run_sets_up_its_boards_and_records_it() {
 }
 
 #[test]
+fn a_capture_sets_no_property() {
+    let sim = farm();
+    let map = mapped(&sim, "set.toml", "timestamp_port = \"BACKPLANE\"\n", "");
+    let out = sim.text_path("run");
+    let args = ["capture", &map, "--out", &out, "--seconds", "0.2", "--fast"];
+    let args = [&args[..], &["--set-streamer", "--channel", "1:2"]].concat();
+    let (_, report) = run_json(&args);
+    // The simulated boards send no fast stream to this host.
+    assert_eq!(
+        report["boards"].as_array().map(Vec::len),
+        Some(2),
+        "{report}"
+    );
+    let (_, report) = run_json(&["setup", &map, "--dry-run"]);
+    assert_eq!(settings(&report["boards"][0])[0].4, "differs", "{report}");
+}
+
+#[test]
 fn boards_that_others_use_or_that_are_away_are_not_set_up() {
     let sim = slow();
     let tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path("run"), "--json"])
@@ -296,13 +338,26 @@ fn boards_that_others_use_or_that_are_away_are_not_set_up() {
         .spawn();
     let mut tune = tune.unwrap();
     let plain = HardwareMap::load(sim.map()).unwrap();
-    while !any_tone_on(&plain) {}
+    while !any_tone_on(&plain) {
+        assert!(
+            tune.try_wait().unwrap().is_none(),
+            "it ended before it drove a tone"
+        );
+    }
     let map = mapped(&sim, "set.toml", "timestamp_port = \"BACKPLANE\"\n", "");
     let (status, report) = run_json(&["setup", &map]);
     assert_eq!(status, 3, "{report}");
     let told = report.to_string();
     assert!(told.contains(&format!("process {}", tune.id())), "{told}");
     assert_eq!(report["boards"][0]["settings"][0]["status"], "not_set");
+    // A run that cannot set up the board has the reason and the advice of the lock.
+    let out = sim.text_path("second");
+    let (status, report) = run_json(&["sweep", &map, "--out", &out]);
+    assert_eq!(status, 3, "{report}");
+    let error = &report["boards"][0]["error"];
+    assert_eq!(error["kind"], "busy", "{report}");
+    let advice = error["advice"].as_str().unwrap();
+    assert!(advice.contains("--take-over"), "{error}");
     let (status, report) = run_json(&["setup", &map, "--dry-run"]);
     assert_eq!(status, 0, "{report}");
     assert_eq!(report["boards"][0]["settings"][0]["before"], "TEST");

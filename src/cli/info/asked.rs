@@ -2,24 +2,21 @@
 
 use tworoutine::{JoinError, JoinHandle};
 use twotone::hal::{
-    Batch, BoardHandle, BoardTime, Description, Error, ErrorKind, ModuleDescription, ModuleId,
-    Operation, OperationKind, PropertyKey, Reading, Replies, Result, Ticket,
+    Batch, BoardHandle, BoardTime, Description, Error, ErrorKind, ModuleDescription, Operation,
+    OperationKind, Reading, Replies, Result, Ticket,
 };
+use twotone::map::BoardEntry;
 use twotone::record::Failure;
 
 use super::{ClockReport, Found, ModuleReport, properties};
 
 /// Requests all values of `twotone info` from a board, each in a context ([`tworoutine::spawn`]) of
-/// its own. Therefore a module that hangs delays neither the other modules nor the clock. `listed`
-/// contains the modules of the board in the map.
+/// its own. Therefore a module that hangs delays neither the other modules nor the clock. `entry`
+/// is that of the board in the map. A module that only the map has is a doubt.
 ///
 /// # Errors
 /// If the description of the board cannot be read.
-pub(super) async fn found(
-    board: &BoardHandle,
-    listed: &[ModuleId],
-    keys: &'static [PropertyKey],
-) -> Result<Found> {
+pub(super) async fn found(board: &BoardHandle, entry: Option<&BoardEntry>) -> Result<Found> {
     let described = board.describe().await?;
     let has_clock = described.has(OperationKind::Clock);
     let clock = has_clock.then(|| ask(board, Batch::read_clock));
@@ -40,7 +37,7 @@ pub(super) async fn found(
     for (module, nco) in described.modules.iter().zip(ncos) {
         let (nco_hz, error) = answer(nco, &mut repeats, |nco| nco.frequency.0).await;
         modules.push(ModuleReport {
-            is_asked_for: listed.contains(&module.module),
+            is_asked_for: entry.is_none_or(|entry| entry.module(module.module).is_some()),
             nco_hz,
             error,
             ..ModuleReport::of(module)
@@ -48,20 +45,23 @@ pub(super) async fn found(
     }
     let numbers: Vec<_> = described.modules.iter().map(|one| one.module).collect();
     let has_properties = described.has(OperationKind::Properties);
-    let keys = if has_properties { keys } else { &[] };
+    let keys = entry.map(|entry| entry.kind.family().properties);
+    let keys = keys.filter(|_| has_properties).unwrap_or_default();
     let mut properties = properties::read(board, keys, &numbers).await;
-    repeats += properties.repeats;
+    repeats += properties.count.repeats;
     for module in &mut modules {
         let of_module = properties.of_modules.remove(&module.module);
         module.properties = of_module.unwrap_or_default();
     }
+    let missing = entry.and_then(|entry| entry.modules_of(&described).err());
     let Description {
         kind,
         firmware,
-        doubts,
+        mut doubts,
         lacks,
         ..
     } = described;
+    doubts.extend(missing.map(|error| format!("the map does not fit: {}", error.message())));
     Ok(Found {
         kind,
         firmware: (!firmware.is_empty()).then_some(firmware),
@@ -73,7 +73,7 @@ pub(super) async fn found(
         modules,
         properties: properties.of_board,
         property_errors: properties.errors,
-        board_warnings: properties.board_warnings,
+        board_warnings: properties.count.warnings,
         doubts,
         lacks,
         repeats,

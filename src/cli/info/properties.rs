@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use twotone::hal::{Batch, BoardHandle, Error, ErrorKind, ModuleId, PropertyKey, PropertyValue};
+use twotone::hal::{Batch, BoardHandle, ErrorKind, ModuleId, PropertyKey, PropertyValue};
 use twotone::record::Failure;
+use twotone::run::Count;
 
 /// Values of properties by their names. `None` if the board reports no value.
 pub(super) type Values = BTreeMap<&'static str, Option<PropertyValue>>;
@@ -15,8 +16,7 @@ pub(super) struct Properties {
     pub(super) of_board: Values,
     pub(super) of_modules: BTreeMap<ModuleId, Values>,
     pub(super) errors: Vec<PropertyError>,
-    pub(super) repeats: u32,
-    pub(super) board_warnings: Vec<String>,
+    pub(super) count: Count,
 }
 
 /// Reason that a property could not be read.
@@ -31,7 +31,7 @@ pub(super) struct PropertyError {
 }
 
 /// Reads the properties of `keys` one after the other. After a request without an answer, no other
-/// is sent: each would wait for its deadline.
+/// is sent, since each would wait for its deadline. The rest have an error.
 pub(super) async fn read(
     board: &BoardHandle,
     keys: &'static [PropertyKey],
@@ -45,13 +45,24 @@ pub(super) async fn read(
         keys.map(|key| (Some(*module), key.name))
     });
     let wanted: Vec<_> = of_board.chain(of_modules).collect();
+    let mut unanswered = None;
     for (module, name) in wanted {
+        if let Some((kind, earlier)) = unanswered {
+            let why = format!("not asked after `{earlier}`, which had no answer");
+            found.errors.push(PropertyError {
+                property: name,
+                module,
+                is_refused: false,
+                error: Failure::of_kind(kind, why),
+            });
+            continue;
+        }
         let mut batch = Batch::new();
         let ticket = batch.read_property(module, name);
-        match board.run(&batch).await {
+        let answer = board.run(&batch).await;
+        found.count.note(&answer);
+        match answer {
             Ok(replies) => {
-                found.repeats += replies.repeats();
-                found.warned(replies.warnings());
                 let values = match module {
                     Some(module) => found.of_modules.entry(module).or_default(),
                     None => &mut found.of_board,
@@ -59,42 +70,21 @@ pub(super) async fn read(
                 values.insert(name, replies.get(ticket).cloned());
             }
             Err(error) => {
-                found.repeats += error.repeats();
-                found.warned(error.warnings());
-                let goes_on = answered(&error);
+                let kind = error.kind();
+                unanswered = kind.is_unanswered().then_some((kind, name));
                 found.errors.push(PropertyError {
                     property: name,
                     module,
-                    is_refused: error.kind() == ErrorKind::Rejected,
+                    is_refused: kind == ErrorKind::Rejected,
                     error: Failure::from(&error),
                 });
-                if !goes_on {
-                    break;
-                }
             }
         }
     }
     found
 }
 
-/// True if the error is an answer of the board.
-fn answered(error: &Error) -> bool {
-    use ErrorKind as K;
-    !matches!(
-        error.kind(),
-        K::Timeout | K::Unreachable | K::ConnectionLost | K::Cancelled
-    )
-}
-
 impl Properties {
-    fn warned(&mut self, warnings: &[String]) {
-        for warning in warnings {
-            if !self.board_warnings.contains(warning) {
-                self.board_warnings.push(warning.clone());
-            }
-        }
-    }
-
     /// Sentence with the properties of the board as a whole; `None` if there are none.
     pub(super) fn in_words(values: &Values) -> Option<String> {
         let texts = values.iter().map(|(name, value)| match value {
