@@ -238,8 +238,7 @@ impl fmt::Display for Op {
                 write!(f, "switch off the fast stream of module {module}")
             }
             Self::SetFastStream { module, channels } => {
-                let channels: Vec<_> = channels.iter().map(ToString::to_string).collect();
-                let channels = channels.join(", ");
+                let channels = ChannelId::list(channels);
                 write!(
                     f,
                     "set the fast stream of module {module} to the channels {channels}"

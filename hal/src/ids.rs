@@ -83,6 +83,12 @@ impl ChannelId {
     pub fn index(self) -> usize {
         usize::from(self.0.get() - 1)
     }
+
+    /// The numbers of channels with commas between them, for messages.
+    pub fn list(channels: &[Self]) -> String {
+        let numbers: Vec<_> = channels.iter().map(ToString::to_string).collect();
+        numbers.join(", ")
+    }
 }
 
 fn zero_refused(numbered: &str) -> Error {

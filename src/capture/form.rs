@@ -1,7 +1,7 @@
 //! Description of changes of the form of a module's samples (the number of channels and the
 //! decimation stage) during a capture.
 
-use twotone_hal::{StreamForm, StreamStatus};
+use twotone_hal::{ChannelId, StreamForm, StreamStatus};
 
 /// Describes changes of the form of a stream, and the number of samples that lack channels of the
 /// file.
@@ -27,19 +27,14 @@ pub(super) fn doubt(status: &StreamStatus) -> Option<String> {
 
 /// Describes the form of a stream.
 fn shape(form: StreamForm) -> String {
-    let chosen: Vec<_> = form
-        .chosen
-        .iter()
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
+    let chosen: Vec<_> = form.chosen.into_iter().flatten().collect();
     let samples = form.packet_samples;
     match &chosen[..] {
         [] => format!("{} channels at stage {}", form.channels, form.stage),
         [one] => format!("channel {one} in packets of {samples} samples"),
-        some => format!(
-            "channels {} in packets of {samples} samples",
-            some.join(", ")
-        ),
+        some => {
+            let channels = ChannelId::list(some);
+            format!("channels {channels} in packets of {samples} samples")
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use tokio::sync::oneshot;
-use twotone_hal::{Error, ErrorKind, Result};
+use twotone_hal::{Error, ErrorKind, Result, StreamBlock};
 
 use super::calibrated::Calibrator;
 use super::receive::Intake;
@@ -114,7 +114,8 @@ impl Queue {
 
     /// Sends rows to be written. Returns false if the queue has no space for them.
     pub(super) fn offer(&self, module: usize, rows: SampleRows) -> bool {
-        let bytes = size_of::<i32>() * (rows.i.len() + rows.q.len()) + 32 * rows.len();
+        let samples = size_of::<i32>() * (rows.i.len() + rows.q.len());
+        let bytes = samples + StreamBlock::ROW_BYTES * rows.len();
         if self.state.bytes.load(Ordering::Relaxed) + bytes > self.most_bytes {
             return false;
         }

@@ -8,15 +8,63 @@
 //! JSON and in CBOR. A server that answers only the first question does not read CBOR.
 
 use tokio::time::Instant;
-use twotone_hal::{ErrorKind, Result, Safety};
+use twotone_hal::{Result, Safety};
 use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits};
 
-use crate::http::{Answer as Received, Post};
+use crate::http::{Answer as Received, Post, StatusAnswer};
 use crate::link::Link;
+use crate::stream::Known;
+
+/// Calls that are sent as one request, in a format that the server reads.
+pub(crate) struct Calls<'a, W> {
+    /// Adds the calls.
+    pub(crate) write: W,
+    /// True if the calls after a failed one are executed, too.
+    pub(crate) continue_on_error: bool,
+    pub(crate) safety: Safety,
+    /// Format of the request, unless the server does not read CBOR.
+    pub(crate) format: Format,
+    /// True if the server is known not to read CBOR. Set if its answers show this.
+    pub(crate) reads_no_cbor: &'a Known,
+}
+
+impl<W: Fn(&mut BatchWriter)> Calls<'_, W> {
+    /// Sends the calls. If the server does not read CBOR, they are sent once more in JSON. Returns
+    /// the number of calls and the answer.
+    pub(crate) async fn exchange(
+        self,
+        link: &Link,
+        deadline: Instant,
+    ) -> (usize, Result<Received>) {
+        let format = match self.reads_no_cbor.get() {
+            true => Format::Json,
+            false => self.format,
+        };
+        let (calls, post) = self.post_in(format);
+        let answer = link.exchange(post, self.safety, deadline).await;
+        if format == Format::Json || !reads_no_cbor(link, &answer, calls, deadline).await {
+            return (calls, answer);
+        }
+        self.reads_no_cbor.set(true);
+        let (_, post) = self.post_in(Format::Json);
+        (calls, link.exchange(post, self.safety, deadline).await)
+    }
+
+    fn post_in(&self, format: Format) -> (usize, Post) {
+        let mut writer = BatchWriter::new(format);
+        (self.write)(&mut writer);
+        let calls = writer.calls();
+        let post = Post::new(writer.finish(), format);
+        match self.continue_on_error {
+            true => (calls, post.continue_on_error()),
+            false => (calls, post),
+        }
+    }
+}
 
 /// True if the server does not read CBOR. `answer` is its answer to a request in CBOR of `calls`
 /// calls. A server that has executed the request is asked nothing.
-pub(crate) async fn reads_no_cbor(
+async fn reads_no_cbor(
     link: &Link,
     answer: &Result<Received>,
     calls: usize,
@@ -35,11 +83,11 @@ pub(crate) async fn reads_no_cbor(
     in_json.is_ok() && !is_refused(&in_json, 1) && is_refused(&names_in(Format::Cbor).await, 1)
 }
 
-/// True if the server refused the request as a whole, or failed.
+/// True if the server refused the request as a whole, or answered with an HTTP status.
 fn is_refused(answer: &Result<Received>, calls: usize) -> bool {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return error.kind() == ErrorKind::Protocol,
+        Err(error) => return error.source_as::<StatusAnswer>().is_some(),
     };
     let content_type = answer.content_type.as_deref();
     let limits = Limits {

@@ -24,7 +24,7 @@ use twotone_wire::tuber::Format;
 use crate::deadline;
 use crate::link::Sent;
 use crate::stream::ByteStream;
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Failure, StatusAnswer};
 
 /// A request body with its headers.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use twotone_wire::tuber::{
 };
 
 use crate::deadline;
-use crate::formats;
-use crate::http::{Answer as Received, Post};
+use crate::formats::Calls;
+use crate::http::Answer as Received;
 use crate::link::{Link, Unwatched};
 use crate::stream::Known;
 use crate::{ConnectOptions, Connector, Host};
@@ -175,31 +175,15 @@ impl TuberClient {
         write: impl Fn(&mut BatchWriter),
         take: impl FnMut(Element<'_>) -> Result<(), DecodeError>,
     ) -> Result<()> {
-        let format = match self.reads_no_cbor.get() {
-            true => Format::Json,
-            false => *self.format.lock().unwrap_or_else(PoisonError::into_inner),
-        };
-        let post_in = |format| {
-            let mut writer = BatchWriter::new(format);
-            write(&mut writer);
-            let calls = writer.calls();
-            let post = Post::new(writer.finish(), format);
-            let post = match continue_on_error {
-                true => post.continue_on_error(),
-                false => post,
-            };
-            (post, calls)
+        let calls = Calls {
+            write,
+            continue_on_error,
+            safety: Safety::Once,
+            format: *self.format.lock().unwrap_or_else(PoisonError::into_inner),
+            reads_no_cbor: &self.reads_no_cbor,
         };
         let deadline = deadline::within(self.options.request_timeout);
-        let (post, calls) = post_in(format);
-        let mut answer = self.link.exchange(post, Safety::Once, deadline).await;
-        if format == Format::Cbor
-            && formats::reads_no_cbor(&self.link, &answer, calls, deadline).await
-        {
-            self.reads_no_cbor.set(true);
-            let (post, _) = post_in(Format::Json);
-            answer = self.link.exchange(post, Safety::Once, deadline).await;
-        }
+        let (calls, answer) = calls.exchange(&self.link, deadline).await;
         let answer = answer?;
         if let Some(format) = Format::of_answer(answer.content_type.as_deref()) {
             *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;

@@ -65,6 +65,9 @@ pub struct StreamBlock {
 }
 
 impl StreamBlock {
+    /// Size in bytes of the lists' entries for one sample, at most, without `i` and `q`.
+    pub const ROW_BYTES: usize = 32;
+
     /// A block of this stream without samples.
     pub fn new(stream: usize) -> Self {
         Self {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::StreamBlock;
+
 /// Options of a receiver. A family (the boards of one implementation of
 /// [`Streams`](super::Streams)) ignores the options that have no meaning for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +31,7 @@ pub struct ReceiveOptions {
     /// the largest number of senders that a socket may receive from in Linux, unless the
     /// kernel is configured otherwise. If a kernel allows fewer, there are more sockets.
     pub boards_per_socket: usize,
-    /// Largest size in bytes of a block's samples. A block has at least one sample. The default is
+    /// Largest size in bytes of a block. A block has at least one sample. The default is
     /// 4 MiB.
     pub block_bytes: usize,
     /// Time that the samples of a full block cover, unless [`block_bytes`](Self::block_bytes)
@@ -139,9 +141,9 @@ impl ReceiveOptions {
     /// Number of samples in a full block, at least 1, for samples of `channels` channels at
     /// `rate_hz`. These samples cover [`block_time`](Self::block_time), or less if
     /// [`block_bytes`](Self::block_bytes) limits their number. A sample takes 8 bytes for each
-    /// channel.
+    /// channel, and [`StreamBlock::ROW_BYTES`].
     pub fn block_samples(&self, channels: usize, rate_hz: f64) -> usize {
-        let most = self.block_bytes / (8 * channels.max(1));
+        let most = self.block_bytes / (StreamBlock::ROW_BYTES + 8 * channels);
         let of_time = rate_hz * self.block_time.as_secs_f64();
         (of_time as usize).clamp(1, most.max(1))
     }

@@ -20,32 +20,32 @@ pub enum ClockSourceKind {
     Nothing,
 }
 
-/// Findings about the time stamps of a stream, which show whether its times can be trusted. Counts
-/// are numbers of samples, unless a field is documented as another number.
+/// Findings about the time stamps of a stream, which show if its times can be trusted. Several
+/// samples may share a stamp, so the numbers of stamps are not numbers of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TimeFindings {
-    /// Samples without any time.
+    /// Number of samples without any time.
     pub timeless: u64,
-    /// Samples with a time that differs from their stamp: see [`TimeOrigin`](super::TimeOrigin).
+    /// Number of samples with a time that differs from their stamp: see
+    /// [`TimeOrigin`](super::TimeOrigin).
     pub reconstructed: u64,
-    /// Samples whose stamp the board marks as not recent, because it does not receive the time.
+    /// Number of stamps that the board marks as not recent, because it does not receive the time.
     pub not_recent: u64,
-    /// Samples whose stamp has a day of the year that does not exist in its year.
+    /// Number of stamps with a day of the year that does not exist in their year.
     pub no_such_day: u64,
-    /// Samples whose stamp has another field out of its range.
+    /// Number of stamps with another field out of its range.
     pub out_of_range: u64,
-    /// Samples whose stamp has a date more than half a year from this computer's clock, although
+    /// Number of stamps with a date more than half a year from this computer's clock, although
     /// the source of the time is not an arbitrary time for tests.
     pub out_of_reach: u64,
-    /// Samples whose stamp is equal to the stamp of the previous sample: the clock does not
-    /// advance.
+    /// Number of stamps that are equal to the stamp before them: the clock does not advance.
     pub frozen: u64,
-    /// Samples whose stamp does not agree with the stamps around it, if the disagreement is too
+    /// Number of stamps that do not agree with the stamps around them, if the disagreement is too
     /// short to be a step of the clock.
     pub stray: u64,
-    /// Samples whose stamp contradicts itself: its seconds of the day are not 0 and do not agree
-    /// with its hour, minute and second.
+    /// Number of stamps that contradict themselves: their seconds of the day are not 0 and do not
+    /// agree with their hour, minute and second.
     pub at_odds: u64,
     /// Number of steps of the clock. In a step the clock is set to another time, and keeps the
     /// difference from its former course for at least 50 ms.
@@ -64,9 +64,9 @@ pub struct TimeFindings {
     pub sequence_jumps: u64,
     /// Sequence number of the first sample after the first jump.
     pub first_jump_sequence: Option<u32>,
-    /// Samples that the jumps of [`TimeFindings::sequence_jumps`] skip and that cannot have been
-    /// lost. [`StreamCounters`](super::StreamCounters) counts them as lost, because it counts by
-    /// sequence numbers.
+    /// Number of samples that the jumps of [`TimeFindings::sequence_jumps`] skip and that cannot
+    /// have been lost. [`StreamCounters`](super::StreamCounters) counts them as lost, because it
+    /// counts by sequence numbers.
     pub not_lost: u64,
     /// Number of leap seconds. In a leap second the times of one second occur twice, which is not
     /// a contradiction.

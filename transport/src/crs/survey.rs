@@ -20,11 +20,11 @@ use super::describe::{MODULES, Module, OBJECT, Survey};
 use super::identity;
 use super::question::{self, BoardAnswer, Question, label, number, odd};
 use super::{apart, channels};
-use crate::http::{Answer, Post};
+use crate::formats::Calls;
+use crate::http::Answer;
 use crate::link::{Link, Unwatched};
 use crate::stream::Known;
-use crate::{ConnectOptions, Connector};
-use crate::{deadline, formats};
+use crate::{ConnectOptions, Connector, deadline};
 
 /// Largest number of times that the first questions are asked, if the answer cannot be used or the
 /// board refuses all of them.
@@ -304,26 +304,15 @@ impl<'a> Asker<'a> {
         write: impl Fn(&mut BatchWriter),
         deadline: Instant,
     ) -> Result<Answer> {
-        let format = self.request_format();
-        let post_in = |format| {
-            let mut writer = BatchWriter::new(format);
-            write(&mut writer);
-            let calls = writer.calls();
-            (
-                Post::new(writer.finish(), format).continue_on_error(),
-                calls,
-            )
+        let calls = Calls {
+            write,
+            continue_on_error: true,
+            safety: Safety::Read,
+            format: self.answer_format,
+            reads_no_cbor: &self.reads_no_cbor,
         };
-        let (post, calls) = post_in(format);
-        let answer = self.link.exchange(post, Safety::Read, deadline).await;
-        if format == Format::Json
-            || !formats::reads_no_cbor(&self.link, &answer, calls, deadline).await
-        {
-            return answer;
-        }
-        self.reads_no_cbor.set(true);
-        let (post, _) = post_in(Format::Json);
-        self.link.exchange(post, Safety::Read, deadline).await
+        let (_, answer) = calls.exchange(&self.link, deadline).await;
+        answer
     }
 
     /// Abilities that the server lacks, as far as its answers have shown.

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use hyper::StatusCode;
-use twotone_hal::{Certainty, Error, ErrorKind};
+use twotone_hal::{Certainty, Error, ErrorKind, legible};
 
 /// Reason why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,13 @@ pub(crate) enum Failure {
     Page,
 }
 
+/// Cause of the error for an HTTP status other than 200.
+#[derive(Debug, thiserror::Error)]
+#[error("{advice}")]
+pub(crate) struct StatusAnswer {
+    advice: String,
+}
+
 impl Failure {
     /// True if the server may have executed the request, or parts of it.
     pub(crate) fn may_have_run(&self) -> bool {
@@ -68,8 +75,9 @@ impl Failure {
             }
             Self::Late => new(ErrorKind::Timeout, self.to_string()),
             Self::Status(status, location) => {
-                let advice = advice(status, location.as_deref());
-                protocol(format!("{authority} answered HTTP {status}: {advice}"))
+                let advice = legible(&advice(status, location.as_deref())).into_owned();
+                protocol(format!("{authority} answered HTTP {status}"))
+                    .caused_by(StatusAnswer { advice })
             }
             Self::TooLarge(limit) => protocol(format!(
                 "the answer of {authority} is larger than {limit} bytes"
@@ -137,7 +145,7 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             let location = location.map(str::to_owned);
             let error = Failure::Status(status, location).into_error("b1:80");
-            let text = error.to_string();
+            let text = error.chain().to_string();
             assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
             assert!(text.contains("b1:80 answered HTTP"), "{text}");
             assert!(text.contains(words), "{words}: {text}");

@@ -92,6 +92,32 @@ async fn one_refusal_of_a_whole_request_is_not_taken_for_a_format() {
     assert_eq!(scripted.executed("set_amplitude"), [0.5; 3]);
 }
 
+/// An answer that is too large, compressed or a web page does not show that the request was
+/// refused.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_read_is_not_taken_for_a_refusal() {
+    let scripted = of(Formats::Both);
+    let client = TuberClient::over(
+        scripted.connector(),
+        ConnectOptions::new().answer_limit(8000),
+    );
+    let call = |batch: &mut BatchWriter| {
+        batch.call("Dfmux", "get_decimation");
+    };
+    client.call(call).await.unwrap();
+    let (json, html) = ("application/json", "text/html");
+    for (media_type, body, words) in [
+        (json, " ".repeat(9000), "larger than 8000 bytes"),
+        (html, "<html>Log in</html>".to_owned(), "a web page"),
+    ] {
+        let before = scripted.requests();
+        scripted.script([Next::Say(200, media_type, body)]);
+        let error = client.call(call).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(scripted.requests() - before, 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_of_any_server_asks_an_older_one_in_json() {
     for status in [200, 500] {

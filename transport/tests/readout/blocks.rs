@@ -113,8 +113,8 @@ async fn blocks_are_full_by_time_and_size_and_have_one_stage() {
     let board = source(80, 80);
     let rate_hz = sample_rate_hz(6);
     for (test, channels, time_s, block_bytes, full) in [
-        (41, None, 4.5 / rate_hz, 100 * 8 * 128, 4),
-        (42, Some([3, 128]), 1.0, 6 * 8 * 2, 6),
+        (41, None, 4.5 / rate_hz, 100 * (32 + 8 * 128), 4),
+        (42, Some([3, 128]), 1.0, 6 * (32 + 8 * 2), 6),
     ] {
         let options = options(test);
         let receive_options = options

@@ -2,7 +2,7 @@
 
 use twotone_wire::crs::Stamp;
 
-use super::time::{group_delay_parts, period_parts};
+use super::time::period_parts;
 use super::{NoTime, SampleTime};
 
 /// Time between two samples of the PFB stream, in parts of a second: 256 / 625e6 s, where a part is
@@ -43,11 +43,9 @@ impl Spacing {
     /// # Errors
     /// As [`SampleTime::of_stamp`].
     pub fn time_of(self, stamp: &Stamp) -> Result<SampleTime, NoTime> {
-        let delay = match self {
-            Self::Stage(stage) => group_delay_parts(stage),
-            Self::Samples(_) => 0,
-        };
-        let stamped = SampleTime::of_stamp(stamp)?;
-        Ok(SampleTime::of_parts(stamped.parts() - delay))
+        match self {
+            Self::Stage(stage) => SampleTime::of_readout(stamp, stage),
+            Self::Samples(_) => SampleTime::of_stamp(stamp),
+        }
     }
 }

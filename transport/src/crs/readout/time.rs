@@ -181,7 +181,7 @@ pub(super) fn period_parts(stage: u8) -> i64 {
     4096 << (stage & 7)
 }
 
-pub(super) fn group_delay_parts(stage: u8) -> i64 {
+fn group_delay_parts(stage: u8) -> i64 {
     // First filter: 1.5 * 63 * 256 / 625e6 s = 6048 parts. Second filter: 6 stages, each of half a
     // period less half a period at stage 0.
     6048 + 3 * (period_parts(stage) - period_parts(0))

@@ -30,8 +30,6 @@ pub(super) struct Stream {
     timeless: VecDeque<u32>,
     coverage: Coverage,
     form: Option<StreamForm>,
-    /// Number of samples of each channel in the last packet.
-    packet_samples: u32,
     form_changes: u64,
     first_form_change: Option<FormChange>,
     /// End of the stream: time in seconds since its first sample. Later samples are not taken.
@@ -68,7 +66,6 @@ impl Stream {
             timeless: VecDeque::new(),
             coverage: Coverage::new(),
             form: None,
-            packet_samples: 1,
             form_changes: 0,
             first_form_change: None,
             end_s: None,
@@ -111,7 +108,7 @@ impl Stream {
         };
         let spacing = packet.spacing();
         // The number of samples in a lost packet is not known, so it is that of the packet before.
-        let lost = lost_packets.saturating_mul(u64::from(self.packet_samples));
+        let lost = lost_packets.saturating_mul(u64::from(self.packet_samples()));
         if self.coverage.samples() == 0 {
             self.take_form(&packet, spacing);
         }
@@ -188,6 +185,11 @@ impl Stream {
         (lost, (left - lost) as u32)
     }
 
+    /// Number of samples of each channel in the last packet.
+    fn packet_samples(&self) -> u32 {
+        self.form.map_or(1, |form| form.packet_samples.max(1))
+    }
+
     fn take_form(&mut self, packet: &AnyPacket<'_>, spacing: Spacing) {
         let form = packet.form();
         if self.form == Some(form) {
@@ -201,7 +203,6 @@ impl Stream {
                 sequence: packet.sequence().wrapping_mul(spacing.samples()),
             });
         }
-        self.packet_samples = spacing.samples();
         self.coverage.change(form.rate_hz);
     }
 
@@ -217,7 +218,7 @@ impl Stream {
     pub(super) fn status(&self, board: &BoardCounters) -> StreamStatus {
         let mut status = StreamStatus::default();
         let packets = board.module(self.module);
-        let samples = |packets: u64| packets.saturating_mul(u64::from(self.packet_samples));
+        let samples = |packets: u64| packets.saturating_mul(u64::from(self.packet_samples()));
         status.counters = StreamCounters {
             expected: self.counters.received + self.counters.lost,
             late: samples(packets.late),
