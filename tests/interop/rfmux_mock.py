@@ -19,6 +19,8 @@ import json
 import socket
 import sys
 
+from shared import free_port
+
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -29,16 +31,10 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
-
-
 async def serve(arguments):
     from rfmux.mock.helpers import create_mock_crs
 
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     config = {
         "num_resonances": arguments.resonators,
         "freq_start": arguments.f_min,

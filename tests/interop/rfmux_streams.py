@@ -17,11 +17,10 @@ Exits with 0 if there are no failures. What rfmux prints goes to stderr.
 import argparse
 import asyncio
 import contextlib
-import json
 import sys
-import time
-import traceback
 import warnings
+
+from shared import Findings
 
 SAMPLES = 400
 ATTEMPTS = 5
@@ -40,25 +39,6 @@ def parse(argv):
     parser.add_argument("--detector", type=float, required=True, help="Hz")
     parser.add_argument("--modulation", type=float, required=True, help="Hz")
     return parser.parse_args(argv)
-
-
-class Findings:
-    """The measurements, and the failures among them."""
-
-    def __init__(self):
-        self.failures = []
-        self.measured = {}
-        self.seconds = {}
-
-    def expect(self, holds, what):
-        if not holds:
-            self.failures.append(what)
-
-    @contextlib.contextmanager
-    def step(self, name):
-        start = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - start, 2)
 
 
 def complex_of(result):
@@ -267,19 +247,7 @@ async def run(arguments, findings):
 def main(argv):
     arguments = parse(argv)
     findings = Findings()
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            asyncio.run(run(arguments, findings))
-    except Exception as error:  # the report says what went wrong, whatever it was
-        traceback.print_exc()
-        findings.failures.append(f"{type(error).__name__}: {error}")
-    report = {
-        "failures": findings.failures,
-        "measured": findings.measured,
-        "seconds": findings.seconds,
-    }
-    print(json.dumps(report, default=float))
-    return 0 if not findings.failures else 1
+    return findings.of(run(arguments, findings))
 
 
 if __name__ == "__main__":

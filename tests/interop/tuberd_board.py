@@ -13,19 +13,14 @@ It ends when standard input ends.
 """
 
 import os
-import socket
 import sys
 import sysconfig
 from pathlib import Path
 
+from shared import free_port
+
 REGISTRY = Path(__file__).with_name("board_registry.py")
 MAIN = "from tuber.server import main; main()"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
 
 
 def main(address, packages=None):

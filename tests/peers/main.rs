@@ -10,6 +10,7 @@ mod firmware;
 mod metrics;
 mod mock;
 mod older;
+mod program;
 mod python;
 mod streams;
 mod suites;

@@ -6,16 +6,15 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use twotone::hal::{ChannelId, Complex64, ModuleId, ReceiveOptions};
 use twotone::transport::readout::{Receiver, Source, Take};
 use twotone::transport::wire::tuber::{ParamKind, Value as TuberValue};
 use twotone::transport::{ConnectOptions, TuberClient};
 use twotone::tworoutine::Wait;
 
+use crate::program::Program;
 use crate::python::{Peer, Script, python};
 
 const RESONATORS: usize = 8;
@@ -54,49 +53,29 @@ fn the_program_tunes_the_simulated_board_of_rfmux_as_rfmux_fits_it() {
         .start();
     describes_itself_by_names(&mock);
 
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
     let map = MAP.replace("ADDRESS", mock.said["address"].as_str().unwrap());
-    std::fs::write(path("map.toml"), map).unwrap();
-    std::fs::write(path("params.toml"), PARAMS).unwrap();
-    let params = path("params.toml");
-    let more = ["--params", params.to_str().unwrap(), "--deadline", "200"];
-    let said = twotone("tune", folder.path(), "run", &more);
+    let program = Program::with(&map);
+    let (run, params) = (program.path("run"), program.path("params.toml"));
+    std::fs::write(&params, PARAMS).unwrap();
+    let more = ["--params", &params, "--deadline", "200", "--out", &run];
+    let said = program.report("tune", &more);
     let channels = said["boards"][0]["channels"].as_array().unwrap();
     let good = channels.iter().filter(|one| one["status"] == "tuned");
     assert_eq!(good.count(), RESONATORS, "{said:#}");
 
-    agrees_with_rfmux(&python, &path("run"));
-    is_captured_without_loss(&mock, folder.path());
-    streams_without_loss(&mock, &path("run"));
-}
-
-/// Runs a command of the program with `map.toml` in `folder` and the arguments `more`. The command
-/// must succeed, and makes the run directory (the folder of its results) `out` in the same folder.
-/// Returns the report of the command.
-fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
-    let done = Command::new(env!("CARGO_BIN_EXE_twotone"))
-        .args([command, "--json"])
-        .arg(folder.join("map.toml"))
-        .arg("--out")
-        .arg(folder.join(out))
-        .args(more)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stdout);
-    let complaints = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}\n{complaints}");
-    serde_json::from_str(&said).unwrap()
+    agrees_with_rfmux(&python, run.as_ref());
+    is_captured_without_loss(&mock, &program);
+    streams_without_loss(&mock, run.as_ref());
 }
 
 /// Captures the stream of the board to disk. The samples are calibrated in Hz with the results of
 /// `tune`, which must be valid before and after the capture.
-fn is_captured_without_loss(mock: &Peer, folder: &Path) {
+fn is_captured_without_loss(mock: &Peer, program: &Program) {
     let port = mock.said["stream_port"].to_string();
-    let run = folder.join("run");
-    let more = ["--seconds", "3", "--tune", run.to_str().unwrap()];
+    let (run, samples) = (program.path("run"), program.path("samples"));
+    let more = ["--seconds", "3", "--tune", &run, "--out", &samples];
     let whence = ["--port", &port, "--interface", "127.0.0.1"];
-    let said = twotone("capture", folder, "samples", &[&more[..], &whence].concat());
+    let said = program.report("capture", &[&more[..], &whence].concat());
     let module = &said["boards"][0]["modules"][0];
     assert!(module["received"].as_u64() > Some(1000), "{said}");
     for none in ["lost", "gaps", "late", "duplicate", "foreign", "malformed"] {

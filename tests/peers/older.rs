@@ -1,13 +1,10 @@
 //! Tests of the program with the real server of boards, in every version from 0.14 on. Every call
 //! is passed on to a simulated board.
 
-use std::path::Path;
-use std::process::Command;
-
-use serde_json::Value;
 use twotone::sim::Farm;
 
-use crate::python::{Script, python};
+use crate::program::Program;
+use crate::python::{Script, environment, python};
 
 const DETECTORS: usize = 4;
 
@@ -52,8 +49,7 @@ fn works(version: &str, lacks: &[&str]) {
     let mut script = Script::new(&python, "tuberd_board.py").args([board.address().to_string()]);
     if version != "0.18" {
         // The environment itself has the latest one.
-        let environment = Path::new(&python).parent().unwrap().parent().unwrap();
-        script = script.args([environment.join("tuberd").join(version)]);
+        script = script.args([environment(&python).join("tuberd").join(version)]);
     }
     let server = script.start();
     let said = server.said["version"].as_str().unwrap();
@@ -102,45 +98,4 @@ fn works(version: &str, lacks: &[&str]) {
 
     let off = program.report("off", &[]);
     assert_eq!(off["ok"], true, "{off:#}");
-}
-
-/// The program, with a map in a folder of its own.
-struct Program {
-    folder: tempfile::TempDir,
-}
-
-impl Program {
-    fn with(map: &str) -> Self {
-        let program = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        std::fs::write(program.path("map.toml"), map).unwrap();
-        program
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    /// Standard output of a command, which must succeed.
-    #[track_caller]
-    fn output(&self, command: &str, more: &[&str]) -> String {
-        let done = Command::new(env!("CARGO_BIN_EXE_twotone"))
-            .args([command, &self.path("map.toml")])
-            .args(more)
-            .env("TWOTONE_LOCKS", self.folder.path())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        let complaints = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{command}: {said}\n{complaints}");
-        said
-    }
-
-    /// Report of a command, which must succeed.
-    #[track_caller]
-    fn report(&self, command: &str, more: &[&str]) -> Value {
-        let said = self.output(command, &[&["--json"], more].concat());
-        serde_json::from_str(&said).unwrap()
-    }
 }

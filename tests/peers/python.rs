@@ -16,6 +16,12 @@ pub(crate) fn python() -> Option<String> {
     python
 }
 
+/// Returns the folder of the virtual environment of this Python interpreter.
+pub(crate) fn environment(python: &str) -> &Path {
+    let environment = Path::new(python).parent().and_then(Path::parent);
+    environment.expect("an interpreter in `bin`")
+}
+
 /// A script of `tests/interop`, ready to be started.
 pub(crate) struct Script {
     command: Command,

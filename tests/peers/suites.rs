@@ -1,11 +1,9 @@
 //! Tests that the Python client of CRS boards brings for boards, unchanged, on simulated boards.
 
-use std::path::Path;
-
 use serde_json::Value;
 use twotone::sim::{Farm, FarmBuilder};
 
-use crate::python::{Script, python};
+use crate::python::{Script, environment, python};
 
 /// Runs a suite on a board of a farm. Returns the names of the tests that passed, and the reasons
 /// of those that failed.
@@ -14,7 +12,7 @@ fn run(suite: &str, farm: FarmBuilder) -> Option<(Vec<String>, Value)> {
     let farm = farm.start_blocking().unwrap();
     let board = &farm.boards()[0];
     let results = tempfile::tempdir().unwrap();
-    let environment = Path::new(&python).parent().unwrap().parent().unwrap();
+    let environment = environment(&python);
     let folder = match suite {
         "spotcheck" => environment.join("rfmux-suite"),
         _ => results.path().to_owned(),
