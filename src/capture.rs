@@ -49,8 +49,8 @@ pub use outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 pub use params::{CaptureParams, FastParams};
 pub use plan::{BoardPlan, LocatedStreams, ModulePlan, plan};
 pub use standing::{Standing, TuneState};
+pub(crate) use streamer::{StreamerEnd, Switched, restore, switch_on};
 pub use streamer::{StreamerOutcome, StreamerState};
-pub(crate) use streamer::{Switched, restore, switch_on};
 
 /// Notes on the origin of a capture, which its files hold in addition to board, serial number and
 /// module.

@@ -72,7 +72,7 @@ pub use limits::Limits;
 pub use outcome::{Channels, HardwareState, Outcome};
 pub use panics::CatchPanic;
 pub use runner::Runner;
-pub(crate) use tally::Count;
+pub(crate) use tally::{Count, Counted, Tally, locked};
 pub use target::{SafeState, Target};
 pub use trace::Trace;
 pub use twotone_hal::ModuleLimits;

@@ -7,18 +7,18 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tworoutine::offload;
+use twotone_hal::StreamBlock;
 
 use super::completion::board_record;
 use super::need::Need;
 use super::{Campaign, CampaignError, CaptureReport};
 use crate::Array;
-use crate::capture::{CaptureOutcome, CaptureParams, Switched, capture, plan, restore, switch_on};
+use crate::capture::{
+    CaptureOutcome, CaptureParams, StreamerEnd, Switched, capture, plan, restore, switch_on,
+};
 use crate::record::{
     CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
 };
-
-/// Size in bytes of a row (all samples of a module at one time), without the samples themselves.
-const ROW: u64 = 32;
 
 /// Settings of a capture.
 #[derive(Debug, Clone, Default)]
@@ -85,11 +85,22 @@ pub(super) async fn run(
         false => Switched::default(),
     };
     let captured = capture(boards, run, &params, &manifest.provenance("")).await;
-    let captured = restore(switched, captured, params.ask_within).await;
-    match captured {
-        Ok((run, outcome)) => Ok(record(&campaign, run, manifest, outcome, &params).await),
-        Err(error) => Ok(CaptureReport::failed(Failure::from(&error))),
-    }
+    let ends = restore(switched).await;
+    let streamers_in_doubt = !ends.iter().all(StreamerEnd::is_restored);
+    let report = match captured {
+        Ok((run, mut outcome)) => {
+            ends.into_iter().for_each(|end| outcome.note_streamer(end));
+            record(&campaign, run, manifest, outcome, &params).await
+        }
+        Err(error) => {
+            let doubts = ends.iter().filter_map(StreamerEnd::doubt);
+            CaptureReport::failed(doubts.fold(Failure::from(&error), Failure::and))
+        }
+    };
+    Ok(CaptureReport {
+        streamers_in_doubt,
+        ..report
+    })
 }
 
 impl Campaign {
@@ -126,12 +137,19 @@ fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
     let samples = params.fast.as_ref().and_then(|fast| fast.samples);
     let rows = samples.map_or(params.seconds * rate_hz, |samples| samples as f64);
     let channels = match (&params.fast, is_tuned) {
-        (Some(fast), _) => fast.channels.values().map(Vec::len).max().unwrap_or(1) as u64,
+        (Some(fast), _) => {
+            let named = fast.channels.values().map(|channels| channels.len() as u64);
+            named.max().unwrap_or(u64::from(most_channels.unwrap_or(0)))
+        }
         // The number of tones in the tune is not known here.
         (None, true) => 0,
         (None, false) => u64::from(params.channels.or(most_channels).unwrap_or(0)),
     };
-    Need::of_capture(&campaign.map, rows, ROW + 8 * channels)
+    Need::of_capture(
+        &campaign.map,
+        rows,
+        StreamBlock::ROW_BYTES as u64 + 8 * channels,
+    )
 }
 
 /// Returns the parameters for the manifest.

@@ -5,8 +5,9 @@
 //! The *manifest* is the file of a run that has an entry for each board.
 
 use serde::Serialize;
+use twotone_hal::ChannelId;
 
-use super::Completion;
+use super::{Completion, board_warnings_in_words};
 use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, StreamerOutcome, TuneState};
 use crate::record::{BoardRecord, CounterRow, Failure, Manifest, MissingFile, Recorded};
 
@@ -39,6 +40,10 @@ pub struct CaptureReport {
     /// Sentence about the kernel's buffers and the setting to change, if they are smaller than
     /// requested.
     pub buffer_shortfall: Option<String>,
+    /// True if a fast stream that was switched on is not known to be in its former state. The
+    /// errors and the modules say which stream it is.
+    #[serde(skip)]
+    pub streamers_in_doubt: bool,
     /// Every board of the map that has modules to capture, in its order.
     pub boards: Vec<CapturedBoard>,
 }
@@ -56,10 +61,13 @@ pub struct CapturedBoard {
     pub error: Option<Failure>,
     /// Modules of the board that sent data or were expected to send them.
     pub modules: Vec<ModuleOutcome>,
+    /// Warnings that the board sent with its answers, in its own words.
+    pub board_warnings: Vec<String>,
 }
 
 impl CapturedBoard {
-    /// Returns remarks about the board's samples and clock that are not faults, a sentence each.
+    /// Returns remarks about the board's samples and clock that are not faults, and its warnings, a
+    /// sentence each.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
         // A clock with the source `test` shows an arbitrary time, which may differ from that of
         // this computer.
@@ -99,7 +107,8 @@ impl CapturedBoard {
         ];
         let some = remarks.into_iter().filter(|(count, _)| *count > 0);
         let some = some.map(|(count, what)| format!("{count} {what}"));
-        some.chain(offset)
+        let warnings = board_warnings_in_words(&self.board_warnings);
+        some.chain(offset).chain(warnings)
     }
 
     /// Returns the doubts about a module of the board, a sentence each: its own doubts, and the
@@ -170,6 +179,7 @@ impl CaptureReport {
             ok: board.is_whole(),
             error: board.error.clone(),
             modules: board.modules.clone(),
+            board_warnings: board.board_warnings(),
         });
         let not_written = outcome.not_written.as_ref().map(Failure::from);
         let not_received = outcome.not_received.as_ref().map(Failure::from);
@@ -183,6 +193,7 @@ impl CaptureReport {
             lost: outcome.lost(),
             kernel_drops: outcome.kernel_drops,
             buffer_shortfall: outcome.buffer_shortfall.clone(),
+            streamers_in_doubt: false,
             boards: boards.collect(),
         }
     }
@@ -227,7 +238,7 @@ impl CaptureReport {
 
     /// Returns the degree to which the capture was done and recorded.
     pub fn completion(&self) -> Completion {
-        if self.error.is_some() && self.received > 0 {
+        if self.streamers_in_doubt || self.error.is_some() && self.received > 0 {
             Completion::Incomplete
         } else if self.interrupted {
             Completion::Interrupted
@@ -254,11 +265,8 @@ fn doubt(when: &str, standing: &Standing) -> Option<String> {
         return None;
     }
     let changed = || {
-        let channels = standing.changed.iter().map(ToString::to_string);
-        format!(
-            "the tones of channels {} are not set as in the tune",
-            channels.collect::<Vec<_>>().join(", ")
-        )
+        let channels = ChannelId::list(&standing.changed);
+        format!("the tones of channels {channels} are not set as in the tune")
     };
     let why = standing.why.clone().unwrap_or_else(changed);
     let what = match standing.state {

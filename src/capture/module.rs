@@ -95,13 +95,18 @@ impl ModuleIntake {
         }
     }
 
+    /// Returns [`ModuleIntake::requested_s`] if a capture of the length `asked` is as long.
+    pub(super) fn requested_within(&self, asked: Duration) -> Option<f64> {
+        let asked_s = asked.as_secs_f64();
+        self.requested_s.filter(|seconds| *seconds <= asked_s)
+    }
+
     /// Returns the time in seconds for which samples of this module are due (should have come).
     /// `asked` is the length of the capture since `began`, the listening time at the first sample
     /// of any module.
     pub(super) fn due_s(&self, asked: Duration, began: Option<Duration>) -> f64 {
         // A requested number of samples is due from every stream, even if the stream began late.
-        let requested = self.requested_s.filter(|one| *one <= asked.as_secs_f64());
-        if let Some(requested_s) = requested {
+        if let Some(requested_s) = self.requested_within(asked) {
             return requested_s;
         }
         let late = self

@@ -12,8 +12,9 @@ use super::Stop;
 use super::clock::ClockOutcome;
 use super::plan::{BoardPlan, ModulePlan};
 use super::standing::{self, Standing};
-use super::streamer::StreamerOutcome;
+use super::streamer::{StreamerEnd, StreamerOutcome};
 use crate::record::{CounterRow, Failure, RecordError};
+use crate::run::{Counted, locked};
 
 /// Outcome of a capture.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct BoardOutcome {
     pub error: Option<Failure>,
     /// Modules of the board that sent data or were expected to send them, in order.
     pub modules: Vec<ModuleOutcome>,
+    pub(super) counted: Counted,
 }
 
 /// Outcome of a capture for one module.
@@ -121,6 +123,12 @@ impl BoardOutcome {
             && self.modules.iter().all(ModuleOutcome::is_whole)
     }
 
+    /// Returns the different warnings that the board has sent with its answers so far, in its own
+    /// words.
+    pub fn board_warnings(&self) -> Vec<String> {
+        locked(&self.counted).warnings.clone()
+    }
+
     /// Returns the number of samples received from all modules.
     pub fn received(&self) -> u64 {
         self.modules.iter().map(|one| one.counters.received).sum()
@@ -134,6 +142,7 @@ impl CaptureOutcome {
             error: board.error(),
             name: board.name,
             modules: Vec::new(),
+            counted: board.counted,
         };
         Self {
             elapsed_s: 0.0,
@@ -168,7 +177,12 @@ impl CaptureOutcome {
     /// Records the end of the fast stream of a module. If the module has no outcome, because
     /// nothing of its board was captured, a stream that is not restored becomes a part of the
     /// board's error.
-    pub(super) fn note_streamer(&mut self, board: &str, module: ModuleId, end: StreamerOutcome) {
+    pub(crate) fn note_streamer(&mut self, end: StreamerEnd) {
+        let StreamerEnd {
+            board,
+            module,
+            outcome: end,
+        } = end;
         let Some(board) = self.boards.iter_mut().find(|one| one.name == board) else {
             return;
         };

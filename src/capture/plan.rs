@@ -19,6 +19,7 @@ use super::{CaptureParams, FastParams};
 use crate::family;
 use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{Failure, ModuleTune, TuneRecord};
+use crate::run::{Counted, Tally};
 use crate::{Array, ArrayBoard};
 
 /// A board of a capture: its streams and modules, or the reason that nothing can be captured from
@@ -35,6 +36,11 @@ pub struct BoardPlan {
     pub unanswered: Option<Failure>,
     /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,
+    /// Failure of modules whose fast streams cannot be switched on, because the tune has tuned none
+    /// of their channels.
+    untuned: Option<Failure>,
+    /// Warnings of the board in answers to requests of the capture.
+    pub(super) counted: Counted,
 }
 
 /// Sample streams of a board, and the source of their samples.
@@ -86,6 +92,8 @@ impl BoardPlan {
         modules: impl IntoIterator<Item = ModuleId>,
         params: &CaptureParams,
     ) -> Self {
+        let counted = Counted::default();
+        let tally = BoardHandle::new(Tally::new(board.clone(), &counted));
         let modules = modules.into_iter().map(|module| ModulePlan {
             module,
             is_expected: true,
@@ -96,7 +104,7 @@ impl BoardPlan {
             calibrated: Vec::new(),
             detectors: BTreeMap::new(),
             standing: None,
-            board: Some(board.clone()),
+            board: Some(tally.clone()),
             tune: None,
         });
         let modules: Vec<_> = modules.collect();
@@ -110,6 +118,8 @@ impl BoardPlan {
             streams: found.and_then(|found| checked(found, &modules)),
             unanswered: None,
             modules,
+            untuned: None,
+            counted,
         }
     }
 
@@ -122,14 +132,22 @@ impl BoardPlan {
         self.streams = Err(why);
     }
 
-    /// Returns the reason that the board cannot be captured, or that it did not answer, if there is
-    /// one. It is known before any packet has come.
+    /// Returns the reason that the board cannot be captured, or [`BoardPlan::doubt`].
     pub(super) fn error(&self) -> Option<Failure> {
         self.streams
             .as_ref()
             .err()
-            .or(self.unanswered.as_ref())
             .cloned()
+            .or_else(|| self.doubt())
+    }
+
+    /// Returns the reasons that the board is captured in part or may send nothing, if there are
+    /// any. They are known before any packet has come.
+    pub(super) fn doubt(&self) -> Option<Failure> {
+        match (self.unanswered.clone(), &self.untuned) {
+            (Some(unanswered), Some(untuned)) => Some(unanswered.and(&untuned.message)),
+            (unanswered, untuned) => unanswered.or_else(|| untuned.clone()),
+        }
     }
 }
 
@@ -186,26 +204,51 @@ fn plan_board(
 ) -> BoardPlan {
     let described = array.answered(&entry.name).map(ArrayBoard::description);
     let failure = array.failure(&entry.name);
-    let modules: Vec<_> = modules_of(entry, described, found.as_ref().ok())
-        .into_iter()
-        .filter_map(|(module, is_listed)| {
-            let tune = tune.and_then(|tunes| tunes.module(&entry.name, module));
-            Some((module, is_expected(params, module, is_listed, tune)?))
-        })
-        .map(|(module, is_expected)| {
-            ModulePlan::new(entry, array, module, is_expected, tune, params)
-        })
-        .collect();
+    let counted = Counted::default();
+    let board = array.boards().iter().find(|one| one.name() == entry.name);
+    let board = board.map(|one| BoardHandle::new(Tally::new(one.handle().clone(), &counted)));
+    let (mut modules, mut untuned) = (Vec::new(), Vec::new());
+    for (module, is_listed) in modules_of(entry, described, found.as_ref().ok()) {
+        let of_module = tune.and_then(|tunes| tunes.module(&entry.name, module));
+        match (
+            is_expected(params, module, is_listed, of_module),
+            &params.fast,
+        ) {
+            (Some(is_expected), _) => {
+                let (name, board) = (&entry.name, board.as_ref());
+                modules.push(ModulePlan::new(
+                    name,
+                    board,
+                    module,
+                    is_expected,
+                    tune,
+                    params,
+                ));
+            }
+            (None, Some(fast)) if fast.channels.is_empty() => untuned.push(module.to_string()),
+            (None, _) => {}
+        }
+    }
+    let untuned = (!untuned.is_empty()).then(|| {
+        let modules = untuned.join(", ");
+        let why = format!(
+            "the tune has tuned no channel of module {modules}, so no fast stream is captured there"
+        );
+        Failure::of_kind(ErrorKind::InvalidArgument, why)
+    });
     let refused = failure
         .filter(|error| !is_silence(error))
         .map(Failure::from);
     BoardPlan {
         name: entry.name.clone(),
-        streams: refused
-            .map_or(found, Err)
-            .and_then(|found| checked(found, &modules)),
+        streams: refused.map_or(found, Err).and_then(|found| match &untuned {
+            Some(untuned) if modules.is_empty() => Err(untuned.clone()),
+            _ => checked(found, &modules),
+        }),
         unanswered: failure.filter(|error| is_silence(error)).map(Failure::from),
         modules,
+        untuned,
+        counted,
     }
 }
 
@@ -300,19 +343,17 @@ fn modules_of(
 
 impl ModulePlan {
     fn new(
-        entry: &BoardEntry,
-        array: &Array,
+        name: &str,
+        board: Option<&BoardHandle>,
         module: ModuleId,
         is_expected: bool,
         tunes: Option<&TuneRecord>,
         params: &CaptureParams,
     ) -> Self {
-        let tune = tunes.and_then(|tunes| tunes.module(&entry.name, module));
-        let board = array.boards().iter().find(|one| one.name() == entry.name);
-        let board = board.map(|board| board.handle().clone());
+        let tune = tunes.and_then(|tunes| tunes.module(name, module));
         let is_calibrated =
             |tune: &ModuleTune| tune.channel.iter().any(|one| usable(one).is_some());
-        let standing = match (tunes, tune, &board) {
+        let standing = match (tunes, tune, board) {
             (None, ..) => None,
             (_, None, _) => Some(Standing::unmeasured(
                 TuneState::Void,
@@ -342,7 +383,7 @@ impl ModulePlan {
             calibrated: Vec::new(),
             detectors: tune.map(detectors).unwrap_or_default(),
             standing,
-            board,
+            board: board.cloned(),
             tune: tune.filter(|_| can_be_asked).cloned().map(Arc::new),
         }
     }

@@ -155,9 +155,10 @@ impl Intake {
         queue: &Queue,
         within: Duration,
     ) -> Result<()> {
-        let now = Instant::now();
+        let before = Instant::now();
         let blocks = receivers.receive(within).await?;
-        self.listened += now.elapsed().min(2 * POLL_INTERVAL);
+        let now = Instant::now();
+        self.listened += (now - before).min(2 * POLL_INTERVAL);
         // A file must begin before its rows are sent.
         for (at, module) in self.modules.iter_mut().enumerate() {
             module.follow(at, receivers, self.listened, queue);
@@ -213,13 +214,17 @@ impl Intake {
         }
     }
 
-    /// True if samples are still due from a stream that is running.
+    /// True if samples are still due from a stream that is running or may still begin.
     fn is_due(&self) -> bool {
         let began = self.heard_first();
         self.modules.iter().any(|module| {
             let goes_on = |(_, last)| self.listened.saturating_sub(last) <= self.longest(module);
             let due_s = module.due_s(self.asked, began);
-            module.heard.is_some_and(goes_on) && module.covered.samples_left(due_s, 1) > 0
+            match module.heard {
+                // A requested number of samples is due from streams that begin later, too.
+                None => began.is_some() && module.requested_within(self.asked).is_some(),
+                Some(heard) => goes_on(heard) && module.covered.samples_left(due_s, 1) > 0,
+            }
         })
     }
 
@@ -301,6 +306,7 @@ impl Intake {
                 name: board.name.clone(),
                 error: board.error(),
                 modules: Vec::new(),
+                counted: board.counted.clone(),
             })
             .collect();
         for (at, module) in self.modules.iter().enumerate() {
@@ -343,10 +349,10 @@ impl Intake {
             };
             let stranger = self.named(status.last_foreign_serial);
             let found = strangers(status.foreign, stranger, board.received());
-            // The error of a board that did not answer is more specific, so it comes first.
-            board.error = match (planned.unanswered.clone(), found) {
-                (Some(unanswered), Some(found)) => Some(unanswered.and(found.message)),
-                (unanswered, found) => unanswered.or(found),
+            // A doubt that was known before is more specific, so it comes first.
+            board.error = match (planned.doubt(), found) {
+                (Some(doubt), Some(found)) => Some(doubt.and(found.message)),
+                (doubt, found) => doubt.or(found),
             };
         }
         let totals = receivers.totals();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::timeout;
+use tworoutine::Allowance;
 use twotone_algorithms::ChannelOutcome;
 use twotone_hal::{
     Acquire, Batch, BoardHandle, ChannelId, Complex64, Error, ErrorKind, Radians, Result,
@@ -117,12 +117,13 @@ pub(super) async fn ask_all(
         .map(|(board, tune)| {
             let stop = stop.clone();
             tworoutine::spawn(async move {
+                let time = Allowance::new(within);
                 let answer = tokio::select! {
                     biased;
                     () = stop.cancelled() => {
                         Err(Error::new(ErrorKind::Cancelled, "the answer was not waited for"))
                     }
-                    answer = timeout(within, ask(&board, &tune)) => answer.unwrap_or_else(|_| {
+                    answer = time.within(ask(&board, &tune)) => answer.unwrap_or_else(|_| {
                         let within = within.as_secs_f64();
                         let message = format!("no answer came within {within:.1} s");
                         Err(Error::new(ErrorKind::Timeout, message))

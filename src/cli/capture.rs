@@ -44,7 +44,8 @@ pub(crate) struct Capture {
         value_name = "MODULE:CHANNEL",
         value_delimiter = ',',
         value_parser = fast::parse_channel,
-        requires = "fast"
+        requires = "fast",
+        conflicts_with = "module"
     )]
     channel: Vec<FastChannel>,
     /// Switch the fast streams of the channels on, or of the tuned channels of the tune, and
@@ -113,7 +114,6 @@ impl Capture {
         }
     }
 
-    /// Path of the hardware map on the command line.
     pub(crate) fn out(&self) -> &Path {
         &self.out
     }
@@ -122,6 +122,7 @@ impl Capture {
         self.tune.as_deref()
     }
 
+    /// Path of the hardware map on the command line.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }
@@ -140,8 +141,8 @@ impl Capture {
         Ok(Claim::of(&self.selected().part_of(map)?, uses))
     }
 
-    /// Boards and modules that are captured: those of the selection, and of them the modules of the
-    /// fast streams, if their channels are named.
+    /// Boards and modules that are captured: those of the selection, or the modules of the fast
+    /// streams, if their channels are named.
     fn selected(&self) -> Selection {
         let modules = self.channel.iter().map(|channel| channel.module);
         self.part.and_modules(modules)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
 
-/// Largest number of different warnings of a board that are kept for a module. A board that counts
+/// Largest number of different warnings of a board that are kept in a count. A board that counts
 /// something in its warnings sends a new one with every answer.
 const MOST_WARNINGS: usize = 20;
 
@@ -44,23 +44,23 @@ impl Count {
     }
 }
 
-/// Count that a [`Tally`] shares with the supervision of its target.
-pub(super) type Counted = Arc<Mutex<Count>>;
+/// Count that a [`Tally`] shares with whoever made it.
+pub(crate) type Counted = Arc<Mutex<Count>>;
 
 /// Returns the count, even if a thread has panicked while it had it.
-pub(super) fn locked(count: &Counted) -> MutexGuard<'_, Count> {
+pub(crate) fn locked(count: &Counted) -> MutexGuard<'_, Count> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Board that counts repetitions of operations and collects the warnings of the board.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     board: BoardHandle,
     count: Counted,
 }
 
 impl Tally {
-    pub(super) fn new(board: BoardHandle, count: &Counted) -> Self {
+    pub(crate) fn new(board: BoardHandle, count: &Counted) -> Self {
         Self {
             board,
             count: Arc::clone(count),

@@ -106,6 +106,12 @@ fn noted(batches: &[RecordBatch], column: &str, key: &str) -> Vec<f64> {
 /// Asserts that the sequence numbers, losses and time stamps of the rows agree, so that rows are in
 /// order and none is invented. Returns the number of rows.
 fn check_rows(batches: &[RecordBatch]) -> usize {
+    check_rows_at(RATE_HZ, 1e-3, batches)
+}
+
+/// As [`check_rows`], of samples at `rate_hz` with times that are right to within the fraction
+/// `within` of a period.
+fn check_rows_at(rate_hz: f64, within: f64, batches: &[RecordBatch]) -> usize {
     let (mut sequence, mut lost) = (Vec::<u32>::new(), Vec::<u64>::new());
     for batch in batches {
         sequence.extend(batch["sequence"].as_primitive::<UInt32Type>().values());
@@ -113,10 +119,13 @@ fn check_rows(batches: &[RecordBatch]) -> usize {
     }
     let times = times(batches);
     for row in 1..times.len() {
-        let step = f64::from(sequence[row] - sequence[row - 1]);
+        let step = f64::from(sequence[row].wrapping_sub(sequence[row - 1]));
         assert_eq!(step, 1.0 + lost[row] as f64, "row {row}");
-        let apart = (times[row] - times[row - 1]) * RATE_HZ;
-        assert!((apart - step).abs() < 1e-3, "row {row}: {apart} for {step}");
+        let apart = (times[row] - times[row - 1]) * rate_hz;
+        assert!(
+            (apart - step).abs() < within,
+            "row {row}: {apart} for {step}"
+        );
     }
     times.len()
 }

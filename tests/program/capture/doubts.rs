@@ -156,7 +156,6 @@ fn modules_are_those_of_the_bank_in_use() {
     tell!(lab.farm.boards()[0], "set_analog_bank", true);
     // The map lists module 1 of both boards. The first board uses an analog bank (a group of its
     // inputs and outputs) that has no module 1.
-    // 1.
     let out = lab.text_path("low");
     let (status, report) = lab.capture("0.2", &["--out", &out]);
     assert_eq!(status, 3, "{report}");

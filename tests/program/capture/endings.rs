@@ -21,7 +21,12 @@ use super::{Lab, batches, check_rows};
 
 /// Waits until a board has sent `more` packets.
 pub(super) fn wait_for_packets(board: &SimBoard, more: u64) {
-    let made = || board.stream_counters("readout")[0].made;
+    wait_for_packets_of("readout", board, more);
+}
+
+/// Waits until a board has sent `more` packets of this stream.
+pub(super) fn wait_for_packets_of(stream: &str, board: &SimBoard, more: u64) {
+    let made = || board.stream_counters(stream)[0].made;
     let until = made() + more;
     while made() < until {
         pause();

@@ -1,11 +1,12 @@
 //! Captures of fast streams: their files, their channels, and the settings that they restore.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{TimestampNanosecondType, UInt32Type, UInt64Type};
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::types::{TimestampNanosecondType, UInt64Type};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use twotone::Array;
 use twotone::capture::{CaptureParams, FastParams, capture, plan};
@@ -15,9 +16,9 @@ use twotone::record::{Manifest, RunDirectory};
 use twotone::sim::Farm;
 use twotone::sim::fault::{ErrorOnCall, Fault, PacketDuplicate, PacketLoss, PacketReorder};
 
-use super::super::process::{error_of, failure, rest, run, run_json, twotone};
-use super::endings::{hidden_beside, pause};
-use super::{Lab, YEAR_2026_S, batches, channel};
+use super::super::process::{error_of, failure, run, run_json, signal_to};
+use super::endings::{begun, ended, wait_for_packets_of};
+use super::{Lab, YEAR_2026_S, batches, channel, check_rows_at};
 
 /// Rate of the samples, in Hz.
 const FAST_HZ: f64 = 625e6 / 256.0;
@@ -70,30 +71,8 @@ fn set_tones(lab: &Lab) -> [f64; 4] {
     .unwrap()
 }
 
-/// Asserts that the rows are in order, a period apart, and that none is made up. Returns their
-/// number.
 fn check_rows(batches: &[RecordBatch]) -> usize {
-    let mut before: Option<(u32, i64)> = None;
-    let mut rows = 0;
-    for batch in batches {
-        let sequence = batch["sequence"].as_primitive::<UInt32Type>().values();
-        let lost = batch["lost_before"].as_primitive::<UInt64Type>().values();
-        let times = batch["time"].as_primitive::<TimestampNanosecondType>();
-        assert_eq!(times.null_count(), 0);
-        for ((sequence, lost), time) in sequence.iter().zip(lost).zip(times.values()) {
-            if let Some((last, last_ns)) = before.replace((*sequence, *time)) {
-                let step = f64::from(sequence.wrapping_sub(last));
-                assert_eq!(step, 1.0 + *lost as f64, "row {rows}");
-                let apart = (time - last_ns) as f64 * 1e-9 * FAST_HZ;
-                assert!(
-                    (apart - step).abs() < 0.01,
-                    "row {rows}: {apart} for {step}"
-                );
-            }
-            rows += 1;
-        }
-    }
-    rows
+    check_rows_at(FAST_HZ, 0.01, batches)
 }
 
 /// Asserts that each channel has the magnitude of its tone.
@@ -201,6 +180,51 @@ fn a_number_of_samples_of_named_channels_is_exact() {
 }
 
 #[test]
+fn a_number_of_samples_is_waited_for_on_every_board() {
+    let farm = Farm::builder().boards(4).detectors(0).seed(90);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    let out = lab.text_path("samples");
+    let args = ["--set-streamer", "--channel", "1:3", "--samples", "1"];
+    let capture = ["capture", &lab.map, "--out", &out, "--fast"];
+    let (status, report) = run_json(&[&capture[..], &args].concat());
+    check_status(status, &report);
+    for board in report["boards"].as_array().unwrap() {
+        assert_eq!(board["modules"][0]["expected"], 1, "{board}");
+    }
+}
+
+#[test]
+fn modules_without_a_tuned_channel_are_told() {
+    let farm = Farm::builder().boards(1).modules(2).detectors(2).seed(89);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    let tune = lab.text_path("tune");
+    let (status, report) = run_json(&["tune", &lab.map, "--out", &tune]);
+    assert_eq!(status, 0, "{report}");
+    let file = Path::new(&tune).join("tune.toml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let (first, second) = whole.split_at(whole.rfind("[[tune]]").unwrap());
+    let failed = |text: &str| text.replace("\"tuned\"", "\"failed\"");
+    for (text, modules, status, says) in [
+        (
+            format!("{first}{}", failed(second)),
+            1,
+            3,
+            "no channel of module 2",
+        ),
+        (failed(&whole), 0, 4, "no channel of module 1, 2"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let out = lab.text_path(&modules.to_string());
+        let args = ["--set-streamer", "--tune", &tune, "--out", &out];
+        let (ended, report) = lab.capture("0.2", &[&["--fast"], &args[..]].concat());
+        assert_eq!(ended, status, "{report}");
+        let board = &report["boards"][0];
+        assert!(error_of(board).contains(says), "{board}");
+        assert_eq!(board["modules"].as_array().unwrap().len(), modules);
+    }
+}
+
+#[test]
 fn losses_and_disorder_are_counted_in_samples() {
     let lab = lab(93);
     stream(&lab, &[5, 6]);
@@ -248,29 +272,18 @@ fn losses_and_disorder_are_counted_in_samples() {
     }
 }
 
-/// Starts a capture that sets the streamer, and waits until it has begun to write.
-fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
-    let child = twotone(&["capture", &lab.map, "--fast", "--out", out, "--json"])
-        .args(more)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let file = "samples/crs0001/module-1.arrow";
-    while hidden_beside(out).is_none_or(|hidden| !hidden.join(file).exists()) {
-        pause();
-    }
-    child
+/// Starts a capture of fast streams that goes on until it is interrupted, and waits until it has
+/// begun to write.
+fn endless(lab: &Lab, out: &str, more: &[&str]) -> Child {
+    begun(lab, out, &[&["--fast", "--seconds", "600"], more].concat())
 }
 
-fn ended(mut capture: Child) -> (i32, Value) {
-    let status = capture.wait().unwrap().code().unwrap_or(-1);
-    let (out, err) = (rest(capture.stdout.take()), rest(capture.stderr.take()));
-    let report = serde_json::from_str(&out);
-    (
-        status,
-        report.unwrap_or_else(|error| panic!("{error}: {out}\n{err}")),
-    )
+/// Interrupts a capture. Returns its exit status and its report.
+fn interrupted(capture: Child) -> (i32, Value) {
+    signal_to(&capture, Signal::INT);
+    let (status, report, _) = ended(capture);
+    assert_eq!(report["interrupted"], true, "{report}");
+    (status, report)
 }
 
 #[test]
@@ -311,7 +324,7 @@ fn a_capture_that_sets_the_streamer_locks_its_board_and_one_that_listens_does_no
     let lab = lab(95);
     let set = ["--set-streamer", "--channel", "1:2"];
     let out = lab.text_path("first");
-    let first = begun(&lab, &out, &[&set[..], &["--seconds", "4"]].concat());
+    let first = endless(&lab, &out, &set);
     let listens = lab.text_path("listens");
     let (status, report) = lab.capture("0.2", &["--out", &listens, "--fast"]);
     check_status(status, &report);
@@ -325,8 +338,8 @@ fn a_capture_that_sets_the_streamer_locks_its_board_and_one_that_listens_does_no
         "{error}"
     );
     assert_eq!(streamed(&lab), channels(&[2]));
-    let (status, report) = ended(first);
-    check_status(status, &report);
+    let (status, report) = interrupted(first);
+    assert_eq!(status, 130, "{report}");
     assert_eq!(streamed(&lab), channels(&[]));
 }
 
@@ -334,13 +347,12 @@ fn a_capture_that_sets_the_streamer_locks_its_board_and_one_that_listens_does_no
 fn a_streamer_that_cannot_be_restored_is_told_everywhere() {
     let lab = lab(96);
     let out = lab.text_path("samples");
-    let args = ["--set-streamer", "--channel", "1:7", "--seconds", "2"];
-    let capture = begun(&lab, &out, &args);
+    let capture = endless(&lab, &out, &["--set-streamer", "--channel", "1:7"]);
     lab.farm.boards()[0].inject(Fault::from(ErrorOnCall {
         method: Some("set_pfb_streamer".to_owned()),
         message: "RuntimeError: the streamer is stuck".to_owned(),
     }));
-    let (status, report) = ended(capture);
+    let (status, report) = interrupted(capture);
     assert_eq!(status, 3, "{report}");
     let module = &report["boards"][0]["modules"][0];
     assert_eq!(module["streamer"]["state"], "unknown", "{module}");
@@ -354,6 +366,14 @@ fn a_streamer_that_cannot_be_restored_is_told_everywhere() {
         warnings.iter().any(|text| text.contains(says)),
         "{warnings:?}"
     );
+    // A board whose streamer cannot be set is not captured, so no module can have the doubt.
+    let nothing = lab.text_path("nothing");
+    let args = ["--set-streamer", "--channel", "1:8", "--out", &nothing];
+    let (status, report) = lab.capture("0.2", &[&["--fast"], &args[..]].concat());
+    assert_eq!((status, &report["received"]), (3, &json!(0)), "{report}");
+    let error = error_of(&report["boards"][0]);
+    let says = "its fast stream was on for channels 7 before the capture";
+    assert!(error.contains(says), "{error}");
     lab.farm.boards()[0].clear_faults();
     assert_eq!(streamed(&lab), channels(&[7]));
 }
@@ -370,6 +390,7 @@ fn what_no_board_can_send_is_refused() {
         (&["--fast", "--channel", "1:0"], "as in 1:3"),
         (&["--fast", "--channels", "4"], "--channels"),
         (&["--fast", "--channel", "3:1"], "no module 3"),
+        (&["--fast", "--channel", "1:3", "--module", "1"], "--module"),
         (&["--fast", "--set-streamer"], "--channel"),
         (&["--fast", "--take-over"], "--set-streamer"),
     ] {
@@ -415,10 +436,11 @@ fn channels_that_another_program_changes_are_told() {
     let lab = lab(98);
     stream(&lab, &[3]);
     let out = lab.text_path("samples");
-    let capture = begun(&lab, &out, &["--seconds", "2"]);
+    let capture = endless(&lab, &out, &[]);
     stream(&lab, &[3, 9]);
-    let (status, report) = ended(capture);
-    assert_eq!(status, 3, "{report}");
+    wait_for_packets_of("pfb", &lab.farm.boards()[0], 500);
+    let (status, report) = interrupted(capture);
+    assert_eq!(status, 130, "{report}");
     let module = &report["boards"][0]["modules"][0];
     let doubt = module["doubts"][0].as_str().unwrap();
     let says = "changed their form from channel 3 in packets of 1000 samples to channels 3, 9 in \
