@@ -40,8 +40,8 @@ pub struct Found {
     pub ways: Vec<WayReport>,
 }
 
-/// A board that was found. All its texts but those in `doubts` are as it or another computer sent
-/// them: show them by [`legible`](twotone_hal::legible).
+/// A board that was found. Its texts, those in `conflicts` included, contain what it or another
+/// computer sent: show all of them by [`legible`](twotone_hal::legible).
 #[derive(Debug, Clone, Serialize)]
 pub struct FoundBoard {
     /// Kind of the board.
@@ -60,7 +60,7 @@ pub struct FoundBoard {
     pub addresses: Vec<Ipv4Addr>,
     /// Hardware address, if this computer has exchanged packets with the board.
     pub mac: Option<String>,
-    /// Names of the board in multicast DNS.
+    /// Names of the board in multicast DNS, `rfmux<serial>.local` before those of its slot.
     pub hosts: Vec<String>,
     /// Services that the board announces by multicast DNS.
     pub services: Vec<Service>,
@@ -97,7 +97,8 @@ pub struct WayReport {
     /// Number of signs that were left out, because there were too many, or because no board can
     /// have the address.
     pub left_out: u64,
-    /// Reason why the search was not made in this way, or not on every interface.
+    /// Reason why the search was not made in this way, not on every interface, or not to its end.
+    /// What it found nevertheless is in [`Found::boards`].
     pub error: Option<Failure>,
 }
 
@@ -115,7 +116,8 @@ impl Found {
     /// the default deadlines of a connection. A board whose beacons were heard is not asked,
     /// because its boot loader cannot answer.
     ///
-    /// If this future is dropped, the connections are closed.
+    /// The answers replace those of an earlier call. If this future is dropped, the connections are
+    /// closed.
     pub async fn ask(&mut self) {
         ask::ask(&mut self.boards).await;
     }

@@ -12,6 +12,7 @@ use super::Exit;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::table::Table;
+use super::tune::parse_seconds_up_to;
 
 /// Longest search, in seconds.
 const LONGEST_S: f64 = 3600.0;
@@ -42,10 +43,7 @@ pub(crate) struct Find {
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST_S => Ok(seconds),
-        _ => Err(format!("a time in seconds, above 0 and up to {LONGEST_S}")),
-    }
+    parse_seconds_up_to(LONGEST_S, text)
 }
 
 #[derive(Debug, Serialize)]

@@ -61,9 +61,13 @@ pub(crate) struct Tune {
 }
 
 pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
+    parse_seconds_up_to(1e6, text)
+}
+
+pub(crate) fn parse_seconds_up_to(longest: f64, text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
-        _ => Err("a time in seconds, above 0 and up to 1000000".to_owned()),
+        Ok(seconds) if seconds > 0.0 && seconds <= longest => Ok(seconds),
+        _ => Err(format!("a time in seconds, above 0 and up to {longest}")),
     }
 }
 

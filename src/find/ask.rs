@@ -14,6 +14,7 @@ use crate::record::Failure;
 const AT_ONCE: usize = 64;
 
 /// Asks boards for their releases and serial numbers. Boards that share an address are asked once.
+/// The answers replace those of earlier questions.
 pub(super) async fn ask(boards: &mut [FoundBoard]) {
     let mut entries: BTreeMap<String, BoardEntry> = BTreeMap::new();
     for board in boards.iter().filter(|board| runs(board)) {
@@ -25,6 +26,13 @@ pub(super) async fn ask(boards: &mut [FoundBoard]) {
     }
     if entries.is_empty() {
         return;
+    }
+    for board in boards.iter_mut() {
+        // What an earlier question has found.
+        let contradiction = contradiction(board);
+        let remains = |conflict: &String| Some(conflict) != contradiction.as_ref();
+        board.conflicts.retain(remains);
+        (board.firmware, board.said_serial, board.error) = (None, None, None);
     }
     let map = match HardwareMap::new(entries.values().cloned().collect(), Vec::new()) {
         Ok(map) => map,
@@ -56,12 +64,7 @@ pub(super) async fn ask(boards: &mut [FoundBoard]) {
                 board.error = Some(failure.unwrap_or_else(silent));
             }
         }
-        if let (Some(said), Some(serial)) = (&board.said_serial, &board.serial)
-            && same_serial(said) != same_serial(serial)
-        {
-            let conflict = format!("it says serial number {said}");
-            board.conflicts.push(conflict);
-        }
+        board.conflicts.extend(contradiction(board));
     }
     // The kernel knows the hardware addresses of the boards now.
     let neighbours = identity::neighbours_of_this_host();
@@ -69,6 +72,12 @@ pub(super) async fn ask(boards: &mut [FoundBoard]) {
         let mut known = board.addresses.iter();
         board.mac = known.find_map(|address| neighbours.get(address).cloned());
     }
+}
+
+/// Conflict of a board that reports another serial number than its signs have.
+fn contradiction(board: &FoundBoard) -> Option<String> {
+    let (said, serial) = (board.said_serial.as_ref()?, board.serial.as_ref()?);
+    (same_serial(said) != same_serial(serial)).then(|| format!("it says serial number {said}"))
 }
 
 /// True if the board may run its firmware. A boot loader has no control protocol.

@@ -69,11 +69,7 @@ fn about(board: &FoundBoard) -> String {
 fn entry(board: &FoundBoard) -> Result<BoardEntry, &'static str> {
     let address = board.address.as_ref();
     let address = address.ok_or("no address of it is known")?;
-    let by_serial = |host: &&String| {
-        let serial = board.serial.as_ref();
-        serial.is_some_and(|serial| host.contains(serial.as_str()))
-    };
-    let host = board.hosts.iter().find(by_serial).or(board.hosts.first());
+    let host = board.hosts.first();
     let host = host.map(|host| Host::new(host, address.port()));
     let name = match (&board.serial, &board.crate_serial, board.slot) {
         (Some(serial), ..) => format!("{}{serial}", board.kind),

@@ -16,11 +16,21 @@ struct Merged {
     sightings: Vec<Sighting>,
 }
 
+impl From<Sighting> for Merged {
+    fn from(sighting: Sighting) -> Self {
+        Self {
+            serial: sighting.serial.clone(),
+            addresses: sighting.addresses.iter().copied().collect(),
+            sightings: vec![sighting],
+        }
+    }
+}
+
 /// Merges the signs of boards of a kind.
 ///
-/// Signs with the same serial number and with a common address are those of one board. A sign
-/// without a serial number belongs to every board that has one of its addresses, and a sign without
-/// an address to every board with its serial number.
+/// Signs with a common address and with the same serial number, or without one, are those of one
+/// board. A sign without a serial number belongs to every board that has one of its addresses, and
+/// a sign without an address to every board with its serial number.
 pub(super) fn merge(kind: BoardKind, mut sightings: Vec<Sighting>) -> Vec<FoundBoard> {
     // The serial number is spelt as in the first sign. A packet has only its value.
     sightings.sort_by_key(|sighting| match sighting.way {
@@ -28,44 +38,37 @@ pub(super) fn merge(kind: BoardKind, mut sightings: Vec<Sighting>) -> Vec<FoundB
         Way::Beacon => 1,
         _ => 2,
     });
-    let (whole, parts): (Vec<_>, Vec<_>) = sightings
+    let (whole, without_address): (Vec<_>, Vec<_>) = sightings
         .into_iter()
-        .partition(|sighting| sighting.serial.is_some() && !sighting.addresses.is_empty());
-    let mut boards: Vec<Merged> = Vec::new();
-    let mut of_serial: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for sighting in whole {
-        let serial = sighting.serial.as_deref().map(same_serial);
-        let same = of_serial.entry(serial.unwrap_or_default()).or_default();
-        same.push(boards.len());
-        boards.push(Merged {
-            serial: sighting.serial.clone(),
-            addresses: sighting.addresses.iter().copied().collect(),
-            sightings: vec![sighting],
-        });
+        .partition(|sighting| !sighting.addresses.is_empty());
+    let mut merged: Vec<_> = whole.into_iter().map(Merged::from).collect();
+    let mut of_serial: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
+    for (place, board) in merged.iter().enumerate() {
+        let serial = board.serial.as_deref().map(same_serial);
+        of_serial.entry(serial).or_default().push(place);
     }
     for same in of_serial.values() {
-        join_those_that_meet(&mut boards, same);
+        join_those_that_meet(&mut merged, same);
     }
-    boards.retain(|board| !board.sightings.is_empty());
+    merged.retain(|board| !board.sightings.is_empty());
+    let (mut boards, without_serial): (Vec<_>, Vec<_>) =
+        merged.into_iter().partition(|board| board.serial.is_some());
     let mut index = Index::default();
     for (place, board) in boards.iter().enumerate() {
-        index.add(place, &board.sightings);
+        index.add(place, board);
     }
-    for sighting in parts {
-        let owners = index.owners(&sighting);
+    let without_address = without_address.into_iter().map(Merged::from);
+    for part in without_serial.into_iter().chain(without_address) {
+        let owners = index.owners(&part);
         if owners.is_empty() {
-            index.add(boards.len(), std::slice::from_ref(&sighting));
-            boards.push(Merged {
-                serial: sighting.serial.clone(),
-                addresses: sighting.addresses.iter().copied().collect(),
-                sightings: vec![sighting],
-            });
+            index.add(boards.len(), &part);
+            boards.push(part);
             continue;
         }
         for place in owners {
-            index.add(place, std::slice::from_ref(&sighting));
-            boards[place].addresses.extend(&sighting.addresses);
-            boards[place].sightings.push(sighting.clone());
+            index.add(place, &part);
+            boards[place].addresses.extend(&part.addresses);
+            boards[place].sightings.extend_from_slice(&part.sightings);
         }
     }
     boards.sort_by_cached_key(|board| (board.order(), board.addresses.clone()));
@@ -76,8 +79,8 @@ pub(super) fn merge(kind: BoardKind, mut sightings: Vec<Sighting>) -> Vec<FoundB
         .collect()
 }
 
-/// Joins the boards at these places, which have one serial number, if they have a common address,
-/// directly or through others. The joined ones have no signs left.
+/// Joins the boards at these places, which have one serial number or none, if they have a common
+/// address, directly or through others. The joined ones have no signs left.
 fn join_those_that_meet(boards: &mut [Merged], same: &[usize]) {
     let mut at: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
     for &place in same {
@@ -112,41 +115,42 @@ struct Index {
 }
 
 impl Index {
-    fn add(&mut self, place: usize, sightings: &[Sighting]) {
-        for sighting in sightings {
-            if let Some(serial) = &sighting.serial {
-                self.serials
-                    .entry(same_serial(serial))
-                    .or_default()
-                    .insert(place);
-            }
-            for address in &sighting.addresses {
-                self.addresses.entry(*address).or_default().insert(place);
-            }
-            if let Some(host) = &sighting.host {
-                self.hosts.entry(host.clone()).or_default().insert(place);
-            }
+    fn add(&mut self, place: usize, board: &Merged) {
+        if let Some(serial) = &board.serial {
+            let serial = same_serial(serial);
+            self.serials.entry(serial).or_default().insert(place);
+        }
+        for address in &board.addresses {
+            self.addresses.entry(*address).or_default().insert(place);
+        }
+        for host in board.hosts() {
+            self.hosts.entry(host.clone()).or_default().insert(place);
         }
     }
 
-    /// Places of the boards that a sign without a serial number or without an address can be of.
-    fn owners(&self, sighting: &Sighting) -> BTreeSet<usize> {
+    /// Places of the boards that signs without a serial number or without an address can be of.
+    fn owners(&self, part: &Merged) -> BTreeSet<usize> {
         let of = |found: Option<&BTreeSet<usize>>| found.cloned().unwrap_or_default();
-        match (&sighting.serial, &sighting.host) {
-            (Some(serial), _) => of(self.serials.get(&same_serial(serial))),
-            (None, Some(host)) if sighting.addresses.is_empty() => of(self.hosts.get(host)),
-            (None, _) => {
-                let found = sighting
-                    .addresses
-                    .iter()
-                    .map(|one| of(self.addresses.get(one)));
-                found.flatten().collect()
-            }
+        if let Some(serial) = &part.serial {
+            return of(self.serials.get(&same_serial(serial)));
         }
+        if part.addresses.is_empty() {
+            let hosts = part.hosts();
+            return hosts.flat_map(|host| of(self.hosts.get(host))).collect();
+        }
+        let addresses = part.addresses.iter();
+        addresses
+            .flat_map(|address| of(self.addresses.get(address)))
+            .collect()
     }
 }
 
 impl Merged {
+    /// Names in multicast DNS.
+    fn hosts(&self) -> impl Iterator<Item = &String> {
+        self.sightings.iter().filter_map(|one| one.host.as_ref())
+    }
+
     /// Order of the boards: numbers first, then other serial numbers, then boards without one.
     fn order(&self) -> (u8, u64, String) {
         let Some(serial) = &self.serial else {
@@ -168,13 +172,13 @@ impl Merged {
         let slot = self.agreed(&mut conflicts, "slots", ToString::to_string, |one| one.slot);
         let port = self.agreed(&mut conflicts, "ports", ToString::to_string, |one| one.port);
         let port = port.unwrap_or(kind.family().default_port);
-        let unique = |all: Vec<String>| all.into_iter().collect::<BTreeSet<_>>();
-        let hosts = self.sightings.iter().filter_map(|one| one.host.clone());
-        let hosts = unique(hosts.collect());
+        let hosts: BTreeSet<_> = self.hosts().cloned().collect();
         let found_by: BTreeSet<Way> = self.sightings.iter().map(|one| one.way).collect();
         let services = self.sightings.iter_mut();
         let services: BTreeSet<_> = services.flat_map(|one| one.services.drain(..)).collect();
-        let first = self.addresses.first();
+        // The first address of a sign is the one that it came from.
+        let first = self.sightings.iter();
+        let first = first.flat_map(|one| &one.addresses).next();
         FoundBoard {
             kind,
             serial: self.serial,
@@ -366,6 +370,39 @@ mod tests {
                 at(Stream, "5", &[3]),
             ],
             &["5 1,2 mdns,stream 1", "5 3 stream 1"],
+        );
+    }
+
+    #[test]
+    fn signs_without_a_serial_number_that_meet_in_another_one_are_those_of_one_board() {
+        check(
+            &[
+                at(Mdns, "", &[1]),
+                at(Mdns, "", &[2]),
+                at(Mdns, "", &[1, 2]),
+                at(Mdns, "", &[3]),
+            ],
+            &["- 1,2 mdns 0", "- 3 mdns 0"],
+        );
+        check(
+            &[
+                at(Mdns, "", &[2]),
+                at(Mdns, "", &[1, 2]),
+                at(Beacon, "7", &[1]),
+            ],
+            &["7 1,2 mdns,beacon 0"],
+        );
+    }
+
+    #[test]
+    fn the_address_of_a_board_is_the_one_that_has_answered() {
+        let boards = check(
+            &[at(Mdns, "5", &[9, 1]), at(Stream, "5", &[1])],
+            &["5 1,9 mdns,stream 0"],
+        );
+        assert_eq!(
+            boards[0].address.as_ref().unwrap().to_string(),
+            "10.0.0.9:80"
         );
     }
 

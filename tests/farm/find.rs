@@ -1,9 +1,11 @@
 //! Search for the boards of a farm, over the wire.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::pin::pin;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_ip_multicast_if;
+use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 use twotone::find::{FindOptions, Found, FoundBoard, Interface, Way, find};
 use twotone::map::HardwareMap;
 use twotone::sim::{Farm, FarmBuilder, SimBoard, Streaming};
@@ -23,9 +25,10 @@ impl Bench {
             port.local_addr().unwrap()
         };
         let (mdns, stream, beacons) = (free(), free(), free());
+        let [high, low] = stream.port().to_be_bytes();
         Self {
             mdns_port: mdns.port(),
-            stream: SocketAddrV4::new(Ipv4Addr::new(239, 192, 0, 77), stream.port()),
+            stream: SocketAddrV4::new(Ipv4Addr::new(239, 193, high, low), stream.port()),
             beacons,
         }
     }
@@ -50,28 +53,55 @@ impl Bench {
         options
     }
 
-    /// Searches, and meanwhile sends datagrams from a socket: to the group of multicast DNS, to
-    /// that of the streams, and to the port of the beacons.
+    /// Searches. Sends datagrams from a socket once the search can receive them: to the group of
+    /// multicast DNS, to that of the streams, and to the port of the beacons.
     async fn find_among(&self, datagrams: &[(Way, Vec<u8>)]) -> Found {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        set_ip_multicast_if(&socket, &Ipv4Addr::LOCALHOST).unwrap();
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        sockopt::set_ip_multicast_if(&sender, &Ipv4Addr::LOCALHOST).unwrap();
+        let questions = self.questions();
         let sending = async {
-            // The sockets of the search are open when the first questions are sent.
-            let mut ticks = tokio::time::interval(Duration::from_millis(50));
-            for _ in 0..8 {
-                ticks.tick().await;
-                for (way, bytes) in datagrams {
-                    let to = match way {
-                        Way::Mdns => SocketAddr::from((mdns::GROUP, self.mdns_port)),
-                        Way::Stream => self.stream.into(),
-                        _ => self.beacons,
-                    };
-                    drop(socket.send_to(bytes, to));
+            questions.readable().await.unwrap();
+            let in_hex = |ip: Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(ip.octets()));
+            let beacons = format!(
+                "{}:{:04X}",
+                in_hex(Ipv4Addr::LOCALHOST),
+                self.beacons.port()
+            );
+            let group = in_hex(*self.stream.ip());
+            for (list, entry) in [("/proc/net/udp", beacons), ("/proc/net/igmp", group)] {
+                while !fs::read_to_string(list).unwrap().contains(&entry) {
+                    tokio::task::yield_now().await;
                 }
+            }
+            for (way, bytes) in datagrams {
+                let to = match way {
+                    Way::Mdns => SocketAddr::from((mdns::GROUP, self.mdns_port)),
+                    Way::Stream => self.stream.into(),
+                    _ => self.beacons,
+                };
+                sender.send_to(bytes, to).unwrap();
             }
         };
         let options = self.options();
-        tokio::join!(find(&options), sending).0
+        let mut search = pin!(find(&options));
+        tokio::select! {
+            biased;
+            found = &mut search => panic!("the search has ended before it could receive: {found:?}"),
+            () = sending => {}
+        }
+        search.await
+    }
+
+    /// A socket that receives the questions of the search.
+    fn questions(&self) -> tokio::net::UdpSocket {
+        let questions = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
+        sockopt::set_socket_reuseaddr(&questions, true).unwrap();
+        sockopt::set_socket_reuseport(&questions, true).unwrap();
+        bind(&questions, &SocketAddrV4::new(mdns::GROUP, self.mdns_port)).unwrap();
+        sockopt::set_ip_add_membership(&questions, &mdns::GROUP, &Ipv4Addr::LOCALHOST).unwrap();
+        let questions = UdpSocket::from(questions);
+        questions.set_nonblocking(true).unwrap();
+        tokio::net::UdpSocket::from_std(questions).unwrap()
     }
 }
 
@@ -108,6 +138,10 @@ async fn every_board_is_found_once_in_all_its_ways_and_nothing_is_sent_to_it() {
             (None, 0)
         );
     }
+    // What was said before is forgotten.
+    found.boards[0].said_serial = Some("9".to_owned());
+    let earlier = "it says serial number 9".to_owned();
+    found.boards[0].conflicts.push(earlier);
     found.ask().await;
     for one in &found.boards {
         assert_eq!(one.firmware.as_deref(), Some("1.7.0-sim"), "{one:?}");
@@ -181,10 +215,9 @@ async fn what_hostile_programs_send_is_refused_and_counted() {
             (Way::Beacon, beacon),
         ])
         .await;
-    // Some may have come before the sockets were open.
-    assert!(refused(&found, Way::Mdns) >= 8, "{:?}", found.ways);
-    assert!(refused(&found, Way::Stream) >= 4, "{:?}", found.ways);
-    assert!(refused(&found, Way::Beacon) >= 2, "{:?}", found.ways);
+    for (way, count) in [(Way::Mdns, 4), (Way::Stream, 2), (Way::Beacon, 1)] {
+        assert_eq!(refused(&found, way), count, "{:?}", found.ways);
+    }
     assert_eq!(serials(&found), ["0001", "\u{1b}[2J"]);
     let toml = found.map_toml();
     assert_eq!(

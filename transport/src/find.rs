@@ -110,7 +110,8 @@ pub struct Sighting {
     pub slot: Option<u8>,
     /// Name of the board in multicast DNS.
     pub host: Option<String>,
-    /// Addresses of the board. Several addresses in one sign are those of one board.
+    /// Addresses of the board, the one that the sign came from first if it is one of them. Several
+    /// addresses in one sign are those of one board.
     pub addresses: Vec<Ipv4Addr>,
     /// TCP port of the control protocol, if the sign has it.
     pub port: Option<u16>,
@@ -145,7 +146,8 @@ pub struct Searched {
     pub refused: u64,
     /// Number of signs that were left out, because there were too many.
     pub left_out: u64,
-    /// Reason why the search was not made, or not on every interface.
+    /// Reason why the search was not made, not on every interface, or not to its end. What was
+    /// found nevertheless is in `sightings`.
     pub error: Option<Error>,
 }
 

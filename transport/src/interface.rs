@@ -12,7 +12,6 @@ use twotone_hal::{Error, ErrorKind, Result};
 pub struct Interface {
     name: String,
     address: Ipv4Addr,
-    is_loopback: bool,
 }
 
 impl Interface {
@@ -63,9 +62,13 @@ impl Interface {
         self.address
     }
 
-    /// True for the loopback interface, which no other computer can reach.
-    pub fn is_loopback(&self) -> bool {
-        self.is_loopback
+    /// An interface that need not exist.
+    #[cfg(test)]
+    pub(crate) fn of_test(name: &str, address: Ipv4Addr) -> Self {
+        Self {
+            name: name.to_owned(),
+            address,
+        }
     }
 }
 
@@ -91,12 +94,17 @@ fn addresses() -> Result<Vec<Interface>> {
         let is_up = one.flags.contains(InterfaceFlags::IFF_UP);
         let address = one.address?.as_sockaddr_in()?.ip();
         (is_up && (has_multicast || is_loopback)).then_some(Interface {
-            name: one.interface_name,
+            name: device(&one.interface_name).to_owned(),
             address,
-            is_loopback,
         })
     });
     Ok(usable.collect())
+}
+
+/// Name of the interface that an address with this label belongs to. Further addresses can have
+/// labels such as `eth0:1`, which are no interfaces: no socket can be bound to them.
+fn device(label: &str) -> &str {
+    label.split_once(':').map_or(label, |(device, _)| device)
 }
 
 #[cfg(test)]
@@ -106,11 +114,18 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_found_by_name_and_by_address() {
         let loopback = Interface::named("127.0.0.1").unwrap();
-        assert!(loopback.is_loopback());
         assert_eq!(Interface::named(loopback.name()).unwrap(), loopback);
         assert!(Interface::all().unwrap().contains(&loopback));
         let error = Interface::named("no-such").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(loopback.name()), "{error}");
+    }
+
+    #[test]
+    fn a_label_of_an_address_is_no_interface() {
+        assert_eq!(
+            ["eth0", "eth0:1", "lo:x:y"].map(device),
+            ["eth0", "eth0", "lo"]
+        );
     }
 }

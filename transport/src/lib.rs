@@ -6,6 +6,7 @@ mod crs;
 mod deadline;
 mod find;
 mod formats;
+mod group;
 mod host;
 mod http;
 mod interface;

@@ -70,10 +70,26 @@ pub async fn look_up_ipv4(host: &Host) -> Result<Ipv4Addr> {
     address.ok_or_else(|| unreachable("has no IPv4 address, and sample streams need one"))
 }
 
-/// Forgets the address of a name that multicast DNS has found, because no connection to it can be
-/// opened.
-pub(crate) fn forget(name: &str) {
-    mdns::forget(name);
+/// Forgets the addresses of a name that multicast DNS has found, unless one of them is reached
+/// before this value is dropped. An attempt to connect may be given up before it fails.
+pub(crate) struct ForgetUnlessReached(Option<String>);
+
+impl ForgetUnlessReached {
+    pub(crate) fn new(name: String) -> Self {
+        Self(Some(name))
+    }
+
+    pub(crate) fn reached(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ForgetUnlessReached {
+    fn drop(&mut self) {
+        if let Some(name) = &self.0 {
+            mdns::forget(name);
+        }
+    }
 }
 
 type Found = io::Result<Vec<SocketAddr>>;

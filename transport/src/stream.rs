@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::{Host, look_up, lookup};
+use crate::lookup::ForgetUnlessReached;
+use crate::{Host, look_up};
 
 /// A byte stream in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -56,8 +57,9 @@ impl Connector {
             let reached = Arc::clone(&first_reached);
             async move {
                 let addresses = look_up(&name, port).await?;
-                let connected = TcpStream::connect(&addresses[..]).await;
-                let stream = connected.inspect_err(|_| lookup::forget(&name))?;
+                let addresses_of_name = ForgetUnlessReached::new(name);
+                let stream = TcpStream::connect(&addresses[..]).await?;
+                addresses_of_name.reached();
                 // Each request is one write, and its answer is awaited: Nagle's algorithm would
                 // only add delay.
                 stream.set_nodelay(true)?;

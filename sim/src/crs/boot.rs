@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use twotone_wire::crs::boot::{
-    Beacon, Flash, FlashStep, Redirect, Uboot, XmodemReceiver, example_image, release_in,
+    Beacon, Flash, FlashStep, MOST_DATAGRAM, Redirect, Uboot, XmodemReceiver, example_image,
+    release_in,
 };
 
 use super::Crs;
@@ -26,9 +27,6 @@ const BEACON_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Time between two requests for the first block of a file.
 const START_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Largest datagram of a host, bytes.
-const MOST_DATAGRAM: usize = 2048;
 
 /// The firmware of a board.
 #[derive(Debug)]

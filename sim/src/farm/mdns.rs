@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
-use twotone_wire::mdns::{Announced, GROUP, Message};
+use twotone_wire::mdns::{Announced, GROUP, LONGEST_MESSAGE, Message};
 
 use crate::board::Simulated;
-
-/// Bytes of the longest message (RFC 6762, section 17).
-const LONGEST: usize = 9000;
 
 /// Opens the socket that receives the questions of all programs on this machine.
 pub(super) fn open(port: u16) -> io::Result<UdpSocket> {
@@ -27,7 +24,7 @@ pub(super) async fn answer(
     port: u16,
     boards: Vec<(Arc<dyn Simulated>, Announced)>,
 ) {
-    let mut bytes = vec![0; LONGEST];
+    let mut bytes = vec![0; LONGEST_MESSAGE];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut bytes).await else {
             // An error of an earlier packet, which the system reports here.
@@ -46,7 +43,7 @@ pub(super) async fn answer(
             if !simulated.board().is_up() {
                 continue;
             }
-            if let Ok(Some(answer)) = announced.answer(&query, to_one)
+            if let Some(answer) = announced.answer(&query, to_one)
                 && let Ok(answer) = answer.emit()
                 && let Err(error) = send(&answer, announced.address, port, to)
             {

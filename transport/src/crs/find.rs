@@ -8,13 +8,14 @@ mod streams;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use twotone_hal::{Error, ErrorKind, Result};
 
 use crate::find::{FindOptions, Finding, Searched, Sighting, Way};
-use crate::mdns::{Browsed, Browser, Host, browse};
+use crate::mdns::{Browser, Host, browse};
 use crate::{CrsBoard, deadline};
 
 /// Largest number of signs of each way that are kept. Further ones are left out and counted.
@@ -24,29 +25,35 @@ const MOST_SIGNS: usize = 4096;
 /// boards names no type, so that all types are asked for; this one is asked for at once.
 const HTTP: &str = "_http._tcp.local";
 
-/// Searches in every way at the same time.
+/// Searches in every way at the same time. A way that fails keeps what it has found.
 pub(super) fn find(options: &FindOptions) -> Finding {
     let options = Arc::new(options.clone());
     let deadline = deadline::within(options.within);
     let (hint, hints) = mpsc::unbounded_channel();
-    let runtime = tworoutine::runtime();
-    let by_name = runtime.spawn(by_name(Arc::clone(&options), hints, deadline));
-    let mut ways = vec![(Way::Mdns, OnDrop(by_name))];
+    let spawn = |search| AbortOnDropHandle::new(tworoutine::runtime().spawn(search));
+    let mut ways = vec![(
+        Way::Mdns,
+        spawn(by_name(options.clone(), hints, deadline).boxed()),
+    )];
     if options.streams {
-        let heard = streams::listen(Arc::clone(&options), hint.clone(), deadline);
-        ways.push((Way::Stream, OnDrop(runtime.spawn(heard))));
+        let (options, mut signs) = (options.clone(), Signs::new(Way::Stream, hint.clone()));
+        let heard = async move {
+            let ended = streams::listen(&options, &mut signs, deadline).await;
+            signs.end(ended)
+        };
+        ways.push((Way::Stream, spawn(heard.boxed())));
     }
-    let heard = beacons::listen(options, hint, deadline);
-    ways.push((Way::Beacon, OnDrop(runtime.spawn(heard))));
+    let mut signs = Signs::new(Way::Beacon, hint);
+    let heard = async move {
+        let ended = beacons::listen(&options, &mut signs, deadline).await;
+        signs.end(ended)
+    };
+    ways.push((Way::Beacon, spawn(heard.boxed())));
     Box::pin(async move {
         let mut searched = Vec::with_capacity(ways.len());
-        for (way, mut search) in ways {
-            let ended = match (&mut search.0).await {
-                Ok(ended) => ended,
-                Err(ended) => Err(Error::new(ErrorKind::Panicked, ended.to_string())),
-            };
-            searched.push(ended.unwrap_or_else(|error| Searched {
-                error: Some(error),
+        for (way, search) in ways {
+            searched.push(search.await.unwrap_or_else(|ended| Searched {
+                error: Some(Error::new(ErrorKind::Panicked, ended.to_string())),
                 ..Searched::new(way)
             }));
         }
@@ -54,52 +61,28 @@ pub(super) fn find(options: &FindOptions) -> Finding {
     })
 }
 
-/// A search that ends when this value is dropped.
-struct OnDrop(JoinHandle<Result<Searched>>);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Searches by multicast DNS. `hints` are serial numbers of boards that were found otherwise.
+/// Searches by multicast DNS. `hints` are names of boards that were found otherwise.
 async fn by_name(
     options: Arc<FindOptions>,
-    mut hints: mpsc::UnboundedReceiver<String>,
+    hints: mpsc::UnboundedReceiver<String>,
     deadline: Instant,
-) -> Result<Searched> {
-    let (name, names) = mpsc::unbounded_channel();
-    let to_names = async move {
-        while let Some(serial) = hints.recv().await {
-            let host = CrsBoard::host_of_serial(&serial);
-            if name.send(host.name().to_owned()).is_err() {
-                return;
-            }
-        }
-        // The search goes on without hints.
-        std::future::pending().await
+) -> Searched {
+    let mut browser = Browser::new(|name| names::board(name).is_some(), &[HTTP]);
+    let ended = match options.interfaces() {
+        Ok(all) => browse(&all, options.mdns_port, &mut browser, hints, deadline).await,
+        Err(error) => Err(error),
     };
-    let interfaces = options.interfaces()?;
-    let browser = Browser::new(|name| names::board(name).is_some(), &[HTTP]);
-    let browsing = browse(&interfaces, options.mdns_port, browser, names, deadline);
-    let browsed = tokio::select! {
-        browsed = browsing => browsed?,
-        () = to_names => return Ok(Searched::new(Way::Mdns)),
-    };
-    let Browsed {
-        hosts,
-        refused,
-        left_out,
-        failed,
-    } = browsed;
-    Ok(Searched {
-        sightings: hosts.into_iter().filter_map(sighting).collect(),
-        refused,
-        left_out,
-        error: failed,
+    Searched {
+        refused: browser.refused,
+        left_out: browser.left_out,
+        sightings: browser
+            .into_hosts()
+            .into_iter()
+            .filter_map(sighting)
+            .collect(),
+        error: ended.err(),
         ..Searched::new(Way::Mdns)
-    })
+    }
 }
 
 fn sighting(host: Host) -> Option<Sighting> {
@@ -124,6 +107,7 @@ fn sighting(host: Host) -> Option<Sighting> {
 struct Signs<K> {
     known: BTreeSet<K>,
     searched: Searched,
+    /// Receives the names that boards with the serial numbers in the signs have.
     hint: mpsc::UnboundedSender<String>,
 }
 
@@ -151,15 +135,27 @@ impl<K: Ord> Signs<K> {
             && names::is_label(serial)
         {
             // The search by multicast DNS may have ended.
-            drop(self.hint.send(serial.clone()));
+            let host = CrsBoard::host_of_serial(serial);
+            drop(self.hint.send(host.name().to_owned()));
         }
         self.searched.sightings.push(sighting);
+    }
+
+    /// Ends the search, with what was found before an error.
+    fn end(self, ended: Result<()>) -> Searched {
+        Searched {
+            error: ended.err(),
+            ..self.searched
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+
+    use tokio::task::yield_now;
+    use twotone_wire::crs::boot::Beacon;
 
     use super::*;
 
@@ -192,7 +188,51 @@ mod tests {
                 ..Sighting::new(Way::Beacon, vec![Ipv4Addr::LOCALHOST])
             });
         }
-        assert_eq!(hints.try_recv().as_deref(), Ok("0042"));
+        assert_eq!(hints.try_recv().as_deref(), Ok("rfmux0042.local"));
         assert!(hints.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_was_found_before_an_error_is_kept() {
+        let (hint, _hints) = mpsc::unbounded_channel();
+        let mut signs = Signs::new(Way::Beacon, hint);
+        signs.add(1, || Sighting::new(Way::Beacon, vec![Ipv4Addr::LOCALHOST]));
+        let searched = signs.end(Err(Error::new(
+            ErrorKind::Unreachable,
+            "the network went down",
+        )));
+        assert_eq!(searched.sightings.len(), 1);
+        assert!(searched.error.is_some());
+    }
+
+    #[tokio::test]
+    async fn beacons_from_addresses_of_ipv4_are_heard_on_a_socket_of_ipv6() {
+        let (hint, _hints) = mpsc::unbounded_channel();
+        let mut signs = Signs::new(Way::Beacon, hint);
+        let free = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
+        let at = free.local_addr().unwrap();
+        drop(free);
+        let options = FindOptions {
+            beacons: Some(at),
+            ..FindOptions::default()
+        };
+        let beacon = Beacon {
+            version: 1,
+            serial: "0042".to_owned(),
+            crate_serial: None,
+        };
+        let board = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let sending = async {
+            // The search has opened its socket once it waits.
+            yield_now().await;
+            let to = (Ipv4Addr::LOCALHOST, at.port());
+            board.send_to(&beacon.emit(), to).unwrap();
+        };
+        let deadline = Instant::now() + std::time::Duration::from_millis(300);
+        let listening = beacons::listen(&options, &mut signs, deadline);
+        tokio::join!(biased; listening, sending).0.unwrap();
+        let found = &signs.searched.sightings;
+        assert_eq!(found.len(), 1, "{:?}", signs.searched);
+        assert_eq!(found[0].addresses, [Ipv4Addr::LOCALHOST]);
     }
 }

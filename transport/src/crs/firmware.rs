@@ -12,11 +12,10 @@
 //! | `beacons` | the socket that receives the beacons of all boards |
 //! | `console` | commands and transfers of one board |
 
-mod beacons;
+pub(super) mod beacons;
 mod console;
 
 use std::fmt::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -27,9 +26,7 @@ use twotone_hal::{
     FirmwareImage, FirmwareProgress, FirmwareRelease, FirmwareResult, PowerLoss, Result,
     same_serial,
 };
-use twotone_wire::crs::boot::{
-    BEACON_PORT, Beacon, Command, ERASE_BLOCK, check_image, is_for_simulated_boards,
-};
+use twotone_wire::crs::boot::{Beacon, Command, ERASE_BLOCK, check_image, is_for_simulated_boards};
 
 use self::beacons::Beacons;
 use self::console::Console;
@@ -45,8 +42,7 @@ pub(crate) fn firmware_of(
     boards: &[(&str, BoardPlace<'_>)],
     options: &FirmwareOptions,
 ) -> Vec<Arc<dyn Firmware>> {
-    let usual = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BEACON_PORT));
-    let beacons = Arc::new(Beacons::new(options.beacons.unwrap_or(usual)));
+    let beacons = Arc::new(Beacons::new(options.beacons.unwrap_or(beacons::USUAL)));
     let boards = boards.iter().map(|(name, place)| {
         let firmware = CrsFirmware {
             name: (*name).to_owned(),

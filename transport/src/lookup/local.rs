@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Found;
 use crate::mdns;
@@ -28,7 +28,7 @@ pub(super) async fn look_up(name: &str, port: u16, system: impl Future<Output = 
     let name = name.to_owned();
     let (failed, has_failed) = oneshot::channel::<()>();
     // The process-wide runtime has the timer, so that the caller needs no runtime of its own.
-    let mut asking = OnDrop(tworoutine::runtime().spawn(async move {
+    let mut asking = AbortOnDropHandle::new(tworoutine::runtime().spawn(async move {
         drop(timeout(SYSTEM_FIRST, has_failed).await);
         mdns::resolve(&name).await
     }));
@@ -39,10 +39,10 @@ pub(super) async fn look_up(name: &str, port: u16, system: impl Future<Output = 
             Ok(found) => return Ok(found),
             Err(error) => {
                 drop(failed);
-                (error, asking.wait().await)
+                (error, asking.await.map_err(io::Error::other)?)
             }
         },
-        by_network = asking.wait() => match by_network {
+        by_network = &mut asking => match by_network.map_err(io::Error::other)? {
             Ok(found) => return Ok(with_port(&found, port)),
             Err(error) => match system.await {
                 Ok(found) => return Ok(found),
@@ -62,19 +62,4 @@ pub(super) async fn look_up(name: &str, port: u16, system: impl Future<Output = 
 fn with_port(found: &[Ipv4Addr], port: u16) -> Vec<SocketAddr> {
     let found = found.iter();
     found.map(|ip| SocketAddr::from((*ip, port))).collect()
-}
-
-/// A task that ends when this value is dropped.
-struct OnDrop(JoinHandle<io::Result<Vec<Ipv4Addr>>>);
-
-impl OnDrop {
-    async fn wait(&mut self) -> io::Result<Vec<Ipv4Addr>> {
-        (&mut self.0).await.map_err(io::Error::other)?
-    }
-}
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -1,54 +1,45 @@
 //! Search for the hosts of boards by multicast DNS.
 
+use std::net::SocketAddrV4;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 use twotone_hal::{Error, ErrorKind, Result};
-use twotone_wire::mdns::queries;
+use twotone_wire::mdns::{GROUP, LONGEST_MESSAGE, queries};
 
-use super::browser::{Browser, Host};
-use super::socket::GroupSocket;
+use super::browser::Browser;
 use crate::Interface;
+use crate::group::GroupSocket;
 
 /// Time between two looks for questions that are due.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Result of a search.
-#[derive(Debug)]
-pub(crate) struct Browsed {
-    pub(crate) hosts: Vec<Host>,
-    /// Number of datagrams that were refused.
-    pub(crate) refused: u64,
-    /// Number of records that were left out.
-    pub(crate) left_out: u64,
-    /// Interfaces on which nothing could be received.
-    pub(crate) failed: Option<Error>,
-}
-
-/// Looks on `interfaces` for hosts whose names `is_board` accepts, until `deadline`. It also asks
-/// for the hosts that `hints` names.
+/// Asks on `interfaces` until `deadline`, and gives the answers to `browser`. It also asks for the
+/// hosts that `hints` names.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] if the socket cannot be opened or used.
+/// [`ErrorKind::Unreachable`] if the socket cannot be opened or used, or not on every interface.
+/// `browser` has what was found nevertheless.
 pub(crate) async fn browse(
     interfaces: &[Interface],
     port: u16,
-    mut browser: Browser,
+    browser: &mut Browser,
     mut hints: UnboundedReceiver<String>,
     deadline: Instant,
-) -> Result<Browsed> {
+) -> Result<()> {
     let failed = |error| {
         let why = format!("multicast DNS on UDP port {port} cannot be used");
         Error::new(ErrorKind::Unreachable, why).caused_by(error)
     };
-    let (mut socket, not_joined) = GroupSocket::open(interfaces, port).map_err(failed)?;
+    let at = SocketAddrV4::new(GROUP, port);
+    let mut socket = GroupSocket::open(at, LONGEST_MESSAGE).map_err(failed)?;
+    socket.join(interfaces);
     let began = Instant::now();
-    while Instant::now() < deadline {
-        let due = browser.due(began.elapsed());
-        socket.send(&queries(&due)).await.map_err(failed)?;
-        let look = sleep_until(deadline.min(Instant::now() + LOOK));
-        tokio::pin!(look);
+    while socket.has_joined() && Instant::now() < deadline {
+        socket.send(&queries(&browser.due(began.elapsed()))).await;
+        let mut look = pin!(sleep_until(deadline.min(Instant::now() + LOOK)));
         loop {
             tokio::select! {
                 biased;
@@ -61,14 +52,5 @@ pub(crate) async fn browse(
             }
         }
     }
-    let failed = not_joined.into_iter().next().map(|(interface, error)| {
-        let why = format!("multicast DNS cannot be received on {interface}");
-        Error::new(ErrorKind::Unreachable, why).caused_by(error)
-    });
-    Ok(Browsed {
-        refused: browser.refused,
-        left_out: browser.left_out,
-        hosts: browser.hosts(),
-        failed,
-    })
+    socket.all_or("multicast DNS cannot be used")
 }

@@ -30,6 +30,9 @@ pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 /// UDP port of all questions and answers.
 pub const PORT: u16 = 5353;
 
+/// Bytes of the longest message (RFC 6762, section 17).
+pub const LONGEST_MESSAGE: usize = 9000;
+
 /// Name whose `PTR` records are the types of all services of the network (RFC 6763, section 9).
 pub const ALL_SERVICE_TYPES: &str = "_services._dns-sd._udp.local";
 

@@ -2,51 +2,40 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout_at};
-use twotone_hal::{Error, ErrorKind, Result};
-use twotone_wire::crs::boot::{BEACON_PORT, Beacon};
+use twotone_hal::Result;
+use twotone_wire::crs::boot::{Beacon, MOST_DATAGRAM};
 
 use super::Signs;
-use crate::find::{FindOptions, Searched, Sighting, Way};
+use crate::crs::firmware::beacons::{USUAL, failed};
+use crate::find::{FindOptions, Sighting, Way};
 
-/// Size of the largest beacon, in bytes.
-const MOST_DATAGRAM: usize = 2048;
+/// Address and serial numbers in a beacon.
+type Key = (Ipv4Addr, String, Option<String>);
 
-/// Listens to beacons, and gives the serial numbers in them to `hint`. No beacon is answered, so
-/// that the boards start as if nobody had listened.
+/// Listens to beacons. No beacon is answered, so that the boards start as if nobody had listened.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] if the port cannot be bound or read.
+/// [`Unreachable`](twotone_hal::ErrorKind::Unreachable) if the port cannot be bound or read.
 pub(super) async fn listen(
-    options: Arc<FindOptions>,
-    hint: UnboundedSender<String>,
+    options: &FindOptions,
+    signs: &mut Signs<Key>,
     deadline: Instant,
-) -> Result<Searched> {
-    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, BEACON_PORT));
-    let at = options.beacons.unwrap_or(any);
-    let failed = |error: io::Error| {
-        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
-        let why = format!("the beacons of boards cannot be received on {at}");
-        let failed = Error::new(ErrorKind::Unreachable, why).caused_by(error);
-        match is_taken {
-            true => failed.advise("wait for the other program that flashes or finds boards to end"),
-            false => failed,
-        }
-    };
+) -> Result<()> {
+    let at = options.beacons.unwrap_or(USUAL);
     let interface = options.interface.as_ref().map(|one| one.name());
-    let socket = bind(at, interface).map_err(failed)?;
-    let mut signs = Signs::new(Way::Beacon, hint);
+    let socket = bind(at, interface).map_err(|error| failed(at, error))?;
     let mut bytes = vec![0; MOST_DATAGRAM];
     while Instant::now() < deadline
         && let Ok(received) = timeout_at(deadline, socket.recv_from(&mut bytes)).await
     {
-        let (length, from) = received.map_err(failed)?;
-        let (Ok(beacon), IpAddr::V4(from)) = (Beacon::parse(&bytes[..length]), from.ip()) else {
+        let (length, from) = received.map_err(|error| failed(at, error))?;
+        // A socket of IPv6 receives from addresses of IPv4 too.
+        let from = from.ip().to_canonical();
+        let (Ok(beacon), IpAddr::V4(from)) = (Beacon::parse(&bytes[..length]), from) else {
             signs.searched.refused += 1;
             continue;
         };
@@ -62,7 +51,7 @@ pub(super) async fn listen(
             ..Sighting::new(Way::Beacon, vec![from])
         });
     }
-    Ok(signs.searched)
+    Ok(())
 }
 
 /// Opens a socket that receives from one interface or from all. The port is not shared: each beacon

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 use twotone_hal::{Certainty, Error, ErrorKind, Result, same_serial};
-use twotone_wire::crs::boot::Beacon;
+use twotone_wire::crs::boot::{BEACON_PORT, Beacon, MOST_DATAGRAM};
 
-/// Size of the largest beacon, in bytes.
-const MOST_DATAGRAM: usize = 2048;
+/// Usual address that receives beacons: their port, on all interfaces.
+pub(in crate::crs) const USUAL: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), BEACON_PORT);
 
 /// Largest number of boards whose beacons are kept. Beacons of further boards are dropped, so that
 /// a sender of random serial numbers does not fill the memory.
@@ -36,6 +37,19 @@ pub(super) struct Beacons {
     changed: Notify,
 }
 
+/// Error of a socket that cannot receive beacons at `bind`.
+pub(in crate::crs) fn failed(bind: SocketAddr, error: io::Error) -> Error {
+    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+    let why = format!("the beacons of boards cannot be received on {bind}");
+    let failed = Error::new(ErrorKind::Unreachable, why)
+        .caused_by(error)
+        .certainty_is(Certainty::NotExecuted);
+    match is_taken {
+        true => failed.advise("wait for the other program that flashes or finds boards to end"),
+        false => failed.advise("name an address of this computer"),
+    }
+}
+
 impl Beacons {
     pub(super) fn new(bind: SocketAddr) -> Self {
         Self {
@@ -54,7 +68,7 @@ impl Beacons {
     pub(super) async fn listen(&self) -> Result<&UdpSocket> {
         let bind = || UdpSocket::bind(self.bind);
         let socket = self.socket.get_or_try_init(bind).await;
-        socket.map_err(|error| self.failed(error))
+        socket.map_err(|error| failed(self.bind, error))
     }
 
     /// Waits for the next beacon of the board with this serial number, and returns the beacon with
@@ -78,21 +92,8 @@ impl Beacons {
             }
             tokio::select! {
                 () = changed => {}
-                received = self.receive(socket) => received.map_err(|error| self.failed(error))?,
+                received = self.receive(socket) => received.map_err(|error| failed(self.bind, error))?,
             }
-        }
-    }
-
-    fn failed(&self, error: io::Error) -> Error {
-        let bind = self.bind;
-        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
-        let why = format!("the beacons of boards cannot be received on {bind}");
-        let failed = Error::new(ErrorKind::Unreachable, why)
-            .caused_by(error)
-            .certainty_is(Certainty::NotExecuted);
-        match is_taken {
-            true => failed.advise("wait for the other program that flashes boards to end"),
-            false => failed.advise("name an address of this computer"),
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 use twotone_hal::{Certainty, Error, ErrorKind, FirmwareProgress, Result};
 use twotone_wire::crs::boot::{
-    Beacon, Command, Redirect, Transcript, XmodemError, XmodemSender, XmodemStep,
+    Beacon, Command, MOST_DATAGRAM, Redirect, Transcript, XmodemError, XmodemSender, XmodemStep,
 };
 
 use crate::FirmwareOptions;
@@ -28,9 +28,6 @@ const ASK_ATTEMPTS: usize = 3;
 /// Longest time until a block of a file is acknowledged, before it is repeated. It is long, because
 /// acknowledgements have no number: one that comes later is taken for that of the repeated block.
 const BLOCK_TIME: Duration = Duration::from_secs(5);
-
-/// Size of the largest datagram of a board, in bytes.
-const MOST_DATAGRAM: usize = 2048;
 
 /// Console of a board.
 #[derive(Debug)]

@@ -45,6 +45,9 @@ pub use xmodem::{XmodemError, XmodemSender, XmodemStep};
 /// UDP port to which boards broadcast their beacons.
 pub const BEACON_PORT: u16 = 9875;
 
+/// Bytes of the largest beacon, and of the largest packet of a console.
+pub const MOST_DATAGRAM: usize = 2048;
+
 /// Prompt of the boot loader.
 pub const PROMPT: &str = "ZynqMP>";
 

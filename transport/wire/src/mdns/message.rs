@@ -139,7 +139,12 @@ impl Message {
         }
         let malformed = |error: simple_dns::SimpleDnsError| MdnsError::Malformed(error.to_string());
         for record in &self.records {
-            packet.answers.push(record.wire().map_err(malformed)?);
+            // Several hosts may have records of type `PTR` with the same name, and the answer of
+            // one does not replace those of the others. An answer to a single host, which repeats
+            // the questions, never says that it replaces others (RFC 6762, section 6.7).
+            let replaces = self.questions.is_empty() && !matches!(record.data, Data::Ptr(_));
+            let record = record.wire().map_err(malformed)?;
+            packet.answers.push(record.with_cache_flush(replaces));
         }
         packet.build_bytes_vec_compressed().map_err(malformed)
     }
@@ -238,10 +243,7 @@ impl Record {
             }
         };
         let name = wire_name(&self.name);
-        let record = ResourceRecord::new(name, CLASS::IN, self.ttl_s, data);
-        // Several hosts may have records of type `PTR` with the same name, and the answer of one
-        // does not replace those of the others.
-        Ok(record.with_cache_flush(!matches!(self.data, Data::Ptr(_))))
+        Ok(ResourceRecord::new(name, CLASS::IN, self.ttl_s, data))
     }
 }
 
