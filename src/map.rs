@@ -52,6 +52,7 @@ use std::path::Path;
 use serde::Serialize;
 pub(crate) use twotone_hal::same_serial;
 
+pub(crate) use check::unique_values;
 pub use entry::{
     BoardEntry, CONSERVATIVE_COLD_ATTENUATION_DB, CONSERVATIVE_MAX_TONE, CONSERVATIVE_MAX_TOTAL,
     CONSERVATIVE_START_POWER, DetectorEntry, ModuleEntry, SafeState,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use twotone_hal::legible;
 
 use super::FoundBoard;
-use crate::map::{BoardEntry, HardwareMap, Host, same_serial};
+use crate::map::{BoardEntry, HardwareMap, Host, unique_values};
 
 /// Writes the boards as a map.
 pub(super) fn write(boards: &[FoundBoard]) -> String {
@@ -27,12 +27,15 @@ pub(super) fn write(boards: &[FoundBoard]) -> String {
                 continue;
             }
         };
-        let unique = unique(&entry);
+        let unique = unique_values(&entry);
         match HardwareMap::new(vec![entry], Vec::new()) {
             Err(error) => {
                 let _ = writeln!(toml, "# left out: {}", legible(&error.to_string()));
             }
-            Ok(map) if board.conflicts.is_empty() && unique.is_disjoint(&taken) => {
+            Ok(map)
+                if board.conflicts.is_empty()
+                    && !unique.iter().any(|value| taken.contains(value)) =>
+            {
                 taken.extend(unique);
                 toml.push_str(&map.to_toml());
             }
@@ -88,21 +91,6 @@ fn entry(board: &FoundBoard) -> Result<BoardEntry, &'static str> {
     Ok(entry)
 }
 
-/// Values of an entry that no other entry of a map may have.
-fn unique(entry: &BoardEntry) -> BTreeSet<(&'static str, String)> {
-    let serial = entry.serial.as_deref().map(same_serial);
-    let slot = entry.crate_serial.as_deref().zip(entry.slot);
-    let slot = slot.map(|(in_crate, slot)| format!("{slot} of {}", same_serial(in_crate)));
-    let unique = [
-        Some(("name", entry.name.to_lowercase())),
-        Some(("address", entry.address().canonical().to_string())),
-        serial.map(|serial| ("serial", serial)),
-        slot.map(|slot| ("slot", slot)),
-        entry.mac.clone().map(|mac| ("mac", mac)),
-    ];
-    unique.into_iter().flatten().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -128,11 +116,15 @@ mod tests {
         let mut in_crate = sighting(Way::Beacon, "9", 9);
         in_crate.crate_serial = Some("011".to_owned());
         in_crate.slot = Some(3);
+        let mut in_same_slot = sighting(Way::Beacon, "10", 10);
+        in_same_slot.crate_serial = Some("11".to_owned());
+        in_same_slot.slot = Some(3);
         let boards = merge(
             BoardKind::CRS,
             vec![
                 by_name,
                 in_crate,
+                in_same_slot,
                 sighting(Way::Stream, "0007", 7),
                 // A conflict, and a text that would act on a terminal.
                 sighting(Way::Stream, "0008", 8),
@@ -162,6 +154,8 @@ mod tests {
         );
         assert!(text.contains("\n# serial = \"0008\"\n"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        assert_eq!(text.matches("# left out: ").count(), 1, "{text}");
+        let same_slot = "# left out: a board above has its name";
+        assert_eq!(text.matches(same_slot).count(), 1, "{text}");
+        assert_eq!(text.matches("# left out: ").count(), 2, "{text}");
     }
 }

@@ -9,10 +9,27 @@ use twotone_hal::same_serial;
 use super::section::{Findings, Found};
 use super::{BoardEntry, Host};
 
+/// A value that may occur only once in a map: what it is, and the common form of its spellings.
+pub(crate) type Key = (&'static str, String);
+
+/// Values of a board that no other board of a map may have. Its hardware address is in its normal
+/// form.
+pub(crate) fn unique_values(board: &BoardEntry) -> Vec<Key> {
+    let slot = board.crate_serial.as_deref().zip(board.slot);
+    let values = [
+        Some(name_key(&board.name)),
+        Some(address_key(&board.address())),
+        board.serial.as_deref().map(serial_key),
+        slot.map(|(crate_serial, slot)| slot_key(slot, crate_serial)),
+        board.mac.clone().map(|mac| ("mac", mac)),
+    ];
+    values.into_iter().flatten().collect()
+}
+
 /// Values that may occur only once, each with the byte offset and the spelling of its first
 /// occurrence.
 #[derive(Default)]
-pub(super) struct UniqueValues(HashMap<(&'static str, String), (usize, String)>);
+pub(super) struct UniqueValues(HashMap<Key, (usize, String)>);
 
 impl UniqueValues {
     /// Returns true if `value` occurs for the first time among the values of the kind `what`.
@@ -24,17 +41,18 @@ impl UniqueValues {
         value: &str,
         at: usize,
     ) -> bool {
-        self.one(findings, what, value.to_owned(), value, at)
+        self.one(findings, (what, value.to_owned()), value, at)
     }
 
     /// As `once`, for a board's name. Case makes no difference.
     pub(super) fn name(&mut self, findings: &mut Findings<'_>, name: &str, at: usize) -> bool {
-        self.once(findings, "board name", &name.to_lowercase(), at)
+        let key = name_key(name);
+        self.one(findings, key.clone(), &key.1, at)
     }
 
     /// As `once`, for a board's serial number. Case and leading zeros make no difference.
     pub(super) fn serial(&mut self, findings: &mut Findings<'_>, serial: &str, at: usize) -> bool {
-        self.one(findings, "serial number", same_serial(serial), serial, at)
+        self.one(findings, serial_key(serial), serial, at)
     }
 
     /// As `once`, for a slot of a crate.
@@ -45,29 +63,22 @@ impl UniqueValues {
         crate_serial: &str,
         at: usize,
     ) -> bool {
-        let place = |serial: &str| format!("{slot} of crate {serial}");
-        let same = place(&same_serial(crate_serial));
-        self.one(findings, "slot", same, &place(crate_serial), at)
+        let key = slot_key(slot, crate_serial);
+        self.one(findings, key, &place_of(slot, crate_serial), at)
     }
 
     /// As `once`, for an address. All spellings of one address are equal.
     pub(super) fn address(&mut self, findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
-        self.once(findings, "address", &host.canonical().to_string(), at)
+        let key = address_key(host);
+        self.one(findings, key.clone(), &key.1, at)
     }
 
-    /// As `once`, for a value that can be spelt in several ways. `same` is the common form of all
-    /// spellings.
-    fn one(
-        &mut self,
-        findings: &mut Findings<'_>,
-        what: &'static str,
-        same: String,
-        written: &str,
-        at: usize,
-    ) -> bool {
+    /// As `once`, for a value that can be spelt in several ways.
+    fn one(&mut self, findings: &mut Findings<'_>, key: Key, written: &str, at: usize) -> bool {
+        let what = key.0;
         let (first, otherwise) = self
             .0
-            .entry((what, same))
+            .entry(key)
             .or_insert_with(|| (at, written.to_owned()));
         if *first != at {
             let place = findings.place(*first);
@@ -84,11 +95,25 @@ impl UniqueValues {
     }
 }
 
-/// True if `serial` can be a label of a host name (a part between dots). Serial numbers of boards
-/// and crates must be labels, because host names follow from them.
-pub(super) fn is_label(serial: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    (1..=32).contains(&serial.len()) && serial.bytes().all(allowed)
+/// Case makes no difference to the names of boards.
+fn name_key(name: &str) -> Key {
+    ("board name", name.to_lowercase())
+}
+
+fn serial_key(serial: &str) -> Key {
+    ("serial number", same_serial(serial))
+}
+
+fn slot_key(slot: u8, crate_serial: &str) -> Key {
+    ("slot", place_of(slot, &same_serial(crate_serial)))
+}
+
+fn place_of(slot: u8, crate_serial: &str) -> String {
+    format!("{slot} of crate {crate_serial}")
+}
+
+fn address_key(host: &Host) -> Key {
+    ("address", host.canonical().to_string())
 }
 
 /// Returns the error message for a text under `key` that cannot be a serial number.

@@ -6,6 +6,7 @@ mod quantities;
 
 use twotone_algorithms::Geometry;
 use twotone_hal::{Hertz, ModuleId, PropertyKey};
+use twotone_transport::BoardPlace;
 
 use self::quantities::{FREQUENCIES_HZ, end_of_band, frequency, key_in, powers};
 use super::address;
@@ -401,7 +402,7 @@ fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<F
 /// Returns true if `serial` can be a label of a host name (a part between dots), which a serial
 /// number must be. Otherwise reports a problem in `findings`.
 fn labelled(findings: &mut Findings<'_>, key: &str, serial: &Found<String>) -> bool {
-    let good = check::is_label(&serial.value);
+    let good = BoardPlace::is_serial(&serial.value);
     if !good {
         findings.say(serial.at, check::no_label(key));
     }

@@ -66,6 +66,7 @@ mod firmware;
 mod housekeeping;
 mod identity;
 mod life;
+mod names;
 mod out_of_range;
 mod properties;
 mod question;

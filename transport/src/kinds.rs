@@ -23,6 +23,9 @@ const BUILT_IN: &[BoardKind] = &[BoardKind::CRS];
 /// Kinds that programs have added.
 static REGISTERED: RwLock<Vec<BoardKind>> = RwLock::new(Vec::new());
 
+/// Characters of the longest serial number.
+const LONGEST_SERIAL: usize = 32;
+
 /// A connection that is being opened. It is `Send`, so that many can be opened concurrently.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Send + 'a>>;
 
@@ -101,6 +104,15 @@ pub struct BoardPlace<'a> {
     pub crate_serial: Option<&'a str>,
     /// Slot of the board in the crate.
     pub slot: Option<u8>,
+}
+
+impl BoardPlace<'_> {
+    /// True if `text` can be the serial number of a board or of a crate. Names of hosts follow from
+    /// these numbers, so that they have 1 to 32 letters, digits and `-`.
+    pub fn is_serial(text: &str) -> bool {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=LONGEST_SERIAL).contains(&text.len()) && text.bytes().all(allowed)
+    }
 }
 
 /// A kind of board.

@@ -3,13 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use twotone_transport::BoardPlace;
+
 use super::document::{Content, Item, Node};
 use super::keys::{self, BESIDE, BOARDS, safe, shown};
 use super::python;
 use super::values::SLOTS;
-use crate::map::same_serial;
+use crate::map::{address, same_serial};
 use crate::map::section::{Findings, Found};
-use crate::map::{address, check};
 
 /// Contents of the map that have been read so far.
 pub(super) struct Reading<'t> {
@@ -412,7 +413,9 @@ impl Board {
     /// Returns a name of the board for an error message.
     fn called(&self) -> String {
         match (&self.serial, &self.hostname) {
-            (Some(serial), _) if check::is_label(&serial.value) => format!("crs{}", serial.value),
+            (Some(serial), _) if BoardPlace::is_serial(&serial.value) => {
+                format!("crs{}", serial.value)
+            }
             (_, Some(host)) => format!("the board at {}", safe(&host.value)),
             _ => "the board".to_owned(),
         }

@@ -1,11 +1,12 @@
 //! Values of a Python hardware map (a YAML document): serial numbers, texts and numbers of slots in
 //! crates.
 
+use twotone_transport::BoardPlace;
+
 use super::boards::Reading;
 use super::document::Item;
 use super::keys::{safe, shown};
 use super::python;
-use crate::map::check;
 use crate::map::section::Found;
 
 /// Error message for an invalid slot number.
@@ -22,7 +23,7 @@ impl Reading<'_> {
         if let Some(read) = read.filter(|read| *read != serial.value) {
             let written = safe(&serial.value);
             let what = format!("Python reads {written} without quotes as {read}");
-            if check::is_label(&serial.value) {
+            if BoardPlace::is_serial(&serial.value) {
                 let taken = "it is taken as it is written: put it in quotes";
                 self.doubts.push((value.at, format!("{what}; {taken}")));
             } else {

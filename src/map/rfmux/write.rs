@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use twotone_transport::BoardPlace;
+
 use super::Imported;
 use super::boards::{Board, Reading};
 use super::keys::safe;
@@ -109,7 +111,7 @@ fn leave_out_unusable_serials(
             findings.say(at, check::no_label(key) + &note);
         }
     };
-    let no_label = |serial: &str| !check::is_label(serial);
+    let no_label = |serial: &str| !BoardPlace::is_serial(serial);
     if let Some(serial) = board.serial.take_if(|serial| no_label(&serial.value)) {
         let what = format!("serial number {:?}", serial.value);
         refuse(serial.at, "serial", what, &mut board.left_out);

@@ -2,7 +2,6 @@
 //! and by the beacons in their boot window.
 
 mod beacons;
-mod names;
 mod streams;
 
 use std::collections::BTreeSet;
@@ -14,9 +13,10 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use twotone_hal::{Error, ErrorKind, Result};
 
+use super::names;
 use crate::find::{FindOptions, Finding, Searched, Sighting, Way};
 use crate::mdns::{Browser, Host, browse};
-use crate::{CrsBoard, deadline};
+use crate::{BoardPlace, CrsBoard, deadline};
 
 /// Largest number of signs of each way that are kept. Further ones are left out and counted.
 const MOST_SIGNS: usize = 4096;
@@ -132,7 +132,7 @@ impl<K: Ord> Signs<K> {
         self.known.insert(key);
         let sighting = sighting();
         if let Some(serial) = &sighting.serial
-            && names::is_label(serial)
+            && BoardPlace::is_serial(serial)
         {
             // The search by multicast DNS may have ended.
             let host = CrsBoard::host_of_serial(serial);

@@ -7,6 +7,7 @@
 use twotone_hal::Result;
 use twotone_wire::tuber::{Cursor, Kind, Value};
 
+use super::names::serial_in_label;
 use super::question::{Question, label};
 use super::survey::Asker;
 use crate::tuber::broken;
@@ -116,6 +117,5 @@ fn text(value: &Value) -> Option<String> {
 fn serial_of_host(value: &Value) -> Option<String> {
     let host = text(value)?;
     let label = host.split('.').next()?;
-    let serial = label.strip_prefix("rfmux")?;
-    (!serial.is_empty()).then(|| serial.to_owned())
+    serial_in_label(label).map(str::to_owned)
 }

@@ -112,6 +112,8 @@ async fn a_board_is_asked_who_it_is_only_where_it_has_an_answer() {
         (&[("get_serial", "0042")], "0042"),
         (&[("serial_number", "7")], "7"),
         (&[("get_hostname", "rfmux0043.local")], "0043"),
+        (&[("get_hostname", "rfmux.local")], ""),
+        (&[("get_hostname", "rfmux\u{1b}[2J.local")], ""),
         (
             &[("HOSTNAME", "crs-lab"), ("get_board_serial", " 0044 ")],
             "0044",

@@ -1,7 +1,6 @@
 //! Names of boards in multicast DNS.
 
-/// Characters of the longest serial number.
-const LONGEST: usize = 32;
+use crate::{BoardPlace, Host};
 
 /// Place of a board by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +13,10 @@ pub(super) struct BoardName {
 /// Reads a name in lower case: `rfmux0042.local` or `slot3.crate011.local`. `None` for a name that
 /// is not that of a board.
 pub(super) fn board(name: &str) -> Option<BoardName> {
+    Host::parse(name, Host::DEFAULT_PORT).ok()?;
     let name = name.strip_suffix(".local")?;
-    if let Some(serial) = name.strip_prefix("rfmux") {
-        return is_label(serial).then(|| BoardName {
+    if let Some(serial) = serial_in_label(name) {
+        return Some(BoardName {
             serial: Some(serial.to_owned()),
             crate_serial: None,
             slot: None,
@@ -26,17 +26,17 @@ pub(super) fn board(name: &str) -> Option<BoardName> {
     // `str::parse` accepts a sign.
     let slot = Some(slot).filter(|slot| slot.bytes().all(|b| b.is_ascii_digit()));
     let slot = slot?.parse().ok()?;
-    is_label(crate_serial).then(|| BoardName {
+    BoardPlace::is_serial(crate_serial).then(|| BoardName {
         serial: None,
         crate_serial: Some(crate_serial.to_owned()),
         slot: Some(slot),
     })
 }
 
-/// True if a text can be a serial number within a host name.
-pub(super) fn is_label(serial: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    (1..=LONGEST).contains(&serial.len()) && serial.bytes().all(allowed) && !serial.ends_with('-')
+/// The serial number in `rfmux0042`, which is a name without its domain.
+pub(super) fn serial_in_label(label: &str) -> Option<&str> {
+    let serial = label.strip_prefix("rfmux");
+    serial.filter(|serial| BoardPlace::is_serial(serial))
 }
 
 #[cfg(test)]
