@@ -127,6 +127,10 @@ impl GroupSocket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -150,7 +154,8 @@ mod tests {
         socket.interfaces.insert(0, gone);
         socket.send(&[b"question".to_vec()]).await;
         assert!(socket.failed().unwrap().starts_with("gone0 (192.0.2.1): "));
-        let (bytes, _) = socket.receive().await.unwrap();
+        let received = timeout(Duration::from_secs(30), socket.receive()).await;
+        let (bytes, _) = received.unwrap().unwrap();
         assert_eq!(bytes, b"question");
     }
 }
