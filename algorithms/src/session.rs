@@ -30,8 +30,8 @@ pub(crate) struct Tone {
 /// Means of the samples of one step of a measurement.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Means {
-    /// One mean for each tone. The phase and the rotation that the tone was set to have been
-    /// removed.
+    /// One mean for each tone. It does not contain the phase of the tone's carrier, nor the
+    /// rotation by which the board turns the samples of the channel.
     pub z: Vec<Complex64>,
     /// Variance of each of these means. Zero if each mean is of one sample, because one sample has
     /// no scatter.
@@ -317,8 +317,8 @@ impl<'a> Session<'a> {
         self.acquire(steps, samples, 1).await
     }
 
-    /// Runs the steps as `run` does, and reads every tone back. Use this method for the tones that
-    /// stay on after a whole [`tune`](crate::tune()).
+    /// Runs the steps as `run` does, and reads every tone back. Use this method for the last tones
+    /// of a [`tune`](crate::tune()), because they stay on after its end.
     pub(crate) async fn run_read_back(
         &mut self,
         steps: &[Vec<Tone>],

@@ -38,12 +38,12 @@ const SAMPLES: u32 = 16;
 pub struct Standing {
     /// State of the tune.
     pub state: TuneState,
-    /// Reason that the tune does not hold, or that this is not known.
+    /// Reason that the tune does not hold, or that its state is not known.
     pub why: Option<String>,
     /// Error of the check, if it failed. `why` has the error in words.
     pub error: Option<Failure>,
-    /// Channels whose tones are not set as in the tune. If the tune holds, the other channels are
-    /// calibrated.
+    /// Channels whose tones are not set as in the tune. They are not calibrated. Their number does
+    /// not decide if the tune holds: if it does, all other channels are calibrated.
     pub changed: Vec<ChannelId>,
     /// Common phase change of the reference tones since the tune, in rad. The calibrations of a
     /// capture are corrected by this change and by [`Standing::reference_gain`].
@@ -289,7 +289,7 @@ mod tests {
         let off = standing.reference().unwrap() - Complex64::from_polar(0.9, 0.1);
         assert!(off.norm() < 1e-12, "{standing:?}");
         // With another length of the line, the phase of each tone turns in proportion to its
-        // frequency. No phase turns far.
+        // frequency. Here, no phase turns by more than the limit for the common change.
         for (most_rad, state) in [(0.02, TuneState::Holds), (0.15, TuneState::Void)] {
             let along = (0..8).map(|at| f64::from(at) / 3.5 - 1.0);
             let ratios: Vec<_> = along.map(|at| Complex64::cis(at * most_rad)).collect();

@@ -1,5 +1,5 @@
-//! Tests of commands that write their results to a run directory. At the end the disk is full, or
-//! the folder is moved or removed while the command runs.
+//! Tests of commands that write their results to a run directory. The disk is full when they write,
+//! or somebody moves or removes the folder while they run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,9 +94,9 @@ enum Fate {
     Taken,
 }
 
-/// Runs the program in a folder of its own. The mishap happens to its run directory once `is_far`
-/// returns true for the hidden folder in which this directory is made. Returns the exit status, the
-/// report, and the folder.
+/// Runs the program in a folder of its own. The program writes its files in a hidden folder, which
+/// becomes the run directory at the end. Once `is_far` returns true for the hidden folder, the
+/// mishap happens to the place of the run. Returns the exit status, the report, and the folder.
 fn run_fated(
     fate: Fate,
     args: &[&str],

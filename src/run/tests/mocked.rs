@@ -1,6 +1,6 @@
-//! Tests of the wrappers of boards after errors. A mock of a board can fail with any error, even
-//! with errors that no other board of the tests returns. A *batch* is a list of operations, sent to
-//! a board as one request.
+//! Tests of the wrappers around a board, such as the one that enforces limits, when the board
+//! returns an error. A mock of a board can return any error, even errors that no other board of the
+//! tests returns. A *batch* is a list of operations, sent to a board as one request.
 
 use std::time::Duration;
 

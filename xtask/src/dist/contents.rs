@@ -77,8 +77,8 @@ impl Manifest {
     }
 }
 
-/// Returns the number of the format of the state folder that the program reads and writes, from the
-/// output of `twotone --version`. Returns `None` if the output contains none.
+/// Reads the output of `twotone --version`, and returns the format of the program's state folder, a
+/// number. Returns `None` if the output contains no such number.
 pub(crate) fn state_format(version: &str) -> Option<u32> {
     let mut lines = version.lines();
     lines.find_map(|line| line.strip_prefix("state format ")?.parse().ok())

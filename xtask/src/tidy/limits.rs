@@ -8,8 +8,8 @@ use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/threat-model.md";
 
-/// Folders with the code of the product. Only there, a constant with the name of a limit counts as
-/// a limit.
+/// Folders with the code of the product. Only there, a constant whose name begins like one of
+/// [`BEGINNINGS`] counts as a limit.
 const FOLDERS: [&str; 6] = [
     "hal/src/",
     "sim/src/",
@@ -78,8 +78,8 @@ fn is_product(path: &Path) -> bool {
 /// Returns the text of a file without the tests at its end.
 fn code(workspace: &Workspace, path: &Path) -> String {
     let mut text = workspace.text(path).unwrap_or_default();
-    // Only a module with a body is at the end of the code. `mod tests;` may be anywhere, because
-    // its tests are in another file.
+    // A test module with a body ends the code of its file. The line `mod tests;` does not: it may
+    // be anywhere, because its tests are in another file.
     let mut tests = text.match_indices("#[cfg(test)]\nmod ");
     let at = tests.find(|(at, found)| {
         let name = &text[at + found.len()..];

@@ -105,7 +105,7 @@ impl Sender {
             if self.outbox.is_full() {
                 self.outbox.flush(self.crs.board.streamed());
             }
-            // Requests to the board can run between the modules.
+            // The board can answer requests before the packets of the next module are made.
             tokio::task::yield_now().await;
         }
         self.outbox.flush(self.crs.board.streamed());

@@ -12,8 +12,8 @@ use crate::crs::readout::time::{period_parts, year_start};
 
 const DAY: i64 = 86_400 * PARTS;
 
-/// A test packet. If a fault changes `parts`, the time of the stamp in parts of a second since
-/// 2000, the stamp is made anew from it.
+/// A test packet. `parts` is the time of its stamp: the number of parts of a second since 2000, with
+/// [`PARTS`] of them in a second. If a fault changes `parts`, the stamp is made anew from it.
 struct Made {
     parts: i64,
     stamped: Stamped,
@@ -186,7 +186,7 @@ fn a_clock_that_is_right_is_taken_at_its_word() {
     for ppm in [-150.0, -30.0, 30.0, 150.0] {
         // The drift of the clock either accumulates, or is corrected each second.
         let runs = |_: i64, made: &mut Made| set(made, since(made) * ppm * 1e-6);
-        // Stamps that agree with the line are used unchanged. After three seconds they are wrong by
+        // Stamps that agree with the timeline are used unchanged. After three seconds they are wrong by
         // up to 450 us.
         check_within(455.0, "drifts", &runs, 0.0, &|_| true);
         let put_right = |_: i64, made: &mut Made| {
@@ -306,8 +306,8 @@ fn a_clock_that_stands_still_is_found() {
             made.stamped.stamp.part = 77;
         }
     };
-    // In each second one stamp may agree with the line by chance, to within the allowed distance
-    // and the allowed correction.
+    // In each second, one stamp may agree with the timeline by chance. Stamps agree that are within
+    // a quarter of a sampling period of the timeline, after the clock's correction.
     check_within(220.0, "its sub-second does", &part, 2.0 / 3.0, &|found| {
         found.frozen > 1000
     });
@@ -389,8 +389,8 @@ fn lost_packets_advance_the_line_and_a_stream_that_begins_anew_has_a_new_line() 
             0,
         );
     }
-    // The stream begins anew three times: with another sequence number, at another stage, and with
-    // the same sequence number in each packet, so that every packet begins a run.
+    // The stream begins anew in three ways: with another sequence number, with another decimation
+    // stage, and with a sequence number that never advances, so that each packet begins it anew.
     (0..200).for_each(|at| take(7 + at, 1000 + i64::from(at), 0, 6, 0));
     (0..200).for_each(|at| take(207 + at, 1300 + 2 * i64::from(at), 0, 7, 0));
     (0..200).for_each(|at| take(9, 2000 + i64::from(at), 0, 6, 0));
