@@ -9,8 +9,8 @@ use super::document::{Content, Item, Node};
 use super::keys::{self, BESIDE, BOARDS, safe, shown};
 use super::python;
 use super::values::SLOTS;
-use crate::map::{address, same_serial};
 use crate::map::section::{Findings, Found};
+use crate::map::{address, same_serial};
 
 /// Contents of the map that have been read so far.
 pub(super) struct Reading<'t> {
