@@ -55,8 +55,8 @@ pub struct DryRunBoard {
     /// Sentences about facts that the board did not report about itself, and about the assumptions
     /// in their place.
     pub doubts: Vec<String>,
-    /// Properties that the campaign would set or find as in the map. `None` if the map has none for
-    /// the board.
+    /// Properties that the campaign would set or find as in the map. `None` if the map has none
+    /// for the board.
     pub setup: Option<BoardSetup>,
     /// Time from a request to its answer, in seconds. It is the shortest time of three requests
     /// that read back a tone. `None` if the tone could not be read.

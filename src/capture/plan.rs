@@ -36,8 +36,8 @@ pub struct BoardPlan {
     pub unanswered: Option<Failure>,
     /// Modules of the board to capture.
     pub modules: Vec<ModulePlan>,
-    /// Failure of modules whose fast streams cannot be switched on, because the tune has tuned none
-    /// of their channels.
+    /// Failure of modules whose fast streams cannot be switched on, because the tune has tuned
+    /// none of their channels.
     untuned: Option<Failure>,
     /// Warnings of the board in answers to requests of the capture.
     pub(super) counted: Counted,

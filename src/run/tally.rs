@@ -16,8 +16,8 @@ const MORE: &str = "further warnings are not shown";
 pub(crate) struct Count {
     /// Number of requests that were repeated.
     pub(crate) repeats: u32,
-    /// Different warnings, in the order in which they first came. A remark stands in place of those
-    /// beyond the first 20.
+    /// Different warnings, in the order in which they first came. A remark stands in place of
+    /// those beyond the first 20.
     pub(crate) warnings: Vec<String>,
 }
 

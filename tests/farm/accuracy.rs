@@ -155,8 +155,8 @@ struct Goal {
     found_of_isolated: f64,
     false_of_detectors: f64,
     tuned_of_detectors: f64,
-    /// Largest share of the channels reported as `tuned` that may miss the criteria for this report
-    /// by a little.
+    /// Largest share of the channels reported as `tuned` that may miss the criteria for this
+    /// report by a little.
     wrong_of_reported: f64,
 }
 

@@ -33,9 +33,9 @@ pub(crate) struct Post {
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
     /// Changes that the request makes to the settings of one module. They are told to the
-    /// [`Keeper`](crate::link::Keeper), which remembers the settings of this module. The list may be
-    /// empty, as in a request that only needs the settings to be unchanged. `None` if the settings
-    /// of modules make no difference to the request.
+    /// [`Keeper`](crate::link::Keeper), which remembers the settings of this module. The list may
+    /// be empty, as in a request that only needs the settings to be unchanged. `None` if the
+    /// settings of modules make no difference to the request.
     pub(crate) sent: Option<Arc<Sent>>,
     /// Time that the acquisitions of the request take on the board.
     pub(crate) acquiring: Duration,
@@ -116,8 +116,8 @@ impl Connection {
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         let host = HeaderValue::from_str(authority)?;
         let (sender, connection) = http1::Builder::new()
-            // The names of headers have no case in HTTP, but some servers know only names whose words
-            // begin with capital letters.
+            // The names of headers have no case in HTTP, but some servers know only names whose
+            // words begin with capital letters.
             .title_case_headers(true)
             .handshake(TokioIo::new(stream))
             .await?;

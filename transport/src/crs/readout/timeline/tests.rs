@@ -12,8 +12,8 @@ use crate::crs::readout::time::{period_parts, year_start};
 
 const DAY: i64 = 86_400 * PARTS;
 
-/// A test packet. `parts` is the time of its stamp: the number of parts of a second since 2000, with
-/// [`PARTS`] of them in a second. If a fault changes `parts`, the stamp is made anew from it.
+/// A test packet. `parts` is the time of its stamp: the number of parts of a second since 2000,
+/// with [`PARTS`] of them in a second. If a fault changes `parts`, the stamp is made anew from it.
 struct Made {
     parts: i64,
     stamped: Stamped,
@@ -186,8 +186,8 @@ fn a_clock_that_is_right_is_taken_at_its_word() {
     for ppm in [-150.0, -30.0, 30.0, 150.0] {
         // The drift of the clock either accumulates, or is corrected each second.
         let runs = |_: i64, made: &mut Made| set(made, since(made) * ppm * 1e-6);
-        // Stamps that agree with the timeline are used unchanged. After three seconds they are wrong by
-        // up to 450 us.
+        // Stamps that agree with the timeline are used unchanged. After three seconds they are
+        // wrong by up to 450 us.
         check_within(455.0, "drifts", &runs, 0.0, &|_| true);
         let put_right = |_: i64, made: &mut Made| {
             let part = made.parts.rem_euclid(PARTS) as f64;

@@ -120,8 +120,8 @@ impl Uboot {
         self.output.pop_front()
     }
 
-    /// True while the boot loader waits for the first block of a file. A real boot loader then sends
-    /// [`XmodemReceiver::START`] every few seconds. Here, the caller sends it.
+    /// True while the boot loader waits for the first block of a file. A real boot loader then
+    /// sends [`XmodemReceiver::START`] every few seconds. Here, the caller sends it.
     pub fn waits_for_file(&self) -> bool {
         self.loading.as_ref().is_some_and(|file| !file.has_begun())
     }
