@@ -15,6 +15,7 @@ mod dry_run;
 mod exit;
 mod find;
 mod firmware;
+mod fit;
 mod import;
 mod info;
 mod interrupt;
@@ -108,6 +109,8 @@ enum Command {
     Setup(setup::Setup),
     /// Write the sample streams of an array to disk, and count the losses.
     Capture(capture::Capture),
+    /// Fit resonances to sweeps that were measured earlier.
+    Fit(fit::FitSweeps),
     /// Verify a hardware map, and a parameter file, without touching a board.
     Check(check::Check),
     /// Switch all tones of a hardware map's modules off, and read back that they are.
@@ -134,9 +137,10 @@ enum Command {
 
 /// Commands that no daemon executes. Their help does not show the options about daemons, which are
 /// refused.
-const WITHOUT_DAEMON: [&str; 7] = [
+const WITHOUT_DAEMON: [&str; 8] = [
     "demo",
     "sim",
+    "fit",
     "check",
     "firmware",
     "import",
@@ -226,6 +230,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Tune(tune) => tune.run(json),
         Command::Setup(setup) => setup.run(json),
         Command::Capture(capture) => capture.run(json),
+        Command::Fit(fit) => fit.run(json),
         Command::Check(check) => check.run(json),
         Command::Off(off) => off.run(json),
         Command::Find(find) => find.run(json),

@@ -43,6 +43,10 @@ pub const TUNE_BYTES: u64 = 4 << 30;
 /// 1.8 MB.
 pub const MODULE_BYTES: u64 = 8 << 20;
 
+/// Largest size of a file of sweeps to fit, in bytes: enough for eight modules, each with a network
+/// analysis of a million points.
+pub const SWEEPS_BYTES: u64 = 512 << 20;
+
 /// Largest size of the file with the true parameters of simulated detectors, in bytes: enough for
 /// some 500,000 detectors.
 pub const TRUTH_BYTES: u64 = 256 << 20;

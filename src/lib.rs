@@ -46,6 +46,8 @@
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over the modules of many boards, and the wrappers around a board |
+//! | [`exchange`] | results in the forms of other programs |
+//! | [`fits`] | fits to sweeps that were measured earlier |
 //! | [`find`] | the search for the boards of the local network |
 //! | [`identity`] | the check that a board is the one in the map |
 //! | [`lock`] | locks, so that one program of this host at a time sets a board |
@@ -68,9 +70,11 @@ pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod connections;
+pub mod exchange;
 mod family;
 pub mod find;
 pub mod firmware;
+pub mod fits;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod identity;

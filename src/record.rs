@@ -49,11 +49,12 @@ pub use error::RecordError;
 pub use failure::Failure;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
 pub use recorded::{Content, MissingFile, Recorded, Weight};
+pub(crate) use self::csv::unix_lines;
 pub(crate) use replace::{folder_of, replace};
 pub use room::Room;
 #[cfg(feature = "arrow")]
 pub(crate) use samples::polar;
 #[cfg(feature = "arrow")]
 pub use samples::{SampleColumns, SampleRows, SampleWriter};
-pub use sweeps::{SweepHead, SweepKind, SweepPoint, SweepTable};
+pub use sweeps::{SweepHead, SweepKind, SweepPoint, SweepTable, SweptLine};
 pub use tune::{DetectorStatus, DetectorTune, ModuleTune, TUNE_FILE, TuneRecord};

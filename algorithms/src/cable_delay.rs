@@ -149,7 +149,7 @@ pub async fn cable_delay_of(
 }
 
 /// Estimates the delay from the squares of samples, whose delay is twice as long.
-fn estimate_from_squares(f: &[f64], z: &[Complex64], max_delay_s: f64) -> Delay {
+pub(crate) fn estimate_from_squares(f: &[f64], z: &[Complex64], max_delay_s: f64) -> Delay {
     let squares: Vec<Complex64> = z.iter().map(|z| z * z).collect();
     let twice = estimate_delay(f, &squares, 2.0 * max_delay_s);
     let span = f.iter().fold(f64::NEG_INFINITY, |most, f| most.max(*f))

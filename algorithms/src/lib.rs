@@ -33,6 +33,6 @@ pub use network_analysis::{
 pub use place_tones::{PlaceOutcome, PlacedTone, ToneTarget, place_tones};
 pub use progress::{Progress, Stage, Step};
 pub use tune::{
-    ChannelOutcome, ChannelStatus, NotToned, NotTonedReason, Reason, ReferenceTone, TuneOutcome,
-    TuneParams, tune, tune_with_progress,
+    ChannelOutcome, ChannelStatus, NotToned, NotTonedReason, Reason, ReferenceTone, RefitLine,
+    RefitOutcome, RefitParams, TuneOutcome, TuneParams, refit, tune, tune_with_progress,
 };

@@ -7,18 +7,19 @@ mod lines;
 mod outcome;
 mod params;
 mod references;
+mod refit;
 
 pub use outcome::{
     ChannelOutcome, ChannelStatus, NotToned, NotTonedReason, Reason, ReferenceTone, TuneOutcome,
 };
 pub use params::TuneParams;
+pub use refit::{RefitLine, RefitOutcome, RefitParams, refit};
 
 use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
 
 use crate::cable_delay;
 use crate::finding::{Candidate, FindOutcome, find_resonances};
 use crate::fine_sweep::{self, FineSweepOutcome};
-use crate::fit::FitStatus;
 use crate::network_analysis::{self, NetworkAnalysisOutcome};
 use crate::progress::{Progress, Stage};
 use crate::session::Session;
@@ -228,13 +229,14 @@ async fn fit(
         geometry: params.geometry,
     };
     tworoutine::offload(move || {
-        let mut fits = lines::fit_all(&fine, &candidates, &chosen, feed, &fit);
-        // A line that is wider than any detector is a box mode, even if its fit is good.
-        for fit in &mut fits {
-            if fit.status.is_success() && fit.linewidth_hz() > widest_hz {
-                fit.status = FitStatus::TooWide;
-            }
-        }
+        // The channel of a sweep is the index of its target.
+        let of_target = |target| {
+            let sweeps = fine.sweeps.iter();
+            sweeps.filter(|s| s.channel.index() == target).collect()
+        };
+        let sweeps: Vec<_> = (0..chosen.len()).map(of_target).collect();
+        let mut fits = lines::fit_all(&sweeps, &candidates, &chosen, feed, &fit);
+        lines::refuse_wide(&mut fits, widest_hz);
         (fine, fits)
     })
     .await

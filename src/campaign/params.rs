@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use twotone_algorithms::{Band, TuneParams};
+use twotone_algorithms::{Band, FindParams, Geometry, RefitParams, TuneParams};
 use twotone_hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
 
 use super::CampaignError;
@@ -274,6 +274,41 @@ impl CampaignParams {
         })
     }
 
+    /// Returns the parameters of a search up to a frequency, in hertz.
+    fn find_up_to(&self, highest_hz: f64) -> FindParams {
+        let mut find = self.params.find.clone();
+        if !self.is_given("find", Some("max_linewidth_hz")) {
+            find.max_linewidth_hz *= (highest_hz / WIDEST_UP_TO_HZ).max(1.0);
+        }
+        find
+    }
+
+    /// Returns the parameters of fits to sweeps that were measured earlier, up to the frequency
+    /// `highest_hz`. `geometry` and `tau_s`, the delay of the line in seconds, are those that were
+    /// recorded with the sweeps. A geometry of the parameters has precedence.
+    pub fn for_refit(
+        &self,
+        highest_hz: f64,
+        geometry: Option<Geometry>,
+        tau_s: Option<f64>,
+    ) -> RefitParams {
+        let recorded = geometry.filter(|_| !self.is_given("geometry", None));
+        RefitParams {
+            geometry: recorded.unwrap_or(self.params.geometry),
+            tau_s,
+            max_delay_s: self.params.cable_delay.max_delay_s,
+            find: self.find_up_to(highest_hz),
+            fit: self.params.fit.clone(),
+        }
+    }
+
+    /// Sets the connection of the detectors to the line.
+    pub fn set_geometry(&mut self, geometry: Geometry) {
+        self.params.geometry = geometry;
+        let value = toml::Value::String(geometry.as_str().to_owned());
+        self.given.insert("geometry".to_owned(), value);
+    }
+
     /// Returns the parameters for a module. `kind` is the kind of the board in the map, and
     /// `description` is the board's own description. The kind in the description is not used,
     /// because boards and maps may name a kind differently.
@@ -314,9 +349,7 @@ impl CampaignParams {
         }
         params.band = Some(band);
         params.network_analysis.points = self.points_over(band);
-        if !self.is_given("find", Some("max_linewidth_hz")) {
-            params.find.max_linewidth_hz *= (band.f_max_hz / WIDEST_UP_TO_HZ).max(1.0);
-        }
+        params.find = self.find_up_to(band.f_max_hz);
         // Boards without a power scale use the amplitudes of the parameters unchanged.
         let Some(full_scale) = full_scale else {
             return Ok(params);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use twotone_algorithms::{
-    CableDelayOutcome, NetworkAnalysisOutcome, Progress, TuneParams, cable_delay_of,
+    CableDelayOutcome, Geometry, NetworkAnalysisOutcome, Progress, TuneParams, cable_delay_of,
     network_analysis_with_progress,
 };
 use twotone_hal::{BoardHandle, ModuleId, Result};
@@ -21,6 +21,8 @@ pub struct Swept {
     pub cable_delay: CableDelayOutcome,
     /// Sweep over the band.
     pub network_analysis: NetworkAnalysisOutcome,
+    /// Connection of the detectors to the line, as the sweep was given it.
+    pub geometry: Geometry,
 }
 
 /// Result of a sweep of an array.
@@ -89,5 +91,6 @@ pub(super) async fn sweep(
     Ok(Swept {
         network_analysis: wide.await?,
         cable_delay: delay,
+        geometry,
     })
 }

@@ -4,17 +4,18 @@
 //! the file that notes the origin of a run and the result of each board.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde_json::{Map, Value, json};
 use twotone_algorithms::resonator::Direction;
-use twotone_algorithms::{NetworkAnalysisOutcome, TuneOutcome};
+use twotone_algorithms::{CableDelayOutcome, Geometry, NetworkAnalysisOutcome, TuneOutcome};
 use twotone_hal::Hertz;
 
 use super::{Swept, detectors};
 use crate::map::HardwareMap;
 use crate::record::{
     BoardRecord, Content, Manifest, ModuleTune, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER,
-    SweepHead, SweepKind, SweepPoint, SweepTable, TUNE_FILE, TuneRecord, Weight,
+    SweepHead, SweepKind, SweepPoint, SweepTable, SweptLine, TUNE_FILE, TuneRecord, Weight,
 };
 use crate::run::Outcome;
 
@@ -58,27 +59,29 @@ impl SweepFormat {
     fn content<'a>(
         self,
         provenance: BTreeMap<String, String>,
+        lines: Vec<SweptLine>,
         board: &str,
         weight: Weight,
         fill: impl Fn(&mut SweepTable) -> Result<(), RecordError> + 'a,
     ) -> Content<'a> {
         let file = format!("{SWEEPS_FOLDER}/{board}.{}", self.extension());
-        let named = file.clone();
         Content::new(file, weight, move |writer| {
             let mut table = SweepTable::new(provenance.clone());
+            table.set_lines(&lines);
             fill(&mut table)?;
-            match self {
-                #[cfg(feature = "arrow")]
-                Self::Arrow => table.write_arrow(writer),
-                Self::Csv => table
-                    .write_csv(writer)
-                    .map_err(|error| RecordError::Format {
-                        action: "write",
-                        file: named.clone(),
-                        source: error.into(),
-                    }),
-            }
+            self.write(&table, writer)
         })
+    }
+
+    /// Writes a table of sweeps in this format.
+    pub(crate) fn write(self, table: &SweepTable, writer: impl Write) -> Result<(), RecordError> {
+        match self {
+            #[cfg(feature = "arrow")]
+            Self::Arrow => table.write_arrow(writer),
+            Self::Csv => table
+                .write_csv(writer)
+                .map_err(RecordError::format("write", "sweeps")),
+        }
     }
 }
 
@@ -123,8 +126,10 @@ pub(super) fn record_tune(
             )
         });
         let provenance = with_detectors(manifest.provenance(name), found);
-        let format = SweepFormat::default();
-        contents.push(format.content(provenance, name, Weight::Further, fill));
+        let mine = tuned().filter(|(outcome, _)| outcome.board == *name);
+        let lines = mine.map(|(_, tune)| line(&tune.cable_delay, tune.geometry));
+        let (lines, format) = (lines.collect(), SweepFormat::default());
+        contents.push(format.content(provenance, lines, name, Weight::Further, fill));
     }
     run.record(manifest, &contents, None)
 }
@@ -141,8 +146,13 @@ pub(super) fn record_sweep(
     let mut contents = Vec::new();
     for BoardRecord { name, .. } in &manifest.boards {
         let mine = outcomes.iter().filter(|outcome| outcome.board == *name);
-        let swept = mine.filter_map(|outcome| outcome.result.as_ref().ok());
-        let swept: Vec<_> = swept.map(|swept| &swept.network_analysis).collect();
+        let swept = || {
+            mine.clone()
+                .filter_map(|outcome| outcome.result.as_ref().ok())
+        };
+        let lines = swept().map(|swept| line(&swept.cable_delay, swept.geometry));
+        let lines: Vec<SweptLine> = lines.collect();
+        let swept: Vec<_> = swept().map(|swept| &swept.network_analysis).collect();
         if swept.iter().all(|wide| wide.frequency_hz.is_empty()) {
             continue;
         }
@@ -156,9 +166,19 @@ pub(super) fn record_sweep(
             (one.id.clone(), place)
         });
         let provenance = with_detectors(manifest.provenance(name), named);
-        contents.push(format.content(provenance, name, Weight::Needed, fill));
+        contents.push(format.content(provenance, lines, name, Weight::Needed, fill));
     }
     run.record(manifest, &contents, None)
+}
+
+/// Returns the line of a module, as its sweeps describe it.
+fn line(delay: &CableDelayOutcome, geometry: Geometry) -> SweptLine {
+    SweptLine {
+        module: delay.module,
+        // A delay whose measurement failed would mislead the fits.
+        tau_s: Some(delay.delay.tau_s).filter(|_| delay.delay.status.is_success()),
+        geometry: Some(geometry),
+    }
 }
 
 /// Adds the detectors of the map on a board, by their ids, to the metadata of its sweeps.

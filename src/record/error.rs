@@ -143,7 +143,7 @@ impl RecordError {
         }
     }
 
-    pub(super) fn io<'a>(
+    pub(crate) fn io<'a>(
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + use<'a> {
@@ -154,7 +154,7 @@ impl RecordError {
         }
     }
 
-    pub(super) fn format<'a, E: Into<Box<dyn StdError + Send + Sync>>>(
+    pub(crate) fn format<'a, E: Into<Box<dyn StdError + Send + Sync>>>(
         action: &'static str,
         file: &'a str,
     ) -> impl FnOnce(E) -> Self + use<'a, E> {

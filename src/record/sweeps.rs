@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+use twotone_algorithms::Geometry;
 use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
 
 use super::RecordError;
@@ -62,6 +64,27 @@ pub struct SweepPoint {
     pub noise: Option<f64>,
 }
 
+/// Key of the metadata that states the form of the samples.
+const SAMPLES: &str = "samples";
+/// Form of the samples.
+const AS_MEASURED: &str = "as measured: without the phase of each tone's carrier, with the delay of \
+                           the line";
+/// Key of the metadata with the delay of the line of each module.
+const TAU_S: &str = "tau_s";
+/// Key of the metadata with the geometry of each module.
+const GEOMETRY: &str = "geometry";
+
+/// Line of a module during its sweeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SweptLine {
+    /// The module.
+    pub module: ModuleId,
+    /// Delay of the line, in seconds, if it is known. The samples contain it.
+    pub tau_s: Option<f64>,
+    /// Connection of the detectors to the line, if it is known.
+    pub geometry: Option<Geometry>,
+}
+
 /// The sweeps of one board, as a table with one row for each point, in the order in which the
 /// points were added.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -78,6 +101,41 @@ impl SweepTable {
         Self {
             provenance,
             points: Vec::new(),
+        }
+    }
+
+    /// Records the lines of modules in the metadata.
+    pub fn set_lines(&mut self, lines: &[SweptLine]) {
+        let mut add = |key: &str, value: fn(&SweptLine) -> Option<Value>| {
+            let known = lines.iter();
+            let known = known.filter_map(|line| Some((line.module.to_string(), value(line)?)));
+            let known: Map<String, Value> = known.collect();
+            if !known.is_empty() {
+                let text = Value::Object(known).to_string();
+                self.provenance.insert(key.to_owned(), text);
+            }
+        };
+        add(TAU_S, |line| {
+            line.tau_s
+                .filter(|tau_s| tau_s.is_finite())
+                .map(Value::from)
+        });
+        add(GEOMETRY, |line| Some(line.geometry?.as_str().into()));
+        self.provenance
+            .insert(SAMPLES.to_owned(), AS_MEASURED.to_owned());
+    }
+
+    /// Returns the line of a module, as far as the metadata has it.
+    pub fn line(&self, module: ModuleId) -> SweptLine {
+        let value = |key: &str| {
+            let text = self.provenance.get(key)?;
+            let all: Map<String, Value> = serde_json::from_str(text).ok()?;
+            all.get(&module.to_string()).cloned()
+        };
+        SweptLine {
+            module,
+            tau_s: value(TAU_S).and_then(|tau_s| tau_s.as_f64()),
+            geometry: value(GEOMETRY).and_then(|name| serde_json::from_value(name).ok()),
         }
     }
 

@@ -234,6 +234,11 @@ impl TuneRecord {
         Ok(Self { tune })
     }
 
+    /// The tunes of all modules, in the order of the file.
+    pub fn modules(&self) -> &[ModuleTune] {
+        &self.tune
+    }
+
     /// Returns the tune of a module of the board called `board` in the map.
     pub fn module(&self, board: &str, module: ModuleId) -> Option<&ModuleTune> {
         let mut all = self.tune.iter();

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Tune one module of a simulated board with the unmodified rfmux client.
 
-Usage: rfmux_tune.py ADDRESS TRUTH [--board NAME] [--module N]
+Usage: rfmux_tune.py ADDRESS TRUTH [--board NAME] [--module N] [--save FILE]
 
 ADDRESS is the board's ip:port. TRUTH is the file with the true detectors of the
 simulated boards. Resolves the board, runs a network analysis, finds resonances,
 sweeps each of them, biases all of them, and compares the tones with the truth
-file.
+file. FILE gets the result of bias_kids as JSON.
 
 Prints one JSON object:
   {"ok", "failures": [text], "detectors", "found": [Hz], "missed": [id],
@@ -48,6 +48,7 @@ def parse(argv):
     parser.add_argument("--f-min", type=float, default=1.0e9, help="Hz")
     parser.add_argument("--f-max", type=float, default=1.5e9, help="Hz")
     parser.add_argument("--points", type=int, default=25_000, help="of the network analysis")
+    parser.add_argument("--save", help="file for the result of bias_kids")
     return parser.parse_args(argv)
 
 
@@ -136,6 +137,9 @@ async def tune(arguments, detectors, steps):
         )
     with steps.step("bias_kids"):
         biased = await bias_kids(crs, swept, module=module)
+    if arguments.save:
+        with open(arguments.save, "w") as file:
+            json.dump(biased, file, default=plain)
 
     with steps.step("read back"):
         async with crs.tuber_context() as ctx:
@@ -159,6 +163,13 @@ async def tune(arguments, detectors, steps):
             }
         )
     return report
+
+
+def plain(value):
+    """Return a value of numpy, or a complex number, as JSON can have it."""
+    if isinstance(value, complex):
+        return [value.real, value.imag]
+    return value.tolist()
 
 
 def judge(report, detectors):

@@ -6,6 +6,7 @@
 //! these programs. `cargo xtask test interoperability` installs one. If the variable is not set,
 //! each test says so and passes.
 
+mod bias;
 mod firmware;
 mod metrics;
 mod mock;

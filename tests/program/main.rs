@@ -10,6 +10,7 @@ mod endings;
 mod faults;
 mod find;
 mod firmware;
+mod fit;
 mod identity;
 mod inputs;
 mod interrupt;

@@ -159,6 +159,10 @@ struct Module {
 }
 
 impl CrsBoard {
+    /// Peak voltage of one readout count, in volts. The value was measured. It is not known if it
+    /// depends on the setting of the attenuator.
+    pub const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
+
     /// Connects to the board at `host`. `name` is the name of the board in the hardware map, the
     /// file that lists the boards. The process-wide runtime ([`tworoutine::runtime()`]) drives the
     /// sockets, so that the board can be used from any thread and under any runtime.

@@ -24,6 +24,19 @@ pub enum Flag {
     Undersampled,
 }
 
+impl Flag {
+    /// Name in files and tables, which stays the same in all versions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Crowded => "crowded",
+            Self::Collided => "collided",
+            Self::Edge => "edge",
+            Self::NearNco => "near_nco",
+            Self::Undersampled => "undersampled",
+        }
+    }
+}
+
 /// Resonance found in a wide sweep, with values that a fine sweep will improve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {

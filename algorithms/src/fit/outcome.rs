@@ -200,8 +200,8 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Returns the result of a fit that could not begin.
-    pub(crate) fn failed(status: FitStatus, direction: Direction) -> Self {
+    /// Returns the result of a fit that could not begin: all of its numbers are zero.
+    pub fn failed(status: FitStatus, direction: Direction) -> Self {
         Self {
             status,
             fr_hz: 0.0,

@@ -4,7 +4,7 @@
 use num_complex::Complex64;
 
 use crate::finding::{Candidate, Flag};
-use crate::fine_sweep::{FineSweepOutcome, Sweep};
+use crate::fine_sweep::Sweep;
 use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, with_neighbours,
 };
@@ -55,20 +55,22 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Returns one fit for each of the candidates with the indices `chosen`, in this order.
+/// Returns one fit for each of the candidates with the indices `chosen`, in this order. `sweeps` has
+/// the sweeps over each of them, in the same order.
 ///
 /// Each line is fitted alone, and then again after the notches or peaks of its neighbours were
 /// removed from its sweep, so that their wings do not distort the result. If the fit of any member
 /// of a group of crowded lines still fails, the group is fitted jointly.
 pub(super) fn fit_all(
-    fine: &FineSweepOutcome,
+    sweeps: &[Vec<&Sweep>],
     candidates: &[Candidate],
     chosen: &[usize],
     feed: Feedline,
     params: &FitParams,
 ) -> Vec<Fit> {
-    let mut fits: Vec<Fit> = (0..chosen.len())
-        .map(|k| fit_one(&sweeps_of(fine, k), feed, params))
+    let mut fits: Vec<Fit> = sweeps
+        .iter()
+        .map(|sweeps| fit_one(sweeps, feed, params))
         .collect();
     for _ in 0..NEIGHBOUR_ROUNDS {
         let lines = lines(candidates, chosen, &fits, feed.geometry);
@@ -77,8 +79,8 @@ pub(super) fn fit_all(
             if near.is_empty() {
                 continue;
             }
-            let without: Vec<Sweep> = sweeps_of(fine, k)
-                .into_iter()
+            let without: Vec<Sweep> = sweeps[k]
+                .iter()
                 .map(|s| without(s, &near, feed.tau_s))
                 .collect();
             let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), feed, params);
@@ -97,11 +99,21 @@ pub(super) fn fit_all(
             .collect();
         if members.iter().any(|&m| !fits[m].status.is_success()) {
             fit_group(
-                fine, candidates, chosen, group, &members, feed, params, &mut fits,
+                sweeps, candidates, chosen, group, &members, feed, params, &mut fits,
             );
         }
     }
     fits
+}
+
+/// Marks the fits of lines that are wider than any detector: such a line is a box mode, even if its
+/// fit is good.
+pub(super) fn refuse_wide(fits: &mut [Fit], widest_hz: f64) {
+    for fit in fits {
+        if fit.status.is_success() && fit.linewidth_hz() > widest_hz {
+            fit.status = FitStatus::TooWide;
+        }
+    }
 }
 
 /// Returns a resonator for each candidate: the fitted one if the candidate was fitted with success,
@@ -179,13 +191,6 @@ fn without(sweep: &Sweep, lines: &[Resonator], tau_s: f64) -> Sweep {
     rest
 }
 
-fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
-    fine.sweeps
-        .iter()
-        .filter(|s| s.channel.index() == target)
-        .collect()
-}
-
 /// Returns the nonlinear fit of one line to its first sweep, or the linear fit if only the linear
 /// fit succeeds. If a later sweep in the other direction shows hysteresis, the fit is marked as
 /// bifurcated.
@@ -242,7 +247,7 @@ fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
     reason = "each is a different part of the tune"
 )]
 fn fit_group(
-    fine: &FineSweepOutcome,
+    sweeps: &[Vec<&Sweep>],
     candidates: &[Candidate],
     chosen: &[usize],
     group: &[usize],
@@ -256,7 +261,7 @@ fn fit_group(
     for &member in members {
         // Only the first sweep of each member is used: sweeps in opposite directions may follow
         // different branches of a bifurcated resonance, and the model follows only one.
-        for sweep in sweeps_of(fine, member).into_iter().take(1) {
+        for sweep in sweeps[member].iter().take(1) {
             f.extend_from_slice(&sweep.frequency_hz);
             z.extend_from_slice(&sweep.z);
             noise = noise.max(sweep.noise.unwrap_or(0.0));

@@ -19,6 +19,7 @@ fn swept() -> Swept {
     let z = vec![Complex64::new(1e4, 0.0); 64];
     let delay = estimate_delay(&frequency_hz, &z, 1e-6);
     Swept {
+        geometry: Default::default(),
         cable_delay: CableDelayOutcome {
             module: ModuleId::FIRST,
             nco: Hertz(1.003e9),

@@ -19,9 +19,6 @@ pub(super) const OBJECT: &str = "Dfmux";
 
 /// Number of modules of both analog banks.
 pub(super) const MODULES: u8 = 2 * MODULES_IN_BANK;
-/// Peak voltage of one readout count, in volts. The value was measured. It is not known if it
-/// depends on the setting of the attenuator.
-const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
 /// Loss of power, in dB, between the DAC and the output connector.
 const DAC_LOSS_DB: f64 = 1.5;
 /// Highest frequency of the NCO: the end of the fourth Nyquist zone of the converters, whose sample
@@ -295,7 +292,7 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
         noise_correlation: filters::noise_correlation(shared.stage.unwrap_or(SLOWEST)),
         max_samples: shared.max_samples,
         full_scale: scale.map(|scale| Dbm(scale - DAC_LOSS_DB)),
-        volts_per_count: Volts(VOLTS_PER_COUNT),
+        volts_per_count: Volts(super::CrsBoard::VOLTS_PER_COUNT),
         limits: ModuleLimits::default(),
     })
 }

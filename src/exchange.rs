@@ -1,0 +1,3 @@
+//! Exchange of results with other programs.
+
+pub mod bias;

@@ -1,0 +1,135 @@
+//! The run directory of a bias dictionary.
+
+use std::collections::BTreeMap;
+
+use twotone_algorithms::ChannelStatus;
+use twotone_algorithms::resonator::Direction;
+use twotone_hal::Hertz;
+
+use super::{BiasFile, BiasedModule};
+use crate::campaign::{CampaignParams, SweepFormat};
+use crate::map::HardwareMap;
+use crate::record::{
+    BoardRecord, Content, Manifest, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER, SweepHead,
+    SweepKind, SweepTable, SweptLine, TUNE_FILE, TuneRecord, UtcTime, Weight,
+};
+
+impl BiasFile {
+    /// Returns the reason that the dictionaries do not fit the map, or `None` if they do: a board
+    /// or a module is not in the map, or a board has another serial number there.
+    pub fn problem(&self, map: &HardwareMap) -> Option<String> {
+        self.boards.iter().find_map(|(name, board)| {
+            let Some(entry) = map.board(name) else {
+                return Some(format!("the map has no board `{name}`"));
+            };
+            let missing = board.modules.keys();
+            let mut missing = missing.filter(|module| entry.module(**module).is_none());
+            if let Some(module) = missing.next() {
+                return Some(format!("the map has no module {module} of `{name}`"));
+            }
+            let serials = board.serial.as_ref().zip(entry.serial.as_ref());
+            let (theirs, ours) = serials.filter(|(theirs, ours)| theirs != ours)?;
+            Some(format!(
+                "`{name}` has the serial number {ours} in the map, and {theirs} in the dictionary"
+            ))
+        })
+    }
+
+    /// Writes the tunes of the dictionaries to a run directory: `tune.toml`, the manifest, and the
+    /// sweeps that the dictionaries have. Sentences about what is not known are added to `doubts`,
+    /// and are warnings in the manifest.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] if the parameters cannot be written. Files that cannot be written
+    /// are in the result.
+    pub fn record(
+        &self,
+        map: &HardwareMap,
+        run: RunDirectory,
+        command: Vec<String>,
+        params: &CampaignParams,
+        doubts: &mut Vec<String>,
+    ) -> Result<Recorded, RecordError> {
+        let started = UtcTime::now();
+        let tunes = self.tunes(params, doubts);
+        let mut manifest = Manifest::new(command, map, params.params(), started)?;
+        manifest.boards = self
+            .boards
+            .iter()
+            .map(|(name, board)| {
+                let own = format!("{name} module ");
+                let mine = doubts.iter().filter(|doubt| doubt.starts_with(&own));
+                let entry = map.board(name).and_then(|entry| entry.serial.clone());
+                BoardRecord {
+                    name: name.clone(),
+                    serial: board.serial.clone().or(entry),
+                    status: "ok".to_owned(),
+                    warnings: mine.cloned().collect(),
+                    channels: counts(tunes.iter().filter(|one| one.tune.board == *name)),
+                    ..BoardRecord::default()
+                }
+            })
+            .collect();
+        for board in &mut manifest.boards {
+            if board.channels.keys().any(|status| status != "tuned") || !board.warnings.is_empty() {
+                board.status = "some_failed".to_owned();
+            }
+        }
+        let all = tunes.iter().map(|one| one.tune.clone());
+        let tune = Content::new(TUNE_FILE, Weight::First, move |writer| {
+            TuneRecord::write(all.clone(), writer)
+        });
+        let mut contents = vec![tune];
+        for name in self.boards.keys() {
+            let mine: Vec<_> = tunes.iter().filter(|one| one.tune.board == *name).collect();
+            if mine.iter().all(|one| one.sweeps.is_empty()) {
+                continue;
+            }
+            let table = sweeps(manifest.provenance(name), &mine)?;
+            let format = SweepFormat::default();
+            let file = format!("{SWEEPS_FOLDER}/{name}.{}", format.extension());
+            let fill = move |writer: &mut _| format.write(&table, writer);
+            contents.push(Content::new(file, Weight::Further, fill));
+        }
+        Ok(run.record(manifest, &contents, None))
+    }
+}
+
+/// Returns the number of channels with each status.
+fn counts<'a>(modules: impl Iterator<Item = &'a BiasedModule>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for channel in modules.flat_map(|one| &one.tune.channel) {
+        let status: ChannelStatus = channel.status;
+        *counts.entry(status.as_str().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// Returns the sweeps of a board as a table.
+fn sweeps(
+    provenance: BTreeMap<String, String>,
+    modules: &[&BiasedModule],
+) -> Result<SweepTable, RecordError> {
+    let mut table = SweepTable::new(provenance);
+    let lines = modules.iter().map(|one| SweptLine {
+        module: one.tune.module,
+        tau_s: one.tune.tau_s,
+        geometry: Some(one.tune.geometry),
+    });
+    table.set_lines(&lines.collect::<Vec<_>>());
+    for one in modules {
+        for sweep in &one.sweeps {
+            let head = SweepHead {
+                module: one.tune.module,
+                channel: Some(sweep.channel),
+                kind: match sweep.direction {
+                    Direction::Up => SweepKind::FineUp,
+                    Direction::Down => SweepKind::FineDown,
+                },
+                nco: Hertz(one.tune.nco_hz),
+            };
+            table.push_sweep(head, &sweep.frequency_hz, &sweep.z, sweep.noise)?;
+        }
+    }
+    Ok(table)
+}
