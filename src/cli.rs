@@ -13,6 +13,7 @@ mod demo;
 mod descriptors;
 mod dry_run;
 mod exit;
+mod export;
 mod find;
 mod firmware;
 mod fit;
@@ -117,6 +118,8 @@ enum Command {
     Off(off::Off),
     /// Print the firmware releases of boards, and replace them over the network.
     Firmware(firmware::Firmware),
+    /// Write a capture in the format of another program.
+    Export(export::Export),
     /// Convert a Python hardware map of CRS boards (YAML), and print the result.
     Import(import::Import),
     /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
@@ -143,6 +146,7 @@ const WITHOUT_DAEMON: [&str; 8] = [
     "fit",
     "check",
     "firmware",
+    "export",
     "import",
     "serve",
     "completions",
@@ -237,6 +241,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Info(info) => info.run(json),
         Command::Sweep(sweep) => sweep.run(json),
         Command::Firmware(firmware) => firmware.run(json),
+        Command::Export(export) => export.run(json),
         Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run(),
         Command::Serve(serve) => serve.run(json),

@@ -44,9 +44,9 @@
 //! | [`campaign`] | tunes, sweeps, switch-offs and captures of an array |
 //! | [`Array`], [`Connections`] | connected boards of a map, and connections that campaigns reuse |
 //! | `capture` | sample streams, written to disk (feature `arrow`) |
+//! | `exchange` | captures and tunes in the formats of other programs (feature `arrow`) |
 //! | [`firmware`] | the firmware releases of boards, and the roll-out of a new one |
 //! | [`run`] | one algorithm over the modules of many boards, and the wrappers around a board |
-//! | [`exchange`] | results in the forms of other programs |
 //! | [`fits`] | fits to sweeps that were measured earlier |
 //! | [`find`] | the search for the boards of the local network |
 //! | [`identity`] | the check that a board is the one in the map |
@@ -70,6 +70,7 @@ pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod connections;
+#[cfg(feature = "arrow")]
 pub mod exchange;
 mod family;
 pub mod find;

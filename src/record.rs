@@ -32,6 +32,8 @@ mod recorded;
 mod replace;
 mod room;
 #[cfg(feature = "arrow")]
+mod sample_reader;
+#[cfg(feature = "arrow")]
 mod samples;
 mod sweeps;
 #[cfg(test)]
@@ -52,6 +54,8 @@ pub use recorded::{Content, MissingFile, Recorded, Weight};
 pub(crate) use self::csv::unix_lines;
 pub(crate) use replace::{folder_of, replace};
 pub use room::Room;
+#[cfg(feature = "arrow")]
+pub use sample_reader::{SampleHead, SampleReader};
 #[cfg(feature = "arrow")]
 pub(crate) use samples::polar;
 #[cfg(feature = "arrow")]

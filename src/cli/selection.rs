@@ -41,6 +41,11 @@ impl Selection {
         &self.board
     }
 
+    /// Numbers of the selected modules.
+    pub(crate) fn modules(&self) -> &[ModuleId] {
+        &self.module
+    }
+
     /// Returns the selected part of a map.
     pub(crate) fn part_of(&self, map: &HardwareMap) -> Result<HardwareMap, String> {
         let part = map.only(&self.board, &self.module);

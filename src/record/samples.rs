@@ -96,12 +96,12 @@ pub struct SampleRows {
 impl SampleRows {
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.sequence.len()
+        self.time_ns.len()
     }
 
     /// True if there is no row.
     pub fn is_empty(&self) -> bool {
-        self.sequence.is_empty()
+        self.time_ns.is_empty()
     }
 }
 

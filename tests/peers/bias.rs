@@ -35,7 +35,7 @@ fn rfmux_calibrates_the_detectors_of_a_tune_as_the_tune_does() {
     let farm = Farm::builder()
         .boards(1)
         .modules(2)
-        .detectors(9)
+        .detectors(18)
         .band(0.6e9, 0.9e9)
         .seed(21)
         .start_blocking()

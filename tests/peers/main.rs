@@ -7,6 +7,7 @@
 //! each test says so and passes.
 
 mod bias;
+mod exchange;
 mod firmware;
 mod metrics;
 mod mock;

@@ -69,8 +69,8 @@ pub use timeline::{JudgedTime, Stamped, Timeline};
 use twotone_hal::ModuleId;
 pub use twotone_hal::{ClockStep, TimeFindings, TimeOrigin};
 pub use twotone_wire::crs::StampSource;
-pub use twotone_wire::crs::sample_rate_hz;
 pub use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
+pub use twotone_wire::crs::{group_delay_s, sample_rate_hz};
 
 /// Number of a module in packets, from 1 within its analog bank. Modules 1 and 5 of the board are
 /// both module 1.
