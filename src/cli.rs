@@ -5,6 +5,7 @@
 
 mod access;
 mod ask;
+mod bias;
 mod campaign;
 mod capture;
 mod check;
@@ -140,7 +141,7 @@ enum Command {
 
 /// Commands that no daemon executes. Their help does not show the options about daemons, which are
 /// refused.
-const WITHOUT_DAEMON: [&str; 8] = [
+const WITHOUT_DAEMON: [&str; 9] = [
     "demo",
     "sim",
     "fit",
@@ -242,7 +243,7 @@ fn run_here(command: Command, json: bool) -> Exit {
         Command::Sweep(sweep) => sweep.run(json),
         Command::Firmware(firmware) => firmware.run(json),
         Command::Export(export) => export.run(json),
-        Command::Import(import) => import.run(),
+        Command::Import(import) => import.run(json),
         Command::Completions(completions) => completions.run(),
         Command::Serve(serve) => serve.run(json),
         // Only a daemon can answer these commands, so [`run`] has sent them to one.

@@ -40,6 +40,7 @@ mod sweeps;
 mod tests;
 mod tune;
 
+pub(crate) use self::csv::unix_lines;
 pub use calendar::UtcTime;
 #[cfg(feature = "arrow")]
 pub use counters::{CounterRow, CounterWriter};
@@ -51,7 +52,6 @@ pub use error::RecordError;
 pub use failure::Failure;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
 pub use recorded::{Content, MissingFile, Recorded, Weight};
-pub(crate) use self::csv::unix_lines;
 pub(crate) use replace::{folder_of, replace};
 pub use room::Room;
 #[cfg(feature = "arrow")]

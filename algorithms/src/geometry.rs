@@ -50,6 +50,16 @@ impl std::fmt::Display for Geometry {
     }
 }
 
+impl std::str::FromStr for Geometry {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [Self::Notch, Self::Reflection, Self::Peak];
+        let named = all.into_iter().find(|one| one.as_str() == name);
+        named.ok_or_else(|| format!("unknown geometry `{name}`: notch, reflection or peak"))
+    }
+}
+
 /// Transmission off resonance relative to the line, of a notch and in reflection.
 pub(crate) fn one() -> num_complex::Complex64 {
     1.0.into()

@@ -8,10 +8,10 @@ use twotone::exchange::{ExchangeError, ExportSettings, Exported, export_dirfile}
 use twotone::hal::legible;
 use twotone::input::shown;
 
-use super::Exit;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
+use super::{Exit, bias};
 
 /// The arguments of `twotone export`.
 #[derive(Debug, Args)]
@@ -34,6 +34,8 @@ pub(crate) struct Export {
 enum Format {
     /// A capture as a folder of the GetData library, with the fields that rfmux writes.
     Dirfile,
+    /// The tune as bias dictionaries of rfmux, in JSON.
+    Bias,
 }
 
 /// The object of `--json`.
@@ -54,6 +56,7 @@ impl Export {
         };
         let exported = match self.to {
             Format::Dirfile => export_dirfile(&self.run, &self.out, &settings),
+            Format::Bias => return bias::export(&self.run, &self.out, &self.selection, json),
         };
         match exported {
             Ok(exported) => {

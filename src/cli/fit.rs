@@ -12,6 +12,7 @@ use twotone::input::shown as path_shown;
 
 use super::Exit;
 use super::output::{complain, say, say_json};
+use super::selection::parse_module;
 use super::table::{Table, shown};
 
 /// The arguments of `twotone fit`.
@@ -24,10 +25,10 @@ pub(crate) struct FitSweeps {
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// Connection of the detectors to the line. By default the one that was recorded, or notch.
-    #[arg(long, value_parser = geometry)]
+    #[arg(long)]
     geometry: Option<Geometry>,
     /// The module of a Periscope file whose name does not contain it.
-    #[arg(long, value_name = "NUMBER", value_parser = module)]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_module)]
     module: Option<ModuleId>,
 }
 
@@ -39,17 +40,6 @@ struct Printed<'a> {
     fitted: usize,
     #[serde(flatten)]
     report: &'a FitReport,
-}
-
-fn geometry(text: &str) -> Result<Geometry, String> {
-    let all = [Geometry::Notch, Geometry::Reflection, Geometry::Peak];
-    let named = all.into_iter().find(|one| one.as_str() == text);
-    named.ok_or_else(|| format!("one of {}", all.map(Geometry::as_str).join(", ")))
-}
-
-fn module(text: &str) -> Result<ModuleId, String> {
-    let number = text.parse().map_err(|_| "a number from 1".to_owned())?;
-    ModuleId::new(number).map_err(|error| error.to_string())
 }
 
 impl FitSweeps {

@@ -53,7 +53,7 @@ impl Selection {
     }
 }
 
-fn parse_module(text: &str) -> Result<ModuleId, String> {
+pub(crate) fn parse_module(text: &str) -> Result<ModuleId, String> {
     let number = text.trim().parse().ok();
     let module = number.and_then(|number| ModuleId::new(number).ok());
     module.ok_or_else(|| "a module, from 1".to_owned())

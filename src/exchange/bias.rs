@@ -7,11 +7,13 @@
 //! part.
 
 mod from_tune;
+mod record;
 #[cfg(test)]
 mod tests;
 mod to_tune;
 
 use std::collections::BTreeMap;
+use std::f64::consts::TAU;
 use std::fmt;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
@@ -19,6 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use twotone_algorithms::finding::Flag;
 use twotone_hal::{ChannelId, Complex64, ModuleId};
 
+pub use self::record::BiasRecord;
 pub use to_tune::{BiasedModule, Place};
 
 /// Value of [`BiasFile::format`].
@@ -60,7 +63,8 @@ pub struct BiasBoard {
 pub struct BiasModule {
     /// Frequency of the NCO, in hertz, if it is known.
     pub nco_hz: Option<f64>,
-    /// Delay of the line, in seconds, if it is known. The samples of sweeps contain it.
+    /// Delay of the line, in seconds, if it is known. The sweeps do not contain it: it is removed
+    /// relative to the frequency of the tone.
     pub tau_s: Option<f64>,
     /// Detectors by their channels. This is the part that `bias_kids` returns.
     pub detectors: BTreeMap<ChannelId, Bias>,
@@ -108,7 +112,8 @@ pub struct Bias {
     pub nonlinear_fit_params: Option<NonlinearParams>,
     /// Frequencies of the sweep, in hertz.
     pub frequencies: Vec<f64>,
-    /// Samples of the sweep, in readout counts. They contain the phase of the carrier.
+    /// Samples of the sweep, in readout counts. They contain the phase of the carrier, and not the
+    /// delay of the line.
     pub iq_complex: Vec<Pair>,
     /// Rotation of the samples of the sweep after they were measured, in degrees.
     pub applied_rotation_degrees: Option<f64>,
@@ -209,6 +214,12 @@ impl<'de> Deserialize<'de> for Pair {
         }
         deserializer.deserialize_any(Any)
     }
+}
+
+/// Returns the phase by which a delay `tau_s`, in seconds, turns samples back over a difference of
+/// frequencies, in radians. Zero if the delay is not known.
+fn delay_rad(by_hz: f64, tau_s: Option<f64>) -> f64 {
+    TAU * by_hz * tau_s.unwrap_or(0.0)
 }
 
 /// Reads a complex number, or null.

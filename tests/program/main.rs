@@ -2,6 +2,7 @@
 
 mod ask;
 mod bands;
+mod bias;
 mod capture;
 mod check;
 mod connections;

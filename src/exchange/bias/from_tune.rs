@@ -8,7 +8,9 @@ use twotone_algorithms::{ChannelOutcome, ChannelStatus, Geometry, Sweep};
 use twotone_hal::{ChannelId, Complex64};
 use twotone_transport::CrsBoard;
 
-use super::{Bias, BiasBoard, BiasFile, BiasModule, FORMAT, NonlinearParams, Pair, VERSION};
+use super::{
+    Bias, BiasBoard, BiasFile, BiasModule, FORMAT, NonlinearParams, Pair, VERSION, delay_rad,
+};
 use crate::fits::{FitSource, fine_sweeps};
 use crate::record::{Manifest, ModuleTune, RecordError, TuneRecord};
 
@@ -80,7 +82,10 @@ fn of_module(tune: &ModuleTune, fine: &BTreeMap<ChannelId, Sweep>) -> BiasModule
     };
     let detectors = tune.channel.iter().map(|channel| {
         let id = channel.channel;
-        (id, of_channel(channel, named(id), fine.get(&id)))
+        (
+            id,
+            of_channel(channel, named(id), fine.get(&id), tune.tau_s),
+        )
     });
     BiasModule {
         nco_hz: Some(tune.nco_hz),
@@ -89,12 +94,17 @@ fn of_module(tune: &ModuleTune, fine: &BTreeMap<ChannelId, Sweep>) -> BiasModule
     }
 }
 
-fn of_channel(channel: &ChannelOutcome, detector: Option<String>, fine: Option<&Sweep>) -> Bias {
+fn of_channel(
+    channel: &ChannelOutcome,
+    detector: Option<String>,
+    fine: Option<&Sweep>,
+    tau_s: Option<f64>,
+) -> Bias {
     let carrier = channel.phase_rad.unwrap_or(0.0);
     let calibration = channel.calibration.as_ref();
     // A tone that rises by 1 Hz changes the sample as much as a resonance that falls by 1 Hz.
     let hz_per_volt = calibration.map(|one| (one.d * CrsBoard::VOLTS_PER_COUNT).inv());
-    let rotation = calibration.map(|one| one.rotation_rad + carrier);
+    let rotation = calibration.map(|one| one.rotation_rad);
     let fit = &channel.fit;
     let is_good = fit.status.is_success();
     let gain = fit.model.line(fit.fr_hz) * Complex64::cis(carrier);
@@ -109,8 +119,12 @@ fn of_channel(channel: &ChannelOutcome, detector: Option<String>, fine: Option<&
     });
     // The model of rfmux is that of notches.
     let nonlinear = nonlinear.filter(|_| is_good && fit.model.geometry == Geometry::Notch);
-    let samples = fine.into_iter().flat_map(|fine| &fine.z);
-    let samples = samples.map(|z| Pair(z * Complex64::cis(carrier)));
+    // The fits of rfmux know no delay.
+    let turn = |f_hz: f64| carrier + delay_rad(f_hz - channel.tone_hz, tau_s);
+    let samples = fine
+        .into_iter()
+        .flat_map(|fine| fine.frequency_hz.iter().zip(&fine.z));
+    let samples = samples.map(|(f_hz, z)| Pair(z * Complex64::cis(turn(*f_hz))));
     Bias {
         detector,
         bias_channel: Some(channel.channel),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use twotone_algorithms::ChannelStatus;
 use twotone_algorithms::resonator::Direction;
-use twotone_hal::Hertz;
+use twotone_hal::{Hertz, ModuleId};
 
 use super::{BiasFile, BiasedModule};
 use crate::campaign::{CampaignParams, SweepFormat};
@@ -14,7 +14,43 @@ use crate::record::{
     SweepKind, SweepTable, SweptLine, TUNE_FILE, TuneRecord, UtcTime, Weight,
 };
 
+/// Record of the tunes of bias dictionaries.
+#[derive(Debug)]
+pub struct BiasRecord {
+    /// The run directory.
+    pub run: Recorded,
+    /// Number of detectors that are calibrated.
+    pub tuned: usize,
+}
+
 impl BiasFile {
+    /// Keeps only the boards and modules with these names and numbers; an empty list keeps all.
+    ///
+    /// # Errors
+    /// Returns the first board or module that the file does not have, in words.
+    pub fn select(&mut self, boards: &[String], modules: &[ModuleId]) -> Result<(), String> {
+        if let Some(name) = boards.iter().find(|name| !self.boards.contains_key(*name)) {
+            return Err(format!("the tune has no board `{name}`"));
+        }
+        self.boards
+            .retain(|name, _| boards.is_empty() || boards.contains(name));
+        for module in modules {
+            if !self
+                .boards
+                .values()
+                .any(|board| board.modules.contains_key(module))
+            {
+                return Err(format!("the tune has no module {module}"));
+            }
+        }
+        for board in self.boards.values_mut() {
+            let kept = &mut board.modules;
+            kept.retain(|module, _| modules.is_empty() || modules.contains(module));
+        }
+        self.boards.retain(|_, board| !board.modules.is_empty());
+        Ok(())
+    }
+
     /// Returns the reason that the dictionaries do not fit the map, or `None` if they do: a board
     /// or a module is not in the map, or a board has another serial number there.
     pub fn problem(&self, map: &HardwareMap) -> Option<String> {
@@ -49,7 +85,7 @@ impl BiasFile {
         command: Vec<String>,
         params: &CampaignParams,
         doubts: &mut Vec<String>,
-    ) -> Result<Recorded, RecordError> {
+    ) -> Result<BiasRecord, RecordError> {
         let started = UtcTime::now();
         let tunes = self.tunes(params, doubts);
         let mut manifest = Manifest::new(command, map, params.params(), started)?;
@@ -79,6 +115,11 @@ impl BiasFile {
         let tune = Content::new(TUNE_FILE, Weight::First, move |writer| {
             TuneRecord::write(all.clone(), writer)
         });
+        let tuned = manifest
+            .boards
+            .iter()
+            .filter_map(|board| board.channels.get("tuned"))
+            .sum();
         let mut contents = vec![tune];
         for name in self.boards.keys() {
             let mine: Vec<_> = tunes.iter().filter(|one| one.tune.board == *name).collect();
@@ -91,7 +132,10 @@ impl BiasFile {
             let fill = move |writer: &mut _| format.write(&table, writer);
             contents.push(Content::new(file, Weight::Further, fill));
         }
-        Ok(run.record(manifest, &contents, None))
+        Ok(BiasRecord {
+            run: run.record(manifest, &contents, None),
+            tuned,
+        })
     }
 }
 

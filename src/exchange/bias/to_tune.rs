@@ -11,7 +11,9 @@ use twotone_algorithms::{
 };
 use twotone_hal::{ChannelId, Complex64, ModuleId};
 
-use super::{Bias, BiasBoard, BiasFile, BiasModule, DOWNWARD, FORMAT, TONE_GRID_HZ, VERSION};
+use super::{
+    Bias, BiasBoard, BiasFile, BiasModule, DOWNWARD, FORMAT, TONE_GRID_HZ, VERSION, delay_rad,
+};
 use crate::campaign::CampaignParams;
 use crate::record::{DetectorStatus, DetectorTune, ModuleTune};
 
@@ -107,7 +109,7 @@ fn tune(
 ) -> BiasedModule {
     let detectors = || biases.detectors.iter();
     let sweeps: Vec<Sweep> = detectors()
-        .filter_map(|(key, bias)| sweep(*key, bias))
+        .filter_map(|(key, bias)| sweep(*key, bias, biases.tau_s))
         .collect();
     let highest_hz = sweeps.iter().flat_map(|sweep| &sweep.frequency_hz);
     let highest_hz = highest_hz.copied().fold(0.0, f64::max);
@@ -170,22 +172,31 @@ fn tune(
     BiasedModule { tune, sweeps }
 }
 
-/// Returns the sweep of a detector, without the phase of its carrier, and without a rotation that
-/// was applied after the measurement.
-fn sweep(key: ChannelId, bias: &Bias) -> Option<Sweep> {
+/// Returns the frequency of the tone of a detector, in hertz. `None` if it is not known.
+fn tone_hz(bias: &Bias) -> Option<f64> {
+    let asked = bias.bias_frequency.or(bias.original_center_frequency);
+    let on_grid = asked.map(|hz| (hz / TONE_GRID_HZ).round() * TONE_GRID_HZ);
+    bias.tone_frequency.or(on_grid)
+}
+
+/// Returns the sweep of a detector as it was measured: without the phase of its carrier and without
+/// a later rotation, with the delay of the line.
+fn sweep(key: ChannelId, bias: &Bias, tau_s: Option<f64>) -> Option<Sweep> {
     let points = bias.frequencies.len().min(bias.iq_complex.len());
     let carrier = bias.carrier_phase_degrees.unwrap_or(0.0);
     let turned = bias.applied_rotation_degrees.unwrap_or(0.0) + carrier;
-    let back = Complex64::cis(-turned.to_radians());
+    let about_hz = tone_hz(bias).unwrap_or(0.0);
+    let samples = bias.frequencies.iter().zip(&bias.iq_complex);
+    let samples = samples.map(|(f_hz, z)| {
+        let turned = turned.to_radians() + delay_rad(f_hz - about_hz, tau_s);
+        z.0 * Complex64::cis(-turned)
+    });
     let down = bias.sweep_direction.as_deref() == Some(DOWNWARD);
     (points > 0).then(|| Sweep {
         channel: bias.bias_channel.unwrap_or(key),
         direction: if down { Direction::Down } else { Direction::Up },
         frequency_hz: bias.frequencies[..points].to_vec(),
-        z: bias.iq_complex[..points]
-            .iter()
-            .map(|z| z.0 * back)
-            .collect(),
+        z: samples.collect(),
         amplitude: bias.sweep_amplitude.unwrap_or(0.0),
         noise: None,
     })
@@ -200,9 +211,7 @@ fn outcome(
     fits: &RefitOutcome,
 ) -> Option<ChannelOutcome> {
     let channel = bias.bias_channel.unwrap_or(key);
-    let asked = bias.bias_frequency.or(bias.original_center_frequency);
-    let on_grid = asked.map(|hz| (hz / TONE_GRID_HZ).round() * TONE_GRID_HZ);
-    let tone_hz = bias.tone_frequency.or(on_grid)?;
+    let tone_hz = tone_hz(bias)?;
     let amplitude = bias.sweep_amplitude?;
     let line = fits.lines.iter().find(|line| line.channel == Some(channel));
     let fit = line.map_or_else(
@@ -211,9 +220,13 @@ fn outcome(
     );
     let is_good = fit.status.is_success();
     let carrier = bias.carrier_phase_degrees.map(f64::to_radians);
-    let rotation = bias.optimal_phase_degrees.unwrap_or(0.0).to_radians() - carrier.unwrap_or(0.0);
+    let rotation_rad = bias.optimal_phase_degrees.unwrap_or(0.0).to_radians();
     let calibration = is_good.then(|| Calibration::at(&fit.model, tone_hz));
-    let calibration = calibration.flatten().map(|one| one.rotated(rotation));
+    // The fit is to samples without the carrier, whose phase is a part of the rotation.
+    let calibration = calibration.flatten().map(|one| Calibration {
+        rotation_rad,
+        ..one.rotated(rotation_rad - carrier.unwrap_or(0.0))
+    });
     let reason = match fit.status {
         _ if bias.bias_successful == Some(false) => Reason::NotPlaced,
         FitStatus::Success if calibration.is_none() => Reason::NotPlaced,
@@ -242,7 +255,7 @@ fn outcome(
         phi_rad: known(fit.phi_rad),
         a: fitted(fit.a),
         y: None,
-        rounding_hz: asked.map_or(0.0, |asked| tone_hz - asked),
+        rounding_hz: bias.bias_frequency.map_or(0.0, |asked| tone_hz - asked),
         offset_lw: None,
         calibration,
         fit,

@@ -1,0 +1,185 @@
+//! Bias dictionaries: `twotone export --to bias`, and `twotone import` of one.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use twotone::campaign::{CampaignParams, RecordReport};
+use twotone::exchange::bias::{BiasFile, Place};
+use twotone::hal::{ModuleId, legible};
+use twotone::input::shown;
+use twotone::record::{RecordError, RunDirectory};
+
+use super::exit::complain_of_record;
+use super::output::{complain, say, say_json};
+use super::selection::{Selection, parse_module};
+use super::{Exit, load_map};
+
+/// The arguments of an import of a bias dictionary.
+#[derive(Debug, Args)]
+pub(super) struct BiasArgs {
+    /// Hardware map with the boards of a bias dictionary.
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Board of a bias dictionary that does not name it.
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
+    /// Module of a bias dictionary that does not name it.
+    #[arg(long, value_name = "NUMBER", value_parser = parse_module)]
+    module: Option<ModuleId>,
+    /// Frequency of the NCO of a bias dictionary that does not have it, in hertz.
+    #[arg(long, value_name = "HZ")]
+    nco: Option<f64>,
+    /// A file of tuning parameters, in TOML, for the fits to the sweeps of a bias dictionary.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: &'static str,
+    out: String,
+    detectors: usize,
+    biased: usize,
+    doubts: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Imported<'a> {
+    format: &'static str,
+    detectors: usize,
+    tuned: usize,
+    doubts: &'a [String],
+    #[serde(flatten)]
+    record: &'a RecordReport,
+}
+
+/// Writes the tune of a run directory as bias dictionaries to a new file.
+pub(super) fn export(run: &Path, out: &Path, selection: &Selection, json: bool) -> Exit {
+    let mut doubts = Vec::new();
+    let mut biases = match BiasFile::of_run(run, &mut doubts) {
+        Ok(biases) => biases,
+        Err(error) => return Exit::usage(&legible(&error.to_string())),
+    };
+    if let Err(why) = biases.select(selection.boards(), selection.modules()) {
+        return Exit::usage(&legible(&why));
+    }
+    if let Err(error) = write_new(out, &biases) {
+        return Exit::usage(&format!("`{}` cannot be written: {error}", shown(out)));
+    }
+    let (biased, detectors) = biases.counts();
+    if json {
+        say_json(&Written {
+            format: "bias",
+            out: out.display().to_string(),
+            detectors,
+            biased,
+            doubts: &doubts,
+        });
+    } else {
+        say(&format!(
+            "{biased} of {detectors} detectors have a tone; written to {}",
+            shown(out)
+        ));
+    }
+    said(&doubts)
+}
+
+/// Writes a file that appears complete or not at all, and replaces nothing.
+fn write_new(path: &Path, biases: &BiasFile) -> io::Result<()> {
+    let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    let mut writer = io::BufWriter::new(&mut file);
+    serde_json::to_writer(&mut writer, biases)?;
+    writer.flush()?;
+    drop(writer);
+    file.as_file().sync_all()?;
+    // A temporary file can be read by its owner alone.
+    let own = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    file.as_file().set_permissions(own)?;
+    file.persist_noclobber(path)
+        .map_err(|failed| failed.error)?;
+    Ok(())
+}
+
+/// Converts a bias dictionary to a run directory with a tune.
+pub(super) fn import(
+    text: &str,
+    source: &Path,
+    out: Option<&Path>,
+    args: BiasArgs,
+    json: bool,
+) -> Exit {
+    let Some(out) = out else {
+        return Exit::usage("a bias dictionary becomes a run directory: name it with --out");
+    };
+    let Some(map) = &args.map else {
+        return Exit::usage("a bias dictionary needs the hardware map of its boards: --map");
+    };
+    let map = match load_map(Some(map)) {
+        Ok(map) => map,
+        Err(exit) => return exit,
+    };
+    let params = match args.params.map(CampaignParams::load).transpose() {
+        Ok(params) => params.unwrap_or_default(),
+        Err(error) => return Exit::usage(&error.to_string()),
+    };
+    let place = args.board.zip(args.module).map(|(board, module)| Place {
+        board,
+        module,
+        nco_hz: args.nco,
+    });
+    let biases = match BiasFile::parse(text, place) {
+        Ok(biases) => biases,
+        Err(why) => return Exit::usage(&legible(&format!("{}: {why}", shown(source)))),
+    };
+    if let Some(why) = biases.problem(&map) {
+        return Exit::usage(&legible(&format!("{}: {why}", shown(source))));
+    }
+    let mut doubts = Vec::new();
+    let recorded = RunDirectory::prepare(out).and_then(|run| {
+        let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        biases.record(&map, run, command.collect(), &params, &mut doubts)
+    });
+    let recorded = match recorded {
+        Ok(recorded) => recorded,
+        Err(error @ RecordError::Exists { .. }) => return Exit::usage(&error.to_string()),
+        Err(error) => return Exit::usage(&legible(&error.to_string())),
+    };
+    let tuned = recorded.tuned;
+    let record = RecordReport::from(recorded.run);
+    let (_, detectors) = biases.counts();
+    if json {
+        say_json(&Imported {
+            format: "bias",
+            detectors,
+            tuned,
+            doubts: &doubts,
+            record: &record,
+        });
+    } else {
+        let run = record.run_directory.clone().unwrap_or_default();
+        say(&format!(
+            "{tuned} of {detectors} detectors are calibrated; the run is {}",
+            legible(&run)
+        ));
+    }
+    complain_of_record(&record);
+    match said(&doubts) {
+        Exit::Well if tuned < detectors || !record.is_whole() => Exit::SomeFailed,
+        exit => exit,
+    }
+}
+
+/// Prints doubts, and returns the outcome that follows from them.
+fn said(doubts: &[String]) -> Exit {
+    for doubt in doubts {
+        complain(&format!("WARNING: {}", legible(doubt)));
+    }
+    match doubts {
+        [] => Exit::Well,
+        _ => Exit::SomeFailed,
+    }
+}
