@@ -19,6 +19,7 @@ mod find;
 mod firmware;
 mod fit;
 mod import;
+mod import_dirfile;
 mod info;
 mod interrupt;
 mod job;
@@ -121,7 +122,8 @@ enum Command {
     Firmware(firmware::Firmware),
     /// Write a capture in the format of another program.
     Export(export::Export),
-    /// Convert a Python hardware map of CRS boards (YAML), and print the result.
+    /// Convert a Python hardware map of CRS boards (YAML), and print the result, or read a dirfile
+    /// as a capture.
     Import(import::Import),
     /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
     Serve(serve::Serve),

@@ -1,17 +1,21 @@
-//! Exchange of results with other programs: a capture goes out as a dirfile of the GetData library,
-//! and a dirfile of the Python client of CRS boards comes in as a capture. `docs/exchange.md`
-//! describes the fields. The tones of a tune go out and come in as bias
+//! Exchange of results with other programs: a capture goes out as a dirfile of the GetData library
+//! or as a G3 file, and a dirfile of the Python client of CRS boards comes in as a capture.
+//! `docs/exchange.md` describes the fields. The tones of a tune go out and come in as bias
 //! dictionaries: see [`bias`].
 //!
 //! A *capture* is a run directory with the sample streams of boards. Its *manifest* is the file with
 //! the origin of the run and the state of each board.
 
 pub mod bias;
+mod calendar;
 mod capture;
 mod dirfile;
 mod error;
+mod g3;
 mod names;
+mod script;
 mod stamps;
+mod tuned;
 
 use std::path::PathBuf;
 
@@ -21,8 +25,12 @@ use twotone_hal::ModuleId;
 
 use crate::record::MissingFile;
 
-pub use dirfile::export_dirfile;
+pub use dirfile::{
+    ImportSettings, ImportedBoard, ImportedCapture, ImportedModule, StampDate, export_dirfile,
+    import_dirfile,
+};
 pub use error::ExchangeError;
+pub use g3::{G3Settings, export_g3};
 pub use names::field_name;
 
 /// Settings of an export.

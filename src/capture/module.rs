@@ -92,6 +92,7 @@ impl ModuleIntake {
             reference: self.plan.standing.as_ref().and_then(Standing::reference),
             steps_per_count: self.source.steps_per_count,
             rate_hz: self.source.rate_hz,
+            ..SampleColumns::default()
         }
     }
 

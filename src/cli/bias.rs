@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -20,7 +21,7 @@ use super::{Exit, load_map};
 /// The arguments of an import of a bias dictionary.
 #[derive(Debug, Args)]
 pub(super) struct BiasArgs {
-    /// Hardware map with the boards of a bias dictionary.
+    /// For a bias dictionary, the hardware map with its boards.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Board of a bias dictionary that does not name it.
@@ -35,6 +36,20 @@ pub(super) struct BiasArgs {
     /// A file of tuning parameters, in TOML, for the fits to the sweeps of a bias dictionary.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
+}
+
+impl BiasArgs {
+    /// Returns one of these options that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let all = [
+            ("--map", self.map.is_some()),
+            ("--board", self.board.is_some()),
+            ("--module", self.module.is_some()),
+            ("--nco", self.nco.is_some()),
+            ("--params", self.params.is_some()),
+        ];
+        all.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
 }
 
 #[derive(Serialize)]
@@ -97,8 +112,8 @@ fn write_new(path: &Path, biases: &BiasFile) -> io::Result<()> {
     drop(writer);
     file.as_file().sync_all()?;
     // A temporary file can be read by its owner alone.
-    let own = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    file.as_file().set_permissions(own)?;
+    let all = fs::Permissions::from_mode(0o644);
+    file.as_file().set_permissions(all)?;
     file.persist_noclobber(path)
         .map_err(|failed| failed.error)?;
     Ok(())

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use twotone::exchange::{ExchangeError, ExportSettings, Exported, export_dirfile};
+use twotone::exchange::{
+    ExchangeError, ExportSettings, Exported, G3Settings, export_dirfile, export_g3,
+};
 use twotone::hal::legible;
 use twotone::input::shown;
 
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
+use super::tune::parse_seconds;
 use super::{Exit, bias};
 
 /// The arguments of `twotone export`.
@@ -26,6 +29,9 @@ pub(crate) struct Export {
     out: PathBuf,
     #[command(flatten)]
     selection: Selection,
+    /// Length of a scan of a G3 file in seconds. If it is absent: 10, or 0.1 for fast streams.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    scan_seconds: Option<f64>,
 }
 
 /// Format of another program.
@@ -36,6 +42,9 @@ enum Format {
     Dirfile,
     /// The tune as bias dictionaries of rfmux, in JSON.
     Bias,
+    /// A capture as a file of the software of SPT, which needs a Python with spt3g (or so3g) and
+    /// pyarrow: python3, or the one in TWOTONE_PYTHON.
+    G3,
 }
 
 /// The object of `--json`.
@@ -57,6 +66,7 @@ impl Export {
         let exported = match self.to {
             Format::Dirfile => export_dirfile(&self.run, &self.out, &settings),
             Format::Bias => return bias::export(&self.run, &self.out, &self.selection, json),
+            Format::G3 => export_g3(&self.run, &self.out, &settings, &self.g3()),
         };
         match exported {
             Ok(exported) => {
@@ -68,6 +78,16 @@ impl Export {
                 Exit::Interrupted
             }
             Err(error) => Exit::usage(&legible(&error.to_string())),
+        }
+    }
+}
+
+impl Export {
+    fn g3(&self) -> G3Settings {
+        let python = std::env::var_os("TWOTONE_PYTHON");
+        G3Settings {
+            python: python.unwrap_or_else(|| "python3".into()).into(),
+            scan_s: self.scan_seconds,
         }
     }
 }

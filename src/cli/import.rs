@@ -8,23 +8,45 @@ use twotone::map::import_rfmux;
 
 use super::Exit;
 use super::bias::{self, BiasArgs};
+use super::import_dirfile::{DirfileImport, is_dirfile};
 use super::output::{complain, say};
 
 /// The arguments of `twotone import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The Python map: YAML, with `!CRS` and `!Crate`.
+    /// The Python map: YAML, with `!CRS` and `!Crate`. Or a dirfile: a folder with a file `format`.
+    /// Or a bias dictionary in JSON.
     source: PathBuf,
-    /// Run directory of an imported bias dictionary. Nothing may have this name yet.
-    #[arg(long, value_name = "DIR")]
+    /// For a dirfile and a bias dictionary, the run directory to write. Nothing may have this name
+    /// yet.
+    #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    dirfile: DirfileImport,
     #[command(flatten)]
     bias: BiasArgs,
 }
 
 impl Import {
+    /// True if the source is a dirfile.
+    pub(crate) fn is_of_dirfile(&self) -> bool {
+        is_dirfile(&self.source)
+    }
+
     pub(crate) fn run(self, json: bool) -> Exit {
         let shown = self.source.display().to_string();
+        if self.is_of_dirfile() {
+            if let Some(option) = self.bias.given() {
+                return Exit::usage(&format!("{option} is of use with a bias dictionary alone"));
+            }
+            let Some(out) = &self.out else {
+                return Exit::usage(&format!("`{shown}` is a dirfile: name the run with --out RUN"));
+            };
+            return self.dirfile.run(&self.source, out, json);
+        }
+        if self.dirfile.is_given() {
+            return Exit::usage("--date is of use with a dirfile alone");
+        }
         let text = match input::read_text(&self.source, input::IMPORT_BYTES) {
             Ok(text) => text,
             Err(error) => return Exit::usage(&format!("{shown}: {error}")),
@@ -32,6 +54,10 @@ impl Import {
         // A Python map in YAML begins with a tag or a key.
         if text.trim_start().starts_with('{') {
             return bias::import(&text, &self.source, self.out.as_deref(), self.bias, json);
+        }
+        let out = self.out.is_some().then_some("--out");
+        if let Some(option) = out.or(self.bias.given()) {
+            return Exit::usage(&format!("{option} is of no use with a Python map"));
         }
         let imported = Ok(text)
             .and_then(|text| import_rfmux(&text, &shown).map_err(|error| error.to_string()));

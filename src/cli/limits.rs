@@ -65,8 +65,10 @@ fn checked(command: &Command) -> Result<(), String> {
     }
     // Every command reads or writes a file.
     one_file()?;
-    if let Command::Check(_) | Command::Import(_) | Command::Fit(_) = command {
-        return Ok(());
+    match command {
+        Command::Check(_) | Command::Fit(_) => return Ok(()),
+        Command::Import(import) if !import.is_of_dirfile() => return Ok(()),
+        _ => {}
     }
     memory(BASE)?;
     let is_short = memory_limit().is_some_and(|limit| limit < memory_of_all_threads());

@@ -2,7 +2,10 @@
 //! the fields, and a file of plain numbers for each field that is stored.
 
 mod columns;
+mod fields;
 mod format;
+mod import;
+mod stored;
 
 use std::path::Path;
 
@@ -11,6 +14,10 @@ use super::{ExchangeError, ExportSettings, Exported, ExportedBoard, ExportedModu
 use crate::record::{Failure, MissingFile, RecordError, RunDirectory, SampleHead};
 use columns::ModuleColumns;
 use format::{BoardFormat, TopFormat};
+
+pub use import::{
+    ImportSettings, ImportedBoard, ImportedCapture, ImportedModule, StampDate, import_dirfile,
+};
 
 /// Writes the capture in the run directory `run` as a dirfile at `out`, with the fields that the
 /// parser of the Python client of CRS boards writes, and further ones for what only a capture has.

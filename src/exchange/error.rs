@@ -20,12 +20,27 @@ pub enum ExchangeError {
         /// Reason, in words.
         reason: String,
     },
+    /// Another program, which the work needs, cannot do it.
+    #[error("`{}`: {reason}", shown(program))]
+    Program {
+        /// Path of the program.
+        program: PathBuf,
+        /// Reason, in words.
+        reason: String,
+    },
     /// The work was cancelled.
     #[error("interrupted: nothing was written")]
     Cancelled,
 }
 
 impl ExchangeError {
+    pub(super) fn program(program: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Program {
+            program: program.into(),
+            reason: reason.into(),
+        }
+    }
+
     pub(super) fn source(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Source {
             path: path.into(),

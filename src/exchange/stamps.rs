@@ -8,7 +8,7 @@ pub(super) const PARTS: i128 = 156_250_000;
 /// Seconds in a day.
 pub(super) const DAY_S: i128 = 86_400;
 /// Highest decimation stage.
-const LAST_STAGE: u8 = 7;
+pub(super) const LAST_STAGE: u8 = 7;
 
 /// A time stamp of a dirfile.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -99,6 +99,12 @@ pub struct BoardRecord {
     pub channels: BTreeMap<String, usize>,
 }
 
+/// Returns the name of this computer.
+fn host() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+}
+
 impl MapRecord {
     /// Makes the record of `map`.
     pub fn of(map: &HardwareMap) -> Self {
@@ -128,23 +134,37 @@ impl Manifest {
         let parameters = serde_json::to_value(parameters)
             .map_err(RecordError::format("write", MANIFEST_FILE))?;
         Ok(Self {
+            map: MapRecord::of(map),
+            ..Self::without_map(command.into_iter().collect(), parameters, started)
+        })
+    }
+
+    /// Makes the manifest of a run without a hardware map, such as the import of a file of another
+    /// program. `parameters` is the source, and the settings of the import.
+    pub fn without_map(
+        command: Vec<String>,
+        parameters: serde_json::Value,
+        started: UtcTime,
+    ) -> Self {
+        Self {
             format_version: FORMAT_VERSION,
             twotone_version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: command.into_iter().collect(),
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            command,
+            host: host(),
             note: None,
             seed: None,
             started,
             ended: UtcTime::now(),
-            map: MapRecord::of(map),
+            map: MapRecord {
+                file: String::new(),
+                sha256: String::new(),
+                text: String::new(),
+            },
             parameters,
             boards: Vec::new(),
             missing: Vec::new(),
             remarks: Vec::new(),
-        })
+        }
     }
 
     /// Reads the manifest of the run directory `run`.
@@ -186,7 +206,10 @@ impl Manifest {
             ("note", self.note.clone()),
             ("seed", self.seed.map(|seed| seed.to_string())),
             ("started", Some(self.started.to_string())),
-            ("map_sha256", Some(self.map.sha256.clone())),
+            (
+                "map_sha256",
+                Some(self.map.sha256.clone()).filter(|hash| !hash.is_empty()),
+            ),
             ("board", Some(board.to_owned())),
             ("serial", record.and_then(|record| record.serial.clone())),
             (

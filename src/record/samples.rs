@@ -46,6 +46,13 @@ pub struct SampleColumns {
     /// Rate of the samples of a fast stream, in Hz. If it is given, the file has it in the
     /// metadata of its schema, and has no columns `stage`, `overrange` and `overvoltage`.
     pub rate_hz: Option<f64>,
+    /// True if the file has the columns `sequence` and `lost_before`.
+    pub is_counted: bool,
+    /// True if the file has the column `stage`. Files of fast streams do not have it.
+    pub is_staged: bool,
+    /// True if the file has the columns `overrange` and `overvoltage`. Files of fast streams do not
+    /// have them.
+    pub is_flagged: bool,
 }
 
 impl Default for SampleColumns {
@@ -57,13 +64,16 @@ impl Default for SampleColumns {
             reference: None,
             steps_per_count: 256.0,
             rate_hz: None,
+            is_counted: true,
+            is_staged: true,
+            is_flagged: true,
         }
     }
 }
 
 /// Samples of one module. The fields `i` and `q` hold, row after row, one value for each of
 /// [`SampleColumns::channels`]. The fields `df_hz` and `dqi_inv` hold, row after row, one value for
-/// each of [`SampleColumns::calibrated`].
+/// each of [`SampleColumns::calibrated`]. Fields whose columns the file does not have may be empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
     /// Time of each sample: nanoseconds since 1970 by the board's clock, with the filters' delay
@@ -242,21 +252,17 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             "when the sample was taken, by the board's clock, the filters' delay taken off; null if it is not known",
         ),
         time_source(),
-        field(
-            "sequence",
-            UInt32,
-            false,
-            "sequence number of the sample; it wraps",
-        ),
-        field(
-            "lost_before",
-            UInt64,
-            false,
-            "samples lost just before this one",
-        ),
     ];
-    if columns.rate_hz.is_none() {
+    if columns.is_counted {
+        let meaning = "sequence number of the sample; it wraps";
+        fields.push(field("sequence", UInt32, false, meaning));
+        let meaning = "samples lost just before this one";
+        fields.push(field("lost_before", UInt64, false, meaning));
+    }
+    if columns.is_staged && columns.rate_hz.is_none() {
         fields.push(field("stage", UInt8, false, "decimation stage"));
+    }
+    if columns.is_flagged && columns.rate_hz.is_none() {
         let meaning = "a converter was over its range";
         fields.push(field("overrange", Boolean, false, meaning));
         let meaning = "an input was over its voltage";
@@ -329,11 +335,15 @@ fn batch(
     let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(time),
         Arc::new(time_source.collect::<UInt8Array>()),
-        Arc::new(UInt32Array::from(rows.sequence)),
-        Arc::new(UInt64Array::from(rows.lost_before)),
     ];
-    if columns.rate_hz.is_none() {
+    if columns.is_counted {
+        arrays.push(Arc::new(UInt32Array::from(rows.sequence)));
+        arrays.push(Arc::new(UInt64Array::from(rows.lost_before)));
+    }
+    if columns.is_staged && columns.rate_hz.is_none() {
         arrays.push(Arc::new(UInt8Array::from(rows.stage)));
+    }
+    if columns.is_flagged && columns.rate_hz.is_none() {
         arrays.push(Arc::new(BooleanArray::from(rows.overrange)));
         arrays.push(Arc::new(BooleanArray::from(rows.overvoltage)));
     }

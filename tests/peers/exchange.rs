@@ -118,3 +118,70 @@ fn the_python_client_reads_exported_dirfiles() {
     );
     assert!(measured["frames"].as_u64().unwrap() > 90_000);
 }
+
+#[test]
+fn spt3g_reads_exported_g3_files() {
+    let Some(python) = python() else { return };
+    let lab = Lab::new();
+    lab.capture();
+    let report = lab.run("export run --to g3 --out all.g3 --scan-seconds 1", 0);
+    assert!(sum(&report, "lost") > 50, "{report:#}");
+    let paths = [&*lab.path("run"), &lab.path("all.g3")];
+    let measured = read(&python, "exported_g3.py", &paths);
+    assert_eq!(measured["detectors"].as_array().unwrap().len(), 4);
+    assert!(measured["scans"].as_u64().unwrap() >= 3);
+    let toned = measured["tuned channels"].as_u64().unwrap();
+    assert!(toned >= 12, "{measured:#}");
+    // Samples of a fast stream, in a compressed file.
+    lab.run("export fast --to g3 --out fast.g3.gz", 0);
+    let paths = [&*lab.path("fast"), &lab.path("fast.g3.gz")];
+    read(&python, "exported_g3.py", &paths);
+}
+
+#[test]
+fn a_python_without_the_packages_is_told_and_nothing_is_written() {
+    let Some(python) = python() else { return };
+    let lab = Lab::new();
+    lab.run("capture map.toml --seconds 1 --board crs0002 --out run", 0);
+    let isolated = lab.path("python");
+    let text = format!("#!/bin/sh\nexec {python} -S \"$@\"\n");
+    std::fs::write(&isolated, text).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&isolated, executable).unwrap();
+    for (python, words) in [
+        (isolated, "install pyarrow"),
+        (lab.path("nothing"), "cannot be started"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_twotone"))
+            .current_dir(lab.folder.path())
+            .env("TWOTONE_PYTHON", python)
+            .args(["export", "run", "--to", "g3", "--out", "file.g3"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    let names = std::fs::read_dir(lab.folder.path()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.into_iter().any(|name| name.contains(".g3")));
+}
+
+#[test]
+fn a_dirfile_of_the_python_client_is_imported_as_the_same_samples() {
+    let Some(python) = python() else { return };
+    let lab = Lab::new();
+    let board = &lab.farm.boards()[1];
+    // The clocks of simulated boards begin with the year 2026.
+    let report = Script::new(&python, "imported_dirfile.py")
+        .args([format!("{}={}", board.serial(), board.address())])
+        .args(["--twotone", env!("CARGO_BIN_EXE_twotone")])
+        .args(["--date", "2026-01-01", "--map"])
+        .args([lab.path("map.toml")])
+        .args(["--out".as_ref(), lab.folder.path().as_os_str()])
+        .run();
+    println!("{report:#}");
+    assert_eq!(report["failures"].as_array().unwrap().len(), 0);
+    let back = report["measured"]["samples that come back"].as_u64();
+    assert!(back.unwrap() > 900);
+}

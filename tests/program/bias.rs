@@ -141,7 +141,7 @@ fn part_of_a_dictionary(sim: &SimProcess, map: &str, tuned: &str, text: &str) {
 
     // The part that `bias_kids` returns needs the board, the module and the NCO from outside.
     let bare = write(
-        &sim.folder.path().to_owned(),
+        sim.folder.path(),
         "bare.json",
         &detectors.to_string(),
     );
@@ -172,7 +172,7 @@ fn part_of_a_dictionary(sim: &SimProcess, map: &str, tuned: &str, text: &str) {
     ] {
         let wrong = text.replacen(from, to, 1);
         assert_ne!(wrong, text, "{from}");
-        let wrong = write(&sim.folder.path().to_owned(), "wrong.json", &wrong);
+        let wrong = write(sim.folder.path(), "wrong.json", &wrong);
         let (status, _, err) = run(&["import", &wrong, "--map", map, "--out", &path("wrong")]);
         assert_eq!(status, 2, "{err}");
         assert!(err.contains(words), "{err}");

@@ -41,24 +41,32 @@ impl Column {
         present.flat_map(|(_, columns)| columns).copied().collect()
     }
 
-    /// Name of the field behind the prefix of its module, type of its values, and number of values
-    /// for each sample. A field with true is hidden.
-    pub(super) fn form(self, head: &SampleHead) -> (&'static str, &'static str, usize, bool) {
-        let (channels, calibrated) = (head.channels.len(), head.calibrated.len());
+    /// Name of the field behind the prefix of its module, type of its values, size of a value in
+    /// bytes, and true if the field is hidden.
+    pub(super) fn form(self) -> (&'static str, &'static str, usize, bool) {
         match self {
-            Self::Second => ("ts_sbs", "INT32", 1, false),
-            Self::Part => ("ts_ss", "INT32", 1, false),
-            Self::Delay => ("ts_delay", "FLOAT64", 1, true),
-            Self::Samples => ("raw32", "INT32", 2 * channels, true),
+            Self::Second => ("ts_sbs", "INT32", 4, false),
+            Self::Part => ("ts_ss", "INT32", 4, false),
+            Self::Delay => ("ts_delay", "FLOAT64", 8, true),
+            Self::Samples => ("raw32", "INT32", 4, true),
             Self::Stage => ("dec_stage", "UINT8", 1, false),
-            Self::Time => ("time_ns", "INT64", 1, false),
+            Self::Time => ("time_ns", "INT64", 8, false),
             Self::TimeSource => ("time_source", "UINT8", 1, false),
-            Self::Sequence => ("sequence", "UINT32", 1, false),
-            Self::LostBefore => ("lost_before", "UINT64", 1, false),
+            Self::Sequence => ("sequence", "UINT32", 4, false),
+            Self::LostBefore => ("lost_before", "UINT64", 8, false),
             Self::Overrange => ("overrange", "UINT8", 1, false),
             Self::Overvoltage => ("overvoltage", "UINT8", 1, false),
-            Self::Shift => ("df_hz_raw32", "FLOAT32", calibrated, true),
-            Self::Loss => ("dqi_inv_raw32", "FLOAT32", calibrated, true),
+            Self::Shift => ("df_hz_raw32", "FLOAT32", 4, true),
+            Self::Loss => ("dqi_inv_raw32", "FLOAT32", 4, true),
+        }
+    }
+
+    /// Number of values in each frame, which is a sample of each channel.
+    pub(super) fn values(self, channels: usize, calibrated: usize) -> usize {
+        match self {
+            Self::Samples => 2 * channels,
+            Self::Shift | Self::Loss => calibrated,
+            _ => 1,
         }
     }
 
@@ -113,7 +121,7 @@ impl Column {
     /// values every channel has all of its samples. They are one less than a sample has, so that
     /// none has more.
     fn padding(self, head: &SampleHead) -> Vec<u8> {
-        let (_, _, values, _) = self.form(head);
+        let values = self.values(head.channels.len(), head.calibrated.len());
         let value = match self {
             Self::Samples => 0_i32.to_le_bytes(),
             _ => f32::NAN.to_le_bytes(),
@@ -145,7 +153,7 @@ impl ModuleColumns {
     ) -> Result<Self, RecordError> {
         let columns = Column::of(head).into_iter();
         let files = columns.map(|column| {
-            let file = format!("{namespace}/{prefix}_{}", column.form(head).0);
+            let file = format!("{namespace}/{prefix}_{}", column.form().0);
             let created = directory.create(&file)?;
             Ok((column, file, created))
         });

@@ -92,7 +92,8 @@ impl BoardFormat {
     pub(super) fn add_module(&mut self, prefix: &str, head: &SampleHead) {
         let text = &mut self.text;
         for column in Column::of(head) {
-            let (name, of, values, is_hidden) = column.form(head);
+            let (name, of, _, is_hidden) = column.form();
+            let values = column.values(head.channels.len(), head.calibrated.len());
             line!(text, "{prefix}_{name} RAW {of} {values}");
             if is_hidden {
                 line!(text, "/HIDDEN {prefix}_{name}");
@@ -155,8 +156,8 @@ fn quoted(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', letter]),
             // A text of the format ends with a byte 0.
             '\0' => {}
-            letter if letter.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
+            letter if letter.is_ascii_control() => {
+                let _ = write!(quoted, "\\x{:02X}", u32::from(letter));
             }
             letter => quoted.push(letter),
         }

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Compare an exported G3 file with its capture, by the software of SPT.
+
+Usage: exported_g3.py RUN FILE
+
+Every sample and time of each module is compared with the Arrow files of the
+run, and every lost sample must be NaN.
+
+Prints one JSON object:
+  {"failures": [text], "measured": {name: value}}
+Exits with 0 if there are no failures.
+"""
+
+import contextlib
+import json
+import sys
+import tomllib
+import traceback
+from pathlib import Path
+
+TICK_NS = 10
+
+
+class Findings:
+    """What was measured, and what is wrong with it."""
+
+    def __init__(self):
+        self.failures = []
+        self.measured = {}
+
+    def expect(self, holds, what):
+        if not holds:
+            self.failures.append(what)
+
+
+def frames(path):
+    from spt3g import core
+
+    kinds = {}
+    for frame in core.G3File(str(path)):
+        kinds.setdefault(str(frame.type), []).append(frame)
+    return kinds
+
+
+def lists(table, name, width):
+    import numpy as np
+
+    values = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=float).reshape(-1, width)
+
+
+class Captured:
+    """A module of the capture, with each sample in the place of its sequence number."""
+
+    def __init__(self, path):
+        import numpy as np
+        import pyarrow
+
+        with pyarrow.ipc.open_file(path) as file:
+            table = file.read_all()
+        self.notes = {key.decode(): text.decode() for key, text in table.schema.metadata.items()}
+        self.tag = f"{self.notes['board']}_m{self.notes['module']}"
+        about = table.schema.field("i").metadata
+        self.channels = json.loads(about[b"channels"])
+        ids = json.loads(about.get(b"detectors", b"null")) or [None] * len(self.channels)
+        self.detectors = [one for one in ids if one is not None]
+        self.names = [
+            one or f"{self.tag}_c{channel:04d}" for one, channel in zip(ids, self.channels)
+        ]
+        sequence = table["sequence"].to_numpy().astype(np.int64)
+        self.first = int(sequence[0])
+        places = (sequence - self.first) % 2**32
+        self.count = int(places[-1]) + 1
+        self.rows = len(places)
+        self.lost = int(table["lost_before"].to_numpy().sum())
+
+        def spread(values):
+            full = np.full((self.count, *values.shape[1:]), np.nan)
+            full[places] = values
+            return full
+
+        self.columns = {
+            name: spread(lists(table, name, len(self.channels)) / 256) for name in ("i", "q")
+        }
+        self.calibrated = []
+        if "df_hz" in table.schema.names:
+            self.calibrated = json.loads(table.schema.field("df_hz").metadata[b"channels"])
+            for name in ("df_hz", "dqi_inv"):
+                self.columns[name] = spread(lists(table, name, len(self.calibrated)))
+        self.time_ns = np.zeros(self.count, dtype=np.int64)
+        self.time_ns[places] = table["time"].cast("int64").fill_null(0).to_numpy()
+
+
+def module(one, scans, findings):
+    import numpy as np
+    from spt3g import core
+
+    scans = [frame for frame in scans if f"SampleTimes_{one.tag}" in frame]
+    numbers = np.concatenate([np.asarray(scan[f"Sequence_{one.tag}"]) for scan in scans])
+    places = (numbers - one.first) % 2**32
+    ordered = bool(np.all(np.diff(places) > 0)) and int(places[-1]) < one.count
+    findings.expect(ordered, f"{one.tag}: sequence numbers {numbers[:3]} to {numbers[-3:]}")
+    if not ordered:
+        return
+    is_nan = np.isnan(one.columns["i"][:, 0])
+    left_out = np.setdiff1d(np.flatnonzero(~is_nan), places)
+    findings.expect(not len(left_out), f"{one.tag}: samples {left_out[:3]} are left out")
+    times = np.concatenate([np.asarray(scan[f"SampleTimes_{one.tag}"]) for scan in scans])
+    apart = np.abs(times * TICK_NS - one.time_ns[places])
+    findings.expect(apart.max() <= TICK_NS / 2, f"{one.tag}: times off by {apart.max()} ns")
+    lost = sum(scan[f"LostSamples_{one.tag}"] for scan in scans)
+    before = sum(scan[f"LostBefore_{one.tag}"] for scan in scans)
+    findings.expect(lost + before == one.lost, f"{one.tag}: lost {lost} and {before}, not {one.lost}")
+    is_lost = np.concatenate([np.asarray(scan[f"SampleLost_{one.tag}"]) for scan in scans])
+    findings.expect(np.array_equal(is_lost.astype(bool), is_nan[places]), f"{one.tag}: others are lost")
+    findings.expect(len(places) - is_lost.sum() == one.rows, f"{one.tag}: {len(places)} samples")
+
+    calibrated = [one.names[one.channels.index(channel)] for channel in one.calibrated]
+    keys = {"i": ("RawTimestreams_I", one.names, 1.0), "q": ("RawTimestreams_Q", one.names, 1.0)}
+    if calibrated:
+        keys["df_hz"] = ("FrequencyShift", calibrated, core.G3Units.Hz)
+        keys["dqi_inv"] = ("InverseQiChange", calibrated, 1.0)
+    for column, (key, names, unit) in keys.items():
+        maps = [scan[f"{key}_{one.tag}"] for scan in scans]
+        findings.expect(set(maps[0].keys()) == set(names), f"{one.tag}: {key} of {maps[0].keys()}")
+        for at, name in enumerate(names):
+            read = np.concatenate([np.asarray(each[name]) for each in maps])
+            wanted = one.columns[column][places, at] * unit
+            equal = np.array_equal(read, wanted, equal_nan=True)
+            findings.expect(equal, f"{one.tag}: {key} of {name}: {read[:3]}, not {wanted[:3]}")
+    if "rate_hz" not in one.notes:
+        # The ends of a scan are as far apart as its samples are.
+        for scan in scans:
+            ends = scan[f"RawTimestreams_I_{one.tag}"]
+            rate = ends.sample_rate / core.G3Units.Hz
+            if ends.n_samples > 1:
+                findings.expect(abs(rate / 596.046 - 1) < 1e-4, f"{one.tag}: {rate} Hz")
+    findings.measured[f"{one.tag}: samples, lost, scans"] = [one.rows, int(lost), len(scans)]
+
+
+def tune(captured, boards, path, findings):
+    """Compares the properties of channels with the tune. Returns the number of channels."""
+    from spt3g import core
+    from spt3g.calibration import BolometerPropertiesMap  # noqa: F401 (readable with it)
+
+    with open(path, "rb") as file:
+        tunes = tomllib.load(file)["tune"]
+    known = 0
+    for frame in boards:
+        of_board = [one for one in captured if one.notes["board"] == frame["BoardName"]]
+        names = {name for one in of_board for name in one.names}
+        findings.expect(set(frame["BolometerProperties"].keys()) == names, "other bolometers")
+        for one in of_board:
+            module = int(one.notes["module"])
+            tuned = [t for t in tunes if t["board"] == frame["BoardName"] and t["module"] == module]
+            for channel in tuned[0]["channel"]:
+                name = one.names[one.channels.index(channel["channel"])]
+                unit = core.G3Units.Hz
+                for key, own, scale in (
+                    ("ToneFrequency", "tone_hz", unit),
+                    ("ResonanceFrequency", "fr_hz", unit),
+                    ("NCOFrequency", "nco_hz", unit),
+                    ("QualityFactor", "qr", 1),
+                    ("ToneAmplitude", "amplitude", 1),
+                ):
+                    if own in channel:
+                        same = frame[key][name] == channel[own] * scale
+                        findings.expect(same, f"{name}: {key} {frame[key][name]}")
+                if "calibration" in channel:
+                    read = list(frame["CountsPerHz"][name])
+                    findings.expect(read == channel["calibration"]["d"], f"{name}: {read}")
+                findings.expect(frame["TuneStatus"][name] == channel["status"], f"{name}: status")
+                findings.expect(frame["Channel"][name] == channel["channel"], f"{name}: channel")
+                known += 1
+    return known
+
+
+def run(arguments, findings):
+    run, path = map(Path, arguments)
+    kinds = frames(path)
+    captured = [Captured(file) for file in sorted(run.glob("samples/*/module-*.arrow"))]
+    findings.expect(captured, "no files")
+    for one in captured:
+        module(one, kinds["Scan"], findings)
+    origin = kinds["Observation"][0]
+    for key, note in (("HardwareMapSHA256", "map_sha256"), ("TwotoneVersion", "twotone_version")):
+        findings.expect(origin[key] == captured[0].notes[note], f"{key} is {origin[key]}")
+    manifest = json.loads((run / "manifest.json").read_text())
+    if manifest["parameters"]["tune"] is not None:
+        tuned = run.parent / manifest["parameters"]["tune"] / "tune.toml"
+        known = tune(captured, kinds["Calibration"], tuned, findings)
+        findings.measured["tuned channels"] = known
+    findings.measured["detectors"] = [one for each in captured for one in each.detectors]
+    findings.measured["scans"] = len(kinds["Scan"])
+
+
+def main(argv):
+    findings = Findings()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            run(argv, findings)
+    except Exception as error:  # the report says what went wrong, whatever it was
+        traceback.print_exc()
+        findings.failures.append(f"{type(error).__name__}: {error}")
+    print(json.dumps({"failures": findings.failures, "measured": findings.measured}, default=float))
+    return 0 if not findings.failures else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
