@@ -3,8 +3,8 @@
 //! `docs/exchange.md` describes the fields. The tones of a tune go out and come in as bias
 //! dictionaries: see [`bias`].
 //!
-//! A *capture* is a run directory with the sample streams of boards. Its *manifest* is the file with
-//! the origin of the run and the state of each board.
+//! A *capture* is a run directory with the sample streams of boards. Its *manifest* is the file
+//! with the origin of the run and the state of each board.
 
 pub mod bias;
 mod calendar;

@@ -48,7 +48,8 @@ impl BiasArgs {
             ("--nco", self.nco.is_some()),
             ("--params", self.params.is_some()),
         ];
-        all.into_iter().find_map(|(name, given)| given.then_some(name))
+        all.into_iter()
+            .find_map(|(name, given)| given.then_some(name))
     }
 }
 

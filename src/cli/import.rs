@@ -14,8 +14,8 @@ use super::output::{complain, say};
 /// The arguments of `twotone import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The Python map: YAML, with `!CRS` and `!Crate`. Or a dirfile: a folder with a file `format`.
-    /// Or a bias dictionary in JSON.
+    /// The Python map: YAML, with `!CRS` and `!Crate`. Or a dirfile: a folder with a file
+    /// `format`. Or a bias dictionary in JSON.
     source: PathBuf,
     /// For a dirfile and a bias dictionary, the run directory to write. Nothing may have this name
     /// yet.
@@ -40,7 +40,9 @@ impl Import {
                 return Exit::usage(&format!("{option} is of use with a bias dictionary alone"));
             }
             let Some(out) = &self.out else {
-                return Exit::usage(&format!("`{shown}` is a dirfile: name the run with --out RUN"));
+                return Exit::usage(&format!(
+                    "`{shown}` is a dirfile: name the run with --out RUN"
+                ));
             };
             return self.dirfile.run(&self.source, out, json);
         }

@@ -50,8 +50,8 @@ pub struct SampleColumns {
     pub is_counted: bool,
     /// True if the file has the column `stage`. Files of fast streams do not have it.
     pub is_staged: bool,
-    /// True if the file has the columns `overrange` and `overvoltage`. Files of fast streams do not
-    /// have them.
+    /// True if the file has the columns `overrange` and `overvoltage`. Files of fast streams do
+    /// not have them.
     pub is_flagged: bool,
 }
 

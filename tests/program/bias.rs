@@ -101,7 +101,8 @@ fn a_tune_goes_out_as_a_bias_dictionary_and_comes_back() {
     // The sweeps of the dictionary are those of the run.
     let (status, report) = run_json(&["fit", &again]);
     assert_eq!((status, &report["fitted"]), (0, &28.into()), "{report}");
-    // Without reference tones nothing shows if the calibration still holds, and the capture says so.
+    // Without reference tones nothing shows if the calibration still holds, and the capture says
+    // so.
     let samples = sim.text_path("samples");
     let (_, report) = run_json(&[
         "capture",
@@ -140,11 +141,7 @@ fn part_of_a_dictionary(sim: &SimProcess, map: &str, tuned: &str, text: &str) {
     assert_eq!(detectors.as_object().unwrap().len(), 7);
 
     // The part that `bias_kids` returns needs the board, the module and the NCO from outside.
-    let bare = write(
-        sim.folder.path(),
-        "bare.json",
-        &detectors.to_string(),
-    );
+    let bare = write(sim.folder.path(), "bare.json", &detectors.to_string());
     let import = ["import", &bare, "--map", map, "--out", &path("bare")];
     let (status, _, err) = run(&import);
     assert_eq!(status, 2);

@@ -55,8 +55,8 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Returns one fit for each of the candidates with the indices `chosen`, in this order. `sweeps` has
-/// the sweeps over each of them, in the same order.
+/// Returns one fit for each of the candidates with the indices `chosen`, in this order. `sweeps`
+/// has the sweeps over each of them, in the same order.
 ///
 /// Each line is fitted alone, and then again after the notches or peaks of its neighbours were
 /// removed from its sweep, so that their wings do not distort the result. If the fit of any member

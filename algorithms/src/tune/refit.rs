@@ -70,8 +70,8 @@ pub struct RefitOutcome {
 /// A resonance, and its fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefitLine {
-    /// Channel of the fine sweeps to which the resonance was fitted. `None` if it was fitted to the
-    /// network analysis.
+    /// Channel of the fine sweeps to which the resonance was fitted. `None` if it was fitted to
+    /// the network analysis.
     pub channel: Option<ChannelId>,
     /// The resonance as the search found it, if it did.
     pub candidate: Option<Candidate>,

@@ -259,7 +259,7 @@ impl BoardFields {
 }
 
 /// Returns the real part of a number such as `0.5;0`.
-fn real(text: &String) -> Option<f64> {
+fn real(text: &str) -> Option<f64> {
     text.split(';').next()?.parse().ok()
 }
 

@@ -6,7 +6,6 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -238,7 +237,6 @@ fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
         if out.is_empty() {
             break;
         }
-        thread::sleep(Duration::from_millis(20));
         (_, out, err) = daemon.run(&["follow", "1"]);
     }
     assert_eq!((status, out.as_str()), (0, ""), "{err}");
