@@ -22,7 +22,8 @@ pub fn shown(path: &Path) -> String {
 /// Largest size of a hardware map, in bytes: enough for some 500,000 detectors.
 pub const MAP_BYTES: u64 = 32 << 20;
 
-/// Largest size of a Python hardware map to import, in bytes.
+/// Largest size of a Python hardware map to import, and of each file that it includes or names, in
+/// bytes.
 pub const IMPORT_BYTES: u64 = 8 << 20;
 
 /// Largest size of a file of parameters, or of faults of simulated boards, in bytes.

@@ -43,6 +43,7 @@ mod read;
 #[cfg(feature = "cli")]
 mod rfmux;
 mod section;
+mod sources;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! `twotone import`: converts a Python hardware map into a hardware map of this program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use twotone::input;
@@ -14,8 +14,9 @@ use super::output::{complain, say};
 /// The arguments of `twotone import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The Python map: YAML, with `!CRS` and `!Crate`. Or a dirfile: a folder with a file
-    /// `format`. Or a bias dictionary in JSON.
+    /// The Python map: YAML, with `!CRS`, `!Crate` and `!Wafer`. The files that it includes or
+    /// names are read too. Or a dirfile: a folder with a file `format`. Or a bias dictionary in
+    /// JSON.
     source: PathBuf,
     /// For a dirfile and a bias dictionary, the run directory to write. Nothing may have this name
     /// yet.
@@ -61,8 +62,10 @@ impl Import {
         if let Some(option) = out.or(self.bias.given()) {
             return Exit::usage(&format!("{option} is of no use with a Python map"));
         }
-        let imported = Ok(text)
-            .and_then(|text| import_rfmux(&text, &shown).map_err(|error| error.to_string()));
+        let folder = self.source.parent().unwrap_or(Path::new(""));
+        let read = |path: &Path| input::read_text(&folder.join(path), input::IMPORT_BYTES);
+        let imported = import_rfmux(&text, &shown, read);
+        let imported = imported.map_err(|error| error.to_string());
         match imported {
             Ok(imported) => {
                 for left_out in &imported.left_out {

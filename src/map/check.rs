@@ -81,7 +81,7 @@ impl UniqueValues {
             .entry(key)
             .or_insert_with(|| (at, written.to_owned()));
         if *first != at {
-            let place = findings.place(*first);
+            let place = findings.refer(at, *first);
             let spelt = match otherwise == written {
                 true => String::new(),
                 false => format!(", as `{otherwise}`,"),

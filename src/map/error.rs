@@ -18,6 +18,9 @@ pub struct MapError {
 /// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// File of the problem, if it is not the file of the error, such as a file that the latter
+    /// includes.
+    pub file: Option<String>,
     /// Place of the problem, unless it concerns the file as a whole.
     pub place: Option<Place>,
     /// Description of the problem.
@@ -28,7 +31,11 @@ pub struct Problem {
 
 impl MapError {
     pub(super) fn new(file: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| (problem.place.is_none(), problem.place));
+        problems.sort_by(|one, other| {
+            let key = |problem: &Problem| (problem.place.is_none(), problem.place);
+            let files = one.file.cmp(&other.file);
+            files.then_with(|| key(one).cmp(&key(other)))
+        });
         Self {
             file: file.to_owned(),
             problems,
@@ -38,6 +45,7 @@ impl MapError {
     /// Adds a last problem, which says how many more problems there are, or that there may be more.
     pub(super) fn with_last(mut self, message: String) -> Self {
         self.problems.push(Problem {
+            file: None,
             place: None,
             message,
             suggestion: None,
@@ -49,6 +57,7 @@ impl MapError {
         Self::new(
             file,
             vec![Problem {
+                file: None,
                 place: None,
                 message: message.into(),
                 suggestion: None,
@@ -65,9 +74,9 @@ impl MapError {
         &self.file
     }
 
-    /// The problems, in the order of the file. The list is never empty. It has at most a hundred
-    /// problems of the file. If there are more, or if a part of the file was not checked, a last
-    /// problem without a place says so.
+    /// The problems, in the order of the file, and those of other files after them. The list is
+    /// never empty. It has at most a hundred problems. If there are more, or if a part of the file
+    /// was not checked, a last problem without a place says so.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -89,7 +98,8 @@ impl fmt::Display for MapError {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:", legible(&self.file))?;
+            let file = problem.file.as_ref().unwrap_or(&self.file);
+            write!(f, "{}:", legible(file))?;
             if let Some(place) = problem.place {
                 write!(f, "{}:{}:", place.line, place.column)?;
             }

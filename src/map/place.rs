@@ -15,7 +15,7 @@ impl Place {
     /// Returns the place of byte `offset` of `text`, or of the end of `text` if `offset` lies
     /// beyond.
     pub fn of(text: &str, offset: usize) -> Self {
-        Lines::of(text).place(offset)
+        Lines::of(text).place(text, offset)
     }
 }
 
@@ -24,16 +24,15 @@ const BLOCK: usize = 256;
 
 /// Index of the lines of a text. With the index, a place in a long text is found about as fast as
 /// in a short one.
-pub(super) struct Lines<'t> {
-    text: &'t str,
+pub(super) struct Lines {
     /// The byte at which each line begins.
     begin: Vec<usize>,
     /// The number of characters before each block of the text, and before its end.
     before: Vec<usize>,
 }
 
-impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let begin = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1));
         let blocks = text.as_bytes().chunks(BLOCK);
@@ -42,29 +41,28 @@ impl<'t> Lines<'t> {
             Some(*count)
         });
         Self {
-            text,
             begin: begin.collect(),
             before: std::iter::once(0).chain(through).collect(),
         }
     }
 
-    /// As [`Place::of`].
-    pub(super) fn place(&self, offset: usize) -> Place {
-        let mut end = offset.min(self.text.len());
-        while !self.text.is_char_boundary(end) {
+    /// As [`Place::of`]. `text` is the text of which this is the index.
+    pub(super) fn place(&self, text: &str, offset: usize) -> Place {
+        let mut end = offset.min(text.len());
+        while !text.is_char_boundary(end) {
             end -= 1;
         }
         let line = self.begin.partition_point(|begin| *begin <= end);
         let begin = self.begin[line - 1];
         Place {
             line,
-            column: self.characters_before(end) - self.characters_before(begin) + 1,
+            column: self.characters_before(text, end) - self.characters_before(text, begin) + 1,
         }
     }
 
-    fn characters_before(&self, end: usize) -> usize {
+    fn characters_before(&self, text: &str, end: usize) -> usize {
         let block = end / BLOCK;
-        self.before[block] + characters(&self.text.as_bytes()[block * BLOCK..end])
+        self.before[block] + characters(&text.as_bytes()[block * BLOCK..end])
     }
 }
 
@@ -120,7 +118,11 @@ mod tests {
                         line: before.matches('\n').count() + 1,
                         column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
                     };
-                    assert_eq!(lines.place(at), expected, "{length} of {unit:?} at {at}");
+                    assert_eq!(
+                        lines.place(&text, at),
+                        expected,
+                        "{length} of {unit:?} at {at}"
+                    );
                 }
             }
         }

@@ -26,6 +26,7 @@ pub const HIGHEST_TONE: Hertz = Hertz(10e9);
 pub fn implausible_hz(what: &str, hz: f64) -> Option<Problem> {
     let problem = |written: String, limit: String, suggestion| {
         Some(Problem {
+            file: None,
             place: None,
             message: format!("{what} = {written} is in hertz, and no board here has tones {limit}"),
             suggestion,

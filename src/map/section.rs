@@ -1,14 +1,14 @@
 //! Reading of a table of a TOML file key by key, so that all problems of the file are reported
 //! together.
 
-use std::cell::OnceCell;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::place::Lines;
 use super::plausible::written;
+use super::sources::Sources;
 use super::suggest::{list, nearest};
 use super::{MapError, Place, Problem};
 
@@ -29,9 +29,7 @@ const RECOVERED: usize = 2 << 20;
 
 /// Problems that have been found so far.
 pub(super) struct Findings<'t> {
-    text: &'t str,
-    file: &'t str,
-    lines: OnceCell<Lines<'t>>,
+    sources: Sources<'t>,
     problems: Vec<Problem>,
     /// Number of problems beyond those that are reported.
     more: usize,
@@ -41,7 +39,7 @@ pub(super) struct Findings<'t> {
 }
 
 /// A value with its byte offset in the text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Found<T> {
     pub(super) value: T,
     pub(super) at: usize,
@@ -50,9 +48,7 @@ pub(super) struct Found<T> {
 impl<'t> Findings<'t> {
     pub(super) fn new(text: &'t str, file: &'t str) -> Self {
         Self {
-            text,
-            file,
-            lines: OnceCell::new(),
+            sources: Sources::new(text, file),
             problems: Vec::new(),
             more: 0,
             unfinished: false,
@@ -63,9 +59,10 @@ impl<'t> Findings<'t> {
     /// Parses the text as TOML, or returns all of its syntax errors. If the text is longer than
     /// [`RECOVERED`], returns only the first error.
     pub(super) fn toml(&mut self) -> Result<Spanned<DeTable<'t>>, MapError> {
-        let (root, errors) = match DeTable::parse(self.text) {
+        let text = self.sources.text();
+        let (root, errors) = match DeTable::parse(text) {
             Ok(root) => return Ok(root),
-            Err(_) if self.text.len() <= RECOVERED => DeTable::parse_recoverable(self.text),
+            Err(_) if text.len() <= RECOVERED => DeTable::parse_recoverable(text),
             Err(error) => {
                 self.stop();
                 (Spanned::new(0..0, DeTable::new()), vec![error])
@@ -73,7 +70,7 @@ impl<'t> Findings<'t> {
         };
         let mut last_line = 0;
         for error in errors {
-            let at = error.span().map_or(self.text.len(), |span| span.start);
+            let at = error.span().map_or(text.len(), |span| span.start);
             // Later errors on the same line usually follow from the first one.
             let line = self.place(at).line;
             if line != last_line {
@@ -89,8 +86,28 @@ impl<'t> Findings<'t> {
         self.done().map(|()| root)
     }
 
+    /// Adds the text of another file. Returns the byte offset that its first byte has from now on.
+    pub(super) fn add(&mut self, text: Rc<str>, file: String) -> usize {
+        self.sources.add(text, file)
+    }
+
     pub(super) fn place(&self, at: usize) -> Place {
-        self.lines.get_or_init(|| Lines::of(self.text)).place(at)
+        self.sources.place(at)
+    }
+
+    /// Returns the place at `to` in words, for a message at `from`.
+    pub(super) fn refer(&self, from: usize, to: usize) -> String {
+        self.sources.refer(from, to)
+    }
+
+    /// Returns a problem at the byte offset `at`.
+    pub(super) fn problem(&self, at: usize, message: String, suggestion: Option<&str>) -> Problem {
+        Problem {
+            file: self.sources.other_file(at).map(str::to_owned),
+            place: Some(self.place(at)),
+            message: shortened(message),
+            suggestion: suggestion.map(str::to_owned),
+        }
     }
 
     pub(super) fn say(&mut self, at: usize, message: impl Into<String>) {
@@ -107,11 +124,8 @@ impl<'t> Findings<'t> {
             self.more += 1;
             return;
         }
-        self.problems.push(Problem {
-            place: Some(self.place(at)),
-            message: shortened(message.into()),
-            suggestion: suggestion.map(str::to_owned),
-        });
+        let problem = self.problem(at, message.into(), suggestion);
+        self.problems.push(problem);
     }
 
     /// True if further problems are only counted.
@@ -166,7 +180,7 @@ impl<'t> Findings<'t> {
         if self.problems.is_empty() {
             return Ok(());
         }
-        let error = MapError::new(self.file, std::mem::take(&mut self.problems));
+        let error = MapError::new(self.sources.file(), std::mem::take(&mut self.problems));
         Err(match (self.more, self.unfinished) {
             (0, false) => error,
             (0, true) => error.with_last("there may be more problems: mend these first".to_owned()),

@@ -13,6 +13,7 @@ mod find;
 mod firmware;
 mod fit;
 mod identity;
+mod import;
 mod inputs;
 mod interrupt;
 mod limits;

@@ -26,7 +26,15 @@ pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
 /// Asserts that an error of a file lists problems, that each problem is one line of bounded length,
 /// and that the position of the error is within the text. Returns the error as text.
 pub(super) fn map_error(error: &MapError, text: &str) -> String {
-    let lines = text.split('\n').count();
+    map_errors(error, |file| file.is_none().then_some(text))
+}
+
+/// As `map_error`, for an error of several files. `text_of` returns the text of a file by its name,
+/// or of the first file.
+pub(super) fn map_errors<'t>(
+    error: &MapError,
+    text_of: impl Fn(Option<&str>) -> Option<&'t str>,
+) -> String {
     assert!(!error.problems().is_empty(), "an error without a problem");
     assert!(error.problems().len() <= 101, "problems without end");
     for problem in error.problems() {
@@ -38,6 +46,8 @@ pub(super) fn map_error(error: &MapError, text: &str) -> String {
         let shown = problem.to_string();
         assert!(!shown.contains(['\n', '\r', '\u{1b}', '\0']), "{shown:?}");
         if let Some(place) = problem.place {
+            let text = text_of(problem.file.as_deref()).expect("the text of a problem");
+            let lines = text.split('\n').count();
             assert!(
                 (1..=lines).contains(&place.line),
                 "{place} of {lines} lines"

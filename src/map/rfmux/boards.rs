@@ -5,9 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use twotone_transport::BoardPlace;
 
+use super::MAP_TAG;
 use super::document::{Content, Item, Node};
+use super::files::Files;
+use super::include::INCLUDE;
 use super::keys::{self, BESIDE, BOARDS, safe, shown};
 use super::python;
+use super::resonators::Chains;
 use super::values::SLOTS;
 use crate::map::section::{Findings, Found};
 use crate::map::{address, same_serial};
@@ -15,6 +19,7 @@ use crate::map::{address, same_serial};
 /// Contents of the map that have been read so far.
 pub(super) struct Reading<'t> {
     pub(super) findings: Findings<'t>,
+    pub(super) files: Files<'t>,
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
@@ -22,9 +27,14 @@ pub(super) struct Reading<'t> {
     /// Each says that Python reads the serial number as another value, such as a number. The keys
     /// are the byte offsets of the serial numbers.
     pub(super) misread: HashMap<usize, String>,
+    /// Serial numbers and names that Python stores as other texts, by their byte offsets.
+    pub(super) stored: HashMap<usize, String>,
+    pub(super) chains: Chains,
     /// True if the map names a schema (the Python classes of its entries) other than that of
     /// rfmux. Entries of another schema may have more columns (keys).
-    extended: bool,
+    pub(super) extended: bool,
+    /// Nodes of the document that were replaced, because they include other files.
+    pub(super) replaced: HashMap<*const Node, (Item, Item)>,
     /// Index in `boards` of the board that was read at each node. A node at several places is one
     /// board.
     read: HashMap<*const Node, usize>,
@@ -43,6 +53,8 @@ pub(super) struct Board {
     pub(super) serial: Option<Found<String>>,
     pub(super) hostname: Option<Found<String>>,
     pub(super) slot: Option<Found<u8>>,
+    /// The modules that the map declares, if it declares any.
+    pub(super) modules: Option<Vec<Found<u8>>>,
     /// `Some` if the board is in a crate, with the serial number of the crate if the crate has
     /// one.
     pub(super) in_crate: Option<Option<Found<String>>>,
@@ -54,14 +66,18 @@ pub(super) struct Board {
 }
 
 impl<'t> Reading<'t> {
-    pub(super) fn new(findings: Findings<'t>) -> Self {
+    pub(super) fn new(findings: Findings<'t>, files: Files<'t>) -> Self {
         Self {
             findings,
+            files,
             boards: Vec::new(),
             left_out: Vec::new(),
             doubts: Vec::new(),
             misread: HashMap::new(),
+            stored: HashMap::new(),
+            chains: Chains::default(),
             extended: false,
+            replaced: HashMap::new(),
             read: HashMap::new(),
             crates: HashMap::new(),
             named: HashSet::new(),
@@ -72,14 +88,26 @@ impl<'t> Reading<'t> {
 
     /// Reads an item of the map. As in Python, boards may also be in nested lists and mappings.
     pub(super) fn item(&mut self, item: &Item) {
-        let before = (self.boards.len(), self.left_out.len());
-        let known = self.part(item) || before != (self.boards.len(), self.left_out.len());
+        let before = self.found();
+        let known = self.part(item) || before != self.found();
         // An unknown item is usually a board whose tag was forgotten, so it is noted.
         if !known {
-            let place = self.findings.place(item.at);
+            let place = self.findings.refer(0, item.at);
             let what = format!("{} without a tag at {place}", shown(item));
             self.left_out.push(what);
         }
+    }
+
+    /// Numbers of entries of each kind that were found so far.
+    fn found(&self) -> [usize; 4] {
+        let (boards, left_out) = (self.boards.len(), self.left_out.len());
+        let chains = &self.chains;
+        [
+            boards,
+            left_out,
+            chains.resonators.len(),
+            chains.mappings.len(),
+        ]
     }
 
     /// Reads an item of the map, or a part of an item. Returns true if the item has a tag, is
@@ -88,6 +116,15 @@ impl<'t> Reading<'t> {
         match item.own_tag() {
             Some("!CRS") => drop(self.board(item)),
             Some("!Crate") => drop(self.crate_serial(item)),
+            Some("!Wafer") => self.wafer(item),
+            Some("!Resonators") => drop(self.resonators(item)),
+            Some("!ChannelMappings") => self.mapping(item),
+            // A file that is included may be a whole map.
+            Some(MAP_TAG) if item.home > 0 && matches!(item.content, Content::List(_)) => {
+                if self.walked.insert(item.identity()) {
+                    self.parts(item);
+                }
+            }
             Some(tag) if BESIDE.contains(&tag) => self.beside(tag, item),
             Some(tag) => {
                 let what = format!("unknown tag `{}`", safe(tag));
@@ -97,52 +134,44 @@ impl<'t> Reading<'t> {
             }
             None if item.is_null() || !self.walked.insert(item.identity()) => {}
             None => {
-                match &item.content {
-                    Content::Scalar { .. } => {}
-                    Content::List(items) => {
-                        for item in items {
-                            self.part(item);
-                        }
-                    }
-                    Content::Map(entries) => {
-                        for (_, item) in entries {
-                            self.part(item);
-                        }
-                    }
-                }
+                self.parts(item);
                 return false;
             }
         }
         true
     }
 
+    fn parts(&mut self, item: &Item) {
+        match &item.content {
+            Content::Scalar { .. } => {}
+            Content::List(items) => {
+                for item in items {
+                    self.part(item);
+                }
+            }
+            Content::Map(entries) => {
+                for (_, item) in entries {
+                    self.part(item);
+                }
+            }
+        }
+    }
+
     /// Notes an entry that is no board as left out.
     fn beside(&mut self, tag: &str, item: &Item) {
-        let name = |item: &Item| item.scalar().map(|(text, _)| text.to_owned());
-        let entries = item.entries().unwrap_or_default();
-        let under = |key: &str| {
-            let entry = entries
-                .iter()
-                .find(|(k, _)| k.scalar().is_some_and(|(k, _)| k == key));
-            entry.and_then(|(_, value)| name(value))
-        };
-        let named = name(item)
-            .or_else(|| under("csv_file"))
-            .or_else(|| under("name"));
+        let name = item.scalar().map(|(text, _)| text.to_owned());
+        let named = name.or_else(|| item.under("name"));
         let called = match &named {
             Some(named) => format!("{tag} {named:?}"),
             None => tag.to_owned(),
         };
         match (tag, &named) {
-            ("!include", Some(named)) => {
-                let place = self.findings.place(item.at);
-                let what = format!(
-                    "!include {named:?} is not followed: if there are boards in that file, write \
-                     them here, or import it too"
-                );
-                self.doubts.push((item.at, what));
-                self.left_out.push(format!("{called} at {place}"));
-                return;
+            (INCLUDE, _) => {
+                let place = self.findings.refer(0, item.at);
+                let database = item.under("save_database");
+                let of = database.map(|database| format!(" of the database {database:?}"));
+                let of = of.unwrap_or_default();
+                return self.left_out.push(format!("{INCLUDE}{of} at {place}"));
             }
             ("!flavour", Some(named)) => {
                 self.extended = named != "rfmux" && !named.starts_with("rfmux.");
@@ -154,17 +183,7 @@ impl<'t> Reading<'t> {
             }
             _ => {}
         }
-        self.left_out.push(called.clone());
-        if tag == "!Wafer" {
-            let mut left_out = Vec::new();
-            let (extended, findings) = (self.extended, &mut self.findings);
-            keys::WAFER.of((tag, item.at), &entries, extended, findings, &mut left_out);
-            let parts = left_out.iter().map(|(key, value)| match value.own_tag() {
-                Some(tag) => format!("{called}'s {}", safe(tag)),
-                None => format!("{called}'s {key}"),
-            });
-            self.left_out.extend(parts);
-        }
+        self.left_out.push(called);
     }
 
     /// Reads a board, unless it was read before. Returns its index, or `None` if it cannot be used.
@@ -191,6 +210,7 @@ impl<'t> Reading<'t> {
             serial: None,
             hostname: None,
             slot: None,
+            modules: None,
             in_crate: None,
             offline: false,
             left_out: Vec::new(),
@@ -206,6 +226,7 @@ impl<'t> Reading<'t> {
                     }
                 }
                 "slot" => board.slot = self.slot(value),
+                "modules" | "module" => self.modules(key, value, &mut board),
                 "crate" if value.is_null() => {}
                 "crate" if value.own_tag() == Some("!Crate") => {
                     self.named.insert(value.identity());
@@ -381,7 +402,9 @@ impl<'t> Reading<'t> {
     /// Adds a doubt if `value`, a part of the document outside the map, has boards that the map
     /// does not have.
     pub(super) fn doubt_boards_in(&mut self, value: &Item, key: &str) {
-        if !self.walked.insert(value.identity()) {
+        // What was replaced was a part of the map.
+        let replaced = self.replaced.contains_key(&value.identity());
+        if replaced || !self.walked.insert(value.identity()) {
             return;
         }
         let known = self.read.contains_key(&value.identity())

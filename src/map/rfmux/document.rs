@@ -7,18 +7,18 @@ use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use crate::map::section::Findings;
-
 /// A node, which several places can share through an alias.
 pub(super) struct Node {
     /// The tag as it was written, such as `!CRS`. Tags of YAML itself begin with [`YAML`].
     pub(super) tag: Option<String>,
     pub(super) content: Content,
+    /// Byte offset at which the text of the node's document begins.
+    pub(super) home: usize,
     /// Number of nodes in the tree below this node, including the node itself and the nodes that
     /// aliases repeat.
-    size: usize,
+    pub(super) size: usize,
     /// Number of levels of the tree below this node, including the node itself.
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 pub(super) enum Content {
@@ -43,10 +43,10 @@ pub(super) struct Item {
 
 /// Largest number of nodes that the aliases of a document represent together. A few lines of nested
 /// aliases can represent billions of nodes.
-const ALIASED: usize = 1_000_000;
+pub(super) const ALIASED: usize = 1_000_000;
 
 /// Largest number of levels of a document, with aliases expanded.
-const LEVELS: usize = 256;
+pub(super) const LEVELS: usize = 256;
 
 /// Prefix of the full names of YAML's own tags.
 const YAML: &str = "tag:yaml.org,2002:";
@@ -60,7 +60,7 @@ impl Deref for Item {
 }
 
 impl Node {
-    fn new(tag: Option<String>, content: Content) -> Self {
+    fn new(tag: Option<String>, content: Content, home: usize) -> Self {
         let (mut size, mut depth) = (1_usize, 0);
         let mut add = |item: &Item| {
             size = size.saturating_add(item.size);
@@ -77,6 +77,7 @@ impl Node {
         Self {
             tag,
             content,
+            home,
             size,
             depth: depth + 1,
         }
@@ -84,6 +85,27 @@ impl Node {
 }
 
 impl Item {
+    /// Returns this item with another content.
+    pub(super) fn with(&self, content: Content) -> Self {
+        let node = Node::new(self.tag.clone(), content, self.home);
+        Self {
+            node: Rc::new(node),
+            at: self.at,
+        }
+    }
+
+    /// Returns this item as an empty one.
+    pub(super) fn emptied(&self) -> Self {
+        let content = Content::Scalar {
+            text: String::new(),
+            plain: true,
+        };
+        Self {
+            node: Rc::new(Node::new(None, content, self.home)),
+            at: self.at,
+        }
+    }
+
     /// Returns an identifier that is the same for all places of a node.
     pub(super) fn identity(&self) -> *const Node {
         Rc::as_ptr(&self.node)
@@ -107,6 +129,14 @@ impl Item {
         let nulls = ["", "~", "null", "Null", "NULL"];
         let scalar = self.scalar().filter(|_| self.own_tag().is_none());
         scalar.is_some_and(|(text, plain)| plain && nulls.contains(&text))
+    }
+
+    /// Returns the text under `key`, if the node is a mapping that has one.
+    pub(super) fn under(&self, key: &str) -> Option<String> {
+        let entries = self.entries()?;
+        let is_key = |entry: &Self| entry.scalar().is_some_and(|(text, _)| text == key);
+        let (_, value) = entries.iter().find(|(entry, _)| is_key(entry))?;
+        value.scalar().map(|(text, _)| text.to_owned())
     }
 
     /// Returns the entries of a mapping, including those merged by `<<`, which adds the entries of
@@ -174,31 +204,43 @@ fn merge<'i>(
     }
 }
 
-/// Reads the single document in `text`. Returns `None` if there is none, or if the text has a
-/// problem, which is reported in `findings`.
-pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
-    let mut tree = Tree::default();
+/// The single document of a text.
+pub(super) struct Document {
+    /// The top of the tree, unless the document is empty.
+    pub(super) root: Option<Item>,
+    /// The first tag in the text that is not one of YAML's own.
+    pub(super) tag: Option<String>,
+}
+
+/// Reads the single document in `text`, whose first byte has the offset `begin`.
+///
+/// # Errors
+/// The place and the description of the first problem of the text.
+pub(super) fn read(text: &str, begin: usize) -> Result<Document, (usize, String)> {
+    let mut tree = Tree {
+        home: begin,
+        ..Tree::default()
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                let at = offset(text, error.marker());
-                let what = match text.contains(super::MAP_TAG) {
+                let at = begin + offset(text, error.marker());
+                let what = match begin > 0 || text.contains(super::MAP_TAG) {
                     true => "this is no YAML".to_owned(),
                     false => super::no_map("it is no YAML"),
                 };
-                findings.say(at, format!("{what}: {}", error.info()));
-                return None;
+                return Err((at, format!("{what}: {}", error.info())));
             }
         };
         let begins = span.tag_start().unwrap_or(span.start);
-        let at = offset(text, &begins);
-        if let Err(wrong) = tree.take(event, at) {
-            findings.say(at, wrong);
-            return None;
-        }
+        let at = begin + offset(text, &begins);
+        tree.take(event, at).map_err(|wrong| (at, wrong))?;
     }
-    tree.root
+    Ok(Document {
+        root: tree.root,
+        tag: tree.own_tag,
+    })
 }
 
 /// Returns the byte offset of `marker`, a place that the parser reports.
@@ -215,6 +257,9 @@ struct Tree {
     /// Number of nodes that the aliases read so far represent.
     aliased: usize,
     root: Option<Item>,
+    /// The first tag that is not one of YAML's own.
+    own_tag: Option<String>,
+    home: usize,
 }
 
 /// A list or a mapping whose end has not been read. The items of a mapping are alternately keys and
@@ -237,7 +282,7 @@ impl Tree {
                     text: text.into_owned(),
                     plain: style == ScalarStyle::Plain && !is_text,
                 };
-                self.add(Node::new(tag, content), anchor, at)
+                self.add(tag, content, anchor, at)
             }
             Event::SequenceStart(_, anchor, tag) => self.begin(false, anchor, tag.as_deref(), at),
             Event::MappingStart(_, anchor, tag) => self.begin(true, anchor, tag.as_deref(), at),
@@ -247,8 +292,7 @@ impl Tree {
                         true => Content::Map(pairs(open.items)),
                         false => Content::List(open.items),
                     };
-                    let tag = open.tag;
-                    self.add(Node::new(tag, content), open.anchor, open.at)
+                    self.add(open.tag, content, open.anchor, open.at)
                 }
                 None => Ok(()),
             },
@@ -287,7 +331,17 @@ impl Tree {
         Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: usize, at: usize) -> Result<(), String> {
+    fn add(
+        &mut self,
+        tag: Option<String>,
+        content: Content,
+        anchor: usize,
+        at: usize,
+    ) -> Result<(), String> {
+        if self.own_tag.is_none() {
+            self.own_tag = tag.clone().filter(|tag| !tag.starts_with(YAML));
+        }
+        let node = Node::new(tag, content, self.home);
         if node.depth > LEVELS {
             return Err(format!(
                 "this has more than {LEVELS} levels, with what its aliases stand for"

@@ -17,8 +17,13 @@ pub(super) struct Known {
 
 /// The columns of a board in the Python schema.
 pub(super) const BOARD: Known = Known {
-    taken: &["serial", "hostname", "slot", "crate"],
-    left_out: &["online", "backplane_serial", "modules", "module"],
+    taken: &["serial", "hostname", "slot", "crate", "modules", "module"],
+    left_out: &["online", "backplane_serial"],
+};
+
+pub(super) const MODULE: Known = Known {
+    taken: &["module"],
+    left_out: &["channels", "channel", "crs"],
 };
 
 pub(super) const CRATE: Known = Known {
@@ -27,8 +32,8 @@ pub(super) const CRATE: Known = Known {
 };
 
 pub(super) const WAFER: Known = Known {
-    taken: &["name"],
-    left_out: &["resonators", "resonator"],
+    taken: &["name", "resonators"],
+    left_out: &["resonator"],
 };
 
 /// The tags of entries that are boards or contain boards.
@@ -74,7 +79,7 @@ impl Known {
                 None => "",
             };
             if let Some(first) = seen.get(name) {
-                let place = findings.place(*first);
+                let place = findings.refer(key.at, *first);
                 let what = format!(
                     "`{}` stands twice in this {tag}: also at {place}",
                     safe(name)
@@ -94,7 +99,7 @@ impl Known {
                 left_out.push((safe(name), value));
                 continue;
             }
-            let place = findings.place(at);
+            let place = findings.refer(key.at, at);
             let what = format!("unknown key `{}` in the {tag} at {place}", safe(name));
             findings.unknown(key.at, &what, self.all(), name);
         }

@@ -22,6 +22,32 @@ pub(super) fn reading(text: &str) -> Option<String> {
     }
 }
 
+/// Returns the text that Python stores for a scalar without quotes where it wants a text.
+pub(super) fn stored(text: &str) -> String {
+    match reading(text).as_deref() {
+        None | Some("a date") => text.to_owned(),
+        Some("True") => "1".to_owned(),
+        Some("False") => "0".to_owned(),
+        Some(number) => number.to_owned(),
+    }
+}
+
+/// Returns the number that Python's `float` makes of a text.
+pub(super) fn float(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let mut before = None;
+    for (at, c) in text.char_indices() {
+        // An underscore stands between two digits.
+        let after = text[at + c.len_utf8()..].chars().next();
+        if c == '_' && !(is_digit(before) && is_digit(after)) {
+            return None;
+        }
+        before = Some(c);
+    }
+    text.replace('_', "").parse().ok()
+}
+
 /// Splits the sign from `text`. Returns -1 or 1 for the sign, and the rest of the text.
 fn signed(text: &str) -> (i64, &str) {
     match text.strip_prefix('-') {

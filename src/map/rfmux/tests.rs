@@ -1,10 +1,18 @@
+mod detectors;
+mod files;
 mod many;
+mod modules;
 mod python;
 
 use super::*;
 
+/// A map that needs no further file.
+pub(super) fn no_file(_: &Path) -> io::Result<String> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
 fn imported(yaml: &str) -> Imported {
-    import_rfmux(yaml, "lab.yaml").unwrap_or_else(|error| panic!("{error}"))
+    import_rfmux(yaml, "lab.yaml", no_file).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Returns name, address and serial number of each board that is imported from `yaml`, a Python
@@ -152,8 +160,8 @@ fn every_board_has_a_name_of_its_own() {
 fn entries_that_are_not_boards_are_named_and_left_out() {
     for (items, left_out) in [
         (
-            r#"!flavour "rfmux", !CRS { serial: "1" }, !Resonators "r.csv""#,
-            ["!flavour \"rfmux\"", "!Resonators \"r.csv\""].as_slice(),
+            r#"!flavour "rfmux", !CRS { serial: "1" }"#,
+            ["!flavour \"rfmux\""].as_slice(),
         ),
         (
             r#"!CRS { serial: "1", slot: 3, modules: [ !Module {} ] }"#,
@@ -180,24 +188,12 @@ fn entries_that_are_not_boards_are_named_and_left_out() {
             &["crs1's slot 1 of a crate without a serial number"],
         ),
         (
-            r#"!CRS { serial: "1" }, !Wafer { name: w3, resonators: !Resonators { csv_file: r.csv } }, !ChannelMappings { csv_file: c.csv }"#,
-            &[
-                "!Wafer \"w3\"",
-                "!Wafer \"w3\"'s !Resonators",
-                "!ChannelMappings \"c.csv\"",
-            ],
-        ),
-        (
             r#"!CRS { serial: "1" }, { serial: "2" }, a word, !ReadoutModule { module: 1 }"#,
             &[
                 "a mapping without a tag at line 1, column 38",
                 "\"a word\" without a tag at line 1, column 55",
                 "!ReadoutModule",
             ],
-        ),
-        (
-            r#"!CRS { serial: "1" }, !include boards.yaml"#,
-            &["!include \"boards.yaml\" at line 1, column 38"],
         ),
         // With a schema other than that of rfmux, an unknown key is an additional column, and no
         // mistake.
@@ -225,11 +221,6 @@ fn entries_that_a_person_must_check_are_reported_with_their_places() {
             "!HardwareMap\n- !CRS { serial: \"71\", online: false }",
             "2:3",
             "crs71 is offline",
-        ),
-        (
-            "!HardwareMap\n- !include b.yaml\n- !CRS { serial: \"1\" }",
-            "2:3",
-            "\"b.yaml\" is not followed",
         ),
         (
             "!HardwareMap\n- !flavour rfmux.mock\n- !CRS { serial: \"1\" }",
@@ -306,7 +297,7 @@ fn a_crate_that_a_board_names_has_that_board() {
 
 /// Asserts that `yaml` is refused with exactly these problems.
 fn check_refused(yaml: &str, said: &[&str]) {
-    let error = import_rfmux(yaml, "lab.yaml").map(|imported| imported.toml);
+    let error = import_rfmux(yaml, "lab.yaml", no_file).map(|imported| imported.toml);
     let error = error.expect_err(yaml).to_string();
     assert_eq!(error.lines().collect::<Vec<_>>(), said, "{yaml}");
 }
@@ -383,8 +374,8 @@ fn errors_have_their_places() {
             "2:29: `slot` must be a whole number from 1 to 255",
         ),
         (
-            "!CRS { serial: !include s.txt }",
-            "2:18: `serial` is of !include: write its value here",
+            "!CRS { serial: !HWMLookup s }",
+            "2:18: `serial` is of !HWMLookup: write its value here",
         ),
         (
             "!CRS 42",
@@ -437,12 +428,6 @@ fn errors_have_their_places() {
         ],
     );
     check_refused(
-        "note: x\nhardware_map: !include boards.yaml\n",
-        &[
-            "lab.yaml:2:15: this is no Python hardware map: the map is in another file, \"boards.yaml\": import that one",
-        ],
-    );
-    check_refused(
         "!HardwareMap [ !CRS { serial: \"1\" } ]\n---\nmore\n",
         &["lab.yaml:3:1: a second document begins here: make it a file"],
     );
@@ -452,7 +437,9 @@ fn errors_have_their_places() {
         ("", 1),
         ("# nothing\n", 1),
     ] {
-        let none = import_rfmux(none, "lab.yaml").unwrap_err().to_string();
+        let none = import_rfmux(none, "lab.yaml", no_file)
+            .unwrap_err()
+            .to_string();
         assert!(none.starts_with(&format!("lab.yaml:{line}:1: ")), "{none}");
         assert!(none.contains("no Python hardware map"), "{none}");
     }
@@ -462,7 +449,9 @@ fn errors_have_their_places() {
 fn control_characters_of_a_file_do_not_reach_a_terminal() {
     let yaml =
         "!HardwareMap [ !CRS { serial: \"1\", \"b\\e[2J\": 1 }, !Wafer { name: \"\\e[2J\" } ]";
-    let error = import_rfmux(yaml, "lab.yaml").unwrap_err().to_string();
+    let error = import_rfmux(yaml, "lab.yaml", no_file)
+        .unwrap_err()
+        .to_string();
     assert!(!error.contains('\u{1b}'), "{error:?}");
     let yaml = "!HardwareMap [ !CRS { serial: \"1\" }, !Wafer { name: \"\\e[2J\" } ]";
     let left_out = imported(yaml).left_out;
@@ -478,7 +467,7 @@ proptest::proptest! {
     ) {
         let (before, after) = GOOD.split_at(at);
         let text = format!("{before}{noise}{}", after.get(cut..).unwrap_or_default());
-        match import_rfmux(&text, "noise.yaml") {
+        match import_rfmux(&text, "noise.yaml", no_file) {
             Ok(imported) => drop(HardwareMap::parse(&imported.toml, "noise.toml").unwrap()),
             Err(error) => {
                 for problem in error.problems() {

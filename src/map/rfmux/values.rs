@@ -12,25 +12,50 @@ use crate::map::section::Found;
 /// Error message for an invalid slot number.
 pub(super) const SLOTS: &str = "`slot` must be a whole number from 1 to 255";
 
+fn taken_as_written(what: &str) -> String {
+    format!("{what}; it is taken as it is written: put it in quotes")
+}
+
 impl Reading<'_> {
     /// Reads a serial number as it is written. If it has no quotes and Python therefore reads
     /// another value, such as a number, records a doubt.
     pub(super) fn serial(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         let serial = self.text(key, value)?;
-        // A value with a tag such as !!str is a text, like a value in quotes.
-        let plain = value.tag.is_none() && value.scalar().is_some_and(|(_, plain)| plain);
-        let read = python::reading(&serial.value).filter(|_| plain);
-        if let Some(read) = read.filter(|read| *read != serial.value) {
-            let written = safe(&serial.value);
-            let what = format!("Python reads {written} without quotes as {read}");
+        if let Some(what) = self.misread(value, &serial) {
             if BoardPlace::is_serial(&serial.value) {
-                let taken = "it is taken as it is written: put it in quotes";
-                self.doubts.push((value.at, format!("{what}; {taken}")));
+                self.doubts.push((value.at, taken_as_written(&what)));
             } else {
                 self.misread.insert(value.at, what);
             }
         }
         Some(serial)
+    }
+
+    /// Reads a name as it is written. Records a doubt as `serial` does.
+    pub(super) fn name(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
+        let name = self.text(key, value)?;
+        if let Some(what) = self.misread(value, &name) {
+            self.doubts.push((value.at, taken_as_written(&what)));
+        }
+        Some(name)
+    }
+
+    /// Returns a sentence if Python reads `text`, which is the text of `value`, as another value.
+    fn misread(&mut self, value: &Item, text: &Found<String>) -> Option<String> {
+        // A value with a tag such as !!str is a text, like a value in quotes.
+        let plain = value.tag.is_none() && value.scalar().is_some_and(|(_, plain)| plain);
+        let read = python::reading(&text.value).filter(|_| plain)?;
+        if read == text.value {
+            return None;
+        }
+        self.stored.insert(text.at, python::stored(&text.value));
+        let written = safe(&text.value);
+        Some(format!("Python reads {written} without quotes as {read}"))
+    }
+
+    /// Returns a serial number or a name as Python stores it.
+    pub(super) fn python_text(&self, text: &Found<String>) -> String {
+        self.stored.get(&text.at).unwrap_or(&text.value).clone()
     }
 
     /// Reads a text. Returns `None` if the value is null or empty, which is no error, and if it is

@@ -6,30 +6,42 @@ use twotone_transport::BoardPlace;
 
 use super::Imported;
 use super::boards::{Board, Reading};
+use super::detectors::{self, Detector};
 use super::keys::safe;
+use crate::input;
 use crate::map::check::{self, UniqueValues};
-use crate::map::place::Lines;
 use crate::map::section::{Findings, shortened};
-use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, PropertyMap, address};
+use crate::map::{BoardEntry, BoardKind, Host, MapError, Problem, PropertyMap, address};
 
-/// A TOML map, and for each of its lines the byte offset of the line's board in the YAML.
-pub(super) struct Written {
+/// A TOML map, and for each of its lines the byte offset of the line's board or detector in the
+/// Python map.
+pub(super) struct Written<'t> {
     pub(super) imported: Imported,
     lines: Vec<usize>,
+    findings: Findings<'t>,
 }
 
-impl Written {
-    /// Returns the place in the YAML of the board at `place` of the TOML.
-    pub(super) fn place_of(&self, place: Place, yaml: &Lines<'_>) -> Place {
-        let begins = self.lines.get(place.line.saturating_sub(1));
-        yaml.place(begins.copied().unwrap_or_default())
+impl Written<'_> {
+    /// Returns a problem of the TOML as one of the Python map.
+    pub(super) fn placed(&self, problem: &Problem) -> Problem {
+        let line = problem.place.map_or(0, |place| place.line);
+        let at = self.lines.get(line.saturating_sub(1));
+        let at = at.copied().unwrap_or_default();
+        let suggestion = problem.suggestion.as_deref();
+        match problem.place {
+            Some(_) => self
+                .findings
+                .problem(at, problem.message.clone(), suggestion),
+            None => problem.clone(),
+        }
     }
 }
 
-/// Returns the TOML map of the boards that were read from the YAML file called `file`, or all
-/// problems of these boards.
-pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapError> {
+/// Returns the TOML map of the boards and detectors that were read from the YAML file called
+/// `file`, or all of their problems.
+pub(super) fn map<'t>(mut reading: Reading<'t>, file: &str) -> Result<Written<'t>, MapError> {
     reading.drop_named_crates();
+    let detectors = detectors::find(&mut reading);
     let Reading {
         mut findings,
         boards,
@@ -58,13 +70,21 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
             );
             doubts.push((board.at, what));
         }
+        if board.modules.as_ref().is_some_and(Vec::is_empty) {
+            let what = format!(
+                "{} declares no modules here, and a map of ours cannot say so: all of its modules \
+                 are used; take its [[board]] out if none is to be",
+                entry.name
+            );
+            doubts.push((board.at, what));
+        }
         written.push((board, entry));
     }
-    let doubts = doubts.into_iter().map(|(at, message)| Problem {
-        place: Some(findings.place(at)),
-        message: shortened(message),
-        suggestion: None,
-    });
+    if !detectors.is_empty() {
+        left_out.push(beside_detectors(&detectors));
+    }
+    let doubts = doubts.into_iter();
+    let doubts = doubts.map(|(at, message)| findings.problem(at, message, None));
     let doubts: Vec<_> = doubts.collect();
     findings.done()?;
     let doubts = match doubts.is_empty() {
@@ -80,12 +100,67 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
         lines.extend(written.lines().map(|_| board.at));
         toml.push_str(&written);
     }
+    for detector in &detectors {
+        let (_, entry) = &written[detector.board];
+        let written = detector.write(&entry.name);
+        lines.extend(written.lines().map(|_| detector.at));
+        toml.push_str(&written);
+    }
+    if toml.len() as u64 > input::MAP_BYTES {
+        let what = format!(
+            "the map in TOML has {} bytes, and no more than {} are read: import it in parts",
+            toml.len(),
+            input::MAP_BYTES
+        );
+        return Err(MapError::whole(file, what));
+    }
     let imported = Imported {
         toml,
         left_out: left_out.into_iter().map(shortened).collect(),
         doubts,
     };
-    Ok(Written { imported, lines })
+    Ok(Written {
+        imported,
+        lines,
+        findings,
+    })
+}
+
+/// Returns a remark about the values of detectors for which a TOML map has no keys.
+fn beside_detectors(detectors: &[Detector]) -> String {
+    let with_amplitude = detectors.iter().filter(|one| one.bias_amplitude.is_some());
+    let amplitudes = match with_amplitude.count() {
+        0 => String::new(),
+        count => format!(" and the `bias_amplitude` of {count}"),
+    };
+    let count = detectors.len();
+    format!("the channels of {count} detectors{amplitudes}: they are comments in the map")
+}
+
+/// Returns a text as a string of TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+impl Detector {
+    /// Returns the detector as TOML, with an empty line after it.
+    fn write(&self, board: &str) -> String {
+        let amplitude = self.bias_amplitude;
+        let amplitude = amplitude.map(|amplitude| format!(", bias_amplitude {amplitude}"));
+        let lines = [
+            format!(
+                "# channel {}{}",
+                self.channel,
+                amplitude.unwrap_or_default()
+            ),
+            "[[detector]]".to_owned(),
+            format!("id = {}", quoted(&self.id)),
+            format!("board = {}", quoted(board)),
+            format!("module = {}", self.module),
+            format!("f_hz = {}", toml::Value::from(self.f_hz)),
+        ];
+        lines.join("\n") + "\n\n"
+    }
 }
 
 /// Removes the serial number of the board, and that of its crate, if Python accepts it and a TOML
@@ -211,7 +286,6 @@ impl Board {
 
     /// Returns the board as TOML, with an empty line after it.
     fn write(&self, entry: &BoardEntry, file: &str) -> String {
-        let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut lines = vec!["[[board]]".to_owned()];
         if self.offline {
             lines.insert(0, format!("# online: false in {}", safe(file)));
@@ -225,6 +299,10 @@ impl Board {
         if let (Some(in_crate), Some(slot)) = (&entry.crate_serial, entry.slot) {
             lines.push(format!("crate = {}", quoted(in_crate)));
             lines.push(format!("slot = {slot}"));
+        }
+        for module in self.modules.iter().flatten() {
+            let number = format!("number = {}", module.value);
+            lines.extend([String::new(), "[[board.module]]".to_owned(), number]);
         }
         lines.join("\n") + "\n\n"
     }

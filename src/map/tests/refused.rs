@@ -299,7 +299,11 @@ fn addresses_that_reach_nothing_are_told_with_what_to_write() {
         #[cfg(feature = "cli")]
         {
             let yaml = format!("!HardwareMap\n- !CRS {{ hostname: \"{address}\" }}\n");
-            let error = import_rfmux(&yaml, "farm.toml").unwrap_err().to_string();
+            let error = import_rfmux(&yaml, "farm.toml", |_| {
+                Err(std::io::ErrorKind::NotFound.into())
+            })
+            .unwrap_err()
+            .to_string();
             assert_eq!(error, said.replace(":5:11:", ":2:20:"));
         }
     }

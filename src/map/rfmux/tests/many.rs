@@ -15,7 +15,7 @@ fn map_of(item: impl Fn(usize) -> String) -> String {
 /// are only counted.
 #[track_caller]
 fn refused(yaml: &str, first: &str, more: usize) {
-    let error = import_rfmux(yaml, "lab.yaml").unwrap_err();
+    let error = import_rfmux(yaml, "lab.yaml", no_file).unwrap_err();
     let problems = error.problems();
     assert!(problems[0].message.starts_with(first), "{}", problems[0]);
     assert_eq!(problems.len(), 101);
@@ -76,7 +76,9 @@ fn very_many_boards_have_names_of_their_own() {
 #[test]
 fn aliases_stand_for_no_more_than_can_be_read() {
     let check = |yaml: &str, words: &str| {
-        let error = import_rfmux(yaml, "lab.yaml").unwrap_err().to_string();
+        let error = import_rfmux(yaml, "lab.yaml", no_file)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(words), "{error}");
     };
     let beyond = "stand for more than 1000000 values";
@@ -124,7 +126,7 @@ fn messages_about_long_names_have_bounded_length() {
         format!("!CRS {{ hostname: 10.0.0.7, crate: !Crate {{ serial: {long} }}, slot: 2 }}"),
     ] {
         let yaml = format!("!HardwareMap [ !CRS {{ serial: \"1\" }}, {item} ]");
-        let lines = match import_rfmux(&yaml, "lab.yaml") {
+        let lines = match import_rfmux(&yaml, "lab.yaml", no_file) {
             Ok(imported) => [imported.left_out, imported.doubts].concat(),
             Err(error) => error.to_string().lines().map(str::to_owned).collect(),
         };

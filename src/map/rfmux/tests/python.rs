@@ -26,7 +26,7 @@ fn serial_numbers_that_python_reads_as_others_are_told() {
         );
         // Without a host, those that are no labels are refused: the reason is there too.
         let yaml = format!("!HardwareMap\n- !CRS {{ serial: {written} }}\n");
-        let all = match import_rfmux(&yaml, "lab.yaml") {
+        let all = match import_rfmux(&yaml, "lab.yaml", no_file) {
             Ok(imported) => imported.doubts.join("\n"),
             Err(error) => error.to_string(),
         };
