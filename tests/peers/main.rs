@@ -9,6 +9,7 @@
 mod bias;
 mod exchange;
 mod firmware;
+mod maps;
 mod metrics;
 mod mock;
 mod older;
