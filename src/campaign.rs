@@ -51,7 +51,7 @@ mod capture;
 #[cfg(feature = "arrow")]
 mod capture_report;
 mod completion;
-mod detectors;
+pub(crate) mod detectors;
 mod dry_run;
 mod error;
 mod measure;

@@ -18,6 +18,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "arrow")]
 pub(crate) use report::fine_sweeps;
 pub use report::{FitReport, FittedModule, FittedResonance, fit};
 pub use source::{FitSource, SourceTable};

@@ -44,6 +44,10 @@ pub const TUNE_BYTES: u64 = 4 << 30;
 /// 1.8 MB.
 pub const MODULE_BYTES: u64 = 8 << 20;
 
+/// Largest size of a file of bias dictionaries, in bytes: enough for some 8000 detectors with all
+/// that rfmux notes of each.
+pub const BIAS_BYTES: u64 = 512 << 20;
+
 /// Largest size of a file of sweeps to fit, in bytes: enough for eight modules, each with a network
 /// analysis of a million points.
 pub const SWEEPS_BYTES: u64 = 512 << 20;

@@ -72,7 +72,9 @@ pub use limits::Limits;
 pub use outcome::{Channels, HardwareState, Outcome};
 pub use panics::CatchPanic;
 pub use runner::Runner;
-pub(crate) use tally::{Count, Counted, Tally, locked};
+pub(crate) use tally::Count;
+#[cfg(feature = "arrow")]
+pub(crate) use tally::{Counted, Tally, locked};
 pub use target::{SafeState, Target};
 pub use trace::Trace;
 pub use twotone_hal::ModuleLimits;

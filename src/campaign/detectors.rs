@@ -1,7 +1,7 @@
 //! Assignment of the resonances that a tune has found to the detectors that the hardware map lists.
 //! Each detector is a resonator, and the map has the frequency at which its resonance is expected.
 
-use twotone_algorithms::{ChannelStatus, TuneOutcome};
+use twotone_algorithms::{ChannelOutcome, ChannelStatus, NotToned, TuneOutcome};
 use twotone_hal::{ChannelId, ModuleId};
 
 use crate::map::{DetectorEntry, HardwareMap};
@@ -39,15 +39,26 @@ pub(super) fn of_module<'a>(
 /// of the detector, and the second-nearest detector of the resonance, are at least twice as far
 /// away. Otherwise the detector has no resonance.
 pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Vec<DetectorTune> {
-    let detectors: Vec<_> = of_module(map, board, tune.module).collect();
+    identify_among(map, board, tune.module, &tune.channels, &tune.not_toned)
+}
+
+/// As [`identify`], with the channels of a tune and its resonances without a channel.
+pub(crate) fn identify_among(
+    map: &HardwareMap,
+    board: &str,
+    module: ModuleId,
+    channels: &[ChannelOutcome],
+    not_toned: &[NotToned],
+) -> Vec<DetectorTune> {
+    let detectors: Vec<_> = of_module(map, board, module).collect();
     if detectors.is_empty() {
         return Vec::new();
     }
-    let toned = tune.channels.iter().map(|channel| Resonance {
+    let toned = channels.iter().map(|channel| Resonance {
         hz: channel.fr_hz.unwrap_or(channel.tone_hz),
         channel: Some((channel.channel, channel.status)),
     });
-    let not_toned = tune.not_toned.iter().map(|one| Resonance {
+    let not_toned = not_toned.iter().map(|one| Resonance {
         hz: one.fr_hz,
         channel: None,
     });
@@ -63,7 +74,7 @@ pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Ve
         let resonance = choice.ok().map(|at| resonances[at]);
         DetectorTune {
             id: detector.id.clone(),
-            module: tune.module,
+            module,
             expected_hz,
             status: choice.map_or_else(|none| none, |at| status(&resonances[at])),
             channel: resonance.and_then(|found| Some(found.channel?.0)),
@@ -71,6 +82,15 @@ pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Ve
         }
     };
     detectors.iter().map(identify).collect()
+}
+
+/// Returns the index of the resonance of each detector, by the rule of [`identify`]. `None` if a
+/// detector has no resonance. The resonances are sorted; all frequencies are in hertz.
+pub(crate) fn of_frequencies(detectors_hz: &[f64], resonances_hz: &[f64]) -> Vec<Option<usize>> {
+    let mut expected = detectors_hz.to_vec();
+    expected.sort_unstable_by(f64::total_cmp);
+    let of_one = |hz: &f64| choose(*hz, &expected, resonances_hz).ok();
+    detectors_hz.iter().map(of_one).collect()
 }
 
 /// Returns the index of the resonance of the detector that is expected at `expected_hz`, or the

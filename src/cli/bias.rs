@@ -142,17 +142,26 @@ pub(super) fn import(
         Ok(params) => params.unwrap_or_default(),
         Err(error) => return Exit::usage(&error.to_string()),
     };
-    let place = args.board.zip(args.module).map(|(board, module)| Place {
+    let refuse = |why: String| Exit::usage(&legible(&format!("{}: {why}", shown(source))));
+    let board = args.board.clone();
+    let place = board.zip(args.module).map(|(board, module)| Place {
         board,
         module,
         nco_hz: args.nco,
     });
-    let biases = match BiasFile::parse(text, place) {
+    let mut biases = match BiasFile::parse(text, place) {
         Ok(biases) => biases,
-        Err(why) => return Exit::usage(&legible(&format!("{}: {why}", shown(source)))),
+        Err(why) => return refuse(why),
     };
+    let (boards, modules) = (args.board.as_slice(), args.module.as_slice());
+    if let Err(why) = biases.select(boards, modules) {
+        return refuse(why);
+    }
+    if let Some(nco_hz) = args.nco {
+        biases.set_unknown_nco(nco_hz);
+    }
     if let Some(why) = biases.problem(&map) {
-        return Exit::usage(&legible(&format!("{}: {why}", shown(source))));
+        return refuse(why);
     }
     let mut doubts = Vec::new();
     let recorded = RunDirectory::prepare(out).and_then(|run| {

@@ -50,13 +50,22 @@ impl Import {
         if self.dirfile.is_given() {
             return Exit::usage("--date is of use with a dirfile alone");
         }
-        let text = match input::read_text(&self.source, input::IMPORT_BYTES) {
+        let text = match input::read_text(&self.source, input::BIAS_BYTES) {
             Ok(text) => text,
             Err(error) => return Exit::usage(&format!("{shown}: {error}")),
         };
         // A Python map in YAML begins with a tag or a key.
         if text.trim_start().starts_with('{') {
             return bias::import(&text, &self.source, self.out.as_deref(), self.bias, json);
+        }
+        if text.trim_start().starts_with("[{") {
+            let why = "it is a list, as `bias_kids` returns it for several modules: write the \
+                       dictionary of each module to a file of its own";
+            return Exit::usage(&format!("{shown}: {why}"));
+        }
+        if text.len() as u64 > input::IMPORT_BYTES {
+            let most = input::IMPORT_BYTES;
+            return Exit::usage(&format!("{shown}: a Python map has at most {most} bytes"));
         }
         let out = self.out.is_some().then_some("--out");
         if let Some(option) = out.or(self.bias.given()) {

@@ -18,6 +18,7 @@ use std::fmt;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use twotone_algorithms::Geometry;
 use twotone_algorithms::finding::Flag;
 use twotone_hal::{ChannelId, Complex64, ModuleId};
 
@@ -63,6 +64,10 @@ pub struct BiasBoard {
 pub struct BiasModule {
     /// Frequency of the NCO, in hertz, if it is known.
     pub nco_hz: Option<f64>,
+    /// Connection of the detectors to the line. A dictionary of rfmux does not have it: rfmux knows
+    /// only notches.
+    #[serde(default)]
+    pub geometry: Geometry,
     /// Delay of the line, in seconds, if it is known. The sweeps do not contain it: it is removed
     /// relative to the frequency of the tone.
     pub tau_s: Option<f64>,
@@ -85,9 +90,13 @@ pub struct Bias {
     /// Frequency of the tone as it was set, in hertz. A dictionary of rfmux does not have it: its
     /// tones are on a grid of 298 Hz.
     pub tone_frequency: Option<f64>,
+    /// Amplitude of the tone as it was set, as a fraction of full scale. A dictionary of rfmux does
+    /// not have it: its tones have the amplitude of the sweep.
+    pub tone_amplitude: Option<f64>,
     /// Frequency of the resonance, in hertz.
     pub original_center_frequency: Option<f64>,
-    /// Amplitude of the tone, as a fraction of full scale.
+    /// Amplitude of the tone during the sweep, as a fraction of full scale. `None` if a tune has
+    /// lowered the tone after the sweep, because it does not record the amplitude of the sweep.
     pub sweep_amplitude: Option<f64>,
     /// Direction of the sweep: `upward` or `downward`.
     pub sweep_direction: Option<String>,
@@ -108,13 +117,14 @@ pub struct Bias {
     pub df_calibration_source: Option<String>,
     /// True if the nonlinear fit succeeded.
     pub nonlinear_fit_success: Option<bool>,
-    /// The nonlinear fit.
+    /// The nonlinear fit. It is not read: a reader fits the sweep.
+    #[serde(skip_deserializing)]
     pub nonlinear_fit_params: Option<NonlinearParams>,
-    /// Frequencies of the sweep, in hertz.
-    pub frequencies: Vec<f64>,
+    /// Frequencies of the sweep, in hertz. A point whose frequency or sample is `None` is left out.
+    pub frequencies: Vec<Option<f64>>,
     /// Samples of the sweep, in readout counts. They contain the phase of the carrier, and not the
     /// delay of the line.
-    pub iq_complex: Vec<Pair>,
+    pub iq_complex: Vec<Option<Pair>>,
     /// Rotation of the samples of the sweep after they were measured, in degrees.
     pub applied_rotation_degrees: Option<f64>,
     /// Status of the channel in the tune.

@@ -15,6 +15,7 @@ use twotone_hal::{ChannelId, Complex64, ModuleId};
 
 use super::source::{FitSource, SourceTable};
 use crate::campaign::CampaignParams;
+use crate::campaign::detectors::of_frequencies;
 use crate::record::{SweepKind, SweepPoint};
 
 /// Results of the fits to all sweeps of a source.
@@ -165,17 +166,20 @@ fn fit_module(
     if fitted.problem.is_some() {
         return fitted;
     }
-    let wide = Wide::of(points);
+    let wide = Wide::of(points, &mut fitted.warnings);
     let fine = fine_sweeps(points);
     let wide = wide.as_ref().map(Wide::as_sweep);
     let outcome = refit(wide.as_ref(), &fine, &params);
     fitted.tau_s = outcome.tau_s;
     fitted.delay_status = outcome.delay.map(|delay| delay.status);
     fitted.find_status = outcome.find.map(|find| find.status);
-    fitted.warnings = outcome.warnings;
+    fitted.warnings.extend(outcome.warnings);
     let detectors = detectors(table, module);
     let resonances = outcome.lines.into_iter();
-    fitted.resonances = resonances.map(|line| resonance(line, &detectors)).collect();
+    fitted.resonances = resonances
+        .map(|line| resonance(line, &detectors.by_channel))
+        .collect();
+    detectors.name_by_frequency(&mut fitted.resonances);
     fitted
 }
 
@@ -205,18 +209,54 @@ fn resonance(line: RefitLine, detectors: &BTreeMap<ChannelId, String>) -> Fitted
     }
 }
 
-/// Returns the ids of the detectors of a module, by channel, as the metadata of sweeps have them.
-fn detectors(table: &SourceTable, module: ModuleId) -> BTreeMap<ChannelId, String> {
+/// Detectors of a module, as the metadata of its sweeps name them.
+#[derive(Default)]
+struct Detectors {
+    /// Ids of detectors whose channels are known.
+    by_channel: BTreeMap<ChannelId, String>,
+    /// Ids of the other detectors, with the frequencies at which they are expected, in hertz.
+    by_frequency: Vec<(String, f64)>,
+}
+
+impl Detectors {
+    /// Names the resonances that have no name yet by their frequencies.
+    fn name_by_frequency(self, resonances: &mut [FittedResonance]) {
+        let place = |one: &FittedResonance| one.fr_hz.or(one.found_hz);
+        let mut found: Vec<(f64, usize)> = resonances
+            .iter()
+            .enumerate()
+            .filter_map(|(at, one)| Some((place(one)?, at)))
+            .collect();
+        found.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let found_hz: Vec<f64> = found.iter().map(|(hz, _)| *hz).collect();
+        let expected_hz: Vec<f64> = self.by_frequency.iter().map(|(_, hz)| *hz).collect();
+        let chosen = of_frequencies(&expected_hz, &found_hz);
+        for ((id, _), chosen) in self.by_frequency.into_iter().zip(chosen) {
+            if let Some(at) = chosen {
+                resonances[found[at].1].detector.get_or_insert(id);
+            }
+        }
+    }
+}
+
+/// Returns the detectors of a module.
+fn detectors(table: &SourceTable, module: ModuleId) -> Detectors {
     let text = table.sweeps.provenance.get("detectors");
     let all = text.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
-    let all = all.into_iter().flatten();
-    let mine = all.filter_map(|(id, place)| {
+    let mut detectors = Detectors::default();
+    for (id, place) in all.into_iter().flatten() {
         let number = |key: &str| place.get(key)?.as_u64();
-        let channel = u16::try_from(number("channel")?).ok()?;
-        let is_mine = number("module") == Some(module.number().into());
-        Some((ChannelId::new(channel).ok()?, id)).filter(|_| is_mine)
-    });
-    mine.collect()
+        if number("module") != Some(module.number().into()) {
+            continue;
+        }
+        let channel = number("channel").and_then(|channel| u16::try_from(channel).ok());
+        if let Some(channel) = channel.and_then(|channel| ChannelId::new(channel).ok()) {
+            detectors.by_channel.insert(channel, id);
+        } else if let Some(hz) = place.get("f_hz").and_then(Value::as_f64) {
+            detectors.by_frequency.push((id, hz));
+        }
+    }
+    detectors
 }
 
 /// The network analysis of a module.
@@ -228,11 +268,26 @@ struct Wide {
 }
 
 impl Wide {
-    fn of(points: &[&SweepPoint]) -> Option<Self> {
+    /// Returns the network analysis among the points, in order of frequency. Sentences about points
+    /// that are left out are added to `warnings`.
+    fn of(points: &[&SweepPoint], warnings: &mut Vec<String>) -> Option<Self> {
         let is_wide = |point: &&&SweepPoint| point.head.kind == SweepKind::NetworkAnalysis;
         let mut points: Vec<_> = points.iter().filter(is_wide).collect();
+        let all = points.len();
+        points.retain(|point| point.frequency.0.is_finite() && point.mean.is_finite());
+        let finite = points.len();
         points.sort_by(|a, b| a.frequency.0.total_cmp(&b.frequency.0));
         points.dedup_by(|later, earlier| later.frequency.0 == earlier.frequency.0);
+        for (left_out, why) in [
+            (all - finite, "that are no finite numbers"),
+            (finite - points.len(), "at the frequency of another point"),
+        ] {
+            if left_out > 0 {
+                warnings.push(format!(
+                    "{left_out} points of the network analysis {why} are left out"
+                ));
+            }
+        }
         let mut nco_hz: Vec<f64> = points.iter().map(|point| point.head.nco.0).collect();
         nco_hz.retain(|hz| hz.is_finite());
         nco_hz.sort_by(f64::total_cmp);

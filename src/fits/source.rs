@@ -1,7 +1,6 @@
 //! Files of sweeps, by whose content their format is recognized.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use twotone_hal::ModuleId;
@@ -43,13 +42,30 @@ impl FitSource {
     pub fn read(path: impl AsRef<Path>, module: Option<ModuleId>) -> Result<Self, RecordError> {
         let path = path.as_ref();
         let mut doubts = Vec::new();
-        let files = match path.is_dir() {
+        let is_run = path.is_dir();
+        let files = match is_run {
             true => of_run(path, &mut doubts)?,
             false => vec![path.to_owned()],
         };
         let mut tables = Vec::new();
         for file in files {
-            let sweeps = read_file(&file, module, &mut doubts)?;
+            let sweeps = match read_file(&file, module, &mut doubts) {
+                Ok(sweeps) => sweeps,
+                // The other boards of a run do not suffer.
+                Err(error) if is_run => {
+                    doubts.push(error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if sweeps.points().is_empty() {
+                let shown = input::shown(&file);
+                let empty = RecordError::format("read", &shown)("it has no points");
+                match is_run {
+                    true => doubts.push(empty.to_string()),
+                    false => return Err(empty),
+                }
+            }
             let name = file.file_stem().unwrap_or(file.as_os_str());
             let board = sweeps.provenance.get("board").cloned();
             tables.push(SourceTable {
@@ -63,24 +79,42 @@ impl FitSource {
 
 /// Returns the files of sweeps of a run directory, in order of their names.
 fn of_run(run: &Path, doubts: &mut Vec<String>) -> Result<Vec<PathBuf>, RecordError> {
+    let mut boards = Vec::new();
     if run.join(MANIFEST_FILE).exists() {
-        for missing in Manifest::read(run)?.missing {
+        let manifest = Manifest::read(run)?;
+        for missing in manifest.missing {
             doubts.push(format!(
                 "{} is missing: {}",
                 missing.file, missing.reason.message
             ));
         }
+        boards = manifest.boards;
     } else {
         doubts.push(format!(
             "{MANIFEST_FILE} is missing, so the run may be incomplete"
         ));
     }
     let folder = run.join(SWEEPS_FOLDER);
-    let mut files = Vec::new();
+    let mut files: Vec<PathBuf> = Vec::new();
     if folder.is_dir() {
         let io = || RecordError::io("read", &folder);
         for entry in fs::read_dir(&folder).map_err(io())? {
             files.push(entry.map_err(io())?.path());
+        }
+    }
+    files.retain(|file| {
+        let extension = file.extension();
+        extension.is_some_and(|extension| extension == "arrow" || extension == "csv")
+    });
+    for board in boards {
+        let mut stems = files.iter().filter_map(|file| file.file_stem());
+        if !stems.any(|stem| stem == board.name.as_str()) {
+            let error = board.error.map(|error| format!(": {}", error.message));
+            doubts.push(format!(
+                "the run has no sweeps of {}{}",
+                board.name,
+                error.unwrap_or_default()
+            ));
         }
     }
     files.sort();
@@ -100,7 +134,7 @@ fn read_file(
     let shown = input::shown(path);
     if bytes.starts_with(b"ARROW1") {
         #[cfg(feature = "arrow")]
-        return SweepTable::read_arrow(Cursor::new(bytes), &shown);
+        return SweepTable::read_arrow(std::io::Cursor::new(bytes), &shown);
         #[cfg(not(feature = "arrow"))]
         return Err(RecordError::format("read", &shown)(
             "this build of the program cannot read Arrow files (feature `arrow`)",

@@ -2,7 +2,6 @@
 //! together.
 
 use std::ops::RangeInclusive;
-use std::rc::Rc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -87,7 +86,8 @@ impl<'t> Findings<'t> {
     }
 
     /// Adds the text of another file. Returns the byte offset that its first byte has from now on.
-    pub(super) fn add(&mut self, text: Rc<str>, file: String) -> usize {
+    #[cfg(feature = "cli")]
+    pub(super) fn add(&mut self, text: std::rc::Rc<str>, file: String) -> usize {
         self.sources.add(text, file)
     }
 

@@ -44,6 +44,7 @@ impl<'t> Sources<'t> {
     }
 
     /// Adds the text of another file. Returns the offset at which it begins.
+    #[cfg(feature = "cli")]
     pub(super) fn add(&mut self, text: Rc<str>, file: String) -> usize {
         let (before, length) = match self.others.last() {
             Some(last) => (last.begin, last.text.len()),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use twotone::campaign::CampaignParams;
 use twotone::exchange::bias::{BiasFile, Place};
 use twotone::hal::{Complex64, ModuleId};
+use twotone::map::HardwareMap;
 use twotone::sim::Farm;
 use twotone::transport::CrsBoard;
 
@@ -110,8 +111,9 @@ fn a_bias_result_of_rfmux_is_a_tune() {
         nco_hz: None,
     };
     let biases = BiasFile::parse(&text, Some(place)).unwrap();
+    let map = HardwareMap::parse(&farm.map_toml(), "map.toml").unwrap();
     let mut doubts = Vec::new();
-    let tunes = biases.tunes(&CampaignParams::default(), &mut doubts);
+    let tunes = biases.tunes(&map, &CampaignParams::default(), &mut doubts);
     assert_eq!(doubts.len(), 1, "{doubts:?}");
     assert!(
         doubts[0].contains("the frequency of the NCO is not known"),

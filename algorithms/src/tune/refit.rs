@@ -172,8 +172,8 @@ struct Target {
     sweeps: Vec<Sweep>,
 }
 
-/// Returns the resonances to fit, in order of frequency. Each fine sweep belongs to the resonance
-/// that is nearest to its centre.
+/// Returns the resonances to fit, in order of frequency. The fine sweeps of a channel belong to the
+/// resonance that is nearest to their centre, unless it is nearer to that of another channel.
 fn targets(found: Vec<Candidate>, wide: Option<&WideSweep<'_>>, fine: &[Sweep]) -> Vec<Target> {
     let mut targets: Vec<Target> = found
         .into_iter()
@@ -184,34 +184,44 @@ fn targets(found: Vec<Candidate>, wide: Option<&WideSweep<'_>>, fine: &[Sweep]) 
             sweeps: Vec::new(),
         })
         .collect();
-    let found = targets.len();
+    // The sweeps of each channel, with the ends of the first one.
+    let mut channels: Vec<(ChannelId, (f64, f64), Vec<&Sweep>)> = Vec::new();
     for sweep in fine {
-        let known = |target: &&mut Target| target.channel == Some(sweep.channel);
-        if let Some(target) = targets.iter_mut().find(known) {
-            target.sweeps.push(sweep.clone());
-            continue;
+        let known = channels.iter_mut().find(|one| one.0 == sweep.channel);
+        match (known, ends(&sweep.frequency_hz)) {
+            (Some(known), _) => known.2.push(sweep),
+            (None, Some(ends)) => channels.push((sweep.channel, ends, vec![sweep])),
+            (None, None) => {}
         }
-        let Some((low_hz, high_hz)) = ends(&sweep.frequency_hz) else {
-            continue;
-        };
-        let centre_hz = 0.5 * (low_hz + high_hz);
-        let away = |target: &&mut Target| (target.guess.fr_hz - centre_hz).abs();
-        let nearest = targets[..found]
-            .iter_mut()
-            .filter(|target| target.channel.is_none())
-            .filter(|target| (low_hz..=high_hz).contains(&target.guess.fr_hz))
-            .min_by(|a, b| away(a).total_cmp(&away(b)));
-        match nearest {
-            Some(target) => {
-                target.channel = Some(sweep.channel);
-                target.sweeps.push(sweep.clone());
+    }
+    // Pairs of a channel and a resonance in its span. The nearest pairs are taken first.
+    let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
+    for (at, (_, (low_hz, high_hz), _)) in channels.iter().enumerate() {
+        for (to, target) in targets.iter().enumerate() {
+            let fr_hz = target.guess.fr_hz;
+            if (*low_hz..=*high_hz).contains(&fr_hz) {
+                pairs.push(((fr_hz - 0.5 * (low_hz + high_hz)).abs(), at, to));
             }
-            None => targets.push(Target {
-                channel: Some(sweep.channel),
+        }
+    }
+    pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let mut is_taken = vec![false; channels.len()];
+    for (_, at, to) in pairs {
+        let (channel, _, sweeps) = &channels[at];
+        if !is_taken[at] && targets[to].channel.is_none() {
+            is_taken[at] = true;
+            targets[to].channel = Some(*channel);
+            targets[to].sweeps = sweeps.iter().map(|sweep| (*sweep).clone()).collect();
+        }
+    }
+    for (at, (channel, (low_hz, high_hz), sweeps)) in channels.into_iter().enumerate() {
+        if !is_taken[at] {
+            targets.push(Target {
+                channel: Some(channel),
                 guess: place(low_hz, high_hz),
                 is_found: false,
-                sweeps: vec![sweep.clone()],
-            }),
+                sweeps: sweeps.into_iter().cloned().collect(),
+            });
         }
     }
     for target in targets.iter_mut().filter(|target| target.sweeps.is_empty()) {

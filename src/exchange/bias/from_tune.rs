@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use twotone_algorithms::delay::DelayStatus;
 use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{ChannelOutcome, ChannelStatus, Geometry, Sweep};
 use twotone_hal::{ChannelId, Complex64};
@@ -75,6 +76,9 @@ impl BiasFile {
 }
 
 fn of_module(tune: &ModuleTune, fine: &BTreeMap<ChannelId, Sweep>) -> BiasModule {
+    // A delay whose measurement failed would mislead the reader.
+    let is_measured = tune.delay_status.is_none_or(DelayStatus::is_success);
+    let tau_s = tune.tau_s.filter(|_| is_measured);
     let named = |channel| {
         let mut detectors = tune.detector.iter();
         let found = detectors.find(|one| one.channel == Some(channel));
@@ -82,14 +86,12 @@ fn of_module(tune: &ModuleTune, fine: &BTreeMap<ChannelId, Sweep>) -> BiasModule
     };
     let detectors = tune.channel.iter().map(|channel| {
         let id = channel.channel;
-        (
-            id,
-            of_channel(channel, named(id), fine.get(&id), tune.tau_s),
-        )
+        (id, of_channel(channel, named(id), fine.get(&id), tau_s))
     });
     BiasModule {
         nco_hz: Some(tune.nco_hz),
-        tau_s: tune.tau_s,
+        geometry: tune.geometry,
+        tau_s,
         detectors: detectors.collect(),
     }
 }
@@ -107,7 +109,9 @@ fn of_channel(
     let rotation = calibration.map(|one| one.rotation_rad);
     let fit = &channel.fit;
     let is_good = fit.status.is_success();
-    let gain = fit.model.line(fit.fr_hz) * Complex64::cis(carrier);
+    // The fits of rfmux know no delay.
+    let turn = |f_hz: f64| carrier + delay_rad(f_hz - channel.tone_hz, tau_s);
+    let gain = fit.model.line(fit.fr_hz) * Complex64::cis(turn(fit.fr_hz));
     let nonlinear = fit.qc.zip(fit.phi_rad).map(|(qc, phi)| NonlinearParams {
         fr: fit.fr_hz,
         qr: fit.qr,
@@ -119,12 +123,10 @@ fn of_channel(
     });
     // The model of rfmux is that of notches.
     let nonlinear = nonlinear.filter(|_| is_good && fit.model.geometry == Geometry::Notch);
-    // The fits of rfmux know no delay.
-    let turn = |f_hz: f64| carrier + delay_rad(f_hz - channel.tone_hz, tau_s);
     let samples = fine
         .into_iter()
         .flat_map(|fine| fine.frequency_hz.iter().zip(&fine.z));
-    let samples = samples.map(|(f_hz, z)| Pair(z * Complex64::cis(turn(*f_hz))));
+    let samples = samples.map(|(f_hz, z)| Some(Pair(z * Complex64::cis(turn(*f_hz)))));
     Bias {
         detector,
         bias_channel: Some(channel.channel),
@@ -132,7 +134,9 @@ fn of_channel(
         bias_frequency_source: Some("nonlinear".to_owned()),
         tone_frequency: Some(channel.tone_hz),
         original_center_frequency: channel.fr_hz.or(Some(channel.tone_hz)),
-        sweep_amplitude: Some(channel.amplitude),
+        tone_amplitude: Some(channel.amplitude),
+        // The tone of a bifurcated resonator was lowered after its sweep.
+        sweep_amplitude: Some(channel.amplitude).filter(|_| !fit.bifurcated),
         sweep_direction: fine.map(|fine| direction(fine.direction).to_owned()),
         bias_successful: Some(channel.status == ChannelStatus::Tuned),
         bifurcation_suspected: Some(fit.bifurcated),
@@ -142,7 +146,9 @@ fn of_channel(
         df_calibration_source: hz_per_volt.map(|_| "fit".to_owned()),
         nonlinear_fit_success: Some(nonlinear.is_some()),
         nonlinear_fit_params: nonlinear,
-        frequencies: fine.map_or_else(Vec::new, |fine| fine.frequency_hz.clone()),
+        frequencies: fine.map_or_else(Vec::new, |fine| {
+            fine.frequency_hz.iter().copied().map(Some).collect()
+        }),
         iq_complex: samples.collect(),
         applied_rotation_degrees: Some(0.0),
         status: Some(channel.status.as_str().to_owned()),

@@ -30,7 +30,7 @@ impl BiasFile {
     /// Returns the first board or module that the file does not have, in words.
     pub fn select(&mut self, boards: &[String], modules: &[ModuleId]) -> Result<(), String> {
         if let Some(name) = boards.iter().find(|name| !self.boards.contains_key(*name)) {
-            return Err(format!("the tune has no board `{name}`"));
+            return Err(format!("there is no board `{name}`"));
         }
         self.boards
             .retain(|name, _| boards.is_empty() || boards.contains(name));
@@ -40,7 +40,7 @@ impl BiasFile {
                 .values()
                 .any(|board| board.modules.contains_key(module))
             {
-                return Err(format!("the tune has no module {module}"));
+                return Err(format!("there is no module {module}"));
             }
         }
         for board in self.boards.values_mut() {
@@ -49,6 +49,14 @@ impl BiasFile {
         }
         self.boards.retain(|_, board| !board.modules.is_empty());
         Ok(())
+    }
+
+    /// Sets the frequency of the NCO, in hertz, of the modules that do not have it.
+    pub fn set_unknown_nco(&mut self, nco_hz: f64) {
+        let boards = self.boards.values_mut();
+        for module in boards.flat_map(|board| board.modules.values_mut()) {
+            module.nco_hz.get_or_insert(nco_hz);
+        }
     }
 
     /// Returns the reason that the dictionaries do not fit the map, or `None` if they do: a board
@@ -87,7 +95,7 @@ impl BiasFile {
         doubts: &mut Vec<String>,
     ) -> Result<BiasRecord, RecordError> {
         let started = UtcTime::now();
-        let tunes = self.tunes(params, doubts);
+        let tunes = self.tunes(map, params, doubts);
         let mut manifest = Manifest::new(command, map, params.params(), started)?;
         manifest.boards = self
             .boards

@@ -6,6 +6,7 @@ use twotone_hal::{ChannelId, Complex64, ModuleId};
 
 use super::{BiasFile, Pair, Place, TONE_GRID_HZ};
 use crate::campaign::CampaignParams;
+use crate::map::HardwareMap;
 
 fn place() -> Option<Place> {
     Some(Place {
@@ -13,6 +14,60 @@ fn place() -> Option<Place> {
         module: ModuleId::new(3).unwrap(),
         nco_hz: Some(1.2e9),
     })
+}
+
+fn map() -> HardwareMap {
+    let text = "[[board]]\nname = \"b1\"\naddress = \"127.0.0.2:8\"\n[[board.module]]\nnumber = 3\n\
+                [[detector]]\nid = \"east\"\nboard = \"b1\"\nmodule = 3\nf_hz = 1.1e9\n";
+    HardwareMap::parse(text, "map.toml").unwrap()
+}
+
+#[test]
+fn what_python_writes_for_numbers_that_json_lacks_is_unknown() {
+    let text = r#"{"2": {"bias_frequency": 1.1e9, "sweep_amplitude": 0.001,
+        "nonlinear_fit_residual": Infinity, "nonlinear_fit_params": {"fr": NaN},
+        "why": "NaN \" -Infinity", "detector": "a NaN",
+        "frequencies": [1.0e9, NaN, 1.2e9], "iq_complex": [[1, 2], [3, 4], null]}}"#;
+    let biases = BiasFile::parse(text, place()).unwrap();
+    let module = &biases.boards["b1"].modules[&ModuleId::new(3).unwrap()];
+    let bias = &module.detectors[&ChannelId::new(2).unwrap()];
+    assert_eq!(bias.detector.as_deref(), Some("a NaN"));
+    assert_eq!(bias.frequencies, [Some(1e9), None, Some(1.2e9)]);
+    // One point is left of the sweep, so the fit fails and says so.
+    let mut doubts = Vec::new();
+    let tunes = biases.tunes(&map(), &CampaignParams::default(), &mut doubts);
+    assert!(doubts.is_empty(), "{doubts:?}");
+    assert_eq!(tunes[0].sweeps[0].z.len(), 1);
+    let channel = &tunes[0].tune.channel[0];
+    assert_eq!(channel.status, ChannelStatus::Failed);
+}
+
+#[test]
+fn sweeps_that_contradict_themselves_are_told() {
+    let sweep = json!({"bias_channel": 4, "bias_frequency": 1.1e9, "sweep_amplitude": 0.001,
+                       "frequencies": [1.1e9], "iq_complex": [[1, 2]]});
+    let mut short = sweep.clone();
+    short["iq_complex"] = json!([]);
+    short["bias_channel"] = json!(5);
+    let text = json!({"1": sweep, "2": sweep, "3": short}).to_string();
+    let biases = BiasFile::parse(&text, place()).unwrap();
+    let mut doubts = Vec::new();
+    let tunes = biases.tunes(&map(), &CampaignParams::default(), &mut doubts);
+    assert_eq!(doubts.len(), 2, "{doubts:?}");
+    assert!(
+        doubts[0].contains("channel 4 has two detectors"),
+        "{doubts:?}"
+    );
+    assert!(
+        doubts[1].contains("1 frequencies and 0 samples"),
+        "{doubts:?}"
+    );
+    assert_eq!(tunes[0].tune.channel.len(), 2);
+    // The map names the detector at this frequency.
+    let [detector] = tunes[0].tune.detector.as_slice() else {
+        panic!("{:?}", tunes[0].tune.detector);
+    };
+    assert_eq!(detector.id, "east");
 }
 
 #[test]
@@ -43,16 +98,18 @@ fn a_dictionary_without_sweeps_has_tones_and_doubts() {
     });
     let biases = BiasFile::parse(&text.to_string(), place()).unwrap();
     let mut doubts = Vec::new();
-    let tunes = biases.tunes(&CampaignParams::default(), &mut doubts);
-    assert_eq!(doubts.len(), 2, "{doubts:?}");
-    assert!(
-        doubts[0].contains("b1 module 3: 2 detectors have no sweep"),
-        "{doubts:?}"
-    );
-    assert!(
-        doubts[1].contains("detector 7 has no frequency or no amplitude"),
-        "{doubts:?}"
-    );
+    let tunes = biases.tunes(&map(), &CampaignParams::default(), &mut doubts);
+    assert_eq!(doubts.len(), 3, "{doubts:?}");
+    for (at, words) in [
+        (
+            0,
+            "b1 module 3: the detector 7 has no fit and no calibration: it has no sweep",
+        ),
+        (1, "the detector 12 has no fit"),
+        (2, "detector 7 has no frequency or no amplitude"),
+    ] {
+        assert!(doubts[at].contains(words), "{doubts:?}");
+    }
     let [channel] = tunes[0].tune.channel.as_slice() else {
         panic!("{tunes:?}");
     };

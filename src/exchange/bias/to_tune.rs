@@ -1,7 +1,9 @@
 //! Tunes of bias dictionaries.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 use twotone_algorithms::calibration::Calibration;
 use twotone_algorithms::fit::{Fit, FitStatus};
@@ -15,6 +17,8 @@ use super::{
     Bias, BiasBoard, BiasFile, BiasModule, DOWNWARD, FORMAT, TONE_GRID_HZ, VERSION, delay_rad,
 };
 use crate::campaign::CampaignParams;
+use crate::campaign::detectors::identify_among;
+use crate::map::HardwareMap;
 use crate::record::{DetectorStatus, DetectorTune, ModuleTune};
 
 /// Board and module of a dictionary that does not name them, as `bias_kids` returns it.
@@ -45,29 +49,35 @@ impl BiasFile {
     /// Returns the reason that the text is none of these, that it is of a later version, or that
     /// the module is not known.
     pub fn parse(text: &str, place: Option<Place>) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if value.get("format").is_some_and(|format| format == FORMAT) {
-            let version = value.get("format_version").and_then(Value::as_u64);
-            if version.is_none_or(|version| version > VERSION.into()) {
+        let text = &without_nan(text);
+        let said = |error: serde_json::Error| format!("it is no bias dictionary: {error}");
+        // Only these two keys of the file are kept in the first reading.
+        #[derive(Deserialize)]
+        struct Head {
+            format: Option<String>,
+            format_version: Option<u32>,
+        }
+        let head: Head = serde_json::from_str(text).map_err(said)?;
+        if head.format.as_deref() == Some(FORMAT) {
+            if head.format_version.is_none_or(|version| version > VERSION) {
                 return Err(format!(
                     "it is of a format later than {VERSION}, the last one that this twotone knows: \
                      update twotone"
                 ));
             }
-            // The text is read again, because only then do errors have their lines.
-            return serde_json::from_str(text).map_err(|error| error.to_string());
+            return serde_json::from_str(text).map_err(said);
         }
-        let detectors: BTreeMap<ChannelId, Bias> = serde_json::from_str(text)
-            .map_err(|error| format!("it is no bias dictionary: {error}"))?;
+        let detectors: BTreeMap<ChannelId, Bias> = serde_json::from_str(text).map_err(said)?;
         if detectors.is_empty() {
             return Err("it has no detectors".to_owned());
         }
         let Some(place) = place else {
-            let why = "it does not name its board and module: name them with --board and --module";
+            let why = "it does not name its board and module: name both, with --board and --module";
             return Err(why.to_owned());
         };
         let module = BiasModule {
             nco_hz: place.nco_hz,
+            geometry: Geometry::Notch,
             tau_s: None,
             detectors,
         };
@@ -87,13 +97,25 @@ impl BiasFile {
     /// Returns the tunes of the modules. Each detector with a sweep is fitted, and the fit gives
     /// its calibration. Sentences about what is not known are added to `doubts`. Takes some
     /// milliseconds for each detector.
-    pub fn tunes(&self, params: &CampaignParams, doubts: &mut Vec<String>) -> Vec<BiasedModule> {
+    pub fn tunes(
+        &self,
+        map: &HardwareMap,
+        params: &CampaignParams,
+        doubts: &mut Vec<String>,
+    ) -> Vec<BiasedModule> {
+        // A dictionary of rfmux has no start.
+        let by = match self.started {
+            None => Some("the tones were set by another program".to_owned()),
+            Some(_) => None,
+        };
         let mut tunes = Vec::new();
         for (name, board) in &self.boards {
             for (module, biases) in &board.modules {
                 let mut doubt =
                     |text: String| doubts.push(format!("{name} module {module}: {text}"));
-                tunes.push(tune(name, *module, biases, params, &mut doubt));
+                let mut one = tune(map, name, *module, biases, params, &mut doubt);
+                one.tune.warnings.extend(by.clone());
+                tunes.push(one);
             }
         }
         tunes
@@ -101,6 +123,7 @@ impl BiasFile {
 }
 
 fn tune(
+    map: &HardwareMap,
     board: &str,
     module: ModuleId,
     biases: &BiasModule,
@@ -108,50 +131,61 @@ fn tune(
     doubt: &mut dyn FnMut(String),
 ) -> BiasedModule {
     let detectors = || biases.detectors.iter();
-    let sweeps: Vec<Sweep> = detectors()
-        .filter_map(|(key, bias)| sweep(*key, bias, biases.tau_s))
-        .collect();
+    let mut sweeps: Vec<Sweep> = Vec::new();
+    for (key, bias) in detectors() {
+        match sweep(*key, bias, biases.tau_s) {
+            Ok(sweep) if sweeps.iter().any(|one| one.channel == sweep.channel) => {
+                doubt(format!("channel {} has two detectors", sweep.channel));
+            }
+            Ok(sweep) => sweeps.push(sweep),
+            Err(why) => doubt(format!(
+                "the detector {key} has no fit and no calibration: {why}"
+            )),
+        }
+    }
     let highest_hz = sweeps.iter().flat_map(|sweep| &sweep.frequency_hz);
     let highest_hz = highest_hz.copied().fold(0.0, f64::max);
-    // A dictionary has no geometry: rfmux knows only notches.
-    let params = params.for_refit(highest_hz, Some(Geometry::Notch), biases.tau_s);
+    let params = params.for_refit(highest_hz, Some(biases.geometry), biases.tau_s);
     let fits = refit(None, &sweeps, &params);
-    if sweeps.len() < biases.detectors.len() {
-        let without = biases.detectors.len() - sweeps.len();
-        doubt(format!(
-            "{without} detectors have no sweep, and so no fit and no calibration"
-        ));
-    }
     if biases.nco_hz.is_none() {
         doubt("the frequency of the NCO is not known, and is 0 in the tune".to_owned());
     }
     let nco_hz = biases.nco_hz.unwrap_or(0.0);
-    let channel: Vec<ChannelOutcome> = detectors()
+    let mut channel: Vec<ChannelOutcome> = Vec::new();
+    for (key, bias) in detectors() {
+        match outcome(module, nco_hz, *key, bias, &fits) {
+            Some(known) if channel.iter().any(|one| one.channel == known.channel) => {}
+            Some(known) => channel.push(known),
+            None => doubt(format!(
+                "the detector {key} has no frequency or no amplitude, and is left out"
+            )),
+        }
+    }
+    let own: Vec<DetectorTune> = detectors()
         .filter_map(|(key, bias)| {
-            let mut known = outcome(module, nco_hz, *key, bias, &fits);
-            if known.is_none() {
-                doubt(format!(
-                    "the detector {key} has no frequency or no amplitude, and is left out"
-                ));
-            }
-            known.take()
+            let of = bias.bias_channel.unwrap_or(*key);
+            let tone = channel.iter().find(|one| one.channel == of)?;
+            Some(DetectorTune {
+                id: bias.detector.clone()?,
+                module,
+                expected_hz: bias.original_center_frequency.unwrap_or(tone.tone_hz),
+                status: match tone.status {
+                    ChannelStatus::Tuned => DetectorStatus::Tuned,
+                    ChannelStatus::Failed => DetectorStatus::Failed,
+                },
+                channel: Some(of),
+                fr_hz: tone.fr_hz,
+            })
         })
         .collect();
-    let detector = detectors().filter_map(|(key, bias)| {
-        let of = bias.bias_channel.unwrap_or(*key);
-        let tone = channel.iter().find(|one| one.channel == of)?;
-        Some(DetectorTune {
-            id: bias.detector.clone()?,
-            module,
-            expected_hz: bias.original_center_frequency.unwrap_or(tone.tone_hz),
-            status: match tone.status {
-                ChannelStatus::Tuned => DetectorStatus::Tuned,
-                ChannelStatus::Failed => DetectorStatus::Failed,
-            },
-            channel: Some(of),
-            fr_hz: tone.fr_hz,
-        })
-    });
+    // The map names the detectors that the dictionary does not name.
+    let mut detector = identify_among(map, board, module, &channel, &[]);
+    let named = |one: &DetectorTune| {
+        own.iter()
+            .any(|own| own.id == one.id || (own.channel == one.channel && one.channel.is_some()))
+    };
+    detector.retain(|one| !named(one));
+    detector.extend(own);
     let tune = ModuleTune {
         board: board.to_owned(),
         module,
@@ -163,9 +197,9 @@ fn tune(
         delay_status: None,
         join_status: None,
         find_status: None,
-        warnings: vec!["the tones were set by another program".to_owned()],
+        warnings: fits.warnings,
         not_toned: Vec::new(),
-        detector: detector.collect(),
+        detector,
         channel,
         reference: Vec::new(),
     };
@@ -181,25 +215,65 @@ fn tone_hz(bias: &Bias) -> Option<f64> {
 
 /// Returns the sweep of a detector as it was measured: without the phase of its carrier and without
 /// a later rotation, with the delay of the line.
-fn sweep(key: ChannelId, bias: &Bias, tau_s: Option<f64>) -> Option<Sweep> {
-    let points = bias.frequencies.len().min(bias.iq_complex.len());
+///
+/// # Errors
+/// Returns the reason that the detector has no sweep.
+fn sweep(key: ChannelId, bias: &Bias, tau_s: Option<f64>) -> Result<Sweep, String> {
+    let (points, samples) = (bias.frequencies.len(), bias.iq_complex.len());
+    if points != samples {
+        return Err(format!("it has {points} frequencies and {samples} samples"));
+    }
     let carrier = bias.carrier_phase_degrees.unwrap_or(0.0);
-    let turned = bias.applied_rotation_degrees.unwrap_or(0.0) + carrier;
+    let turned = (bias.applied_rotation_degrees.unwrap_or(0.0) + carrier).to_radians();
     let about_hz = tone_hz(bias).unwrap_or(0.0);
-    let samples = bias.frequencies.iter().zip(&bias.iq_complex);
-    let samples = samples.map(|(f_hz, z)| {
-        let turned = turned.to_radians() + delay_rad(f_hz - about_hz, tau_s);
-        z.0 * Complex64::cis(-turned)
+    let points = bias.frequencies.iter().zip(&bias.iq_complex);
+    let points = points.filter_map(|(f_hz, z)| {
+        let (f_hz, z) = ((*f_hz)?, (*z)?.0);
+        let turned = turned + delay_rad(f_hz - about_hz, tau_s);
+        Some((f_hz, z * Complex64::cis(-turned)))
     });
+    let (frequency_hz, z): (Vec<f64>, Vec<Complex64>) = points.unzip();
+    if z.is_empty() {
+        return Err("it has no sweep".to_owned());
+    }
     let down = bias.sweep_direction.as_deref() == Some(DOWNWARD);
-    (points > 0).then(|| Sweep {
+    Ok(Sweep {
         channel: bias.bias_channel.unwrap_or(key),
         direction: if down { Direction::Down } else { Direction::Up },
-        frequency_hz: bias.frequencies[..points].to_vec(),
-        z: samples.collect(),
+        frequency_hz,
+        z,
         amplitude: bias.sweep_amplitude.unwrap_or(0.0),
         noise: None,
     })
+}
+
+/// Returns JSON without the numbers that JSON does not have, which Python writes nevertheless: each
+/// becomes null.
+fn without_nan(text: &str) -> Cow<'_, str> {
+    const NONE: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !NONE[1..].iter().any(|name| text.contains(name)) {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let (mut rest, mut is_text) = (text, false);
+    while let Some(next) = rest.chars().next() {
+        let name = NONE
+            .iter()
+            .find(|name| !is_text && rest.starts_with(**name));
+        let taken = match (name, next) {
+            (Some(name), _) => name.len(),
+            // An escaped character does not end a text.
+            (None, '\\') if is_text => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            (None, next) => next.len_utf8(),
+        };
+        is_text ^= next == '"';
+        plain.push_str(match name {
+            Some(_) => "null",
+            None => &rest[..taken],
+        });
+        rest = &rest[taken..];
+    }
+    plain.into()
 }
 
 /// Returns the channel of a detector. `None` if its tone is not known.
@@ -212,7 +286,7 @@ fn outcome(
 ) -> Option<ChannelOutcome> {
     let channel = bias.bias_channel.unwrap_or(key);
     let tone_hz = tone_hz(bias)?;
-    let amplitude = bias.sweep_amplitude?;
+    let amplitude = bias.tone_amplitude.or(bias.sweep_amplitude)?;
     let line = fits.lines.iter().find(|line| line.channel == Some(channel));
     let fit = line.map_or_else(
         || Fit::failed(FitStatus::TooFewPoints, Direction::Up),
@@ -221,14 +295,22 @@ fn outcome(
     let is_good = fit.status.is_success();
     let carrier = bias.carrier_phase_degrees.map(f64::to_radians);
     let rotation_rad = bias.optimal_phase_degrees.unwrap_or(0.0).to_radians();
-    let calibration = is_good.then(|| Calibration::at(&fit.model, tone_hz));
+    // The fit holds for the power of the sweep.
+    let same_power = bias.sweep_amplitude == Some(amplitude);
+    let calibration = (is_good && same_power).then(|| Calibration::at(&fit.model, tone_hz));
     // The fit is to samples without the carrier, whose phase is a part of the rotation.
     let calibration = calibration.flatten().map(|one| Calibration {
         rotation_rad,
         ..one.rotated(rotation_rad - carrier.unwrap_or(0.0))
     });
     let reason = match fit.status {
-        _ if bias.bias_successful == Some(false) => Reason::NotPlaced,
+        _ if bias.bias_successful == Some(false) => {
+            let reason = bias.reason.clone().map(Value::from);
+            let reason = reason.and_then(|reason| serde_json::from_value(reason).ok());
+            reason
+                .filter(|reason| *reason != Reason::Ok)
+                .unwrap_or(Reason::NotPlaced)
+        }
         FitStatus::Success if calibration.is_none() => Reason::NotPlaced,
         FitStatus::Success => Reason::Ok,
         failed => Reason::Fit(failed),
