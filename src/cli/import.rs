@@ -48,7 +48,9 @@ impl Import {
             return self.dirfile.run(&self.source, out, json);
         }
         if self.dirfile.is_given() {
-            return Exit::usage("--date is of use with a dirfile alone");
+            return Exit::usage(&format!(
+                "--date is of use with a dirfile alone, and `{shown}` has no file `format`"
+            ));
         }
         let text = match input::read_text(&self.source, input::BIAS_BYTES) {
             Ok(text) => text,
