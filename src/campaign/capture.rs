@@ -160,7 +160,8 @@ fn noted(settings: &CaptureSettings) -> Value {
             "seconds": params.seconds,
             "channels": params.channels,
             "fast": params.fast,
-            "tune": settings.tune,
+            // The manifest may be read from another folder.
+            "tune": settings.tune.as_ref().map(|tune| std::path::absolute(tune).unwrap_or_else(|_| tune.clone())),
         })
     })
 }

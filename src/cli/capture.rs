@@ -162,6 +162,10 @@ impl Capture {
         limits::one_more_thread()?;
         let mut noted = serde_json::to_value(self).map_err(|error| error.to_string())?;
         noted["map"] = map.file().into();
+        // The manifest may be read from another folder.
+        let tune = self.tune.clone().map(job::run_directory);
+        let tune = tune.map(|tune| std::path::absolute(&tune).unwrap_or(tune));
+        noted["tune"] = tune.map(|tune| tune.display().to_string()).into();
         let settings = CaptureSettings {
             params: self.params(),
             tune: self.tune.clone().map(job::run_directory),

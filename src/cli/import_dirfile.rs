@@ -52,7 +52,9 @@ impl DirfileImport {
         let interrupt = Interrupt::watch("interrupted: removing what was written");
         let settings = ImportSettings {
             date: self.date.unwrap_or_default(),
-            command: std::env::args().collect(),
+            command: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
             stop: interrupt.first.clone(),
         };
         match import_dirfile(dirfile, out, &settings) {

@@ -6,13 +6,13 @@ use super::stamps::{DAY_S, DayStamp, LAST_STAGE, PARTS, delay_parts, to_ns};
 
 /// Smallest difference of two stamps in seconds at which a new day has begun between them, or the
 /// stamps of two days are out of order.
-const NEW_DAY_S: i32 = 43_200;
+pub(super) const NEW_DAY_S: i32 = 43_200;
 
 /// The dates of stamps that follow each other, and what is strange about them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Calendar {
     day: i128,
-    second: Option<i32>,
+    second: i32,
     /// The stamp before, in parts since 1970, and its stage.
     before: Option<(i128, u8)>,
     /// Number of sampling periods that the stamps leave out.
@@ -22,11 +22,12 @@ pub(super) struct Calendar {
 }
 
 impl Calendar {
-    /// Begins with the day of the first stamp, in days since the start of 1970.
-    pub(super) fn beginning(day: i128) -> Self {
+    /// Begins on a day, in days since the start of 1970. `second` is the second of this day at which
+    /// the stamps begin. A first stamp that is far from it is of another day.
+    pub(super) fn beginning(day: i128, second: i32) -> Self {
         Self {
             day,
-            second: None,
+            second,
             before: None,
             left_out: 0,
             gaps: 0,
@@ -36,7 +37,7 @@ impl Calendar {
 
     /// Returns the day of the next stamp.
     pub(super) fn day_of(&mut self, stamp: DayStamp) -> i128 {
-        let before = self.second.replace(stamp.second).unwrap_or(stamp.second);
+        let before = std::mem::replace(&mut self.second, stamp.second);
         let step = i64::from(stamp.second) - i64::from(before);
         if step < -i64::from(NEW_DAY_S) {
             self.day += 1;
@@ -49,8 +50,7 @@ impl Calendar {
     /// Returns the time of the sample with the next stamp in nanoseconds since 1970. `None` if no
     /// clock shows the stamp.
     pub(super) fn time_ns(&mut self, stamp: DayStamp, stage: u8) -> Option<i64> {
-        let in_day = (0..=DAY_S).contains(&i128::from(stamp.second));
-        if !in_day || !(0..2 * PARTS).contains(&i128::from(stamp.part)) {
+        if !stamp.is_of_a_clock() {
             self.strange += 1;
             return None;
         }
@@ -112,7 +112,7 @@ mod tests {
     fn stamps_go_on_over_midnight_and_leave_out_what_was_lost() {
         let period = period_parts(6) as i32;
         assert_eq!(period, 262_144);
-        let mut calendar = Calendar::beginning(20_000);
+        let mut calendar = Calendar::beginning(20_000, 86_399);
         let last = PARTS as i32 - 1;
         let first = calendar.time_ns(stamp(86_399, last), 6).unwrap();
         assert_eq!(DayStamp::of(first, Some(6)), stamp(86_399, last));
@@ -135,5 +135,17 @@ mod tests {
             "{doubts:?}"
         );
         assert!(doubts[1].contains("3 of its stamps"), "{doubts:?}");
+    }
+
+    #[test]
+    fn a_stray_first_stamp_changes_no_other_day() {
+        let mut calendar = Calendar::beginning(20_000, 50_000);
+        let day = |ns: Option<i64>| ns.map(|ns| ns / 86_400_000_000_000);
+        assert!(calendar.time_ns(stamp(0, 0), 6).is_some());
+        assert_eq!(day(calendar.time_ns(stamp(50_000, 0), 6)), Some(20_000));
+        assert_eq!(
+            day(calendar.time_ns(stamp(50_000, 262_144), 6)),
+            Some(20_000)
+        );
     }
 }

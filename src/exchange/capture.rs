@@ -78,6 +78,14 @@ impl Captured {
                 boards.push((name, files));
             }
         }
+        let has = |module| {
+            let mut files = boards.iter().flat_map(|(_, files)| files);
+            files.any(|file| file.module == module)
+        };
+        if let Some(absent) = settings.modules.iter().find(|module| !has(**module)) {
+            let reason = format!("it has no samples of a module {absent} of the selected boards");
+            return Err(ExchangeError::source(run, reason));
+        }
         if boards.is_empty() {
             let reason = "it has no samples of the selected boards and modules";
             return Err(ExchangeError::source(run, reason));
@@ -89,7 +97,19 @@ impl Captured {
             warnings.iter().map(in_words).collect::<Vec<_>>()
         };
         let doubts = boards.iter().flat_map(|(name, _)| of_board(name)).collect();
-        let missing = manifest.missing.clone();
+        // A file of samples or counters has the name of its board.
+        let is_of = |file: &str, name: &str| {
+            let mut parts = file.split('/').skip(1);
+            parts
+                .next()
+                .is_some_and(|part| part.trim_end_matches(".arrow") == name)
+        };
+        let mut missing = manifest.missing.clone();
+        missing.retain(|one| {
+            let mut others = manifest.boards.iter();
+            let other = others.find(|record| is_of(&one.file, &record.name));
+            other.is_none_or(|other| boards.iter().any(|(name, _)| *name == other.name))
+        });
         Ok(Self {
             manifest,
             boards,

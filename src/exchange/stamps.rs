@@ -25,6 +25,13 @@ pub(super) fn delay_parts(stage: u8) -> i128 {
 }
 
 impl DayStamp {
+    /// True if a clock can show this stamp. A leap second is a second more, and a board may advance
+    /// the second late.
+    pub(super) fn is_of_a_clock(self) -> bool {
+        let in_day = (0..=DAY_S).contains(&i128::from(self.second));
+        in_day && (0..2 * PARTS).contains(&i128::from(self.part))
+    }
+
     /// Returns the stamp of a sample that was taken at `time_ns`, in nanoseconds since 1970, at a
     /// decimation stage. Samples of fast streams have no stage and no delay.
     pub(super) fn of(time_ns: i64, stage: Option<u8>) -> Self {

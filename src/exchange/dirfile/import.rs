@@ -12,7 +12,7 @@ use twotone_hal::ModuleId;
 use super::fields::{self, BoardFields, ModuleFields};
 use super::stored::{Frames, Layout};
 use crate::exchange::ExchangeError;
-use crate::exchange::calendar::Calendar;
+use crate::exchange::calendar::{Calendar, NEW_DAY_S};
 use crate::exchange::stamps::{DAY_S, PARTS};
 use crate::record::{
     BoardRecord, Failure, Manifest, MissingFile, RecordError, RunDirectory, SAMPLES_FOLDER,
@@ -124,15 +124,11 @@ pub fn import_dirfile(
         ));
     }
     let mut calendars = Vec::new();
-    for (_, modules) in &sources {
-        for module in modules {
-            calendars.push(calendar(
-                module,
-                settings.date,
-                dirfile,
-                &mut imported.doubts,
-            )?);
-        }
+    let modules = || sources.iter().flat_map(|(_, modules)| modules);
+    let latest = latest_beginning(modules(), dirfile)?;
+    for module in modules() {
+        let doubts = &mut imported.doubts;
+        calendars.push(calendar(module, settings.date, latest, dirfile, doubts)?);
     }
     let directory = RunDirectory::prepare(out)?;
     let mut manifest = manifest(dirfile, settings);
@@ -234,6 +230,7 @@ fn opened(board: &BoardFields) -> (Vec<Source>, Vec<MissingFile>) {
 fn calendar(
     source: &Source,
     date: StampDate,
+    latest: i32,
     dirfile: &Path,
     doubts: &mut Vec<String>,
 ) -> Result<Option<Calendar>, ExchangeError> {
@@ -248,7 +245,13 @@ fn calendar(
     }
     match date {
         StampDate::Unknown => Ok(None),
-        StampDate::Day(day) => Ok(Some(Calendar::beginning(i128::from(day)))),
+        StampDate::Day(day) => {
+            let second = beginning(source, dirfile)?;
+            // The date is that of the first module that begins. The others may begin after midnight.
+            let is_next = latest - second > NEW_DAY_S;
+            let day = i128::from(day) + i128::from(is_next);
+            Ok(Some(Calendar::beginning(day, second)))
+        }
         StampDate::OfFiles => {
             let days = source.frames.stamped_days();
             let days = days.map_err(|error| ExchangeError::source(dirfile, error.to_string()))?;
@@ -271,9 +274,29 @@ fn calendar(
             };
             let doubt = "the date of its times is that at which its files were last written";
             doubts.push(format!("{prefix}: {doubt}"));
-            Ok(Some(Calendar::beginning(first)))
+            Ok(Some(Calendar::beginning(
+                first,
+                beginning(source, dirfile)?,
+            )))
         }
     }
+}
+
+/// Returns the second of the day at which the stamps of a module begin. Zero if it has none.
+fn beginning(source: &Source, dirfile: &Path) -> Result<i32, ExchangeError> {
+    let first = source.frames.first_stamp();
+    let first = first.map_err(|error| ExchangeError::source(dirfile, error.to_string()))?;
+    Ok(first.map_or(0, |first| first.second))
+}
+
+/// Returns the latest second of the day at which the stamps of a module begin.
+fn latest_beginning<'a>(
+    mut modules: impl Iterator<Item = &'a Source>,
+    dirfile: &Path,
+) -> Result<i32, ExchangeError> {
+    modules.try_fold(0, |latest, module| {
+        Ok(beginning(module, dirfile)?.max(latest))
+    })
 }
 
 /// Returns the manifest of an imported capture, without its boards. It has no hardware map.
@@ -283,7 +306,8 @@ fn manifest(dirfile: &Path, settings: &ImportSettings) -> Manifest {
         StampDate::Day(day) => json!(day),
         StampDate::Unknown => json!("unknown"),
     };
-    let parameters = json!({ "imported_from": dirfile, "days_since_1970": date });
+    let parameters =
+        json!({ "imported_from": dirfile.display().to_string(), "days_since_1970": date });
     Manifest::without_map(settings.command.clone(), parameters, UtcTime::now())
 }
 

@@ -12,6 +12,9 @@ use crate::exchange::calendar::Calendar;
 use crate::exchange::stamps::DayStamp;
 use crate::record::SampleRows;
 
+/// Longest step from the first stamp to the next one, in seconds. A longer step shows that the first
+/// stamp is a stray one.
+const MOST_STEP_S: i32 = 60;
 /// Largest number of values that are read at a time.
 const MOST_VALUES: usize = 1 << 18;
 
@@ -115,10 +118,37 @@ impl Frames<File> {
         })
     }
 
-    /// Returns the number of days that begin between the first stamp and the last one, and the last
-    /// one. `None` if there are no stamps.
+    /// Returns the stamp at which the stamps begin: the first one that the next one follows within a
+    /// minute, or else the first one that a clock shows. `None` if there is none.
+    pub(super) fn first_stamp(&self) -> io::Result<Option<DayStamp>> {
+        let (mut first, mut before, mut found) = (None, None::<DayStamp>, None);
+        self.each_stamp(|stamp| {
+            first = first.or(Some(stamp));
+            let step = before.map(|before| (stamp.second - before.second).rem_euclid(86_400));
+            found = before.filter(|_| step.is_some_and(|step| step <= MOST_STEP_S));
+            before = Some(stamp);
+            found.is_none()
+        })?;
+        Ok(found.or(first))
+    }
+
+    /// Returns the last stamp that a clock shows, and the number of days from the first stamp to it.
+    /// `None` if there is none.
     pub(super) fn stamped_days(&self) -> io::Result<Option<(i128, DayStamp)>> {
-        let mut calendar = Calendar::beginning(0);
+        let Some(first) = self.first_stamp()? else {
+            return Ok(None);
+        };
+        let mut calendar = Calendar::beginning(0, first.second);
+        let mut last = None;
+        self.each_stamp(|stamp| {
+            last = Some((calendar.day_of(stamp), stamp));
+            true
+        })?;
+        Ok(last)
+    }
+
+    /// Calls `take` with each stamp that a clock shows, until it returns false.
+    fn each_stamp(&self, mut take: impl FnMut(DayStamp) -> bool) -> io::Result<()> {
         let mut files = Vec::new();
         for (column, file) in &self.files {
             if matches!(column, Column::Second | Column::Part) {
@@ -126,25 +156,23 @@ impl Frames<File> {
             }
         }
         let [seconds, parts] = &mut files[..] else {
-            return Ok(None);
+            return Ok(());
         };
-        let mut next = || -> io::Result<DayStamp> {
+        for _ in 0..self.count {
             let (mut second, mut part) = ([0; 4], [0; 4]);
             seconds.read_exact(&mut second)?;
             parts.read_exact(&mut part)?;
             let (second, part) = (i32::from_le_bytes(second), i32::from_le_bytes(part));
-            Ok(DayStamp { second, part })
-        };
-        let mut last = None;
-        for _ in 0..self.count {
-            let stamp = next()?;
-            last = Some((calendar.day_of(stamp), stamp));
+            let stamp = DayStamp { second, part };
+            if stamp.is_of_a_clock() && !take(stamp) {
+                break;
+            }
         }
         // A copy of a file shares its place.
         for (_, file) in &self.files {
             (&*file).rewind()?;
         }
-        Ok(last)
+        Ok(())
     }
 }
 
