@@ -64,8 +64,8 @@ pub struct BiasBoard {
 pub struct BiasModule {
     /// Frequency of the NCO, in hertz, if it is known.
     pub nco_hz: Option<f64>,
-    /// Connection of the detectors to the line. A dictionary of rfmux does not have it: rfmux knows
-    /// only notches.
+    /// Connection of the detectors to the line. A dictionary of rfmux does not have it: rfmux
+    /// knows only notches.
     #[serde(default)]
     pub geometry: Geometry,
     /// Delay of the line, in seconds, if it is known. The sweeps do not contain it: it is removed
@@ -90,8 +90,8 @@ pub struct Bias {
     /// Frequency of the tone as it was set, in hertz. A dictionary of rfmux does not have it: its
     /// tones are on a grid of 298 Hz.
     pub tone_frequency: Option<f64>,
-    /// Amplitude of the tone as it was set, as a fraction of full scale. A dictionary of rfmux does
-    /// not have it: its tones have the amplitude of the sweep.
+    /// Amplitude of the tone as it was set, as a fraction of full scale. A dictionary of rfmux
+    /// does not have it: its tones have the amplitude of the sweep.
     pub tone_amplitude: Option<f64>,
     /// Frequency of the resonance, in hertz.
     pub original_center_frequency: Option<f64>,
@@ -120,7 +120,8 @@ pub struct Bias {
     /// The nonlinear fit. It is not read: a reader fits the sweep.
     #[serde(skip_deserializing)]
     pub nonlinear_fit_params: Option<NonlinearParams>,
-    /// Frequencies of the sweep, in hertz. A point whose frequency or sample is `None` is left out.
+    /// Frequencies of the sweep, in hertz. A point whose frequency or sample is `None` is left
+    /// out.
     pub frequencies: Vec<Option<f64>>,
     /// Samples of the sweep, in readout counts. They contain the phase of the carrier, and not the
     /// delay of the line.

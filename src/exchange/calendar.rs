@@ -22,8 +22,8 @@ pub(super) struct Calendar {
 }
 
 impl Calendar {
-    /// Begins on a day, in days since the start of 1970. `second` is the second of this day at which
-    /// the stamps begin. A first stamp that is far from it is of another day.
+    /// Begins on a day, in days since the start of 1970. `second` is the second of this day at
+    /// which the stamps begin. A first stamp that is far from it is of another day.
     pub(super) fn beginning(day: i128, second: i32) -> Self {
         Self {
             day,

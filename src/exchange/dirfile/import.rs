@@ -247,7 +247,8 @@ fn calendar(
         StampDate::Unknown => Ok(None),
         StampDate::Day(day) => {
             let second = beginning(source, dirfile)?;
-            // The date is that of the first module that begins. The others may begin after midnight.
+            // The date is that of the first module that begins. The others may begin after
+            // midnight.
             let is_next = latest - second > NEW_DAY_S;
             let day = i128::from(day) + i128::from(is_next);
             Ok(Some(Calendar::beginning(day, second)))

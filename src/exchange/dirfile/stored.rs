@@ -12,8 +12,8 @@ use crate::exchange::calendar::Calendar;
 use crate::exchange::stamps::DayStamp;
 use crate::record::SampleRows;
 
-/// Longest step from the first stamp to the next one, in seconds. A longer step shows that the first
-/// stamp is a stray one.
+/// Longest step from the first stamp to the next one, in seconds. A longer step shows that the
+/// first stamp is a stray one.
 const MOST_STEP_S: i32 = 60;
 /// Largest number of values that are read at a time.
 const MOST_VALUES: usize = 1 << 18;
@@ -118,8 +118,8 @@ impl Frames<File> {
         })
     }
 
-    /// Returns the stamp at which the stamps begin: the first one that the next one follows within a
-    /// minute, or else the first one that a clock shows. `None` if there is none.
+    /// Returns the stamp at which the stamps begin: the first one that the next one follows within
+    /// a minute, or else the first one that a clock shows. `None` if there is none.
     pub(super) fn first_stamp(&self) -> io::Result<Option<DayStamp>> {
         let (mut first, mut before, mut found) = (None, None::<DayStamp>, None);
         self.each_stamp(|stamp| {
@@ -132,8 +132,8 @@ impl Frames<File> {
         Ok(found.or(first))
     }
 
-    /// Returns the last stamp that a clock shows, and the number of days from the first stamp to it.
-    /// `None` if there is none.
+    /// Returns the last stamp that a clock shows, and the number of days from the first stamp to
+    /// it. `None` if there is none.
     pub(super) fn stamped_days(&self) -> io::Result<Option<(i128, DayStamp)>> {
         let Some(first) = self.first_stamp()? else {
             return Ok(None);
