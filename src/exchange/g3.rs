@@ -71,6 +71,7 @@ struct ModuleSpec {
 struct Answer {
     modules: Vec<Written>,
     missing: Vec<NotRead>,
+    doubts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +173,7 @@ pub fn export_g3(
             file: one.file,
             reason: Failure::of_words(one.reason),
         }));
+    exported.doubts.extend(answer.doubts);
     exported.boards = report(&boards, &answer.modules);
     if exported.boards.is_empty() {
         let reason = exported.missing.first().map(|one| one.reason.to_string());

@@ -13,6 +13,10 @@ use twotone_hal::legible;
 
 use super::ExchangeError;
 
+/// Statement before a script. Python before 3.11 takes modules from the working directory, whatever
+/// `PYTHONSAFEPATH` says. `sys` itself is a part of the interpreter.
+const SAFE_PATH: &str = "import sys; sys.path[:] = [entry for entry in sys.path if entry]";
+
 /// Runs a script with the interpreter `python`. The script gets `input` on its standard input, and
 /// must print one JSON object. If it lacks packages, the object has only the key `lacks`.
 pub(super) fn run_script(
@@ -23,8 +27,9 @@ pub(super) fn run_script(
 ) -> Result<Value, ExchangeError> {
     let wrong = |reason: String| ExchangeError::program(python, reason);
     let mut child = Command::new(python)
-        .args(["-c", script])
-        // Packages of the working directory are not imported.
+        .args(["-c", &format!("{SAFE_PATH}\n{script}")])
+        // Packages of the working directory are not imported. This acts before the statement, but
+        // only since Python 3.11.
         .env("PYTHONSAFEPATH", "1")
         // An interrupt of the terminal ends this program, which then ends the script.
         .process_group(0)

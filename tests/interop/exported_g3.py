@@ -4,7 +4,8 @@
 Usage: exported_g3.py RUN FILE
 
 Every sample and time of each module is compared with the Arrow files of the
-run, and every lost sample must be NaN.
+run, and every lost sample must be NaN. Altered copies of a file of the run are
+then written by the script of twotone alone.
 
 Prints one JSON object:
   {"failures": [text], "measured": {name: value}}
@@ -13,12 +14,17 @@ Exits with 0 if there are no failures.
 
 import contextlib
 import json
+import resource
+import subprocess
 import sys
+import tempfile
 import tomllib
 import traceback
 from pathlib import Path
 
 TICK_NS = 10
+NO_TIME = -(2**63)
+SCRIPT = Path(__file__).parents[2] / "src/exchange/g3.py"
 
 
 class Findings:
@@ -175,10 +181,117 @@ def tune(captured, boards, path, findings):
     return known
 
 
+def write(arrow, out, most_bytes=resource.RLIM_INFINITY, **spec):
+    """Runs the script for one file. Returns its status, and its answer or its last words."""
+    import pyarrow
+
+    with pyarrow.ipc.open_file(arrow) as file:
+        width = file.schema.field("i").type.list_size
+    one = {"tag": "x", "file": arrow.name, "path": str(arrow), "steps_per_count": 256, **spec}
+    one["names"] = [f"c{at}" for at in range(width)]
+    kinds = ("numbers", "words", "values", "frequencies", "complex")
+    board = {"name": "b", "serial": None, "tune": None, "modules": [one], **{key: {} for key in kinds}}
+    board["numbers"] = {"Channel": {name: at for at, name in enumerate(one["names"])}}
+    spec = {"out": str(out), "scan_s": 0.1, "origin": {}, "boards": [board]}
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPT)],
+        input=json.dumps(spec),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes)),
+    )
+    if ended.returncode:
+        return ended.returncode, ended.stderr.strip().splitlines()[-1]
+    return 0, json.loads(ended.stdout)
+
+
+def altered(path, folder, findings):
+    """Writes copies of a file with one thing that is wrong, each in batches of 64 samples."""
+    import numpy as np
+    import pyarrow
+
+    with pyarrow.ipc.open_file(path) as file:
+        table = file.read_all()
+    per_scan = 0.1 * 596.046
+    times = table["time"].cast("int64").fill_null(NO_TIME).to_numpy().copy()
+    middle = len(table) // 2
+
+    def copy(name, times=times, lacks=()):
+        """Writes a copy, and returns the answer, the scan frames, and the path of the copy."""
+        column = pyarrow.array(times, pyarrow.timestamp("ns"), mask=times == NO_TIME)
+        at = table.schema.get_field_index("time")
+        changed = table.set_column(at, table.schema.field("time"), column)
+        changed = changed.drop_columns(list(lacks))
+        copied = folder / f"{name}.arrow"
+        with pyarrow.ipc.new_file(copied, changed.schema) as file:
+            file.write_table(changed, max_chunksize=64)
+        return *read(copied), copied
+
+    def read(copied):
+        out = folder / f"{copied.stem}.g3"
+        status, answer = write(copied, out)
+        findings.expect(status == 0, f"{copied.stem}: {answer}")
+        return ({}, []) if status else (answer, frames(out).get("Scan", []))
+
+    def rows(scan):
+        return len(scan["SampleTimes_x"])
+
+    answer, usual, whole = copy("whole")
+    numbers = [scan["ScanNumber"] for scan in usual]
+    findings.expect(max(map(rows, usual)) <= per_scan + 2, f"{max(map(rows, usual))} samples in a scan")
+
+    # A file that is full. Also one whose last frame alone is lacking.
+    for end in ("g3", "g3.gz"):
+        write(whole, folder / f"size.{end}")
+        size = (folder / f"size.{end}").stat().st_size
+        for most_bytes in (size // 2, size - 1):
+            status, words = write(whole, folder / f"full.{end}", most_bytes)
+            findings.expect(status != 0, f"{end} full at {most_bytes} of {size} bytes: {words}")
+
+    # A time ahead, alone or for good, in a batch, at its end, and at the start of the file.
+    for row in (0, middle // 64 * 64 - 1, middle // 64 * 64 + 20):
+        lone = times.copy()
+        lone[row] += 10**13
+        _, scans, _ = copy(f"lone-{row}", lone)
+        read_numbers = [scan["ScanNumber"] for scan in scans]
+        findings.expect(read_numbers == numbers, f"lone time {row}: scans {read_numbers}")
+    ahead = times.copy()
+    ahead[middle : middle + 5] += 10**13
+    answer, scans, _ = copy("ahead", ahead)
+    most = max(map(rows, scans))
+    # Lost samples come on top.
+    findings.expect(most <= 2.2 * per_scan, f"time ahead: {most} samples in a frame")
+    total = sum(rows(scan) - scan["LostSamples_x"] for scan in scans)
+    findings.expect(total == len(table), f"time ahead: {total} of {len(table)} samples")
+
+    # No rate.
+    lacks = ["stage", "sequence", "lost_before"]
+    for name, none in (("no times", np.full_like(times, NO_TIME)), ("equal times", times * 0)):
+        answer, scans, _ = copy(name, none, lacks)
+        findings.expect(len(answer.get("doubts", [])) == 1, f"{name}: {answer}")
+        has_rate = any("SampleRate_x" in scan for scan in scans)
+        findings.expect(scans and not has_rate, f"{name}: a rate, or no scans")
+
+    # The metadata of a batch is damaged: of a later one, and of the first one.
+    data = bytearray(whole.read_bytes())
+    starts = [at for at in range(0, len(data), 8) if data[at : at + 4] == b"\xff\xff\xff\xff"]
+    batches = [at for at in starts if int.from_bytes(data[at + 4 : at + 8], "little")][1:]
+    for name, at, samples in (("second", batches[1], [64]), ("first", batches[0], [])):
+        damaged = data.copy()
+        damaged[at + 8 : at + 40] = bytes(32)
+        copied = folder / f"{name}.arrow"
+        copied.write_bytes(damaged)
+        answer, _ = read(copied)
+        read_samples = [one["samples"] for one in answer.get("modules", [])]
+        is_told = read_samples == samples and len(answer.get("missing", [])) == 1
+        findings.expect(is_told, f"{name} batch damaged: {answer}")
+
+
 def run(arguments, findings):
     run, path = map(Path, arguments)
     kinds = frames(path)
-    captured = [Captured(file) for file in sorted(run.glob("samples/*/module-*.arrow"))]
+    files = sorted(run.glob("samples/*/module-*.arrow"))
+    captured = [Captured(file) for file in files]
     findings.expect(captured, "no files")
     for one in captured:
         module(one, kinds["Scan"], findings)
@@ -190,6 +303,10 @@ def run(arguments, findings):
         tuned = run.parent / manifest["parameters"]["tune"] / "tune.toml"
         known = tune(captured, kinds["Calibration"], tuned, findings)
         findings.measured["tuned channels"] = known
+    with tempfile.TemporaryDirectory() as folder:
+        staged = [file for file, one in zip(files, captured) if "rate_hz" not in one.notes]
+        for file in staged[:1]:
+            altered(file, Path(folder), findings)
     findings.measured["detectors"] = [one for each in captured for one in each.detectors]
     findings.measured["scans"] = len(kinds["Scan"])
 
