@@ -157,14 +157,13 @@ impl Intake {
     ) -> Result<()> {
         let before = Instant::now();
         let blocks = receivers.receive(within).await?;
-        let now = Instant::now();
-        self.listened += (now - before).min(2 * POLL_INTERVAL);
+        self.listened += before.elapsed().min(2 * POLL_INTERVAL);
         // A file must begin before its rows are sent.
         for (at, module) in self.modules.iter_mut().enumerate() {
             module.follow(at, receivers, self.listened, queue);
         }
         if self.heard_first().is_some() {
-            self.began.get_or_insert(now);
+            self.began.get_or_insert(before);
         }
         self.send(blocks, queue);
         Ok(())

@@ -17,7 +17,7 @@ fn place() -> Option<Place> {
 }
 
 fn map() -> HardwareMap {
-    let text = "[[board]]\nname = \"b1\"\naddress = \"127.0.0.2:8\"\n[[board.module]]\nnumber = 3\n\
+    let text = "[[board]]\nkind = \"crs\"\nname = \"b1\"\naddress = \"127.0.0.2:8\"\n[[board.module]]\nnumber = 3\n\
                 [[detector]]\nid = \"east\"\nboard = \"b1\"\nmodule = 3\nf_hz = 1.1e9\n";
     HardwareMap::parse(text, "map.toml").unwrap()
 }

@@ -235,21 +235,23 @@ impl CrsFirmware {
             Ok((console, identity, None))
         };
         let (mut reopened, mut started) = (pin!(reopened), pin!(started));
-        let (first, second) = tokio::select! {
+        // The errors are in one order, whichever comes first.
+        let errors: [Error; 2] = tokio::select! {
             taken = reopened.as_mut() => match taken {
                 Ok(taken) => return Ok(taken),
-                Err(error) => (error, started.await),
+                Err(error) => match started.await {
+                    Ok(taken) => return Ok(taken),
+                    Err(of_start) => [of_start, error],
+                },
             },
             taken = started.as_mut() => match taken {
                 Ok(taken) => return Ok(taken),
-                Err(error) => (error, reopened.await),
+                Err(of_start) => match reopened.await {
+                    Ok(taken) => return Ok(taken),
+                    Err(error) => [of_start, error],
+                },
             },
         };
-        let second: Error = match second {
-            Ok(taken) => return Ok(taken),
-            Err(error) => error,
-        };
-        let errors = [first, second];
         let why = errors.each_ref().map(Error::causes).join("; ");
         // A silence is the usual case, and another cause is what a person can remove.
         let is_other = |error: &&Error| error.kind() != ErrorKind::Timeout;
