@@ -120,10 +120,10 @@ enum Command {
     Off(off::Off),
     /// Print the firmware releases of boards, and replace them over the network.
     Firmware(firmware::Firmware),
-    /// Write a capture in the format of another program.
+    /// Write a capture or a tune in the format of another program.
     Export(export::Export),
     /// Convert a Python hardware map of CRS boards (YAML), and print the result, or read a dirfile
-    /// as a capture.
+    /// as a capture, or a bias dictionary as a tune.
     Import(import::Import),
     /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
     Serve(serve::Serve),
