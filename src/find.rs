@@ -98,7 +98,7 @@ pub struct WayReport {
     /// have the address.
     pub left_out: u64,
     /// Reason why the search was not made in this way, not on every interface, or not to its end.
-    /// What it found nevertheless is in [`Found::boards`].
+    /// The boards that it found nevertheless are in [`Found::boards`].
     pub error: Option<Failure>,
 }
 

@@ -11,27 +11,15 @@ Prints one JSON object:
 Exits with 0 if there are no failures.
 """
 
-import contextlib
 import json
 import sys
-import traceback
 import urllib.parse
 from pathlib import Path
 
+from shared import Findings
+
 NANOSECONDS = 10**9
 DAY_S = 86400
-
-
-class Findings:
-    """What was measured, and what is wrong with it."""
-
-    def __init__(self):
-        self.failures = []
-        self.measured = {}
-
-    def expect(self, holds, what):
-        if not holds:
-            self.failures.append(what)
 
 
 def lists(table, name, width):
@@ -158,14 +146,7 @@ def run(arguments, findings):
 
 def main(argv):
     findings = Findings()
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            run(argv, findings)
-    except Exception as error:  # the report says what went wrong, whatever it was
-        traceback.print_exc()
-        findings.failures.append(f"{type(error).__name__}: {error}")
-    print(json.dumps({"failures": findings.failures, "measured": findings.measured}, default=float))
-    return 0 if not findings.failures else 1
+    return findings.of(lambda: run(argv, findings))
 
 
 if __name__ == "__main__":

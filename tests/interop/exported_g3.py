@@ -12,31 +12,19 @@ Prints one JSON object:
 Exits with 0 if there are no failures.
 """
 
-import contextlib
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import tomllib
-import traceback
 from pathlib import Path
+
+from shared import Findings
 
 TICK_NS = 10
 NO_TIME = -(2**63)
 SCRIPT = Path(__file__).parents[2] / "src/exchange/g3.py"
-
-
-class Findings:
-    """What was measured, and what is wrong with it."""
-
-    def __init__(self):
-        self.failures = []
-        self.measured = {}
-
-    def expect(self, holds, what):
-        if not holds:
-            self.failures.append(what)
 
 
 def frames(path):
@@ -313,14 +301,7 @@ def run(arguments, findings):
 
 def main(argv):
     findings = Findings()
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            run(argv, findings)
-    except Exception as error:  # the report says what went wrong, whatever it was
-        traceback.print_exc()
-        findings.failures.append(f"{type(error).__name__}: {error}")
-    print(json.dumps({"failures": findings.failures, "measured": findings.measured}, default=float))
-    return 0 if not findings.failures else 1
+    return findings.of(lambda: run(argv, findings))
 
 
 if __name__ == "__main__":

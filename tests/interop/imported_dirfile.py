@@ -14,13 +14,13 @@ Exits with 0 if there are no failures.
 """
 
 import argparse
-import contextlib
 import json
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
+
+from shared import Findings
 
 ATTEMPTS = 3
 FRAMES = 900
@@ -35,18 +35,6 @@ def parse(argv):
     for name in ("--twotone", "--map", "--out", "--date"):
         parser.add_argument(name, required=True)
     return parser.parse_args(argv)
-
-
-class Findings:
-    """What was measured, and what is wrong with it."""
-
-    def __init__(self):
-        self.failures = []
-        self.measured = {}
-
-    def expect(self, holds, what):
-        if not holds:
-            self.failures.append(what)
 
 
 def table_of(run):
@@ -179,14 +167,7 @@ def run(arguments, findings):
 def main(argv):
     arguments = parse(argv)
     findings = Findings()
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            run(arguments, findings)
-    except Exception as error:  # the report says what went wrong, whatever it was
-        traceback.print_exc()
-        findings.failures.append(f"{type(error).__name__}: {error}")
-    print(json.dumps({"failures": findings.failures, "measured": findings.measured}, default=float))
-    return 0 if not findings.failures else 1
+    return findings.of(lambda: run(arguments, findings))
 
 
 if __name__ == "__main__":

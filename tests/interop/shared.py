@@ -35,11 +35,14 @@ class Findings:
         self.seconds[name] = round(time.monotonic() - start, 2)
 
     def of(self, work):
-        """Awaits `work`, prints the findings as one JSON object, and returns the exit status.
-        What `work` prints goes to stderr."""
+        """Awaits `work`, or calls it if it is a function. Prints the findings as one JSON object,
+        and returns the exit status. What `work` prints goes to stderr."""
         try:
             with contextlib.redirect_stdout(sys.stderr):
-                asyncio.run(work)
+                if callable(work):
+                    work()
+                else:
+                    asyncio.run(work)
         except Exception as error:  # the report says what went wrong, whatever it was
             traceback.print_exc()
             self.failures.append(f"{type(error).__name__}: {error}")
