@@ -91,3 +91,5 @@ pub use sweep_report::{SweepReport, SweptBoard, SweptModule};
 pub use tune::TuneRun;
 pub use tune_report::{TuneReport, TunedBoard, TunedChannel, TunedModule, detectors_in_words};
 pub use write::SweepFormat;
+#[cfg(feature = "arrow")]
+pub(crate) use write::with_detectors;

@@ -14,8 +14,9 @@ use twotone_hal::Hertz;
 use super::{Swept, detectors};
 use crate::map::HardwareMap;
 use crate::record::{
-    BoardRecord, Content, Manifest, ModuleTune, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER,
-    SweepHead, SweepKind, SweepPoint, SweepTable, SweptLine, TUNE_FILE, TuneRecord, Weight,
+    BoardRecord, Content, DetectorTune, Manifest, ModuleTune, RecordError, Recorded, RunDirectory,
+    SWEEPS_FOLDER, SweepHead, SweepKind, SweepPoint, SweepTable, SweptLine, TUNE_FILE, TuneRecord,
+    Weight,
 };
 use crate::run::Outcome;
 
@@ -119,12 +120,6 @@ pub(super) fn record_tune(
         };
         let mine = tuned().filter(|(outcome, _)| outcome.board == *name);
         let found = mine.flat_map(|(_, tune)| detectors::identify(map, name, tune));
-        let found = found.map(|one| {
-            (
-                one.id,
-                json!({"module": one.module, "channel": one.channel}),
-            )
-        });
         let provenance = with_detectors(manifest.provenance(name), found);
         let mine = tuned().filter(|(outcome, _)| outcome.board == *name);
         let lines = mine.map(|(_, tune)| line(&tune.cable_delay, tune.geometry));
@@ -165,7 +160,7 @@ pub(super) fn record_sweep(
             let place = json!({"module": one.module, "f_hz": one.expected});
             (one.id.clone(), place)
         });
-        let provenance = with_detectors(manifest.provenance(name), named);
+        let provenance = with_places(manifest.provenance(name), named);
         contents.push(format.content(provenance, lines, name, Weight::Needed, fill));
     }
     run.record(manifest, &contents, None)
@@ -181,8 +176,21 @@ fn line(delay: &CableDelayOutcome, geometry: Geometry) -> SweptLine {
     }
 }
 
-/// Adds the detectors of the map on a board, by their ids, to the metadata of its sweeps.
-fn with_detectors(
+/// Adds the detectors of a board, by their ids and with their channels, to the metadata of its
+/// sweeps.
+pub(crate) fn with_detectors(
+    provenance: BTreeMap<String, String>,
+    detectors: impl Iterator<Item = DetectorTune>,
+) -> BTreeMap<String, String> {
+    let places = detectors.map(|one| {
+        let place = json!({"module": one.module, "channel": one.channel});
+        (one.id, place)
+    });
+    with_places(provenance, places)
+}
+
+/// Adds the detectors of a board, by their ids, to the metadata of its sweeps.
+fn with_places(
     mut provenance: BTreeMap<String, String>,
     detectors: impl Iterator<Item = (String, Value)>,
 ) -> BTreeMap<String, String> {

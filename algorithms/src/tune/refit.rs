@@ -20,6 +20,9 @@ const PIECE_POINTS: usize = 8;
 /// that it was probably made for. It gives a first linewidth if nothing else is known.
 const HALF_SPAN_LW: f64 = 3.0;
 
+/// Distance of two fitted resonances below which they are one, in linewidths.
+const SAME_LW: f64 = 0.1;
+
 /// Parameters of a search and of fits in sweeps that were measured earlier.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefitParams {
@@ -100,7 +103,7 @@ pub fn refit(wide: Option<&WideSweep<'_>>, fine: &[Sweep], params: &RefitParams)
     warnings.extend(find.iter().flat_map(FindOutcome::warnings));
     let found = find.iter().flat_map(|find| find.candidates.iter().cloned());
     let found: Vec<Candidate> = found.collect();
-    let targets = targets(found, wide.as_ref(), fine);
+    let targets = targets(found, wide.as_ref(), fine, &mut warnings);
 
     let feed = Feedline {
         tau_s,
@@ -114,6 +117,17 @@ pub fn refit(wide: Option<&WideSweep<'_>>, fine: &[Sweep], params: &RefitParams)
     let chosen: Vec<usize> = (0..targets.len()).collect();
     let mut fits = lines::fit_all(&sweeps, &candidates, &chosen, feed, &params.fit);
     lines::refuse_wide(&mut fits, params.find.max_linewidth_hz);
+    for pair in fits.windows(2) {
+        let [one, other] = pair else { continue };
+        let near = SAME_LW * one.linewidth_hz().max(other.linewidth_hz());
+        let are_good = one.status.is_success() && other.status.is_success();
+        if are_good && (one.fr_hz - other.fr_hz).abs() < near {
+            let mhz = one.fr_hz / 1e6;
+            warnings.push(format!(
+                "two fits lead to the same resonance at {mhz:.6} MHz"
+            ));
+        }
+    }
     let lines = targets
         .into_iter()
         .zip(fits)
@@ -174,7 +188,12 @@ struct Target {
 
 /// Returns the resonances to fit, in order of frequency. The fine sweeps of a channel belong to the
 /// resonance that is nearest to their centre, unless it is nearer to that of another channel.
-fn targets(found: Vec<Candidate>, wide: Option<&WideSweep<'_>>, fine: &[Sweep]) -> Vec<Target> {
+fn targets(
+    found: Vec<Candidate>,
+    wide: Option<&WideSweep<'_>>,
+    fine: &[Sweep],
+    warnings: &mut Vec<String>,
+) -> Vec<Target> {
     let mut targets: Vec<Target> = found
         .into_iter()
         .map(|guess| Target {
@@ -191,7 +210,10 @@ fn targets(found: Vec<Candidate>, wide: Option<&WideSweep<'_>>, fine: &[Sweep]) 
         match (known, ends(&sweep.frequency_hz)) {
             (Some(known), _) => known.2.push(sweep),
             (None, Some(ends)) => channels.push((sweep.channel, ends, vec![sweep])),
-            (None, None) => {}
+            (None, None) => warnings.push(format!(
+                "channel {} has a sweep without a frequency, which is left out",
+                sweep.channel
+            )),
         }
     }
     // Pairs of a channel and a resonance in its span. The nearest pairs are taken first.

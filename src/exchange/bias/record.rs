@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use twotone_algorithms::ChannelStatus;
 use twotone_algorithms::resonator::Direction;
 use twotone_hal::{Hertz, ModuleId};
 
 use super::{BiasFile, BiasedModule};
-use crate::campaign::{CampaignParams, SweepFormat};
-use crate::map::HardwareMap;
+use crate::campaign::{BoardStatus, CampaignParams, SweepFormat, with_detectors};
+use crate::map::{HardwareMap, same_serial};
 use crate::record::{
     BoardRecord, Content, Manifest, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER, SweepHead,
     SweepKind, SweepTable, SweptLine, TUNE_FILE, TuneRecord, UtcTime, Weight,
@@ -72,7 +71,9 @@ impl BiasFile {
                 return Some(format!("the map has no module {module} of `{name}`"));
             }
             let serials = board.serial.as_ref().zip(entry.serial.as_ref());
-            let (theirs, ours) = serials.filter(|(theirs, ours)| theirs != ours)?;
+            let differ =
+                |(theirs, ours): &(&String, &String)| same_serial(theirs) != same_serial(ours);
+            let (theirs, ours) = serials.filter(differ)?;
             Some(format!(
                 "`{name}` has the serial number {ours} in the map, and {theirs} in the dictionary"
             ))
@@ -103,22 +104,24 @@ impl BiasFile {
             .map(|(name, board)| {
                 let own = format!("{name} module ");
                 let mine = doubts.iter().filter(|doubt| doubt.starts_with(&own));
+                let warnings: Vec<String> = mine.cloned().collect();
                 let entry = map.board(name).and_then(|entry| entry.serial.clone());
+                let channels = counts(tunes.iter().filter(|one| one.tune.board == *name));
+                let all_tuned = channels.keys().all(|status| status == "tuned");
+                let status = match all_tuned && warnings.is_empty() {
+                    true => BoardStatus::Ok,
+                    false => BoardStatus::SomeFailed,
+                };
                 BoardRecord {
                     name: name.clone(),
                     serial: board.serial.clone().or(entry),
-                    status: "ok".to_owned(),
-                    warnings: mine.cloned().collect(),
-                    channels: counts(tunes.iter().filter(|one| one.tune.board == *name)),
+                    status: status.as_str().to_owned(),
+                    warnings,
+                    channels,
                     ..BoardRecord::default()
                 }
             })
             .collect();
-        for board in &mut manifest.boards {
-            if board.channels.keys().any(|status| status != "tuned") || !board.warnings.is_empty() {
-                board.status = "some_failed".to_owned();
-            }
-        }
         let all = tunes.iter().map(|one| one.tune.clone());
         let tune = Content::new(TUNE_FILE, Weight::First, move |writer| {
             TuneRecord::write(all.clone(), writer)
@@ -134,7 +137,8 @@ impl BiasFile {
             if mine.iter().all(|one| one.sweeps.is_empty()) {
                 continue;
             }
-            let table = sweeps(manifest.provenance(name), &mine)?;
+            let named = mine.iter().flat_map(|one| one.tune.detector.clone());
+            let table = sweeps(with_detectors(manifest.provenance(name), named), &mine)?;
             let format = SweepFormat::default();
             let file = format!("{SWEEPS_FOLDER}/{name}.{}", format.extension());
             let fill = move |writer: &mut _| format.write(&table, writer);
@@ -151,8 +155,9 @@ impl BiasFile {
 fn counts<'a>(modules: impl Iterator<Item = &'a BiasedModule>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for channel in modules.flat_map(|one| &one.tune.channel) {
-        let status: ChannelStatus = channel.status;
-        *counts.entry(status.as_str().to_owned()).or_default() += 1;
+        *counts
+            .entry(channel.status.as_str().to_owned())
+            .or_default() += 1;
     }
     counts
 }

@@ -103,10 +103,10 @@ fn a_dictionary_without_sweeps_has_tones_and_doubts() {
     for (at, words) in [
         (
             0,
-            "b1 module 3: the detector 7 has no fit and no calibration: it has no sweep",
+            "b1 module 3: channel 4 has no fit and no calibration: it has no sweep",
         ),
-        (1, "the detector 12 has no fit"),
-        (2, "detector 7 has no frequency or no amplitude"),
+        (1, "channel 7 has no fit"),
+        (2, "channel 7 has no frequency or no amplitude"),
     ] {
         assert!(doubts[at].contains(words), "{doubts:?}");
     }

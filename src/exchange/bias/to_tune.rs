@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -103,18 +104,17 @@ impl BiasFile {
         params: &CampaignParams,
         doubts: &mut Vec<String>,
     ) -> Vec<BiasedModule> {
-        // A dictionary of rfmux has no start.
-        let by = match self.started {
-            None => Some("the tones were set by another program".to_owned()),
-            Some(_) => None,
-        };
         let mut tunes = Vec::new();
         for (name, board) in &self.boards {
             for (module, biases) in &board.modules {
                 let mut doubt =
                     |text: String| doubts.push(format!("{name} module {module}: {text}"));
                 let mut one = tune(map, name, *module, biases, params, &mut doubt);
-                one.tune.warnings.extend(by.clone());
+                // A dictionary of rfmux has no start.
+                if self.started.is_none() {
+                    let warning = "the tones were set by another program";
+                    one.tune.warnings.push(warning.to_owned());
+                }
                 tunes.push(one);
             }
         }
@@ -130,16 +130,24 @@ fn tune(
     params: &CampaignParams,
     doubt: &mut dyn FnMut(String),
 ) -> BiasedModule {
-    let detectors = || biases.detectors.iter();
-    let mut sweeps: Vec<Sweep> = Vec::new();
-    for (key, bias) in detectors() {
-        match sweep(*key, bias, biases.tau_s) {
-            Ok(sweep) if sweeps.iter().any(|one| one.channel == sweep.channel) => {
-                doubt(format!("channel {} has two detectors", sweep.channel));
+    let mut detectors: BTreeMap<ChannelId, &Bias> = BTreeMap::new();
+    for (key, bias) in &biases.detectors {
+        let channel = bias.bias_channel.unwrap_or(*key);
+        match detectors.entry(channel) {
+            Entry::Vacant(place) => {
+                place.insert(bias);
             }
+            Entry::Occupied(_) => doubt(format!(
+                "channel {channel} has two detectors, and the second one is left out"
+            )),
+        }
+    }
+    let mut sweeps: Vec<Sweep> = Vec::new();
+    for (channel, bias) in &detectors {
+        match sweep(*channel, bias, biases.tau_s) {
             Ok(sweep) => sweeps.push(sweep),
             Err(why) => doubt(format!(
-                "the detector {key} has no fit and no calibration: {why}"
+                "channel {channel} has no fit and no calibration: {why}"
             )),
         }
     }
@@ -152,19 +160,18 @@ fn tune(
     }
     let nco_hz = biases.nco_hz.unwrap_or(0.0);
     let mut channel: Vec<ChannelOutcome> = Vec::new();
-    for (key, bias) in detectors() {
-        match outcome(module, nco_hz, *key, bias, &fits) {
-            Some(known) if channel.iter().any(|one| one.channel == known.channel) => {}
+    for (of, bias) in &detectors {
+        match outcome(module, nco_hz, *of, bias, &fits) {
             Some(known) => channel.push(known),
             None => doubt(format!(
-                "the detector {key} has no frequency or no amplitude, and is left out"
+                "channel {of} has no frequency or no amplitude, and is left out"
             )),
         }
     }
-    let own: Vec<DetectorTune> = detectors()
-        .filter_map(|(key, bias)| {
-            let of = bias.bias_channel.unwrap_or(*key);
-            let tone = channel.iter().find(|one| one.channel == of)?;
+    let own: Vec<DetectorTune> = channel
+        .iter()
+        .filter_map(|tone| {
+            let bias = detectors.get(&tone.channel)?;
             Some(DetectorTune {
                 id: bias.detector.clone()?,
                 module,
@@ -173,7 +180,7 @@ fn tune(
                     ChannelStatus::Tuned => DetectorStatus::Tuned,
                     ChannelStatus::Failed => DetectorStatus::Failed,
                 },
-                channel: Some(of),
+                channel: Some(tone.channel),
                 fr_hz: tone.fr_hz,
             })
         })
@@ -218,7 +225,7 @@ fn tone_hz(bias: &Bias) -> Option<f64> {
 ///
 /// # Errors
 /// Returns the reason that the detector has no sweep.
-fn sweep(key: ChannelId, bias: &Bias, tau_s: Option<f64>) -> Result<Sweep, String> {
+fn sweep(channel: ChannelId, bias: &Bias, tau_s: Option<f64>) -> Result<Sweep, String> {
     let (points, samples) = (bias.frequencies.len(), bias.iq_complex.len());
     if points != samples {
         return Err(format!("it has {points} frequencies and {samples} samples"));
@@ -238,7 +245,7 @@ fn sweep(key: ChannelId, bias: &Bias, tau_s: Option<f64>) -> Result<Sweep, Strin
     }
     let down = bias.sweep_direction.as_deref() == Some(DOWNWARD);
     Ok(Sweep {
-        channel: bias.bias_channel.unwrap_or(key),
+        channel,
         direction: if down { Direction::Down } else { Direction::Up },
         frequency_hz,
         z,
@@ -280,11 +287,10 @@ fn without_nan(text: &str) -> Cow<'_, str> {
 fn outcome(
     module: ModuleId,
     nco_hz: f64,
-    key: ChannelId,
+    channel: ChannelId,
     bias: &Bias,
     fits: &RefitOutcome,
 ) -> Option<ChannelOutcome> {
-    let channel = bias.bias_channel.unwrap_or(key);
     let tone_hz = tone_hz(bias)?;
     let amplitude = bias.tone_amplitude.or(bias.sweep_amplitude)?;
     let line = fits.lines.iter().find(|line| line.channel == Some(channel));
