@@ -52,6 +52,8 @@ pub use error::RecordError;
 pub use failure::Failure;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
 pub use recorded::{Content, MissingFile, Recorded, Weight};
+#[cfg(feature = "arrow")]
+pub(crate) use replace::publish_new;
 pub(crate) use replace::{folder_of, replace};
 pub use room::Room;
 #[cfg(feature = "arrow")]

@@ -1,8 +1,5 @@
 //! Bias dictionaries: `twotone export --to bias`, and `twotone import` of one.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -82,8 +79,8 @@ pub(super) fn export(run: &Path, out: &Path, selection: &Selection, json: bool) 
     if let Err(why) = biases.select(selection.boards(), selection.modules()) {
         return Exit::usage(&legible(&why));
     }
-    if let Err(error) = write_new(out, &biases) {
-        return Exit::usage(&format!("`{}` cannot be written: {error}", shown(out)));
+    if let Err(error) = biases.write_new(out) {
+        return Exit::usage(&legible(&error.to_string()));
     }
     let (biased, detectors) = biases.counts();
     if json {
@@ -101,23 +98,6 @@ pub(super) fn export(run: &Path, out: &Path, selection: &Selection, json: bool) 
         ));
     }
     said(&doubts)
-}
-
-/// Writes a file that appears complete or not at all, and replaces nothing.
-fn write_new(path: &Path, biases: &BiasFile) -> io::Result<()> {
-    let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    let mut writer = io::BufWriter::new(&mut file);
-    serde_json::to_writer(&mut writer, biases)?;
-    writer.flush()?;
-    drop(writer);
-    file.as_file().sync_all()?;
-    // A temporary file can be read by its owner alone.
-    let all = fs::Permissions::from_mode(0o644);
-    file.as_file().set_permissions(all)?;
-    file.persist_noclobber(path)
-        .map_err(|failed| failed.error)?;
-    Ok(())
 }
 
 /// Converts a bias dictionary to a run directory with a tune.

@@ -2,7 +2,7 @@
 //! Python script that is a part of this program writes them, by the packages of that software.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::capture::{Captured, SampleFile};
 use super::script::run_script;
 use super::tuned::{BoardTune, origin};
 use super::{ExchangeError, ExportSettings, Exported, ExportedBoard, ExportedModule};
-use crate::record::{Failure, MissingFile, RecordError, SampleHead};
+use crate::record::{Failure, MissingFile, RecordError, SampleHead, folder_of, publish_new};
 
 /// The script that writes the file.
 const SCRIPT: &str = include_str!("g3.py");
@@ -179,7 +179,7 @@ pub fn export_g3(
         let reason = exported.missing.first().map(|one| one.reason.to_string());
         return Err(ExchangeError::source(run, reason.unwrap_or_default()));
     }
-    publish(partial, out)?;
+    publish_new(partial, out)?;
     Ok(exported)
 }
 
@@ -200,10 +200,7 @@ fn prepare(out: &Path) -> Result<NamedTempFile, RecordError> {
             path: out.to_owned(),
         });
     }
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = folder_of(out);
     fs::create_dir_all(parent).map_err(RecordError::io("create", parent))?;
     tempfile::Builder::new()
         .prefix(&format!(".{name}."))
@@ -211,25 +208,6 @@ fn prepare(out: &Path) -> Result<NamedTempFile, RecordError> {
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(parent)
         .map_err(RecordError::io("create a file in", parent))
-}
-
-/// Gives the file its name, unless another file has got it in the meantime.
-fn publish(partial: NamedTempFile, out: &Path) -> Result<(), RecordError> {
-    // The script has written by the path, perhaps into a new file.
-    let written = File::open(partial.path()).and_then(|file| file.sync_all());
-    written.map_err(RecordError::io("write", partial.path()))?;
-    partial
-        .persist_noclobber(out)
-        .map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => RecordError::Exists {
-                path: out.to_owned(),
-            },
-            _ => RecordError::io("create", out)(error.error),
-        })?;
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let synced = File::open(parent).and_then(|folder| folder.sync_all());
-    synced.map_err(RecordError::io("write", parent))
 }
 
 fn readable(captured: &Captured, missing: &mut Vec<MissingFile>) -> Vec<(String, Vec<Readable>)> {

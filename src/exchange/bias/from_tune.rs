@@ -1,8 +1,12 @@
 //! Bias dictionaries of a tune.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
 use twotone_algorithms::delay::DelayStatus;
 use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{ChannelOutcome, ChannelStatus, Geometry, Sweep};
@@ -13,7 +17,7 @@ use super::{
     Bias, BiasBoard, BiasFile, BiasModule, FORMAT, NonlinearParams, Pair, VERSION, delay_rad,
 };
 use crate::fits::{FitSource, fine_sweeps};
-use crate::record::{Manifest, ModuleTune, RecordError, TuneRecord};
+use crate::record::{Manifest, ModuleTune, RecordError, TuneRecord, folder_of, publish_new};
 
 impl BiasFile {
     /// Returns the bias dictionaries of the tune in the run directory `run`, with the fine sweeps
@@ -61,6 +65,27 @@ impl BiasFile {
             started: Some(manifest.started.to_string()),
             boards,
         })
+    }
+
+    /// Writes the dictionaries as JSON to a new file. The file appears complete or not at all.
+    ///
+    /// # Errors
+    /// [`RecordError::Exists`] if there is something at `path`, [`RecordError::Io`] if the file
+    /// cannot be written.
+    pub fn write_new(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
+        let path = path.as_ref();
+        let write = || -> io::Result<NamedTempFile> {
+            // By default, only its owner can read a temporary file.
+            let mut file = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o666))
+                .tempfile_in(folder_of(path))?;
+            let mut writer = BufWriter::new(&mut file);
+            serde_json::to_writer(&mut writer, self)?;
+            writer.flush()?;
+            drop(writer);
+            Ok(file)
+        };
+        publish_new(write().map_err(RecordError::io("write", path))?, path)
     }
 
     /// Returns the number of detectors with a tone, and the number of all detectors.
